@@ -1,0 +1,98 @@
+//! The twelve standard leads and how the limb leads follow from I and II.
+
+use std::{fmt, str::FromStr};
+
+use crate::{Error, ErrorKind, Result};
+
+/// A lead of the standard 12-lead ECG.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Lead {
+    I,
+    II,
+    III,
+    AVR,
+    AVL,
+    AVF,
+    V1,
+    V2,
+    V3,
+    V4,
+    V5,
+    V6,
+}
+
+impl Lead {
+    /// The usual order: limb leads, augmented leads, chest leads.
+    pub const STANDARD: [Lead; 12] = {
+        use Lead::*;
+        [I, II, III, AVR, AVL, AVF, V1, V2, V3, V4, V5, V6]
+    };
+
+    /// The field's spelling: `aVR`, not `AVR`.
+    pub fn name(self) -> &'static str {
+        const NAMES: [&str; 12] = ["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"];
+        NAMES[self as usize]
+    }
+
+    /// The weights of leads I and II in this lead, where it is a combination of the two (Einthoven 1913,
+    /// Goldberger 1942): III = II − I, aVR = −(I + II)/2, aVL = I − II/2, aVF = II − I/2.
+    pub fn from_i_and_ii(self) -> Option<[f32; 2]> {
+        match self {
+            Lead::I => Some([1.0, 0.0]),
+            Lead::II => Some([0.0, 1.0]),
+            Lead::III => Some([-1.0, 1.0]),
+            Lead::AVR => Some([-0.5, -0.5]),
+            Lead::AVL => Some([1.0, -0.5]),
+            Lead::AVF => Some([-0.5, 1.0]),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Lead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Lead {
+    type Err = Error;
+
+    /// Reads a lead's name in any case, with the prefixes that devices write: `aVR`, `AVR`, `Lead I`, `MDC_ECG_LEAD_I`.
+    fn from_str(name: &str) -> Result<Self> {
+        let upper = name.trim().to_ascii_uppercase();
+        let bare = ["MDC_ECG_LEAD_", "LEAD_", "LEAD ", "ECG_", "ECG "]
+            .iter()
+            .find_map(|prefix| upper.strip_prefix(prefix))
+            .unwrap_or(&upper)
+            .trim();
+        Lead::STANDARD.into_iter().find(|lead| lead.name().eq_ignore_ascii_case(bare)).ok_or_else(|| {
+            Error::new(
+                ErrorKind::Usage,
+                format!("'{name}' is not a lead of the 12-lead ECG"),
+                "the leads are I, II, III, aVR, aVL, aVF, V1 to V6",
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_in_every_spelling_that_devices_write() {
+        for (text, lead) in [
+            ("AVR", Lead::AVR),
+            ("avl", Lead::AVL),
+            ("Lead II", Lead::II),
+            ("MDC_ECG_LEAD_V3", Lead::V3),
+            (" i ", Lead::I),
+        ] {
+            assert_eq!(text.parse::<Lead>(), Ok(lead), "{text}");
+        }
+        for text in ["", "V7", "vx", "IIII", "lead"] {
+            assert!(text.parse::<Lead>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! What an ECG is: its leads, a recording, its formats, resampling, quality, and a synthetic model.
+
+mod lead;
+mod recording;
+
+pub use lead::Lead;
+pub use recording::{Recording, Unit};

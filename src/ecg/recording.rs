@@ -1,0 +1,208 @@
+//! A recording: named leads in millivolts at one sampling rate.
+
+use std::{fmt, str::FromStr};
+
+use super::Lead;
+use crate::{Error, ErrorKind, Result};
+
+/// A unit of voltage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    Volt,
+    Millivolt,
+    Microvolt,
+}
+
+impl Unit {
+    /// How many millivolts one of this unit is.
+    pub fn millivolts(self) -> f64 {
+        match self {
+            Unit::Volt => 1e3,
+            Unit::Millivolt => 1.0,
+            Unit::Microvolt => 1e-3,
+        }
+    }
+}
+
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Unit::Volt => "V",
+            Unit::Millivolt => "mV",
+            Unit::Microvolt => "uV",
+        })
+    }
+}
+
+impl FromStr for Unit {
+    type Err = Error;
+
+    /// Reads `V`, `mV`, `uV` and `µV` in any case.
+    fn from_str(text: &str) -> Result<Self> {
+        match text.trim().to_lowercase().as_str() {
+            "v" => Ok(Unit::Volt),
+            "mv" => Ok(Unit::Millivolt),
+            // U+00B5 (micro sign) and U+03BC (Greek mu) look alike and both occur.
+            "uv" | "\u{b5}v" | "\u{3bc}v" => Ok(Unit::Microvolt),
+            _ => Err(Error::new(ErrorKind::Usage, format!("unknown unit '{text}'"), "use mV, uV or V")),
+        }
+    }
+}
+
+/// Named leads in millivolts, all of one length, at one sampling rate.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recording {
+    name: String,
+    sampling_rate: f64,
+    leads: Vec<(Lead, Vec<f32>)>,
+    warnings: Vec<String>,
+}
+
+impl Recording {
+    /// A recording of `leads` in millivolts at `sampling_rate` Hz.
+    ///
+    /// # Errors
+    /// A sampling rate that is not a positive number, no lead, a lead twice, leads of different lengths, no samples, or
+    /// a sample that is not finite.
+    pub fn new(name: impl Into<String>, sampling_rate: f64, leads: Vec<(Lead, Vec<f32>)>) -> Result<Self> {
+        let recording = Self { name: name.into(), sampling_rate, leads, warnings: Vec::new() };
+        recording.check()?;
+        Ok(recording)
+    }
+
+    fn check(&self) -> Result<()> {
+        let bad = |cause: String, remedy: &str| Err(Error::new(ErrorKind::Recording, cause, remedy));
+        if !(self.sampling_rate.is_finite() && self.sampling_rate > 0.0) {
+            return bad(format!("a sampling rate of {} Hz", self.sampling_rate), "give a positive number of Hz");
+        }
+        let Some((first, samples)) = self.leads.first().map(|(lead, samples)| (lead, samples.len())) else {
+            return bad("a recording without leads".into(), "give at least I, II and V1 to V6");
+        };
+        if samples == 0 {
+            return bad("a recording of zero samples".into(), "record at least one sample a lead");
+        }
+        for (index, (lead, signal)) in self.leads.iter().enumerate() {
+            if self.leads[..index].iter().any(|(other, _)| other == lead) {
+                return bad(format!("lead {lead} is there twice"), "keep one of the two");
+            }
+            if signal.len() != samples {
+                let cause = format!("lead {first} has {samples} samples and lead {lead} has {}", signal.len());
+                return bad(cause, "cut all leads to one length");
+            }
+            if let Some(at) = signal.iter().position(|x| !x.is_finite()) {
+                return bad(
+                    format!("lead {lead} has {} at sample {at}", signal[at]),
+                    "cut the recording there or interpolate the gap",
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// The record's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Samples a second.
+    pub fn sampling_rate(&self) -> f64 {
+        self.sampling_rate
+    }
+
+    /// Samples of each lead.
+    pub fn samples(&self) -> usize {
+        self.leads.first().map_or(0, |(_, signal)| signal.len())
+    }
+
+    /// Seconds.
+    pub fn duration(&self) -> f64 {
+        self.samples() as f64 / self.sampling_rate
+    }
+
+    /// The leads in the order in which they were given, in millivolts.
+    pub fn leads(&self) -> impl ExactSizeIterator<Item = (Lead, &[f32])> {
+        self.leads.iter().map(|(lead, signal)| (*lead, signal.as_slice()))
+    }
+
+    /// One lead in millivolts, if it was recorded.
+    pub fn lead(&self, lead: Lead) -> Option<&[f32]> {
+        self.leads().find(|(name, _)| *name == lead).map(|(_, signal)| signal)
+    }
+
+    /// What a reader noticed while it read the recording.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Adds something that whoever reads the result should know.
+    pub fn warn(&mut self, warning: impl Into<String>) {
+        self.warnings.push(warning.into());
+    }
+
+    /// The leads in `order`; III, aVR, aVL and aVF are derived from I and II where they were not recorded.
+    ///
+    /// # Errors
+    /// A lead that is neither recorded nor derivable.
+    pub fn in_order(&self, order: &[Lead]) -> Result<Vec<Vec<f32>>> {
+        order
+            .iter()
+            .map(|&lead| self.lead(lead).map_or_else(|| self.derive(lead), |signal| Ok(signal.to_vec())))
+            .collect()
+    }
+
+    fn derive(&self, lead: Lead) -> Result<Vec<f32>> {
+        match (lead.from_i_and_ii(), self.lead(Lead::I), self.lead(Lead::II)) {
+            (Some([a, b]), Some(i), Some(ii)) => Ok(i.iter().zip(ii).map(|(x, y)| a * x + b * y).collect()),
+            _ => Err(Error::new(
+                ErrorKind::Recording,
+                format!("lead {lead} is missing"),
+                "all of I, II and V1 to V6 are needed; the other four are derived",
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn eight_leads() -> Vec<(Lead, Vec<f32>)> {
+        use Lead::*;
+        [I, II, V1, V2, V3, V4, V5, V6].into_iter().zip(1..).map(|(lead, x)| (lead, vec![x as f32; 3])).collect()
+    }
+
+    #[test]
+    fn four_leads_follow_from_the_other_eight() {
+        let recording = Recording::new("r", 100.0, eight_leads()).unwrap();
+        let all = recording.in_order(&Lead::STANDARD).unwrap();
+        assert_eq!(
+            all.iter().map(|lead| lead[0]).collect::<Vec<_>>(),
+            [1., 2., 1., -1.5, 0., 1.5, 3., 4., 5., 6., 7., 8.]
+        );
+    }
+
+    #[test]
+    fn a_missing_lead_is_named() {
+        let mut leads = eight_leads();
+        leads.remove(4);
+        let error = Recording::new("r", 100.0, leads).unwrap().in_order(&Lead::STANDARD).unwrap_err();
+        assert_eq!(error.cause(), "lead V3 is missing");
+    }
+
+    #[test]
+    fn what_is_no_recording_is_refused() {
+        let with = |change: fn(&mut Vec<(Lead, Vec<f32>)>)| {
+            let mut leads = eight_leads();
+            change(&mut leads);
+            Recording::new("r", 100.0, leads).unwrap_err().cause().to_string()
+        };
+        assert_eq!(with(|leads| leads.clear()), "a recording without leads");
+        assert_eq!(with(|leads| leads[3].1[1] = f32::NAN), "lead V2 has NaN at sample 1");
+        assert_eq!(with(|leads| leads[1].1.push(0.0)), "lead I has 3 samples and lead II has 4");
+        assert_eq!(with(|leads| leads[1].0 = Lead::I), "lead I is there twice");
+        assert_eq!(with(|leads| leads.iter_mut().for_each(|(_, s)| s.clear())), "a recording of zero samples");
+        for rate in [0.0, -5.0, f64::NAN, f64::INFINITY] {
+            assert!(Recording::new("r", rate, eight_leads()).is_err(), "{rate} Hz");
+        }
+    }
+}
