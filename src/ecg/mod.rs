@@ -2,6 +2,7 @@
 
 mod lead;
 mod recording;
+mod resample;
 
 pub use lead::Lead;
 pub use recording::{Recording, Unit};

@@ -1,0 +1,292 @@
+//! Resampling by a polyphase FIR filter: a sinc under a Kaiser window (Kaiser 1974), evaluated in f64.
+//!
+//! The filter is symmetric and centred on each output sample, so it has linear phase and no delay: sample 0 stays at
+//! time 0. Beyond the ends the first and last values are held, so a constant stays that constant to its last sample.
+//!
+//! With the lower of the two sampling rates called r, the pass band ends at 0.4 r (80 % of the Nyquist rate), the stop
+//! band begins at 0.6 r, and the cut-off between them lies at the Nyquist rate 0.5 r with −6 dB. Whatever lies beyond
+//! 0.6 r would fold into the pass band; what lies between 0.5 r and 0.6 r folds into the transition band only.
+//!
+//! Measured from 500 to 100 Hz with sines (the tests below repeat the measurement): ripple at most 0.0008 dB up to
+//! 40 Hz, attenuation at least 83 dB from 60 Hz on, −6.0 dB at 50 Hz.
+//!
+//! The ratio of the rates is approximated by a fraction with terms up to [`LARGEST_TERM`]. It is exact for whole rates
+//! up to 100 kHz and for decimal ones such as 360.5 Hz; otherwise the relative error stays below 1e-5, which is 0.1 ms
+//! in ten seconds.
+
+use std::f64::consts::PI;
+
+use super::Recording;
+use crate::{Error, ErrorKind, Result};
+
+/// Both terms of the fraction that stands for the ratio of two sampling rates stay within this.
+const LARGEST_TERM: u64 = 100_000;
+
+/// The ratios of new to old rate that can still mean an ECG lie within this and its inverse.
+const LARGEST_RATIO: f64 = 1000.0;
+
+/// The attenuation in dB for which the window is designed; the margin above 80 dB covers the window's own ripple.
+const ATTENUATION: f64 = 83.0;
+
+/// Kaiser's window shape for [`ATTENUATION`]: β = 0.1102 (A − 8.7) for A > 50 dB.
+const BETA: f64 = 0.1102 * (ATTENUATION - 8.7);
+
+/// Half the filter's length in samples of the lower rate. Kaiser: length = (A − 7.95) / (14.36 Δf), with the transition
+/// Δf = 0.2 as a fraction of the rate.
+const HALF_LENGTH: f64 = (ATTENUATION - 7.95) / (14.36 * 0.2) / 2.0;
+
+impl Recording {
+    /// The same recording at `sampling_rate` Hz: round(samples · new rate / old rate) samples a lead, at least one.
+    /// At its own rate it is returned as it is.
+    ///
+    /// # Errors
+    /// A sampling rate that is not a positive number, or is more than a thousand times higher or lower than the
+    /// recording's.
+    pub fn resampled(&self, sampling_rate: f64) -> Result<Recording> {
+        let filter = Filter::new(self.sampling_rate(), sampling_rate, self.samples())?;
+        let leads = self.leads().map(|(lead, signal)| (lead, filter.apply(signal))).collect();
+        let mut resampled = Recording::new(self.name(), sampling_rate, leads)?;
+        self.warnings().iter().for_each(|warning| resampled.warn(warning));
+        Ok(resampled)
+    }
+}
+
+/// The weights that make signals of one length from one rate into signals of another.
+struct Filter {
+    /// New rate / old rate = up / down, in lowest terms.
+    up: u64,
+    down: u64,
+    /// Samples in and out.
+    samples: usize,
+    length: usize,
+    /// A phase's first weight belongs to this many input samples before the output sample, less one.
+    reach: usize,
+    /// For each phase, the weights of 2 · reach input samples; they add up to one.
+    phases: Vec<Vec<f64>>,
+}
+
+impl Filter {
+    fn new(old_rate: f64, new_rate: f64, samples: usize) -> Result<Self> {
+        let (up, down) = fraction(old_rate, new_rate)?;
+        let length = ((samples as f64 * new_rate / old_rate).round() as usize).max(1);
+        // Below the old rate the filter is as much longer as its cut-off is lower.
+        let cutoff = (up as f64 / down as f64).min(1.0);
+        let reach = (HALF_LENGTH / cutoff).ceil() as usize;
+        let used = if up == down { 0 } else { length.min(up as usize) };
+        let phases =
+            (0..used as u64).map(|output| weights((output * down % up) as f64 / up as f64, reach, cutoff)).collect();
+        Ok(Self { up, down, samples, length, reach, phases })
+    }
+
+    /// `signal` at the new rate; it has as many samples as the filter was made for.
+    fn apply(&self, signal: &[f32]) -> Vec<f32> {
+        debug_assert_eq!(signal.len(), self.samples);
+        if self.up == self.down {
+            return signal.to_vec();
+        }
+        (0..self.length).map(|output| self.sample(signal, output)).collect()
+    }
+
+    fn sample(&self, signal: &[f32], output: usize) -> f32 {
+        let weights = &self.phases[output % self.up as usize];
+        let before = (output as u64 * self.down / self.up) as usize;
+        // The taps are the inputs from before + 1 − reach to before + reach, held at the ends.
+        let last = signal.len() - 1;
+        let sum: f64 = weights
+            .iter()
+            .enumerate()
+            .map(|(tap, weight)| weight * f64::from(signal[(before + 1 + tap).saturating_sub(self.reach).min(last)]))
+            .sum();
+        sum as f32
+    }
+}
+
+/// The weights of the 2 · `reach` input samples around an output sample that lies `phase` of a sample after the one in
+/// the middle. `cutoff` is relative to the input's Nyquist rate.
+fn weights(phase: f64, reach: usize, cutoff: f64) -> Vec<f64> {
+    let taps: Vec<f64> = (0..2 * reach)
+        .map(|tap| {
+            let distance = (tap as f64 + 1.0 - reach as f64 - phase) * cutoff;
+            sinc(distance) * kaiser(distance / HALF_LENGTH)
+        })
+        .collect();
+    // A sum of exactly one in every phase keeps the baseline free of ripple.
+    let sum: f64 = taps.iter().sum();
+    taps.into_iter().map(|tap| tap / sum).collect()
+}
+
+fn sinc(x: f64) -> f64 {
+    if x == 0.0 { 1.0 } else { (PI * x).sin() / (PI * x) }
+}
+
+/// Kaiser's window over −1..1, not normalised.
+fn kaiser(x: f64) -> f64 {
+    if x.abs() >= 1.0 { 0.0 } else { bessel_i0(BETA * (1.0 - x * x).sqrt()) }
+}
+
+/// The modified Bessel function of the first kind and order zero, by its power series Σ ((x/2)^k / k!)².
+fn bessel_i0(x: f64) -> f64 {
+    let (mut sum, mut term) = (1.0, 1.0);
+    for k in 1..60 {
+        term *= (x / 2.0 / f64::from(k)).powi(2);
+        sum += term;
+    }
+    sum
+}
+
+/// `new_rate` / `old_rate` as a fraction in lowest terms: the last convergent of its continued fraction whose terms
+/// stay within [`LARGEST_TERM`], or the first one that is the ratio to the precision of an f64.
+fn fraction(old_rate: f64, new_rate: f64) -> Result<(u64, u64)> {
+    if !(new_rate.is_finite() && new_rate > 0.0) {
+        let cause = format!("a sampling rate of {new_rate} Hz");
+        return Err(Error::new(ErrorKind::Recording, cause, "give a positive number of Hz"));
+    }
+    let ratio = new_rate / old_rate;
+    if !(1.0 / LARGEST_RATIO..=LARGEST_RATIO).contains(&ratio) {
+        let cause = format!("cannot resample from {old_rate} Hz to {new_rate} Hz, more than a factor of a thousand");
+        return Err(Error::new(ErrorKind::Recording, cause, "check the sampling rate"));
+    }
+    let (mut previous, mut current) = ((0, 1), (1, 0));
+    let mut rest = ratio;
+    loop {
+        let whole = rest.floor();
+        let next = (whole as u64 * current.0 + previous.0, whole as u64 * current.1 + previous.1);
+        if next.0 > LARGEST_TERM || next.1 > LARGEST_TERM {
+            return Ok(current);
+        }
+        (previous, current) = (current, next);
+        let error = (current.0 as f64 / current.1 as f64 / ratio - 1.0).abs();
+        if error < 1e-12 || rest == whole {
+            return Ok(current);
+        }
+        rest = 1.0 / (rest - whole);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::f64::consts::TAU;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::ecg::Lead;
+
+    fn resample(signal: &[f32], old_rate: f64, new_rate: f64) -> Vec<f32> {
+        let recording = Recording::new("r", old_rate, vec![(Lead::I, signal.to_vec())]).unwrap();
+        recording.resampled(new_rate).unwrap().lead(Lead::I).unwrap().to_vec()
+    }
+
+    fn sine(hertz: f64, rate: f64, samples: usize) -> Vec<f32> {
+        (0..samples).map(|n| (TAU * hertz * n as f64 / rate + 0.3).sin() as f32).collect()
+    }
+
+    /// The amplitude of `hertz` in what lies at least half a second from both ends of a signal at 100 Hz.
+    fn amplitude(signal: &[f32], hertz: f64) -> f64 {
+        let middle = &signal[50..signal.len() - 50];
+        let [cosine, sine] = [f64::cos, f64::sin].map(|wave| {
+            let product = |(n, x): (usize, &f32)| f64::from(*x) * wave(TAU * hertz * (n + 50) as f64 / 100.0);
+            middle.iter().enumerate().map(product).sum::<f64>() * 2.0 / middle.len() as f64
+        });
+        cosine.hypot(sine)
+    }
+
+    fn decibel(ratio: f64) -> f64 {
+        20.0 * ratio.log10()
+    }
+
+    #[test]
+    fn the_pass_band_is_flat_up_to_40_hz() {
+        let ripple = (1..=40)
+            .map(|hertz| {
+                let signal = resample(&sine(f64::from(hertz), 500.0, 5500), 500.0, 100.0);
+                decibel(amplitude(&signal, f64::from(hertz))).abs()
+            })
+            .fold(0.0, f64::max);
+        println!("ripple up to 40 Hz: {ripple:.5} dB");
+        assert!(ripple < 0.001, "{ripple} dB");
+    }
+
+    #[test]
+    fn what_would_fold_into_the_pass_band_is_gone() {
+        let loudest = (60..=250)
+            .map(|hertz| {
+                let signal = resample(&sine(f64::from(hertz), 500.0, 5500), 500.0, 100.0);
+                signal[50..1050].iter().fold(0f32, |peak, x| peak.max(x.abs()))
+            })
+            .fold(0f32, f32::max);
+        println!("from 60 Hz on: {:.1} dB", decibel(f64::from(loudest)));
+        assert!(decibel(f64::from(loudest)) < -80.0, "{} dB", decibel(f64::from(loudest)));
+    }
+
+    #[test]
+    fn mains_of_50_hz_halve() {
+        // A cosine, since the samples of a sine at the Nyquist rate are all zero.
+        let mains: Vec<f32> = (0..5500).map(|n| (TAU * 50.0 * f64::from(n) / 500.0).cos() as f32).collect();
+        let half = resample(&mains, 500.0, 100.0)[500].abs();
+        assert!((half - 0.5).abs() < 0.01, "{half}");
+    }
+
+    #[test]
+    fn samples_keep_their_times_at_any_ratio() {
+        for (old_rate, new_rate) in [(500.0, 100.0), (100.0, 500.0), (257.0, 100.0), (360.5, 100.0), (1000.0, 333.3)] {
+            let samples = (old_rate * 10.0) as usize;
+            let signal = resample(&sine(7.0, old_rate, samples), old_rate, new_rate);
+            let ideal = sine(7.0, new_rate, signal.len());
+            let edge = (new_rate / 2.0) as usize;
+            for n in edge..signal.len() - edge {
+                assert!((signal[n] - ideal[n]).abs() < 1e-3, "{old_rate} to {new_rate} Hz, sample {n}");
+            }
+        }
+    }
+
+    #[test]
+    fn rates_become_fractions_in_lowest_terms() {
+        let cases = [
+            (500.0, 100.0, (1, 5)),
+            (257.0, 100.0, (100, 257)),
+            (360.5, 100.0, (200, 721)),
+            (100.0, 99.9, (999, 1000)),
+            (999.99, 100.0, (10_000, 99_999)),
+        ];
+        for (old_rate, new_rate, expected) in cases {
+            assert_eq!(fraction(old_rate, new_rate).unwrap(), expected, "{old_rate} to {new_rate} Hz");
+        }
+    }
+
+    #[test]
+    fn a_rate_that_means_no_ecg_is_refused() {
+        let recording = Recording::new("r", 1e6, vec![(Lead::I, vec![0.0; 9])]).unwrap();
+        let error = recording.resampled(100.0).unwrap_err();
+        assert_eq!(error.cause(), "cannot resample from 1000000 Hz to 100 Hz, more than a factor of a thousand");
+        for rate in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert!(recording.resampled(rate).is_err(), "{rate} Hz");
+        }
+    }
+
+    #[test]
+    fn at_its_own_rate_a_recording_stays_as_it_is() {
+        let mut recording = Recording::new("r", 100.0, vec![(Lead::I, sine(3.0, 100.0, 77))]).unwrap();
+        recording.warn("kept");
+        assert_eq!(recording.resampled(100.0).unwrap(), recording);
+    }
+
+    proptest! {
+        #[test]
+        fn a_constant_stays_that_constant(
+            old_rate in 20.0..2000.0f64, new_rate in 20.0..2000.0f64, samples in 1..400usize, level in -5.0..5.0f32
+        ) {
+            let signal = resample(&vec![level; samples], old_rate, new_rate);
+            let length = (samples as f64 * new_rate / old_rate).round().max(1.0);
+            prop_assert_eq!(signal.len() as f64, length);
+            prop_assert!(signal.iter().all(|x| (x - level).abs() < 1e-5));
+        }
+
+        #[test]
+        fn a_fraction_is_within_its_bound(old_rate in 1.0..2000.0f64, factor in 0.001..1000.0f64) {
+            let (up, down) = fraction(old_rate, old_rate * factor).unwrap();
+            prop_assert!(up <= LARGEST_TERM && down <= LARGEST_TERM);
+            prop_assert!((up as f64 / down as f64 / factor - 1.0).abs() < 1e-5);
+        }
+    }
+}
