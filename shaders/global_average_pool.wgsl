@@ -1,0 +1,40 @@
+// The mean over the samples of every channel. Twin: src/kernels/global_average_pool.rs.
+//
+// y[b, c] = mean over t of x[b, c, t]
+//
+// A workgroup takes one channel. Its invocations sum every 64th sample each and are then added in pairs, always in the
+// same order, so that the result has the same bits every time.
+
+const WORKGROUP: u32 = 64;
+
+struct GlobalAveragePool {
+    channels: u32,
+    samples: u32,
+    unused0: u32,
+    unused1: u32,
+}
+
+@group(0) @binding(0) var<uniform> pool: GlobalAveragePool;
+@group(0) @binding(1) var<storage, read> x: array<f32>;        // [batch, channels, samples]
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;  // [batch, channels]
+
+var<workgroup> partial: array<f32, WORKGROUP>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let row = group.y * pool.channels + group.x;
+    var sum = 0.0;
+    for (var t = lane; t < pool.samples; t += WORKGROUP) {
+        sum += x[row * pool.samples + t];
+    }
+    partial[lane] = sum;
+    for (var half = WORKGROUP / 2; half > 0; half /= 2) {
+        workgroupBarrier();
+        if lane < half {
+            partial[lane] += partial[lane + half];
+        }
+    }
+    if lane == 0 {
+        y[row] = partial[0] / f32(pool.samples);
+    }
+}

@@ -1,0 +1,107 @@
+//! The GPUs of this machine.
+
+use std::fmt;
+
+use crate::{Error, ErrorKind, Result};
+
+/// A GPU, not yet opened.
+#[derive(Debug, Clone)]
+pub struct Adapter {
+    /// Its place in [`adapters`], as in `gpu:0`.
+    pub index: usize,
+    adapter: wgpu::Adapter,
+}
+
+/// Every adapter that a Vulkan, Metal or DX12 driver offers, in the driver's order. Without a driver there is none.
+pub fn adapters() -> Vec<Adapter> {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+    let instance = wgpu::Instance::new(descriptor);
+    let found = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
+    found.into_iter().enumerate().map(|(index, adapter)| Adapter { index, adapter }).collect()
+}
+
+/// The backend as users write it: `vulkan`, `metal`, `dx12`.
+pub(super) fn backend_name(backend: wgpu::Backend) -> String {
+    backend.to_string().to_lowercase()
+}
+
+impl Adapter {
+    /// What the driver says of it.
+    pub fn info(&self) -> wgpu::AdapterInfo {
+        self.adapter.get_info()
+    }
+
+    /// What it allows at most.
+    pub fn limits(&self) -> wgpu::Limits {
+        self.adapter.limits()
+    }
+
+    /// `vulkan`, `metal` or `dx12`.
+    pub fn backend(&self) -> String {
+        backend_name(self.info().backend)
+    }
+
+    /// The type in words: `discrete`, `integrated`, `virtual`, `software` or `other`.
+    pub fn kind(&self) -> &'static str {
+        match self.info().device_type {
+            wgpu::DeviceType::DiscreteGpu => "discrete",
+            wgpu::DeviceType::IntegratedGpu => "integrated",
+            wgpu::DeviceType::VirtualGpu => "virtual",
+            wgpu::DeviceType::Cpu => "software",
+            wgpu::DeviceType::Other => "other",
+        }
+    }
+
+    /// Whether it computes on the CPU, as Mesa's lavapipe, SwiftShader and WARP do.
+    pub fn is_software(&self) -> bool {
+        self.info().device_type == wgpu::DeviceType::Cpu
+    }
+
+    /// Features that matter to compute shaders, and whether the adapter has them.
+    pub fn features(&self) -> Vec<(&'static str, bool)> {
+        let has = self.adapter.features();
+        [
+            ("subgroups", wgpu::Features::SUBGROUP),
+            ("f16 in shaders", wgpu::Features::SHADER_F16),
+            ("timestamps", wgpu::Features::TIMESTAMP_QUERY),
+            ("pipeline cache", wgpu::Features::PIPELINE_CACHE),
+            ("cooperative matrices", wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX),
+        ]
+        .map(|(name, feature)| (name, has.contains(feature)))
+        .to_vec()
+    }
+
+    /// How much an adapter is to be preferred where several would do, the least first.
+    pub(in crate::backend) fn rank(&self) -> usize {
+        ["discrete", "integrated", "virtual", "other", "software"]
+            .iter()
+            .position(|&kind| kind == self.kind())
+            .unwrap_or(3)
+    }
+
+    /// A device with the default limits, buffers raised to what the adapter offers.
+    pub(super) fn request(&self) -> Result<(wgpu::Device, wgpu::Queue)> {
+        let offered = self.adapter.limits();
+        let limits = wgpu::Limits {
+            max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
+            max_buffer_size: offered.max_buffer_size,
+            ..wgpu::Limits::default().or_worse_values_from(&offered)
+        };
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("ecgpu"),
+            required_limits: limits,
+            ..wgpu::DeviceDescriptor::default()
+        };
+        pollster::block_on(self.adapter.request_device(&descriptor)).map_err(|error| {
+            let cause = format!("{self} gives no device ({error})");
+            Error::new(ErrorKind::Device, cause, "update its driver, or choose another of `ecgpu devices`")
+        })
+    }
+}
+
+impl fmt::Display for Adapter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.info().name)
+    }
+}

@@ -1,0 +1,93 @@
+//! Who runs a plan: [`reference`] (float64 loops), [`cpu`] (f32) and [`gpu`] (wgpu). All three take the same plan.
+
+pub mod cpu;
+mod device;
+pub mod gpu;
+pub mod reference;
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+pub use device::{Device, open};
+
+use crate::{Error, ErrorKind, Result, plan::Plan};
+
+/// What runs a plan, in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceInfo {
+    /// The device's own name.
+    pub name: String,
+    /// `vulkan`, `metal`, `dx12`, `cpu` or `reference`.
+    pub backend: String,
+}
+
+/// A device that can run plans.
+pub trait Backend: Send + Sync {
+    /// What it is called.
+    fn info(&self) -> DeviceInfo;
+
+    /// How many records it can take at once; `plan` is for one.
+    ///
+    /// # Errors
+    /// Even one record exceeds the device's limits.
+    fn largest_batch(&self, plan: &Plan) -> Result<usize>;
+
+    /// Makes everything that the plan needs once and for all.
+    ///
+    /// # Errors
+    /// The device refuses a shader, a buffer or their number.
+    fn prepare(&self, plan: &Plan) -> Result<Box<dyn Executor>>;
+}
+
+/// A plan on a device, ready to run any number of times.
+pub trait Executor: Send {
+    /// Runs the plan on `input` `[batch, leads, samples]` and fills `outputs`, one for each of the plan's outputs.
+    ///
+    /// # Errors
+    /// The device failed.
+    fn run(&mut self, input: &[f32], outputs: &mut Vec<Vec<f32>>) -> Result<()>;
+}
+
+/// Activations that one forward pass may take, 1 GiB, so that a large batch is split before memory runs short. One record
+/// of ten seconds needs less than 1 MB.
+const ACTIVATION_BYTES: usize = 1 << 30;
+
+/// How many records fit into [`ACTIVATION_BYTES`], at least one; `plan` is for one record.
+fn batch_by_memory(plan: &Plan) -> usize {
+    (ACTIVATION_BYTES / plan.activation_bytes().max(1)).max(1)
+}
+
+/// Checks that an input is as long as the plan says.
+fn check_input(plan: &Plan, input: &[f32]) -> Result<()> {
+    let expected = plan.buffers[plan.input].shape;
+    if input.len() == expected.iter().product::<usize>() {
+        return Ok(());
+    }
+    let cause = format!("an input of {} numbers where {expected:?} are expected", input.len());
+    Err(Error::new(ErrorKind::Shape, cause, "give batch × leads × samples numbers"))
+}
+
+/// What a device made of a constant (an upload, a packed copy), kept as long as the constant lives, so that plans for
+/// many shapes share it.
+pub(crate) struct ConstantCache<T>(Mutex<Vec<(Weak<[f32]>, T)>>);
+
+impl<T> Default for ConstantCache<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T: Clone> ConstantCache<T> {
+    fn get(&self, constant: &Arc<[f32]>, make: impl FnOnce() -> T) -> T {
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.retain(|(weak, _)| weak.strong_count() > 0);
+        // A Weak keeps its address from being used again, so equal addresses are the same constant.
+        if let Some((_, made)) =
+            entries.iter().find(|(weak, _)| std::ptr::addr_eq(weak.as_ptr(), Arc::as_ptr(constant)))
+        {
+            return made.clone();
+        }
+        let made = make();
+        entries.push((Arc::downgrade(constant), made.clone()));
+        made
+    }
+}

@@ -1,0 +1,51 @@
+//! The plan in plain float64 loops: slow, obvious, and what every other backend is compared with.
+
+use super::{Backend, DeviceInfo, Executor, batch_by_memory, check_input};
+use crate::{Result, plan::Plan};
+
+/// The reference as a device.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Reference;
+
+/// Every one of the plan's outputs, in float64.
+///
+/// # Errors
+/// An input of the wrong length.
+pub fn run(plan: &Plan, input: &[f32]) -> Result<Vec<Vec<f64>>> {
+    check_input(plan, input)?;
+    let widen = |values: &[f32]| values.iter().map(|&value| f64::from(value)).collect::<Vec<f64>>();
+    let mut buffers: Vec<Vec<f64>> =
+        plan.buffers.iter().map(|buffer| buffer.constant.as_deref().map_or_else(Vec::new, widen)).collect();
+    buffers[plan.input] = widen(input);
+    for step in &plan.steps {
+        let mut write = vec![0.0; plan.buffers[step.write].len()];
+        let reads: Vec<&[f64]> = step.reads.iter().map(|&id| buffers[id].as_slice()).collect();
+        step.kernel.operation().reference(&reads, &mut write);
+        buffers[step.write] = write;
+    }
+    Ok(plan.outputs.iter().map(|&id| buffers[id].clone()).collect())
+}
+
+impl Backend for Reference {
+    fn info(&self) -> DeviceInfo {
+        DeviceInfo { name: "float64 reference".into(), backend: "reference".into() }
+    }
+
+    fn largest_batch(&self, plan: &Plan) -> Result<usize> {
+        Ok(batch_by_memory(plan))
+    }
+
+    fn prepare(&self, plan: &Plan) -> Result<Box<dyn Executor>> {
+        Ok(Box::new(ReferenceExecutor(plan.clone())))
+    }
+}
+
+struct ReferenceExecutor(Plan);
+
+impl Executor for ReferenceExecutor {
+    fn run(&mut self, input: &[f32], outputs: &mut Vec<Vec<f32>>) -> Result<()> {
+        let exact = run(&self.0, input)?;
+        *outputs = exact.into_iter().map(|values| values.into_iter().map(|value| value as f32).collect()).collect();
+        Ok(())
+    }
+}

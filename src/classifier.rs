@@ -1,0 +1,254 @@
+//! The front door: weights and recordings in, predictions out.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use crate::{
+    Error, ErrorKind, Recording, Result,
+    backend::{self, Backend, Device, DeviceInfo, Executor},
+    ecg::quality,
+    network::{Contract, Folded, Weights},
+    plan::{EMBEDDING, Keep, LOGITS, Plan},
+    worker::Worker,
+};
+
+/// Shapes whose executors are kept; the least recently used goes first. A folder of recordings has a handful of lengths,
+/// each with a full and a last, smaller batch.
+const KEPT_SHAPES: usize = 8;
+
+/// Weights on a device. Shareable between threads, which take turns.
+pub struct Classifier {
+    shared: Arc<Shared>,
+    worker: Worker,
+}
+
+struct Shared {
+    weights: Weights,
+    folded: Folded,
+    backend: Box<dyn Backend>,
+    prepared: Mutex<Vec<Prepared>>,
+}
+
+/// An executor and the shape that it is for.
+struct Prepared {
+    batch: usize,
+    samples: usize,
+    executor: Box<dyn Executor>,
+}
+
+/// What the network says of an input `[batch, leads, samples]`.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Output {
+    /// `[batch, classes]`.
+    pub logits: Vec<f32>,
+    /// `[batch, features]`: 256 features in network 542k, 128 in 55k.
+    pub embedding: Vec<f32>,
+}
+
+/// What the network says of one recording.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Prediction {
+    /// The names of the classes, in the order of the logits.
+    pub classes: Vec<String>,
+    /// One a class.
+    pub logits: Vec<f32>,
+    /// One a class, the sigmoid of its logit. Classes do not exclude each other: the sum is not 1.
+    pub probabilities: Vec<f64>,
+    /// The classes whose probability reaches their threshold.
+    pub labels: Vec<String>,
+    /// 256 numbers in network 542k, 128 in 55k.
+    pub embedding: Vec<f32>,
+    /// What is odd about the recording.
+    pub warnings: Vec<String>,
+}
+
+impl Classifier {
+    /// Puts weights on a device.
+    ///
+    /// # Errors
+    /// The device cannot be opened, or the weights are incomplete.
+    pub fn open(weights: Weights, device: Device) -> Result<Self> {
+        Self::on(weights, backend::open(&device)?)
+    }
+
+    /// Puts weights on a backend that is already open.
+    ///
+    /// # Errors
+    /// The weights are incomplete.
+    pub fn on(weights: Weights, backend: Box<dyn Backend>) -> Result<Self> {
+        let folded = Folded::new(&weights.network, &weights.parameters)?;
+        let shared = Shared { weights, folded, backend, prepared: Mutex::default() };
+        Ok(Self { shared: Arc::new(shared), worker: Worker::default() })
+    }
+
+    /// What runs the network.
+    pub fn device(&self) -> DeviceInfo {
+        self.shared.backend.info()
+    }
+
+    /// The network, its parameters and its input contract.
+    pub fn weights(&self) -> &Weights {
+        &self.shared.weights
+    }
+
+    /// Classifies one recording.
+    ///
+    /// # Errors
+    /// A lead that is missing, a rate that cannot be resampled, a recording too short for the network, or a device that
+    /// fails.
+    pub fn classify(&self, recording: &Recording) -> Result<Prediction> {
+        self.shared.classify(std::slice::from_ref(recording)).remove(0)
+    }
+
+    /// Classifies many recordings, those of one length together. Each has its own result.
+    pub fn classify_batch(&self, recordings: &[Recording]) -> Vec<Result<Prediction>> {
+        self.shared.classify(recordings)
+    }
+
+    /// Runs the network on `input` `[batch, leads, samples]` as it is, without units, resampling or scaling.
+    ///
+    /// # Errors
+    /// Sizes that do not fit the network or the device, a number that is not finite, or a device that fails.
+    pub fn run(&self, input: &[f32], batch: usize, samples: usize) -> Result<Output> {
+        self.shared.run(input, batch, samples)
+    }
+
+    /// As [`Classifier::classify`], on a thread of the classifier's own: the caller's executor is never blocked.
+    pub async fn classify_async(&self, recording: Recording) -> Result<Prediction> {
+        let shared = self.shared.clone();
+        self.worker.run(move || shared.classify(std::slice::from_ref(&recording)).remove(0)).await?
+    }
+
+    /// As [`Classifier::run`], on a thread of the classifier's own.
+    pub async fn run_async(&self, input: Vec<f32>, batch: usize, samples: usize) -> Result<Output> {
+        let shared = self.shared.clone();
+        self.worker.run(move || shared.run(&input, batch, samples)).await?
+    }
+
+    /// As [`Classifier::open`], on a thread of its own.
+    pub async fn open_async(weights: Weights, device: Device) -> Result<Self> {
+        Worker::default().run(move || Self::open(weights, device)).await?
+    }
+
+    /// What the logits and the embedding that [`Classifier::run`] gave for record `index` of `batch` mean.
+    pub fn interpret(&self, output: &Output, index: usize, batch: usize) -> Prediction {
+        Prediction::new(&self.shared.weights.contract, output, index, batch)
+    }
+}
+
+impl Prediction {
+    fn new(contract: &Contract, output: &Output, index: usize, batch: usize) -> Self {
+        let of_record = |values: &[f32]| values.chunks(values.len() / batch).nth(index).unwrap_or_default().to_vec();
+        let logits = of_record(&output.logits);
+        let probabilities: Vec<f64> = logits.iter().map(|&logit| sigmoid(logit)).collect();
+        let reached = contract.classes.iter().zip(&probabilities).zip(&contract.thresholds);
+        let labels =
+            reached.filter(|((_, p), threshold)| p >= threshold).map(|((class, _), _)| class.clone()).collect();
+        Prediction {
+            classes: contract.classes.clone(),
+            logits,
+            probabilities,
+            labels,
+            embedding: of_record(&output.embedding),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// 1 / (1 + e^−x).
+fn sigmoid(logit: f32) -> f64 {
+    1.0 / (1.0 + (-f64::from(logit)).exp())
+}
+
+impl Shared {
+    fn run(&self, input: &[f32], batch: usize, samples: usize) -> Result<Output> {
+        let leads = self.weights.network.in_channels();
+        let record = leads.checked_mul(samples).filter(|&record| record.checked_mul(batch) == Some(input.len()));
+        let Some(record) = record.filter(|&record| record > 0 && batch > 0) else {
+            let cause = format!("an input of {} numbers for shape [{batch}, {leads}, {samples}]", input.len());
+            let remedy = format!("give batch × {leads} leads × samples numbers, at least one of each");
+            return Err(Error::new(ErrorKind::Shape, cause, remedy));
+        };
+        if let Some(at) = input.iter().position(|value| !value.is_finite()) {
+            let [b, lead, t] = [at / record, at % record / samples, at % samples];
+            let cause = format!("the input has {} at record {b}, lead {lead}, sample {t}", input[at]);
+            return Err(Error::new(ErrorKind::Recording, cause, "give finite numbers alone"));
+        }
+        let mut output = Output::default();
+        let mut rest = input;
+        while !rest.is_empty() {
+            let (records, largest) = (rest.len() / record, self.largest_batch(samples, rest.len() / record)?);
+            let (chunk, after) = rest.split_at(records.min(largest) * record);
+            self.forward(chunk, records.min(largest), samples, &mut output)?;
+            rest = after;
+        }
+        Ok(output)
+    }
+
+    /// The device's limit for this length, unless `batch` is prepared already and therefore fits.
+    fn largest_batch(&self, samples: usize, batch: usize) -> Result<usize> {
+        let prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        if prepared.iter().any(|entry| entry.batch == batch && entry.samples == samples) {
+            return Ok(batch);
+        }
+        drop(prepared);
+        self.backend.largest_batch(&Plan::new(&self.folded, 1, samples, Keep::Results)?)
+    }
+
+    fn forward(&self, input: &[f32], batch: usize, samples: usize, output: &mut Output) -> Result<()> {
+        let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = prepared.iter().position(|entry| entry.batch == batch && entry.samples == samples);
+        let mut entry = match at {
+            Some(at) => prepared.remove(at),
+            None => {
+                let plan = Plan::new(&self.folded, batch, samples, Keep::Results)?;
+                Prepared { batch, samples, executor: self.backend.prepare(&plan)? }
+            }
+        };
+        let mut results = Vec::new();
+        entry.executor.run(input, &mut results)?;
+        output.logits.extend_from_slice(&results[LOGITS]);
+        output.embedding.extend_from_slice(&results[EMBEDDING]);
+        // The most recently used stands last.
+        prepared.push(entry);
+        if prepared.len() > KEPT_SHAPES {
+            prepared.remove(0);
+        }
+        Ok(())
+    }
+
+    fn classify(&self, recordings: &[Recording]) -> Vec<Result<Prediction>> {
+        let contract = &self.weights.contract;
+        let inputs: Vec<Result<Vec<f32>>> = recordings.iter().map(|recording| contract.input(recording)).collect();
+        let lengths: BTreeSet<usize> = inputs.iter().flatten().map(Vec::len).collect();
+        let mut results: Vec<Result<Prediction>> =
+            inputs.iter().map(|input| input.as_ref().map(|_| Prediction::default()).map_err(Error::clone)).collect();
+        for length in lengths {
+            let of_length = |at: &usize| inputs[*at].as_ref().is_ok_and(|input| input.len() == length);
+            let members: Vec<usize> = (0..inputs.len()).filter(of_length).collect();
+            let joined: Vec<f32> = members.iter().flat_map(|&at| inputs[at].iter().flatten()).copied().collect();
+            let outcome = self.run(&joined, members.len(), length / contract.leads.len());
+            for (place, &at) in members.iter().enumerate() {
+                results[at] = outcome.as_ref().map_err(Error::clone).map(|output| {
+                    let warnings = warnings(contract, &recordings[at]);
+                    Prediction { warnings, ..Prediction::new(contract, output, place, members.len()) }
+                });
+            }
+        }
+        results
+    }
+}
+
+/// What whoever reads a prediction should know of the recording.
+fn warnings(contract: &Contract, recording: &Recording) -> Vec<String> {
+    let mut warnings = recording.warnings().to_vec();
+    warnings.extend(quality::warnings(recording));
+    // Resampling rounds the length to a whole sample.
+    if (recording.duration() - contract.duration()).abs() * contract.sampling_rate > 1.0 {
+        let (given, trained) = (recording.duration(), contract.duration());
+        warnings.push(format!("the recording lasts {given:.1} s; the network was trained to judge {trained:.1} s"));
+    }
+    warnings
+}

@@ -1,0 +1,81 @@
+//! A linear layer with bias. Twin: shaders/linear.wgsl.
+
+use super::{Operation, Shader};
+
+const WORKGROUP: usize = 64;
+
+/// y[b, o] = bias[o] + Σ_i weight[o, i] · x[b, i].
+///
+/// Reads x `[batch, in_features]`, weight `[out_features, in_features]`, bias `[out_features]`; writes y
+/// `[batch, out_features]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Linear {
+    pub batch: usize,
+    pub in_features: usize,
+    pub out_features: usize,
+}
+
+impl Operation for Linear {
+    fn shader(&self) -> Shader {
+        Shader { name: "linear", source: include_str!("../../shaders/linear.wgsl"), constants: Vec::new() }
+    }
+
+    /// Mirror of `struct Linear` in the shader.
+    fn parameters(&self) -> [u32; 4] {
+        [self.in_features as u32, self.out_features as u32, 0, 0]
+    }
+
+    fn grid(&self) -> [usize; 3] {
+        [self.out_features.div_ceil(WORKGROUP), self.batch, 1]
+    }
+
+    fn floating_point_operations(&self) -> usize {
+        2 * self.batch * self.in_features * self.out_features
+    }
+
+    fn describe(&self) -> String {
+        format!("linear {}→{}", self.in_features, self.out_features)
+    }
+
+    fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {
+        let [x, weight, bias] = reads else { unreachable!("the plan gives a linear layer three reads") };
+        for b in 0..self.batch {
+            for o in 0..self.out_features {
+                let mut sum = bias[o];
+                for i in 0..self.in_features {
+                    sum += weight[o * self.in_features + i] * x[b * self.in_features + i];
+                }
+                y[b * self.out_features + o] = sum;
+            }
+        }
+    }
+
+    /// Weights as `[in_features, out_features]`, so that neighbouring invocations load neighbouring weights.
+    fn packed(&self, read: usize, values: &[f32]) -> Vec<f32> {
+        if read != 1 {
+            return values.to_vec();
+        }
+        let weight = |at: usize| values[(at % self.out_features) * self.in_features + at / self.out_features];
+        (0..values.len()).map(weight).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_linear_layer_by_hand() {
+        let linear = Linear { batch: 2, in_features: 2, out_features: 1 };
+        let mut y = [0.0; 2];
+        linear.reference(&[&[1., 2., 3., 4.], &[10., 100.], &[0.5]], &mut y);
+        assert_eq!(y, [210.5, 430.5]);
+    }
+
+    #[test]
+    fn packing_transposes_the_weights_alone() {
+        let linear = Linear { batch: 1, in_features: 3, out_features: 2 };
+        assert_eq!(linear.packed(1, &[1., 2., 3., 4., 5., 6.]), [1., 4., 2., 5., 3., 6.]);
+        assert_eq!(linear.packed(2, &[1., 2.]), [1., 2.]);
+    }
+}

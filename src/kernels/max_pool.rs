@@ -1,0 +1,68 @@
+//! The largest sample of each window. Twin: shaders/max_pool.wgsl.
+
+use super::{Operation, Shader};
+
+const WORKGROUP: usize = 64;
+
+/// y[b, c, t] = max over k < kernel of x[b, c, t·stride + k].
+///
+/// Reads x `[batch, channels, in_samples]`; writes y `[batch, channels, out_samples]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MaxPool {
+    pub batch: usize,
+    pub channels: usize,
+    pub in_samples: usize,
+    pub out_samples: usize,
+    pub kernel: usize,
+    pub stride: usize,
+}
+
+impl Operation for MaxPool {
+    fn shader(&self) -> Shader {
+        let constants = vec![("KERNEL", self.kernel as f64), ("STRIDE", self.stride as f64)];
+        Shader { name: "max_pool", source: include_str!("../../shaders/max_pool.wgsl"), constants }
+    }
+
+    /// Mirror of `struct MaxPool` in the shader.
+    fn parameters(&self) -> [u32; 4] {
+        [self.channels as u32, self.in_samples as u32, self.out_samples as u32, 0]
+    }
+
+    fn grid(&self) -> [usize; 3] {
+        [self.out_samples.div_ceil(WORKGROUP), self.channels, self.batch]
+    }
+
+    fn floating_point_operations(&self) -> usize {
+        self.batch * self.channels * self.out_samples * self.kernel
+    }
+
+    fn describe(&self) -> String {
+        format!("max pool kernel {} stride {}", self.kernel, self.stride)
+    }
+
+    fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {
+        let [x] = reads else { unreachable!("the plan gives a max pool one read") };
+        for row in 0..self.batch * self.channels {
+            for t in 0..self.out_samples {
+                let mut largest = x[row * self.in_samples + t * self.stride];
+                for k in 1..self.kernel {
+                    largest = largest.max(x[row * self.in_samples + t * self.stride + k]);
+                }
+                y[row * self.out_samples + t] = largest;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_odd_sample_at_the_end_is_left_out() {
+        let pool = MaxPool { batch: 1, channels: 2, in_samples: 5, out_samples: 2, kernel: 2, stride: 2 };
+        let mut y = [0.0; 4];
+        pool.reference(&[&[1., -2., 3., 4., 9., -1., -2., -3., -4., 9.]], &mut y);
+        assert_eq!(y, [1., 4., -1., -3.]);
+    }
+}

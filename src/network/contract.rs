@@ -1,0 +1,230 @@
+//! The input contract: what the numbers that go into a network mean, and what its outputs are called.
+//!
+//! It is kept in the metadata of the safetensors file as text: `leads`, `sampling_rate_hz`, `samples`, `unit`, `mean`,
+//! `std`, `classes`, `thresholds`, `training`.
+
+use std::{collections::HashMap, str::FromStr};
+
+use crate::{
+    Error, ErrorKind, Recording, Result,
+    ecg::{Lead, Unit},
+};
+
+/// How a recording becomes an input, and what the logits mean.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Contract {
+    /// The order of the input's channels.
+    pub leads: Vec<Lead>,
+    /// Hz.
+    pub sampling_rate: f64,
+    /// Samples a lead that the network was trained on; other lengths run too.
+    pub samples: usize,
+    /// The unit in which `mean` and `deviation` are given.
+    pub unit: Unit,
+    /// Subtracted from each sample.
+    pub mean: f64,
+    /// Divides each sample afterwards.
+    pub deviation: f64,
+    /// The names of the logits, in order.
+    pub classes: Vec<String>,
+    /// A class is given as a label when its probability reaches its threshold.
+    pub thresholds: Vec<f64>,
+    /// How the weights came to be, in words.
+    pub provenance: String,
+}
+
+impl Default for Contract {
+    /// PTB-XL at 100 Hz: ten seconds in millivolts over 0.235 mV, the standard deviation of all its samples; the five
+    /// diagnostic superclasses (Wagner et al. 2020, doi 10.1038/s41597-020-0495-6).
+    fn default() -> Self {
+        Self {
+            leads: Lead::STANDARD.to_vec(),
+            sampling_rate: 100.0,
+            samples: 1000,
+            unit: Unit::Millivolt,
+            mean: 0.0,
+            deviation: 0.235,
+            classes: ["NORM", "MI", "STTC", "HYP", "CD"].map(String::from).to_vec(),
+            thresholds: vec![0.5; 5],
+            provenance: "unknown".into(),
+        }
+    }
+}
+
+impl Contract {
+    /// Reads the contract from a file's metadata. What is not stated takes the default; the second value names the keys
+    /// that did, other than `samples`, `thresholds` and `training`, which change no logit.
+    ///
+    /// # Errors
+    /// A value that cannot be read, or that contradicts another.
+    pub fn from_metadata(metadata: &HashMap<String, String>) -> Result<(Self, Vec<&'static str>)> {
+        let mut contract = Self::default();
+        let mut assumed = Vec::new();
+        let mut given = |key: &'static str| {
+            let text = metadata.get(key).map(|text| text.trim());
+            if text.is_none() {
+                assumed.push(key);
+            }
+            text
+        };
+        if let Some(text) = given("leads") {
+            contract.leads = list("leads", text)?;
+        }
+        if let Some(text) = given("sampling_rate_hz") {
+            contract.sampling_rate = positive("sampling_rate_hz", text)?;
+        }
+        if let Some(text) = given("unit") {
+            contract.unit = value("unit", text)?;
+        }
+        if let Some(text) = given("mean") {
+            contract.mean = value("mean", text)?;
+        }
+        if let Some(text) = given("std") {
+            contract.deviation = positive("std", text)?;
+        }
+        if let Some(text) = given("classes") {
+            contract.classes = list("classes", text)?;
+        }
+        if let Some(text) = metadata.get("samples") {
+            contract.samples = value("samples", text)?;
+        }
+        if let Some(text) = metadata.get("training").or(metadata.get("provenance")) {
+            contract.provenance = text.clone();
+        }
+        contract.thresholds = match metadata.get("thresholds") {
+            Some(text) => list("thresholds", text)?,
+            None => vec![0.5; contract.classes.len()],
+        };
+        contract.check()?;
+        Ok((contract, assumed))
+    }
+
+    /// The contract as metadata, as [`Contract::from_metadata`] reads it.
+    pub fn to_metadata(&self) -> HashMap<String, String> {
+        let join = |items: Vec<String>| items.join(",");
+        [
+            ("leads", join(self.leads.iter().map(Lead::to_string).collect())),
+            ("sampling_rate_hz", self.sampling_rate.to_string()),
+            ("samples", self.samples.to_string()),
+            ("unit", self.unit.to_string()),
+            ("mean", self.mean.to_string()),
+            ("std", self.deviation.to_string()),
+            ("classes", self.classes.join(",")),
+            ("thresholds", join(self.thresholds.iter().map(f64::to_string).collect())),
+            ("training", self.provenance.clone()),
+        ]
+        .map(|(key, text)| (key.to_string(), text))
+        .into()
+    }
+
+    fn check(&self) -> Result<()> {
+        let bad = |cause: String| Err(unreadable(cause));
+        if let Some((at, lead)) = self.leads.iter().enumerate().find(|(at, lead)| self.leads[..*at].contains(lead)) {
+            return bad(format!("metadata 'leads' names {lead} again at place {}", at + 1));
+        }
+        if self.thresholds.len() != self.classes.len() {
+            return bad(format!(
+                "metadata has {} thresholds for {} classes",
+                self.thresholds.len(),
+                self.classes.len()
+            ));
+        }
+        if let Some(threshold) = self.thresholds.iter().find(|threshold| !(0.0..=1.0).contains(*threshold)) {
+            return bad(format!("metadata 'thresholds' has {threshold}, which is no probability"));
+        }
+        if !self.mean.is_finite() {
+            return bad(format!("metadata 'mean' is {}", self.mean));
+        }
+        Ok(())
+    }
+
+    /// Seconds of one input.
+    pub fn duration(&self) -> f64 {
+        self.samples as f64 / self.sampling_rate
+    }
+
+    /// The recording as the network wants it, `[leads, samples]`: leads in order and derived where missing, resampled,
+    /// in the contract's unit, less the mean, over the deviation.
+    ///
+    /// # Errors
+    /// A lead that is neither there nor derivable, or a rate that cannot be resampled.
+    pub fn input(&self, recording: &Recording) -> Result<Vec<f32>> {
+        let recording = recording.resampled(self.sampling_rate)?;
+        let scale = 1.0 / (self.unit.millivolts() * self.deviation);
+        let offset = self.mean / self.deviation;
+        let leads = recording.in_order(&self.leads)?;
+        Ok(leads.into_iter().flatten().map(|sample| (f64::from(sample) * scale - offset) as f32).collect())
+    }
+}
+
+fn unreadable(cause: String) -> Error {
+    Error::new(ErrorKind::Weights, cause, "correct the file's metadata")
+}
+
+fn value<T: FromStr>(key: &str, text: &str) -> Result<T> {
+    text.trim().parse().map_err(|_| unreadable(format!("metadata '{key}' is '{text}', which cannot be read")))
+}
+
+fn positive(key: &str, text: &str) -> Result<f64> {
+    let number: f64 = value(key, text)?;
+    if number.is_finite() && number > 0.0 {
+        return Ok(number);
+    }
+    Err(unreadable(format!("metadata '{key}' is {number}, not a positive number")))
+}
+
+fn list<T: FromStr>(key: &str, text: &str) -> Result<Vec<T>> {
+    text.split(',').map(|item| value(key, item)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_contract_survives_its_metadata() {
+        let contract = Contract { mean: 0.25, provenance: "made up, for this test".into(), ..Contract::default() };
+        assert_eq!(Contract::from_metadata(&contract.to_metadata()), Ok((contract, Vec::new())));
+    }
+
+    #[test]
+    fn what_metadata_leaves_open_is_named() {
+        let (contract, assumed) = Contract::from_metadata(&HashMap::new()).unwrap();
+        assert_eq!(contract, Contract::default());
+        assert_eq!(assumed, ["leads", "sampling_rate_hz", "unit", "mean", "std", "classes"]);
+    }
+
+    #[test]
+    fn a_contract_that_makes_no_sense_is_refused() {
+        for (key, text) in [
+            ("std", "0"),
+            ("std", "wide"),
+            ("sampling_rate_hz", "-100"),
+            ("leads", "I,II,V9"),
+            ("leads", "I,I"),
+            ("unit", "furlong"),
+            ("thresholds", "0.5,0.5"),
+            ("thresholds", "0.5,0.5,0.5,0.5,7"),
+            ("mean", "NaN"),
+        ] {
+            let metadata = HashMap::from([(key.to_string(), text.to_string())]);
+            let error = Contract::from_metadata(&metadata).unwrap_err().to_string();
+            assert!(error.contains(key.trim_end_matches('s')), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_recording_becomes_an_input_in_the_contracts_unit_and_order() {
+        use Lead::*;
+        let leads = [II, I, V1, V2, V3, V4, V5, V6].map(|lead| (lead, vec![if lead == II { 0.47 } else { 0.235 }; 4]));
+        let recording = Recording::new("r", 100.0, leads.to_vec()).unwrap();
+        let contract = Contract { leads: vec![III, II], mean: 0.235, ..Contract::default() };
+        let input = contract.input(&recording).unwrap();
+        assert!(
+            input.iter().zip([0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0]).all(|(a, b)| (a - b).abs() < 1e-6),
+            "{input:?}"
+        );
+        let microvolts = Contract { unit: Unit::Microvolt, mean: 235.0, deviation: 235.0, ..contract };
+        assert!((microvolts.input(&recording).unwrap()[4] - 1.0).abs() < 1e-6);
+    }
+}

@@ -1,0 +1,147 @@
+//! Batch norm folded into the convolution before it, in float64, and ReLU joined to it: what inference runs.
+
+use std::sync::Arc;
+
+use super::{BATCH_NORM_EPSILON, Layer, Network, Parameters};
+use crate::{Error, ErrorKind, Result};
+
+/// What is left to do once the layers are joined.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FoldedOperation {
+    /// `weight` `[out_channels, in_channels, kernel]`, `bias` `[out_channels]`.
+    Conv1d {
+        in_channels: usize,
+        out_channels: usize,
+        kernel: usize,
+        stride: usize,
+        padding: usize,
+        relu: bool,
+        weight: Arc<[f32]>,
+        bias: Arc<[f32]>,
+    },
+    /// As [`Layer::MaxPool`].
+    MaxPool { kernel: usize, stride: usize },
+    /// As [`Layer::GlobalAveragePool`].
+    GlobalAveragePool,
+    /// `weight` `[out_features, in_features]`, `bias` `[out_features]`.
+    Linear { in_features: usize, out_features: usize, weight: Arc<[f32]>, bias: Arc<[f32]> },
+}
+
+/// One operation, named after the first of the layers that it joins.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FoldedLayer {
+    pub name: String,
+    /// The last of the joined layers, an index into the network's layers.
+    pub last_layer: usize,
+    pub operation: FoldedOperation,
+}
+
+/// A network ready for inference at any batch and length.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Folded {
+    pub network: Network,
+    pub layers: Vec<FoldedLayer>,
+}
+
+impl Folded {
+    /// Joins every Conv1d with the BatchNorm and the ReLU that follow it.
+    ///
+    /// # Errors
+    /// A missing tensor, or a BatchNorm or ReLU that follows no convolution.
+    pub fn new(network: &Network, parameters: &Parameters) -> Result<Self> {
+        let mut layers = Vec::new();
+        let mut index = 0;
+        while index < network.layers.len() {
+            let folded = fold_at(network, parameters, index)?;
+            index = folded.last_layer + 1;
+            layers.push(folded);
+        }
+        Ok(Self { network: network.clone(), layers })
+    }
+}
+
+fn fold_at(network: &Network, parameters: &Parameters, index: usize) -> Result<FoldedLayer> {
+    let named = &network.layers[index];
+    let tensor = |part: &str| parameters.values(&format!("{}.{part}", named.name));
+    let mut last_layer = index;
+    let operation = match named.layer {
+        Layer::Conv1d { in_channels, out_channels, kernel, stride, padding, bias } => {
+            let mut weight = widen(tensor("weight")?);
+            let mut shift = if bias { widen(tensor("bias")?) } else { vec![0.0; out_channels] };
+            if let Some(Layer::BatchNorm { .. }) = network.layers.get(last_layer + 1).map(|next| next.layer) {
+                last_layer += 1;
+                fold_batch_norm(&mut weight, &mut shift, &network.layers[last_layer].name, parameters)?;
+            }
+            let relu = network.layers.get(last_layer + 1).is_some_and(|next| next.layer == Layer::Relu);
+            last_layer += usize::from(relu);
+            let (weight, bias) = (narrow(&weight), narrow(&shift));
+            FoldedOperation::Conv1d { in_channels, out_channels, kernel, stride, padding, relu, weight, bias }
+        }
+        Layer::MaxPool { kernel, stride } => FoldedOperation::MaxPool { kernel, stride },
+        Layer::GlobalAveragePool => FoldedOperation::GlobalAveragePool,
+        Layer::Linear { in_features, out_features } => {
+            let (weight, bias) = (tensor("weight")?.into(), tensor("bias")?.into());
+            FoldedOperation::Linear { in_features, out_features, weight, bias }
+        }
+        Layer::BatchNorm { .. } | Layer::Relu => {
+            let cause = format!("layer {} follows no convolution", named.name);
+            return Err(Error::new(ErrorKind::Shape, cause, "put it right after one: inference joins the two"));
+        }
+    };
+    Ok(FoldedLayer { name: named.name.clone(), last_layer, operation })
+}
+
+/// γ·(w·x + b − μ)/√(σ² + ε) + β is again a convolution: w·s with bias β + (b − μ)·s, where s = γ/√(σ² + ε).
+fn fold_batch_norm(weight: &mut [f64], bias: &mut [f64], name: &str, parameters: &Parameters) -> Result<()> {
+    let tensor = |part: &str| parameters.values(&format!("{name}.{part}"));
+    let (gamma, beta) = (tensor("weight")?, tensor("bias")?);
+    let (mean, variance) = (tensor("running_mean")?, tensor("running_var")?);
+    let weights_per_channel = weight.len() / bias.len();
+    for (channel, shift) in bias.iter_mut().enumerate() {
+        let scale = f64::from(gamma[channel]) / (f64::from(variance[channel]) + BATCH_NORM_EPSILON).sqrt();
+        *shift = f64::from(beta[channel]) + (*shift - f64::from(mean[channel])) * scale;
+        weight[channel * weights_per_channel..][..weights_per_channel].iter_mut().for_each(|w| *w *= scale);
+    }
+    Ok(())
+}
+
+fn widen(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&value| f64::from(value)).collect()
+}
+
+fn narrow(values: &[f64]) -> Arc<[f32]> {
+    values.iter().map(|&value| value as f32).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::{NamedLayer, Tensor};
+
+    #[test]
+    fn a_folded_batch_norm_scales_the_weights_and_moves_the_bias() {
+        let layer = |name: &str, layer| NamedLayer { name: name.into(), layer };
+        let conv = Layer::Conv1d { in_channels: 1, out_channels: 1, kernel: 2, stride: 1, padding: 0, bias: true };
+        let layers = vec![layer("c", conv), layer("n", Layer::BatchNorm { channels: 1 }), layer("r", Layer::Relu)];
+        let network = Network { name: "test".into(), layers, embedding: 2 };
+        let parameters = Parameters::new(
+            [
+                ("c.weight", vec![1, 1, 2], vec![1.0, 2.0]),
+                ("c.bias", vec![1], vec![3.0]),
+                ("n.weight", vec![1], vec![4.0]),
+                ("n.bias", vec![1], vec![5.0]),
+                ("n.running_mean", vec![1], vec![1.0]),
+                ("n.running_var", vec![1], vec![4.0 - 1e-5]),
+            ]
+            .map(|(name, shape, values)| (name.to_string(), Tensor { shape, values })),
+        );
+        let folded = Folded::new(&network, &parameters).unwrap();
+        assert_eq!(folded.layers.len(), 1);
+        let FoldedOperation::Conv1d { relu, weight, bias, .. } = &folded.layers[0].operation else {
+            panic!("a convolution stays one")
+        };
+        assert!(*relu);
+        // s = 4/√4 = 2
+        assert_eq!((weight.as_ref(), bias.as_ref()), ([2.0, 4.0].as_slice(), [5.0 + (3.0 - 1.0) * 2.0].as_slice()));
+    }
+}

@@ -1,0 +1,241 @@
+//! Weights files: safetensors, recognised by the names and shapes of their tensors.
+
+use std::{collections::BTreeMap, path::Path};
+
+use half::{bf16, f16};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+
+use super::{Contract, Network, published};
+use crate::{Error, ErrorKind, Result};
+
+/// The weights that the crate carries; see weights/README.md for how they came to be.
+const BUILT_IN: &[u8] = include_bytes!("../../weights/ssl-ecg-542k.safetensors");
+
+/// A file over this size cannot be one of the published networks, the larger of which takes 2.2 MB in F32.
+const LARGEST_FILE: u64 = 256 << 20;
+
+/// Batch norm's count of training steps: state dicts carry it, inference has no use for it.
+const COUNTER: &str = ".num_batches_tracked";
+
+/// A tensor in row-major order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tensor {
+    pub shape: Vec<usize>,
+    pub values: Vec<f32>,
+}
+
+/// Tensors by name, batch norm unfolded, as training wants them.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Parameters(BTreeMap<String, Tensor>);
+
+impl Parameters {
+    /// Parameters of these names.
+    pub fn new(tensors: impl IntoIterator<Item = (String, Tensor)>) -> Self {
+        Self(tensors.into_iter().collect())
+    }
+
+    /// A tensor's values.
+    ///
+    /// # Errors
+    /// There is no tensor of this name.
+    pub fn values(&self, name: &str) -> Result<&[f32]> {
+        let missing = || Error::new(ErrorKind::Weights, format!("tensor {name} is missing"), "use a complete file");
+        self.0.get(name).map(|tensor| tensor.values.as_slice()).ok_or_else(missing)
+    }
+
+    /// Every tensor with its name, sorted by name.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Tensor)> {
+        self.0.iter().map(|(name, tensor)| (name.as_str(), tensor))
+    }
+}
+
+/// A network, its parameters, and what its input and output mean.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Weights {
+    pub network: Network,
+    pub parameters: Parameters,
+    pub contract: Contract,
+    /// Where the weights were read from.
+    pub source: String,
+    /// How the file stores its tensors, such as `F32`.
+    pub stored_as: String,
+    /// What whoever uses the weights should know, such as defaults that the file left open.
+    pub notes: Vec<String>,
+}
+
+impl Weights {
+    /// The weights that come with the crate.
+    ///
+    /// # Errors
+    /// None as the crate is published: its tests load them.
+    pub fn built_in() -> Result<Self> {
+        Self::from_bytes(BUILT_IN, "built-in")
+    }
+
+    /// Reads a safetensors file.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is no safetensors, or holds anything but exactly one published network.
+    pub fn from_path(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let size = std::fs::metadata(path).map_err(|error| Error::file(path, &error))?.len();
+        if size > LARGEST_FILE {
+            let cause = format!("{}: {size} bytes, more than any known network", path.display());
+            return Err(Error::new(ErrorKind::Weights, cause, "give a weights file of network 542k or 55k"));
+        }
+        let bytes = std::fs::read(path).map_err(|error| Error::file(path, &error))?;
+        Self::from_bytes(&bytes, &path.display().to_string())
+    }
+
+    /// Reads safetensors from memory; `source` is what messages call them.
+    ///
+    /// # Errors
+    /// As [`Weights::from_path`].
+    pub fn from_bytes(bytes: &[u8], source: &str) -> Result<Self> {
+        read(bytes, source).map_err(|error| error.at(source))
+    }
+
+    /// Numbers that training changes and the running statistics, without the counters.
+    pub fn elements(&self) -> usize {
+        self.parameters.iter().map(|(_, tensor)| tensor.values.len()).sum()
+    }
+}
+
+fn read(bytes: &[u8], source: &str) -> Result<Weights> {
+    let not_one = |error: safetensors::SafeTensorError| {
+        let remedy = "give a complete file in the safetensors format";
+        Error::new(ErrorKind::Weights, format!("not a readable safetensors file ({error})"), remedy)
+    };
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(not_one)?;
+    let file = SafeTensors::deserialize(bytes).map_err(not_one)?;
+    let names: Vec<&str> = file.names().into_iter().filter(|name| !name.ends_with(COUNTER)).collect();
+    let (network, prefix) = recognise(&names)?;
+    let expected = network.tensors();
+    if let Some(name) = names.iter().find(|name| !expected.iter().any(|(known, _)| is_prefixed(name, &prefix, known))) {
+        let cause = format!("tensor {name} is not part of network {}", network.name);
+        return Err(Error::new(ErrorKind::Weights, cause, "remove it: the file must hold one published network alone"));
+    }
+    let mut tensors = Vec::with_capacity(expected.len());
+    let mut stored_as = Vec::new();
+    for (name, shape) in expected {
+        let tensor = load(&file, &network, &format!("{prefix}{name}"), shape, &mut stored_as)?;
+        tensors.push((name, tensor));
+    }
+    let (contract, assumed) = Contract::from_metadata(header.metadata().as_ref().unwrap_or(&Default::default()))?;
+    check_contract(&contract, &network)?;
+    let mut notes = Vec::new();
+    if !assumed.is_empty() {
+        notes.push(default_note(&contract, &assumed));
+    }
+    let parameters = Parameters::new(tensors);
+    Ok(Weights { network, parameters, contract, source: source.into(), stored_as: stored_as.join(", "), notes })
+}
+
+fn default_note(contract: &Contract, assumed: &[&str]) -> String {
+    format!(
+        "the weights file does not state {}; assumed: {} at {} Hz, mean {}, standard deviation {}, leads {}, classes {}",
+        assumed.join(", "),
+        contract.unit,
+        contract.sampling_rate,
+        contract.mean,
+        contract.deviation,
+        contract.leads.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+        contract.classes.join(" "),
+    )
+}
+
+fn is_prefixed(name: &str, prefix: &str, known: &str) -> bool {
+    name.strip_prefix(prefix) == Some(known)
+}
+
+/// The published network, and the prefix before its names, under which most of the file's tensors are known.
+fn recognise(names: &[&str]) -> Result<(Network, String)> {
+    let mut best: (usize, Option<(Network, String)>) = (0, None);
+    for network in published() {
+        let known: Vec<String> = network.tensors().into_iter().map(|(name, _)| name).collect();
+        let mut prefixes: BTreeMap<&str, usize> = BTreeMap::new();
+        for (name, known) in names.iter().flat_map(|name| known.iter().map(move |known| (name, known))) {
+            let prefix = name.strip_suffix(known.as_str());
+            if let Some(prefix) = prefix.filter(|prefix| prefix.is_empty() || prefix.ends_with('.')) {
+                *prefixes.entry(prefix).or_default() += 1;
+            }
+        }
+        for (prefix, matches) in prefixes {
+            if matches > best.0 {
+                best = (matches, Some((network.clone(), prefix.to_string())));
+            }
+        }
+    }
+    best.1.ok_or_else(|| {
+        let first = names.first().map_or("no tensor at all".into(), |name| format!("tensors such as {name}"));
+        let cause = format!("no known network: the file holds {first}");
+        Error::new(ErrorKind::Weights, cause, "give the weights of network 542k or 55k")
+    })
+}
+
+fn load(
+    file: &SafeTensors<'_>,
+    network: &Network,
+    name: &str,
+    shape: Vec<usize>,
+    stored_as: &mut Vec<String>,
+) -> Result<Tensor> {
+    let refuse = |what: String| {
+        let cause = format!("network {}, tensor {name} of shape {shape:?}: {what}", network.name);
+        Error::new(ErrorKind::Weights, cause, "give a file that fits the network exactly")
+    };
+    let view = file.tensor(name).map_err(|_| refuse("it is missing".into()))?;
+    if view.shape() != shape {
+        return Err(refuse(format!("the file has shape {:?}", view.shape())));
+    }
+    let values = decode(&view).ok_or_else(|| refuse(format!("stored as {}, not F32, F16 or BF16", view.dtype())))?;
+    if let Some(at) = values.iter().position(|value| !value.is_finite()) {
+        return Err(refuse(format!("element {at} is {}", values[at])));
+    }
+    if let Some(at) = values.iter().position(|&value| name.ends_with("running_var") && value < 0.0) {
+        return Err(refuse(format!("element {at} is {}, but a variance is never negative", values[at])));
+    }
+    let kind = view.dtype().to_string();
+    if !stored_as.contains(&kind) {
+        stored_as.push(kind);
+    }
+    Ok(Tensor { shape, values })
+}
+
+/// The values in f32; nothing where the type is none of those that weights are published in.
+fn decode(view: &TensorView<'_>) -> Option<Vec<f32>> {
+    let pairs = || view.data().chunks_exact(2).map(|bytes| [bytes[0], bytes[1]]);
+    match view.dtype() {
+        Dtype::F32 => Some(view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()),
+        Dtype::F16 => Some(pairs().map(|bytes| f16::from_le_bytes(bytes).to_f32()).collect()),
+        Dtype::BF16 => Some(pairs().map(|bytes| bf16::from_le_bytes(bytes).to_f32()).collect()),
+        _ => None,
+    }
+}
+
+fn check_contract(contract: &Contract, network: &Network) -> Result<()> {
+    let logits = network.shapes(contract.samples)?.last().map_or(0, |[features, _]| *features);
+    for (what, stated, needed) in
+        [("leads", contract.leads.len(), network.in_channels()), ("classes", contract.classes.len(), logits)]
+    {
+        if stated != needed {
+            let cause = format!("metadata names {stated} {what}, but network {} has {needed}", network.name);
+            return Err(Error::new(ErrorKind::Weights, cause, "correct the file's metadata"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_weights_are_network_542k_with_a_complete_contract() {
+        let weights = Weights::built_in().unwrap();
+        assert_eq!((weights.network.name.as_str(), weights.elements()), ("542k", 541_701));
+        assert_eq!(weights.notes, Vec::<String>::new());
+        assert_eq!(weights.contract.deviation, 0.235);
+        assert!(weights.contract.provenance.contains("PTB-XL"));
+    }
+}

@@ -1,0 +1,178 @@
+//! Does a device compute what the float64 reference computes? Stage by stage, on given weights and on random networks of
+//! awkward shapes.
+
+use crate::{
+    Result,
+    backend::{Backend, reference},
+    network::{Folded, FoldedLayer, FoldedOperation, Layer, NamedLayer, Network},
+    plan::{Keep, Plan},
+    random::Random,
+};
+
+/// The largest normalised mean square error of a stage in f32. Rounding alone gives about 1e-13.
+pub const LARGEST_NMSE: f64 = 1e-10;
+/// The largest error of a logit, as a part of the largest logit.
+pub const LARGEST_LOGIT_ERROR: f64 = 1e-5;
+
+/// One stage on a device beside the reference.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StageReport {
+    /// The network and the input that it ran on.
+    pub network: String,
+    /// The stage's name.
+    pub stage: String,
+    /// What it does.
+    pub operation: String,
+    /// `[batch, channels, samples]` of its output.
+    pub shape: [usize; 3],
+    /// The largest absolute difference from the reference.
+    pub largest_error: f64,
+    /// Σ(a − r)² / Σr²: normalised mean square error.
+    pub nmse: f64,
+    /// Where the largest error is: `[batch, channel, sample]`.
+    pub worst: [usize; 3],
+    /// Whether the errors are within the bounds.
+    pub passed: bool,
+}
+
+/// Compares every stage of one forward pass.
+///
+/// # Errors
+/// The plan cannot be made, or the device fails.
+pub fn compare(
+    backend: &dyn Backend,
+    folded: &Folded,
+    batch: usize,
+    samples: usize,
+    seed: u64,
+) -> Result<Vec<StageReport>> {
+    let plan = Plan::new(folded, batch, samples, Keep::Stages)?;
+    let mut random = Random::new(seed, 0);
+    let input: Vec<f32> = (0..plan.buffers[plan.input].len()).map(|_| random.normal() as f32).collect();
+    let exact = reference::run(&plan, &input)?;
+    let mut computed = Vec::new();
+    backend.prepare(&plan)?.run(&input, &mut computed)?;
+    let network = format!("{} {batch}×{}×{samples}", folded.network.name, folded.network.in_channels());
+    let stages = plan.steps.iter().zip(exact.iter().zip(&computed)).enumerate();
+    let report = |(at, (step, (exact, computed))): (usize, (&crate::plan::Step, (&Vec<f64>, &Vec<f32>)))| {
+        let difference = Difference::between(computed, exact);
+        let [_, channels, samples] = plan.buffers[step.write].shape;
+        let worst = [
+            difference.worst / (channels * samples),
+            difference.worst / samples % channels,
+            difference.worst % samples,
+        ];
+        let is_logits = at + 1 == plan.steps.len();
+        let largest_output = exact.iter().fold(0.0f64, |largest, x| largest.max(x.abs()));
+        // Written so that NaN fails.
+        let passed = difference.nmse <= LARGEST_NMSE
+            && (!is_logits || difference.largest_error <= LARGEST_LOGIT_ERROR * largest_output);
+        StageReport {
+            network: network.clone(),
+            stage: step.name.clone(),
+            operation: step.kernel.operation().describe(),
+            shape: plan.buffers[step.write].shape,
+            largest_error: difference.largest_error,
+            nmse: difference.nmse,
+            worst,
+            passed,
+        }
+    };
+    Ok(stages.map(report).collect())
+}
+
+struct Difference {
+    largest_error: f64,
+    nmse: f64,
+    worst: usize,
+}
+
+impl Difference {
+    fn between(computed: &[f32], exact: &[f64]) -> Self {
+        let (mut largest_error, mut worst, mut squares, mut power) = (0.0, 0, 0.0, 0.0);
+        for (at, (&a, &r)) in computed.iter().zip(exact).enumerate() {
+            let error = (f64::from(a) - r).abs();
+            // A NaN is the worst error there is, and stays it.
+            if error > largest_error || (error.is_nan() && !f64::is_nan(largest_error)) {
+                (largest_error, worst) = (error, at);
+            }
+            squares += error * error;
+            power += r * r;
+        }
+        // A stage that is zero everywhere must be so exactly.
+        let nmse = if squares == 0.0 { 0.0 } else { squares / power };
+        Self { largest_error, nmse, worst }
+    }
+}
+
+/// Compares every stage on the given network, at ten seconds of 100 Hz and at awkward lengths, and on `random_networks`
+/// random networks.
+///
+/// # Errors
+/// The device fails. A network that computes something wrong is no error but a report that has not passed.
+pub fn verify(backend: &dyn Backend, given: &Folded, random_networks: u64) -> Result<Vec<StageReport>> {
+    let mut reports = Vec::new();
+    for (batch, samples) in [(1, 1000), (2, 997), (3, 83)] {
+        reports.extend(compare(backend, given, batch, samples, samples as u64)?);
+    }
+    for seed in 0..random_networks {
+        let (folded, batch, samples) = random_network(seed);
+        reports.extend(compare(backend, &folded, batch, samples, seed)?);
+    }
+    Ok(reports)
+}
+
+/// A network of awkward sizes for a seed, with a batch and a length for it: channel counts 1, 3, 7, 12, 31, even and odd
+/// kernels, strides up to 3, any padding, lengths under the kernel's.
+pub fn random_network(seed: u64) -> (Folded, usize, usize) {
+    let mut random = Random::new(seed, 1);
+    fn pick<const N: usize>(random: &mut Random, options: [usize; N]) -> usize {
+        options[random.below(N)]
+    }
+    let batch = pick(&mut random, [1, 2, 5, 33]);
+    let samples = pick(&mut random, [1, 2, 5, 31, 64, 83, 257, 300]);
+    let mut shape = [pick(&mut random, [1, 3, 7, 12, 31]), samples];
+    let mut layers: Vec<FoldedLayer> = Vec::new();
+    let mut named = Vec::new();
+    let mut push = |layer: Layer, operation: FoldedOperation, shape: &mut [usize; 2]| {
+        // What would leave no output is skipped.
+        if let Ok(output) = layer.output(*shape) {
+            let name = format!("{}", named.len());
+            layers.push(FoldedLayer { name: name.clone(), last_layer: named.len(), operation });
+            named.push(NamedLayer { name, layer });
+            *shape = output;
+        }
+    };
+    for _ in 0..1 + random.below(3) {
+        let [in_channels, _] = shape;
+        let (out_channels, kernel) = (pick(&mut random, [1, 3, 7, 12, 31, 64]), pick(&mut random, [1, 2, 3, 5, 7, 11]));
+        let (stride, padding, relu) = (1 + random.below(3), random.below(kernel + 2), random.below(2) == 0);
+        let conv = Layer::Conv1d { in_channels, out_channels, kernel, stride, padding, bias: true };
+        let weight = numbers(&mut random, out_channels * in_channels * kernel, (in_channels * kernel) as f64);
+        let bias = numbers(&mut random, out_channels, 1.0);
+        let operation =
+            FoldedOperation::Conv1d { in_channels, out_channels, kernel, stride, padding, relu, weight, bias };
+        push(conv, operation, &mut shape);
+        if random.below(2) == 0 {
+            let (kernel, stride) = (1 + random.below(3), 1 + random.below(3));
+            push(Layer::MaxPool { kernel, stride }, FoldedOperation::MaxPool { kernel, stride }, &mut shape);
+        }
+    }
+    push(Layer::GlobalAveragePool, FoldedOperation::GlobalAveragePool, &mut shape);
+    let (in_features, out_features) = (shape[0], pick(&mut random, [1, 5, 67, 128]));
+    let weight = numbers(&mut random, in_features * out_features, in_features as f64);
+    let bias = numbers(&mut random, out_features, 1.0);
+    push(
+        Layer::Linear { in_features, out_features },
+        FoldedOperation::Linear { in_features, out_features, weight, bias },
+        &mut shape,
+    );
+    let embedding = named.len() - 2;
+    let network = Network { name: format!("random {seed}"), layers: named, embedding };
+    (Folded { network, layers }, batch, samples)
+}
+
+/// Normal numbers whose weighted sum over `terms` terms keeps a deviation of about 1.
+fn numbers(random: &mut Random, count: usize, terms: f64) -> std::sync::Arc<[f32]> {
+    (0..count).map(|_| (random.normal() / terms.sqrt()) as f32).collect()
+}
