@@ -1,8 +1,11 @@
 //! What an ECG is: its leads, a recording, its formats, resampling, quality, and a synthetic model.
 
 mod lead;
+pub mod quality;
 mod recording;
 mod resample;
+mod synthetic;
 
 pub use lead::Lead;
 pub use recording::{Recording, Unit};
+pub use synthetic::{Condition, synthesize};
