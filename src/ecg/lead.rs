@@ -7,17 +7,29 @@ use crate::{Error, ErrorKind, Result};
 /// A lead of the standard 12-lead ECG.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Lead {
+    /// Left arm against right arm.
     I,
+    /// Left leg against right arm.
     II,
+    /// Left leg against left arm.
     III,
+    /// Right arm against the mean of the other two limbs.
     AVR,
+    /// Left arm against the mean of the other two limbs.
     AVL,
+    /// Left leg against the mean of the other two limbs.
     AVF,
+    /// Chest, fourth intercostal space, right of the sternum.
     V1,
+    /// Chest, fourth intercostal space, left of the sternum.
     V2,
+    /// Chest, between V2 and V4.
     V3,
+    /// Chest, fifth intercostal space, midclavicular line.
     V4,
+    /// Chest, at V4's level, anterior axillary line.
     V5,
+    /// Chest, at V4's level, midaxillary line.
     V6,
 }
 

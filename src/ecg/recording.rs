@@ -8,8 +8,11 @@ use crate::{Error, ErrorKind, Result};
 /// A unit of voltage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
+    /// V
     Volt,
+    /// mV
     Millivolt,
+    /// µV
     Microvolt,
 }
 

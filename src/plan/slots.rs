@@ -33,11 +33,11 @@ mod tests {
     };
 
     #[test]
-    fn a_chain_needs_two_slots_for_its_stages_and_one_for_each_result() {
+    fn a_chain_needs_two_slots() {
         let weights = Weights::built_in().unwrap();
         let folded = Folded::new(&weights.network, &weights.parameters).unwrap();
         let plan = Plan::new(&folded, 3, 1000, Keep::Results).unwrap();
-        assert_eq!(plan.slots, 3);
+        assert_eq!(plan.slots, 2);
         let all = Plan::new(&folded, 3, 1000, Keep::Stages).unwrap();
         assert_eq!(all.slots, 1 + all.steps.len());
         assert!(plan.activation_bytes() < all.activation_bytes() / 2);
