@@ -1,5 +1,7 @@
 //! A network as a list of named layers, each with every size it has apart from batch and length.
 
+use std::fmt;
+
 use crate::{Error, ErrorKind, Result};
 
 /// Added to the variance before its root is taken; PyTorch's default, which both published networks use.
@@ -95,6 +97,25 @@ fn windows(samples: usize, kernel: usize, stride: usize) -> Result<usize> {
         return Err(Error::new(ErrorKind::Shape, cause, "give a longer recording"));
     }
     Ok((samples - kernel) / stride + 1)
+}
+
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Layer::Conv1d { in_channels, out_channels, kernel, stride, padding, bias } => {
+                let bias = if *bias { ", bias" } else { "" };
+                write!(
+                    f,
+                    "conv {in_channels}→{out_channels}, kernel {kernel}, stride {stride}, padding {padding}{bias}"
+                )
+            }
+            Layer::BatchNorm { .. } => f.write_str("batch norm"),
+            Layer::Relu => f.write_str("ReLU"),
+            Layer::MaxPool { kernel, stride } => write!(f, "max pool, kernel {kernel}, stride {stride}"),
+            Layer::GlobalAveragePool => f.write_str("global average pool"),
+            Layer::Linear { in_features, out_features } => write!(f, "linear {in_features}→{out_features}"),
+        }
+    }
 }
 
 impl Network {

@@ -1,1 +1,71 @@
-fn main() {}
+//! The command line: one file a command.
+
+mod classify;
+mod devices;
+mod inspect;
+mod synth;
+mod terminal;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use ecgpu::{Device, Error, ErrorKind, Result, Weights};
+
+/// Classifies 12-lead ECGs on any GPU with hand-written compute shaders.
+///
+/// For research; not a medical device.
+#[derive(Parser)]
+#[command(name = "ecgpu", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Classify(classify::Arguments),
+    Devices(devices::Arguments),
+    Verify(verify::Arguments),
+    Inspect(inspect::Arguments),
+    Synth(synth::Arguments),
+}
+
+/// Where to run and what.
+#[derive(clap::Args)]
+struct Setup {
+    /// auto (a real GPU, else the CPU), gpu, gpu:N, a part of a GPU's name, cpu, or reference (float64)
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    device: Device,
+    /// A safetensors file of network 542k or 55k; the built-in weights if absent
+    #[arg(long, value_name = "FILE")]
+    weights: Option<std::path::PathBuf>,
+}
+
+impl Setup {
+    fn weights(&self) -> Result<Weights> {
+        self.weights.as_ref().map_or_else(Weights::built_in, Weights::from_path)
+    }
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Classify(arguments) => classify::run(&arguments),
+        Command::Devices(arguments) => devices::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
+        Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Synth(arguments) => synth::run(&arguments),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            terminal::report(&error);
+            exit_code(&error)
+        }
+    }
+}
+
+/// 2 for a request that makes no sense, as clap has it; 1 for everything else.
+fn exit_code(error: &Error) -> ExitCode {
+    ExitCode::from(if error.kind() == ErrorKind::Usage { 2 } else { 1 })
+}

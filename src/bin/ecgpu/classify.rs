@@ -1,0 +1,272 @@
+//! `ecgpu classify`: recordings in, probabilities out.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use ecgpu::{
+    Classifier, Error, ErrorKind, Prediction, Recording, Result,
+    ecg::{
+        Condition, Lead, Unit,
+        format::{self, ReadOptions},
+        synthesize,
+    },
+};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rayon::prelude::*;
+use serde_json::json;
+
+use crate::{Setup, terminal};
+
+/// Classify recordings: WFDB (.hea with .dat), NumPy (.npy), CSV, or folders of them
+///
+/// Without a file, a synthetic sample is classified. Leads are matched by name, III, aVR, aVL and aVF derived where
+/// missing, units converted, and other sampling rates resampled.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  ecgpu classify                                 the built-in synthetic sample
+  ecgpu classify record.hea                      a WFDB record
+  ecgpu classify records/ --json > results.jsonl a folder, one JSON object a line
+  ecgpu classify ecg.npy --sampling-rate 500 --unit uV
+  ecgpu classify eight.csv --sampling-rate 250 --unit mV --leads I,II,V1,V2,V3,V4,V5,V6
+  ecgpu classify inputs.npy --raw                [batch, leads, samples] straight into the network
+
+Exit code: 0 if every recording was classified, 1 if any was not, 2 for a request that makes no sense.")]
+pub struct Arguments {
+    /// Files and folders
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    setup: Setup,
+    /// One JSON object a recording and line, on standard output
+    #[arg(long)]
+    json: bool,
+    /// Add the embedding to the JSON
+    #[arg(long, requires = "json")]
+    embedding: bool,
+    /// Files that are read and classified together
+    #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    batch: u32,
+    /// The sampling rate in Hz, where a file does not state it
+    #[arg(long, value_name = "HZ", allow_negative_numbers = true)]
+    sampling_rate: Option<f64>,
+    /// The unit of the samples, where a file does not state it: mV, uV or V
+    #[arg(long)]
+    unit: Option<Unit>,
+    /// The leads in their order, where a file does not name them
+    #[arg(long, value_delimiter = ',', value_name = "I,II,…")]
+    leads: Option<Vec<Lead>>,
+    /// Hand an array [batch, leads, samples] to the network as it is: no units, no resampling, no scaling
+    #[arg(long, requires = "paths", conflicts_with_all = ["sampling_rate", "unit", "leads"])]
+    raw: bool,
+}
+
+/// A result and where it comes from.
+struct Item {
+    source: String,
+    record: String,
+    /// What a person is told of the recording.
+    about: String,
+    outcome: Result<Prediction>,
+}
+
+pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let start = Instant::now();
+    let options =
+        ReadOptions { sampling_rate: arguments.sampling_rate, unit: arguments.unit, leads: arguments.leads.clone() };
+    let mut printer = Printer::new(arguments, start)?;
+    if arguments.paths.is_empty() {
+        printer.show(sample(&printer.classifier)?);
+    }
+    let mut files = Vec::new();
+    for path in &arguments.paths {
+        match format::find(path) {
+            Ok(found) => files.extend(found),
+            Err(error) => printer.fail(&error),
+        }
+    }
+    let progress = progress_bar(files.len());
+    for chunk in files.chunks(arguments.batch as usize) {
+        let items = if arguments.raw {
+            chunk.iter().flat_map(|file| classify_raw(&printer.classifier, file)).collect()
+        } else {
+            classify(&printer.classifier, chunk, &options)
+        };
+        progress.suspend(|| items.into_iter().for_each(|item| printer.show(item)));
+        progress.inc(chunk.len() as u64);
+    }
+    progress.finish_and_clear();
+    printer.finish();
+    Ok(ExitCode::from(u8::from(printer.failed > 0)))
+}
+
+/// The built-in sample, made anew each time from the synthetic model.
+fn sample(classifier: &Classifier) -> Result<Item> {
+    let recording = synthesize(Condition::Norm, 1, 500.0, 10.0)?;
+    let about = format!("{}, synthetic sample", about(&recording));
+    let outcome = classifier.classify(&recording);
+    Ok(Item { source: "synthetic sample".into(), record: recording.name().into(), about, outcome })
+}
+
+fn classify(classifier: &Classifier, files: &[PathBuf], options: &ReadOptions) -> Vec<Item> {
+    let read: Vec<Result<Vec<Recording>>> = files.par_iter().map(|file| format::read(file, options)).collect();
+    let recordings: Vec<Recording> = read.iter().flatten().flatten().cloned().collect();
+    let mut outcomes = classifier.classify_batch(&recordings).into_iter();
+    let mut items = Vec::new();
+    for (file, read) in files.iter().zip(read) {
+        let source = file.display().to_string();
+        match read {
+            Ok(recordings) => items.extend(recordings.iter().zip(&mut outcomes).map(|(recording, outcome)| Item {
+                source: source.clone(),
+                record: recording.name().into(),
+                about: about(recording),
+                outcome: outcome.map_err(|error| error.at(&source)),
+            })),
+            Err(error) => items.push(Item::failed(source, error)),
+        }
+    }
+    items
+}
+
+fn classify_raw(classifier: &Classifier, file: &Path) -> Vec<Item> {
+    let source = file.display().to_string();
+    let run = || {
+        let array = format::read_raw(file)?;
+        let [batch, leads, samples] = array.shape;
+        let expected = classifier.weights().network.in_channels();
+        if leads != expected {
+            let cause =
+                format!("an array [{batch}, {leads}, {samples}] where [batch, {expected}, samples] is expected");
+            return Err(Error::new(ErrorKind::Shape, cause, format!("give {expected} leads")).at(&source));
+        }
+        let output = classifier.run(&array.values, batch, samples).map_err(|error| error.at(&source))?;
+        Ok((batch, samples, output))
+    };
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    match run() {
+        Ok((batch, samples, output)) => (0..batch)
+            .map(|index| Item {
+                source: source.clone(),
+                record: if batch == 1 { stem.to_string() } else { format!("{stem}[{index}]") },
+                about: format!("{samples} samples, as they are"),
+                outcome: Ok(classifier.interpret(&output, index, batch)),
+            })
+            .collect(),
+        Err(error) => vec![Item::failed(source, error)],
+    }
+}
+
+impl Item {
+    fn failed(source: String, error: Error) -> Self {
+        Self { source, record: String::new(), about: String::new(), outcome: Err(error) }
+    }
+}
+
+fn about(recording: &Recording) -> String {
+    format!("{:.1} s at {} Hz", recording.duration(), recording.sampling_rate())
+}
+
+/// A bar on standard error while a person waits for several files.
+fn progress_bar(files: usize) -> ProgressBar {
+    let target = if files > 1 { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let style = ProgressStyle::with_template("{bar:32} {pos}/{len} files, {per_sec}, {eta} left")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::with_draw_target(Some(files as u64), target).with_style(style)
+}
+
+/// Writes results as they come and counts them.
+struct Printer<'a> {
+    arguments: &'a Arguments,
+    classifier: Classifier,
+    opened: Duration,
+    start: Instant,
+    classified: usize,
+    failed: usize,
+}
+
+impl<'a> Printer<'a> {
+    fn new(arguments: &'a Arguments, start: Instant) -> Result<Self> {
+        let weights = arguments.setup.weights()?;
+        for text in &weights.notes {
+            terminal::note(text);
+        }
+        let classifier = Classifier::open(weights, arguments.setup.device.clone())?;
+        Ok(Self { arguments, classifier, opened: start.elapsed(), start, classified: 0, failed: 0 })
+    }
+
+    fn fail(&mut self, error: &Error) {
+        self.failed += 1;
+        terminal::report(error);
+    }
+
+    fn show(&mut self, item: Item) {
+        match &item.outcome {
+            Err(error) => self.fail(error),
+            Ok(prediction) => {
+                self.classified += 1;
+                terminal::print(&if self.arguments.json {
+                    self.line(&item, prediction)
+                } else {
+                    text(&item, prediction)
+                });
+            }
+        }
+    }
+
+    fn line(&self, item: &Item, prediction: &Prediction) -> String {
+        let device = self.classifier.device();
+        let probabilities: serde_json::Map<_, _> =
+            prediction.classes.iter().cloned().zip(prediction.probabilities.iter().map(|&p| json!(p))).collect();
+        let mut object = json!({
+            "source": item.source,
+            "record": item.record,
+            "device": device.name,
+            "backend": device.backend,
+            "logits": prediction.logits,
+            "probabilities": probabilities,
+            "labels": prediction.labels,
+            "warnings": prediction.warnings,
+        });
+        if self.arguments.embedding {
+            object["embedding"] = json!(prediction.embedding);
+        }
+        format!("{object}\n")
+    }
+
+    fn finish(&self) {
+        if self.arguments.json || self.classified == 0 {
+            return;
+        }
+        let device = self.classifier.device();
+        let (faint, count) = (terminal::FAINT, self.classified);
+        let recordings = if count == 1 { "recording" } else { "recordings" };
+        let took = terminal::duration(self.start.elapsed().saturating_sub(self.opened));
+        let opened = terminal::duration(self.opened);
+        terminal::print(&format!(
+            "{count} {recordings} in {took} on {} ({}), which took {opened} to open.\n\
+             {faint}Network {}. For research only: not a medical device.{faint:#}\n",
+            device.name,
+            device.backend,
+            self.classifier.weights().network.name,
+        ));
+    }
+}
+
+/// A recording's result as a person reads it.
+fn text(item: &Item, prediction: &Prediction) -> String {
+    let (strong, faint, good, doubtful) = (terminal::STRONG, terminal::FAINT, terminal::GOOD, terminal::DOUBTFUL);
+    let mut text = format!("{strong}{}{strong:#}  {faint}{}, {}{faint:#}\n", item.record, item.about, item.source);
+    for (class, probability) in prediction.classes.iter().zip(&prediction.probabilities) {
+        let given = prediction.labels.contains(class);
+        let (style, mark) = if given { (good, "●") } else { (anstyle::Style::new(), " ") };
+        let bar = terminal::bar(*probability);
+        text += &format!("  {style}{class:6}{bar} {:5.1} % {mark}{style:#}\n", probability * 100.0);
+    }
+    for warning in &prediction.warnings {
+        text += &format!("  {doubtful}warning:{doubtful:#} {warning}\n");
+    }
+    text + "\n"
+}

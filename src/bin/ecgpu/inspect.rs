@@ -1,0 +1,108 @@
+//! `ecgpu inspect`: what a weights file holds.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use ecgpu::{Result, Weights, network::Layer};
+use serde_json::json;
+
+use crate::terminal::{FAINT, STRONG, note, print, table};
+
+/// Show a weights file: network, layers, parameters, input contract, provenance
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  ecgpu inspect model.safetensors
+  ecgpu inspect                    the built-in weights")]
+pub struct Arguments {
+    /// A safetensors file of network 542k or 55k; the built-in weights if absent
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// One JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let weights = arguments.file.as_ref().map_or_else(Weights::built_in, Weights::from_path)?;
+    weights.notes.iter().for_each(|text| note(text));
+    print(&if arguments.json { format!("{}\n", object(&weights)?) } else { text(&weights)? });
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A layer's name, what it is, its output `[channels, samples]` for the contract's length, and its elements.
+fn layers(weights: &Weights) -> Result<Vec<(String, String, [usize; 2], usize)>> {
+    let shapes = weights.network.shapes(weights.contract.samples)?;
+    let row = |(named, shape): (&ecgpu::network::NamedLayer, [usize; 2])| {
+        let elements = named.layer.tensors().iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
+        (named.name.clone(), named.layer.to_string(), shape, elements)
+    };
+    Ok(weights.network.layers.iter().zip(shapes).map(row).collect())
+}
+
+/// Elements that training changes: all but the running statistics.
+fn trained(weights: &Weights) -> usize {
+    let statistics = |layer: &Layer| if let Layer::BatchNorm { channels } = layer { 2 * channels } else { 0 };
+    weights.elements() - weights.network.layers.iter().map(|named| statistics(&named.layer)).sum::<usize>()
+}
+
+fn text(weights: &Weights) -> Result<String> {
+    let contract = &weights.contract;
+    let mut text = format!(
+        "{STRONG}Network {}{STRONG:#}, {} elements ({} trained), stored as {}, from {}\n\n",
+        weights.network.name,
+        weights.elements(),
+        trained(weights),
+        weights.stored_as,
+        weights.source,
+    );
+    let rows: Vec<Vec<String>> = layers(weights)?
+        .into_iter()
+        .map(|(name, layer, [channels, samples], elements)| {
+            vec![name, layer, format!("{channels}×{samples}"), elements.to_string()]
+        })
+        .collect();
+    for line in table(&["layer", "operation", "output", "elements"], &rows) {
+        text += &format!("{line}\n");
+    }
+    let names = |items: Vec<String>| items.join(" ");
+    text += &format!("\n{STRONG}Input contract{STRONG:#}\n");
+    for (name, value) in [
+        ("leads", names(contract.leads.iter().map(ToString::to_string).collect())),
+        ("sampling rate", format!("{} Hz", contract.sampling_rate)),
+        ("samples", format!("{} ({} s)", contract.samples, contract.duration())),
+        ("unit", contract.unit.to_string()),
+        ("mean", contract.mean.to_string()),
+        ("standard deviation", contract.deviation.to_string()),
+        ("classes", names(contract.classes.clone())),
+        ("thresholds", names(contract.thresholds.iter().map(ToString::to_string).collect())),
+        ("provenance", contract.provenance.clone()),
+    ] {
+        text += &format!("  {FAINT}{name:20}{FAINT:#}{value}\n");
+    }
+    Ok(text)
+}
+
+fn object(weights: &Weights) -> Result<serde_json::Value> {
+    let layer = |(name, layer, output, elements)| json!({ "name": name, "operation": layer, "output": output, "elements": elements });
+    let contract = &weights.contract;
+    Ok(json!({
+        "source": weights.source,
+        "network": weights.network.name,
+        "elements": weights.elements(),
+        "trained": trained(weights),
+        "stored_as": weights.stored_as,
+        "layers": layers(weights)?.into_iter().map(layer).collect::<Vec<_>>(),
+        "contract": {
+            "leads": contract.leads.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "sampling_rate_hz": contract.sampling_rate,
+            "samples": contract.samples,
+            "unit": contract.unit.to_string(),
+            "mean": contract.mean,
+            "std": contract.deviation,
+            "classes": contract.classes,
+            "thresholds": contract.thresholds,
+            "provenance": contract.provenance,
+        },
+        "notes": weights.notes,
+    }))
+}

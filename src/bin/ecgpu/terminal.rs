@@ -1,0 +1,87 @@
+//! What a person sees: colours where the terminal has them, plain text where the output is piped.
+
+use std::{io::Write, process::exit};
+
+use anstyle::{AnsiColor, Style};
+use ecgpu::Error;
+
+/// Headings and labels.
+pub const STRONG: Style = Style::new().bold();
+/// Asides.
+pub const FAINT: Style = Style::new().dimmed();
+/// What passed, and a class that is given as a label.
+pub const GOOD: Style = AnsiColor::Green.on_default();
+/// Warnings.
+pub const DOUBTFUL: Style = AnsiColor::Yellow.on_default();
+/// Errors and what failed.
+pub const BAD: Style = AnsiColor::Red.on_default().bold();
+
+/// Characters of a bar that is full.
+const BAR: usize = 32;
+
+/// Writes to standard output. A reader that has gone, such as `head`, ends the program without a word.
+pub fn print(text: &str) {
+    let mut out = anstream::stdout().lock();
+    if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
+        exit(1);
+    }
+}
+
+/// Writes an error to standard error.
+pub fn report(error: &Error) {
+    anstream::eprintln!("{BAD}error:{BAD:#} {error}");
+}
+
+/// Writes something worth knowing to standard error.
+pub fn note(text: &str) {
+    anstream::eprintln!("{DOUBTFUL}note:{DOUBTFUL:#} {text}");
+}
+
+/// A horizontal bar for a part of 1, in eighths of a character.
+pub fn bar(part: f64) -> String {
+    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    let eighths = (part.clamp(0.0, 1.0) * (BAR * 8) as f64).round() as usize;
+    let drawn = format!("{}{}", "█".repeat(eighths / 8), EIGHTHS[eighths % 8]);
+    format!("{drawn:BAR$}")
+}
+
+/// Milliseconds or seconds, three digits that matter.
+pub fn duration(time: std::time::Duration) -> String {
+    match time.as_secs_f64() {
+        seconds if seconds >= 1.0 => format!("{seconds:.2} s"),
+        seconds if seconds >= 0.1 => format!("{:.0} ms", seconds * 1e3),
+        seconds => format!("{:.1} ms", seconds * 1e3),
+    }
+}
+
+/// Rows under a heading, each column as wide as its widest cell, two spaces between them. Cells carry no colour.
+pub fn table(heading: &[&str], rows: &[Vec<String>]) -> Vec<String> {
+    let wide = |text: &str| text.chars().count();
+    let column_width = |at: usize| rows.iter().map(|row| wide(&row[at])).chain([wide(heading[at])]).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..heading.len()).map(column_width).collect();
+    let line = |cells: Vec<&str>| {
+        let padded: Vec<String> = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        padded.join("  ").trim_end().to_string()
+    };
+    let body = rows.iter().map(|row| line(row.iter().map(String::as_str).collect()));
+    std::iter::once(line(heading.to_vec())).chain(body).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_keeps_its_width_whatever_it_shows() {
+        for part in [-1.0, 0.0, 0.01, 0.5, 0.999, 1.0, 7.0] {
+            assert_eq!(bar(part).chars().count(), BAR, "{part}");
+        }
+        assert!(bar(0.5).starts_with(&"█".repeat(16)) && bar(0.5).ends_with(&" ".repeat(16)));
+    }
+
+    #[test]
+    fn a_table_lines_its_columns_up() {
+        let rows = vec![vec!["1".into(), "long cell".into()], vec!["12345".into(), "x".into()]];
+        assert_eq!(table(&["a", "b"], &rows), ["a      b", "1      long cell", "12345  x"]);
+    }
+}

@@ -1,0 +1,110 @@
+//! `ecgpu verify`: is what the device computes right?
+
+use std::process::ExitCode;
+
+use ecgpu::{
+    Result, backend,
+    network::Folded,
+    verify::{LARGEST_LOGIT_ERROR, LARGEST_NMSE, StageReport, verify},
+};
+use serde_json::json;
+
+use crate::{
+    Setup,
+    terminal::{BAD, FAINT, GOOD, STRONG, note, print, table},
+};
+
+/// Compare every stage on a device with the float64 reference
+///
+/// Runs the given weights and random networks of awkward shapes. The error of a stage is its normalised mean square
+/// error, Σ(device − reference)² / Σ reference².
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  ecgpu verify                     the device that classify would take
+  ecgpu verify --device gpu:1
+  ecgpu verify --json | jq -c 'select(.passed | not)'
+
+Exit code: 0 if every stage is within the bounds, 1 if one is not.")]
+pub struct Arguments {
+    #[command(flatten)]
+    setup: Setup,
+    /// Random networks to compare besides the given one
+    #[arg(long, default_value_t = 12, value_name = "N")]
+    networks: u64,
+    /// One JSON object a stage and line
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let weights = arguments.setup.weights()?;
+    weights.notes.iter().for_each(|text| note(text));
+    let folded = Folded::new(&weights.network, &weights.parameters)?;
+    let backend = backend::open(&arguments.setup.device)?;
+    let info = backend.info();
+    let reports = verify(backend.as_ref(), &folded, arguments.networks)?;
+    let failed = reports.iter().find(|report| !report.passed);
+    if arguments.json {
+        reports.iter().for_each(|report| print(&format!("{}\n", object(report, &info.name))));
+    } else {
+        print(&format!("{STRONG}{}{STRONG:#} ({}) beside the float64 reference\n\n", info.name, info.backend));
+        show(&reports);
+        let bounds =
+            format!("bounds: NMSE {LARGEST_NMSE:.0e} a stage, logits {LARGEST_LOGIT_ERROR:.0e} of the largest");
+        print(&match failed {
+            None => format!("\n{GOOD}All {} stages agree{GOOD:#} ({bounds}).\n", reports.len()),
+            Some(first) => format!(
+                "\n{BAD}Stage {} of {} is the first that diverges{BAD:#} ({bounds}).\n\
+                 Update the driver, or run on another device: results from this one are wrong.\n",
+                first.stage, first.network
+            ),
+        });
+    }
+    Ok(ExitCode::from(u8::from(failed.is_some())))
+}
+
+fn verdict(report: &StageReport) -> &'static str {
+    if report.passed { "agrees" } else { "DIVERGES" }
+}
+
+fn show(reports: &[StageReport]) {
+    let heading = ["network, input", "stage", "operation", "shape", "largest error", "NMSE", "at", "verdict"];
+    let row = |report: &StageReport| {
+        let [batch, channel, sample] = report.worst;
+        vec![
+            report.network.clone(),
+            report.stage.clone(),
+            report.operation.clone(),
+            report.shape.map(|size| size.to_string()).join("×"),
+            format!("{:.1e}", report.largest_error),
+            format!("{:.1e}", report.nmse),
+            format!("[{batch}, {channel}, {sample}]"),
+            verdict(report).to_string(),
+        ]
+    };
+    let lines = table(&heading, &reports.iter().map(row).collect::<Vec<_>>());
+    let style = |at: usize| match at.checked_sub(1).map(|at| reports[at].passed) {
+        None => FAINT,
+        Some(true) => anstyle::Style::new(),
+        Some(false) => BAD,
+    };
+    for (at, line) in lines.iter().enumerate() {
+        let style = style(at);
+        print(&format!("{style}{line}{style:#}\n"));
+    }
+}
+
+fn object(report: &StageReport, device: &str) -> serde_json::Value {
+    json!({
+        "device": device,
+        "network": report.network,
+        "stage": report.stage,
+        "operation": report.operation,
+        "shape": report.shape,
+        "largest_error": report.largest_error,
+        "nmse": report.nmse,
+        "worst": report.worst,
+        "passed": report.passed,
+    })
+}
