@@ -1,5 +1,7 @@
 //! What an ECG is: its leads, a recording, its formats, resampling, quality, and a synthetic model.
 
+#[cfg(feature = "formats")]
+pub mod format;
 mod lead;
 pub mod quality;
 mod recording;

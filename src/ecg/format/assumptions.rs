@@ -1,0 +1,67 @@
+//! What is assumed of numbers that come without sampling rate or unit.
+
+use super::{ReadOptions, damaged};
+use crate::{
+    Result,
+    ecg::{Lead, Recording, Unit},
+};
+
+/// A recording of ten seconds has this many samples at this rate in Hz: the standard length at the usual rate.
+const TEN_SECONDS: (usize, f64) = (5000, 500.0);
+
+/// The sampling rate in Hz that is assumed of any other length.
+const ASSUMED_RATE: f64 = 100.0;
+
+/// Which numbers a file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Numbers {
+    /// Whole ones, as an analogue-to-digital converter gives them; millivolts would leave nothing of an ECG.
+    Whole,
+    Real,
+}
+
+/// The unit of a file that states none, and what to warn of.
+pub(super) fn unit(numbers: Numbers, options: &ReadOptions) -> Result<(Unit, Option<String>)> {
+    match (options.unit, numbers) {
+        (Some(unit), _) => Ok((unit, None)),
+        (None, Numbers::Real) => {
+            let warning = "the file states no unit: taken as mV (say --unit to change it)";
+            Ok((Unit::Millivolt, Some(warning.into())))
+        }
+        (None, Numbers::Whole) => {
+            Err(damaged("whole numbers without a unit", "state what one of them is, such as --unit uV"))
+        }
+    }
+}
+
+/// The sampling rate in Hz of a file that states none, and what to warn of.
+pub(super) fn sampling_rate(samples: usize, options: &ReadOptions) -> (f64, Option<String>) {
+    if let Some(rate) = options.sampling_rate {
+        return (rate, None);
+    }
+    let (rate, why) = if samples == TEN_SECONDS.0 {
+        (TEN_SECONDS.1, ", since 5000 samples are then ten seconds")
+    } else {
+        (ASSUMED_RATE, "")
+    };
+    let warning =
+        format!("the file states no sampling rate: taken as {rate} Hz{why} (say --sampling-rate to change it)");
+    (rate, Some(warning))
+}
+
+/// A recording of signals in the file's own unit, which `options` state or which is assumed.
+pub(super) fn recording(
+    name: String,
+    leads: impl Iterator<Item = (Lead, Vec<f32>)>,
+    numbers: Numbers,
+    options: &ReadOptions,
+) -> Result<Recording> {
+    let (unit, unit_warning) = unit(numbers, options)?;
+    let millivolts = |signal: Vec<f32>| signal.iter().map(|x| (f64::from(*x) * unit.millivolts()) as f32).collect();
+    let leads: Vec<(Lead, Vec<f32>)> = leads.map(|(lead, signal)| (lead, millivolts(signal))).collect();
+    let samples = leads.first().map_or(0, |(_, signal)| signal.len());
+    let (rate, rate_warning) = sampling_rate(samples, options);
+    let mut recording = Recording::new(name, rate, leads)?;
+    unit_warning.into_iter().chain(rate_warning).for_each(|warning| recording.warn(warning));
+    Ok(recording)
+}

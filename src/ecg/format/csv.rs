@@ -1,0 +1,200 @@
+//! Tables of comma-separated values: a column a lead, a row a sample, in real numbers.
+//!
+//! The first line names the leads, in any order and case; without it the columns are the twelve standard leads, or
+//! those that the options name. A comma, a semicolon or a tab separates the columns.
+
+use std::{fs, path::Path};
+
+use ::csv::{ByteRecord, ReaderBuilder};
+
+use super::{
+    ReadOptions,
+    assumptions::{self, Numbers},
+    damaged, stem,
+};
+use crate::{Error, Recording, Result, ecg::Lead};
+
+/// Columns that number or time the samples. Nothing is inferred from them: a rounded time gives a wrong rate.
+const INDICES: [&str; 6] = ["", "time", "t", "sample", "index", "seconds"];
+
+/// Reads the table at `path`.
+pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Recording> {
+    let bytes = fs::read(path).map_err(|error| Error::file(path, &error))?;
+    parse(&bytes, stem(path), options)
+}
+
+fn parse(bytes: &[u8], name: String, options: &ReadOptions) -> Result<Recording> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let mut rows =
+        ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter(bytes)).from_reader(bytes);
+    let mut columns: Option<Columns> = None;
+    let mut row = ByteRecord::new();
+    let unreadable = |error: ::csv::Error| damaged(format!("no table ({error})"), "save it as CSV");
+    while rows.read_byte_record(&mut row).map_err(unreadable)? {
+        match &mut columns {
+            Some(columns) => columns.add(&row)?,
+            none => {
+                let first = none.insert(Columns::of_first(&row, options)?);
+                if !first.named {
+                    first.add(&row)?;
+                }
+            }
+        }
+    }
+    let columns = columns.ok_or_else(|| damaged("an empty file", "give a table with a column a lead"))?;
+    let leads = columns.leads.into_iter().map(|(_, lead, signal)| (lead, signal));
+    let mut recording = assumptions::recording(name, leads, Numbers::Real, options)?;
+    columns.warnings.into_iter().for_each(|warning| recording.warn(warning));
+    if columns.named {
+        options.warn_of_unused_leads(&mut recording);
+    }
+    Ok(recording)
+}
+
+/// The separator that occurs most often in the first line.
+fn delimiter(bytes: &[u8]) -> u8 {
+    let first = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let count = |separator: u8| first.iter().filter(|byte| **byte == separator).count();
+    // Of equal counts the last is taken, which is the comma.
+    [b'\t', b';', b','].into_iter().max_by_key(|separator| count(*separator)).unwrap_or(b',')
+}
+
+/// The columns that are leads, and what they hold so far.
+struct Columns {
+    /// Column, lead, and samples in the file's unit.
+    leads: Vec<(usize, Lead, Vec<f32>)>,
+    /// How many cells a row has.
+    width: usize,
+    /// Whether the first line names the leads.
+    named: bool,
+    warnings: Vec<String>,
+}
+
+impl Columns {
+    /// The columns of a table that begins with `row`.
+    fn of_first(row: &ByteRecord, options: &ReadOptions) -> Result<Self> {
+        if row.iter().all(|cell| parse_number(cell).is_some()) { Self::unnamed(row, options) } else { Self::named(row) }
+    }
+
+    fn unnamed(row: &ByteRecord, options: &ReadOptions) -> Result<Self> {
+        let (leads, width) = (options.leads(), row.len());
+        if width != leads.len() {
+            let cause = format!("{width} columns without names, and {} leads are expected", leads.len());
+            let remedy = "name the leads in a first line, such as I,II,V1,V2,V3,V4,V5,V6, or with --leads";
+            return Err(damaged(cause, remedy));
+        }
+        let leads = leads.iter().enumerate().map(|(column, lead)| (column, *lead, Vec::new())).collect();
+        Ok(Self { leads, width, named: false, warnings: Vec::new() })
+    }
+
+    fn named(row: &ByteRecord) -> Result<Self> {
+        let names: Vec<String> = row.iter().map(|cell| String::from_utf8_lossy(cell).trim().to_string()).collect();
+        let mut leads = Vec::new();
+        let mut others = Vec::new();
+        for (column, name) in names.iter().enumerate() {
+            match name.parse() {
+                Ok(lead) => leads.push((column, lead, Vec::new())),
+                Err(_) if INDICES.iter().any(|index| name.eq_ignore_ascii_case(index)) => {}
+                Err(_) => others.push(shown(name.as_bytes())),
+            }
+        }
+        if leads.is_empty() {
+            let cause = format!("the first line names no lead: {}", others.join(", "));
+            return Err(damaged(cause, "name the columns I, II, III, aVR, aVL, aVF, V1 to V6"));
+        }
+        let warnings = match &others[..] {
+            [] => Vec::new(),
+            _ => vec![format!("ignored, since no standard lead: {}", others.join(", "))],
+        };
+        Ok(Self { leads, width: names.len(), named: true, warnings })
+    }
+
+    /// Adds one sample of each lead.
+    fn add(&mut self, row: &ByteRecord) -> Result<()> {
+        let line = row.position().map_or(0, |position| position.line());
+        if row.len() != self.width {
+            let cause = format!("line {line} has {} columns and the first line {}", row.len(), self.width);
+            return Err(damaged(cause, "give every line the same number of columns"));
+        }
+        for (column, lead, signal) in &mut self.leads {
+            let cell = row.get(*column).unwrap_or_default();
+            let number = parse_number(cell).ok_or_else(|| {
+                let cause =
+                    format!("line {line}, column {} (lead {lead}): '{}' is no number", *column + 1, shown(cell));
+                damaged(cause, "write numbers with a decimal point and without units")
+            })?;
+            signal.push(number);
+        }
+        Ok(())
+    }
+}
+
+fn parse_number(cell: &[u8]) -> Option<f32> {
+    std::str::from_utf8(cell).ok()?.trim().parse().ok()
+}
+
+/// A cell's text, fit for one line of an error: a table can be any file.
+fn shown(cell: &[u8]) -> String {
+    String::from_utf8_lossy(cell).trim().chars().take(40).flat_map(char::escape_debug).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(text: &str) -> Result<Recording> {
+        parse(text.as_bytes(), "r".into(), &ReadOptions::default())
+    }
+
+    #[test]
+    fn leads_are_found_by_name_in_any_order_and_case() {
+        let recording = read("time,v1,Lead II,i,note\n0,0.1,0.2,0.3,a\n1,0.4,0.5,0.6,b\n").unwrap();
+        assert_eq!(recording.lead(Lead::V1), Some(&[0.1, 0.4][..]));
+        assert_eq!(recording.lead(Lead::I), Some(&[0.3, 0.6][..]));
+        assert!(recording.warnings().contains(&"ignored, since no standard lead: note".to_string()));
+    }
+
+    #[test]
+    fn commas_semicolons_and_tabs_separate() {
+        for separator in [",", ";", "\t"] {
+            let text = ["\u{feff}I,II", "1.5,2.5\r", " 3.5 ,4.5", ""].join("\n").replace(',', separator);
+            assert_eq!(read(&text).unwrap().lead(Lead::II), Some(&[2.5, 4.5][..]), "{separator:?}");
+        }
+    }
+
+    #[test]
+    fn without_names_the_columns_are_the_standard_leads() {
+        let row = (0..12).map(|x| format!("{x}.5")).collect::<Vec<_>>().join(";");
+        let recording = read(&format!("{row}\n{row}\n{row}")).unwrap();
+        assert_eq!((recording.samples(), recording.lead(Lead::AVR)), (3, Some(&[3.5; 3][..])));
+    }
+
+    #[test]
+    fn what_is_no_table_of_leads_says_where_and_why() {
+        let cause = |text: &str| read(text).unwrap_err().cause().to_string();
+        assert_eq!(cause(""), "an empty file");
+        assert_eq!(cause("a,b\n1,2"), "the first line names no lead: a, b");
+        assert_eq!(cause("1,2,3\n4,5,6"), "3 columns without names, and 12 leads are expected");
+        assert_eq!(cause("I,II\n1,2\n3,x"), "line 3, column 2 (lead II): 'x' is no number");
+        assert_eq!(cause("I;II\n1;0,2"), "line 2, column 2 (lead II): '0,2' is no number");
+        assert_eq!(cause("I,II\n1,"), "line 2, column 2 (lead II): '' is no number");
+        assert_eq!(cause("I,II\n1,2\n3"), "line 3 has 1 columns and the first line 2");
+        assert_eq!(cause("I,II\n1,nan"), "lead II has NaN at sample 0");
+        assert_eq!(cause("I,i\n1,2"), "lead I is there twice");
+        assert_eq!(cause("I,II\n"), "a recording of zero samples");
+    }
+
+    proptest! {
+        #[test]
+        fn random_bytes_never_panic(bytes: Vec<u8>) {
+            let _ = parse(&bytes, "r".into(), &ReadOptions::default());
+        }
+
+        #[test]
+        fn random_tables_never_panic(text in "([-0-9.,;e\t\"\n]|nan|inf|II|V1){0,80}") {
+            let _ = parse(text.as_bytes(), "r".into(), &ReadOptions::default());
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! The header of a WFDB record, as header(5) of the WFDB Applications Guide describes it.
+//!
+//! A record line (name, number of signals, sampling rate, number of samples) is followed by one line a signal (file,
+//! storage format, gain, checks, description). Most fields are optional; the defaults here are those of header(5).
+
+use std::str::FromStr;
+
+use super::{super::damaged, storage::Storage};
+use crate::{
+    Result,
+    ecg::{Lead, Unit},
+};
+
+/// The sampling rate in Hz of a header without one.
+const DEFAULT_RATE: f64 = 250.0;
+
+/// The gain in steps of the converter a millivolt where a header says 0 or nothing.
+const DEFAULT_GAIN: f64 = 200.0;
+
+/// What a header says about its record.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Header {
+    /// Hz.
+    pub(super) sampling_rate: f64,
+    /// Samples of each signal, if stated.
+    pub(super) samples: Option<u64>,
+    pub(super) signals: Vec<Signal>,
+    /// What was assumed.
+    pub(super) warnings: Vec<String>,
+}
+
+/// What a header says about one signal.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Signal {
+    pub(super) file: String,
+    pub(super) storage: StorageField,
+    /// Steps of the converter a unit.
+    pub(super) gain: f64,
+    /// The converter's value at zero volts.
+    pub(super) baseline: i64,
+    pub(super) unit: String,
+    /// The first sample's value, if stated.
+    pub(super) initial: Option<i64>,
+    /// The sum of the samples modulo 2^16, if stated.
+    pub(super) checksum: Option<i64>,
+    pub(super) description: String,
+}
+
+/// The field `format[xFRAMES][:SKEW][+OFFSET]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct StorageField {
+    pub(super) number: u32,
+    pub(super) samples_per_frame: u64,
+    pub(super) skew: u64,
+    /// Bytes before the first sample.
+    pub(super) offset: u64,
+}
+
+impl Signal {
+    /// The standard lead that the description names.
+    pub(super) fn lead(&self) -> Option<Lead> {
+        self.description.parse().ok()
+    }
+
+    /// The unit, if it is one of voltage.
+    pub(super) fn voltage(&self) -> Result<Unit> {
+        self.unit.parse().map_err(|_| {
+            let cause = format!("lead {} is in '{}', which is no unit of voltage", self.description, self.unit);
+            damaged(cause, "correct the header's unit, or state the true one with --unit")
+        })
+    }
+
+    /// How the signal is stored.
+    ///
+    /// # Errors
+    /// Formats and layouts that are not supported, each by its name.
+    pub(super) fn storage(&self) -> Result<Storage> {
+        let Signal { description, storage: field, .. } = self;
+        if field.samples_per_frame != 1 {
+            let cause = format!("'{description}' has {} samples per frame", field.samples_per_frame);
+            return Err(damaged(cause, "convert the record to one sample per frame, for instance with xform"));
+        }
+        if field.skew != 0 {
+            let cause = format!("'{description}' is skewed by {} samples", field.skew);
+            return Err(damaged(cause, "convert the record to one without skew, for instance with xform"));
+        }
+        Storage::from_number(field.number).ok_or_else(|| {
+            let cause = format!("'{description}' is stored in format {}, which is not supported", field.number);
+            damaged(cause, "convert the record to format 16 (16, 24, 32, 61, 80, 160 and 212 can be read)")
+        })
+    }
+}
+
+/// Reads a header.
+///
+/// # Errors
+/// Text that is no header of a single-segment record, with the line where that shows.
+pub(super) fn parse(bytes: &[u8]) -> Result<Header> {
+    let text = std::str::from_utf8(bytes).map_err(|_| {
+        damaged("the header is not UTF-8 text", "check that this is a WFDB header and save it as UTF-8")
+    })?;
+    let mut lines = text
+        .trim_start_matches('\u{feff}')
+        .lines()
+        .enumerate()
+        .map(|(index, line)| (index + 1, line.trim()))
+        .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+    let (number, line) = lines.next().ok_or_else(|| {
+        damaged("the header is empty", "give it a record line, such as 'name 12 500 5000', and a line a signal")
+    })?;
+    let record = RecordLine::parse(line).map_err(|error| error.at(format!("line {number}")))?;
+    let mut warnings = record.warnings;
+    let mut signals = Vec::new();
+    // The count comes from the file, so it limits the loop but reserves nothing.
+    for (number, line) in lines.take(usize::try_from(record.signals).unwrap_or(usize::MAX)) {
+        signals.push(parse_signal(line, &mut warnings).map_err(|error| error.at(format!("line {number}")))?);
+    }
+    if (signals.len() as u64) < record.signals {
+        let cause = format!("{} signals are declared and {} described", record.signals, signals.len());
+        return Err(damaged(cause, "the header is cut off or its first line wrong: get it again"));
+    }
+    Ok(Header { sampling_rate: record.sampling_rate, samples: record.samples, signals, warnings })
+}
+
+struct RecordLine {
+    signals: u64,
+    sampling_rate: f64,
+    samples: Option<u64>,
+    warnings: Vec<String>,
+}
+
+impl RecordLine {
+    /// Reads `name signals [rate[/counter rate[(counter)]] [samples [time [date]]]]`.
+    fn parse(line: &str) -> Result<Self> {
+        let mut fields = line.split_whitespace();
+        let name = fields.next().unwrap_or_default();
+        if name.contains('/') {
+            let cause = format!("'{name}' is a record of several segments, which are not supported");
+            return Err(damaged(cause, "name the header of one segment, or join them, for instance with xform"));
+        }
+        let signals = number(fields.next(), "number of signals")?.ok_or_else(|| missing("number of signals"))?;
+        if signals == 0 {
+            return Err(damaged("a record without signals", "check that this is the header of an ECG"));
+        }
+        let mut warnings = Vec::new();
+        let rate = fields.next().map(|field| field.split('/').next().unwrap_or_default());
+        let sampling_rate = number(rate, "sampling rate")?.unwrap_or_else(|| {
+            warnings.push(format!("the header states no sampling rate: taken as WFDB's default, {DEFAULT_RATE} Hz"));
+            DEFAULT_RATE
+        });
+        if !(f64::is_finite(sampling_rate) && sampling_rate > 0.0) {
+            let cause = format!("a sampling rate of {sampling_rate} Hz");
+            return Err(damaged(cause, "correct the header's first line: it must be a positive number"));
+        }
+        // Zero samples mean the same as none stated.
+        let samples = number(fields.next(), "number of samples")?.filter(|samples| *samples > 0);
+        Ok(Self { signals, sampling_rate, samples, warnings })
+    }
+}
+
+/// Reads `file format [gain [resolution [zero [initial [checksum [block size [description]]]]]]]`.
+fn parse_signal(line: &str, warnings: &mut Vec<String>) -> Result<Signal> {
+    let mut rest = line;
+    let mut next = || {
+        let field;
+        (field, rest) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+        rest = rest.trim_start();
+        (!field.is_empty()).then_some(field)
+    };
+    let file = next().ok_or_else(|| missing("signal file"))?.to_string();
+    let storage = next().ok_or_else(|| missing("storage format"))?.parse()?;
+    let gain_field = next();
+    let _resolution: Option<i64> = number(next(), "resolution of the converter")?;
+    let zero = number(next(), "zero of the converter")?;
+    let initial = number(next(), "initial value")?;
+    let checksum = number(next(), "checksum")?;
+    let _block_size: Option<i64> = number(next(), "block size")?;
+    let description = rest.trim().to_string();
+    if description.is_empty() {
+        let cause = format!("the signal in '{file}' has no description, so its lead is unknown");
+        return Err(damaged(cause, "add the lead's name to the end of its line"));
+    }
+    let (gain, baseline, unit) = parse_gain(gain_field.unwrap_or("0"))?;
+    if gain.is_none() {
+        warnings.push(format!("'{description}' has no gain: taken as WFDB's default, {DEFAULT_GAIN} steps a unit"));
+    }
+    let (gain, baseline) = (gain.unwrap_or(DEFAULT_GAIN), baseline.or(zero).unwrap_or(0));
+    Ok(Signal { file, storage, gain, baseline, unit, initial, checksum, description })
+}
+
+/// Reads `gain[(baseline)][/unit]`. A gain of 0 means that it is unknown.
+fn parse_gain(field: &str) -> Result<(Option<f64>, Option<i64>, String)> {
+    let (numbers, unit) = field.split_once('/').unwrap_or((field, "mV"));
+    let (gain, baseline) = match numbers.split_once('(') {
+        Some((gain, baseline)) => (gain, number(baseline.strip_suffix(')').or(Some(baseline)), "baseline")?),
+        None => (numbers, None),
+    };
+    let gain: f64 = number(Some(gain), "gain")?.unwrap_or(0.0);
+    if !gain.is_finite() {
+        return Err(damaged(format!("a gain of {gain}"), "correct the header: it must be a finite number"));
+    }
+    Ok(((gain != 0.0).then_some(gain), baseline, unit.to_string()))
+}
+
+impl FromStr for StorageField {
+    type Err = crate::Error;
+
+    fn from_str(field: &str) -> Result<Self> {
+        let (rest, offset) = split_number(field, '+', "byte offset")?;
+        let (rest, skew) = split_number(rest, ':', "skew")?;
+        let (rest, frame) = split_number(rest, 'x', "samples per frame")?;
+        let format = number(Some(rest), "storage format")?.ok_or_else(|| missing("storage format"))?;
+        let [offset, skew] = [offset, skew].map(|field| field.unwrap_or(0));
+        Ok(Self { number: format, samples_per_frame: frame.unwrap_or(1), skew, offset })
+    }
+}
+
+/// What stands before `mark`, and the number after it, if there is one.
+fn split_number<'t>(field: &'t str, mark: char, what: &str) -> Result<(&'t str, Option<u64>)> {
+    match field.split_once(mark) {
+        Some((before, after)) => Ok((before, number(Some(after), what)?)),
+        None => Ok((field, None)),
+    }
+}
+
+/// A field's number, if the field is there.
+fn number<T: FromStr>(field: Option<&str>, what: &str) -> Result<Option<T>> {
+    field
+        .map(|text| {
+            // A header can be any file, so a long field is cut before it is shown.
+            let shown: String = text.chars().take(40).collect();
+            let error = |_| damaged(format!("'{}' is no {what}", shown.escape_debug()), REMEDY);
+            text.parse().map_err(error)
+        })
+        .transpose()
+}
+
+fn missing(what: &str) -> crate::Error {
+    damaged(format!("the {what} is missing"), REMEDY)
+}
+
+const REMEDY: &str = "check that this is a WFDB header and correct this line";
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn signal(line: &str) -> Signal {
+        parse_signal(line, &mut Vec::new()).unwrap()
+    }
+
+    #[test]
+    fn a_full_header_is_understood() {
+        let header = parse(
+            b"# a comment\r\n100 2 360/720(5) 650000 12:00:00 1/2/2000\r\n\
+              100.dat 212x1:0+0 200(1024)/uV 11 1000 995 -22131 0 MDC_ECG_LEAD_II\r\n\
+              100.dat 212 100.5 11 1024 1011 20052 0 chest V5\r\n# another\r\n",
+        )
+        .unwrap();
+        assert_eq!((header.sampling_rate, header.samples, header.signals.len()), (360.0, Some(650_000), 2));
+        let [first, second] = &header.signals[..] else { panic!("two signals") };
+        assert_eq!((first.gain, first.baseline, first.unit.as_str()), (200.0, 1024, "uV"));
+        assert_eq!((first.initial, first.checksum, first.lead()), (Some(995), Some(-22131), Some(Lead::II)));
+        assert_eq!((second.gain, second.baseline, second.unit.as_str()), (100.5, 1024, "mV"));
+        assert_eq!((second.description.as_str(), second.lead()), ("chest V5", None));
+    }
+
+    #[test]
+    fn what_is_left_out_has_wfdbs_defaults() {
+        let header = parse(b"r 1\nr.dat 16 0 12 0 5 6 0 I").unwrap();
+        assert_eq!((header.sampling_rate, header.samples), (250.0, None));
+        assert_eq!((header.signals[0].gain, header.signals[0].baseline), (200.0, 0));
+        assert_eq!(header.warnings.len(), 2, "{:?}", header.warnings);
+        assert_eq!(parse(b"r 1 500 0\nr.dat 16 0 12 0 5 6 0 I").unwrap().samples, None);
+    }
+
+    #[test]
+    fn a_storage_field_has_four_parts() {
+        let field = signal("r.dat 212x3:4+5 200 12 0 0 0 0 I").storage;
+        assert_eq!(field, StorageField { number: 212, samples_per_frame: 3, skew: 4, offset: 5 });
+        let field = signal("r.dat 16+24 200 12 0 0 0 0 I").storage;
+        assert_eq!(field, StorageField { number: 16, samples_per_frame: 1, skew: 0, offset: 24 });
+    }
+
+    #[test]
+    fn what_is_no_header_says_where_and_why() {
+        let cause = |text: &[u8]| parse(text).unwrap_err().cause().to_string();
+        assert_eq!(cause(b""), "the header is empty");
+        assert_eq!(cause(b"# only\n\n# comments"), "the header is empty");
+        assert_eq!(cause(b"\xff\xfe\x00"), "the header is not UTF-8 text");
+        assert_eq!(cause(b"r"), "line 1: the number of signals is missing");
+        assert_eq!(cause(b"r twelve"), "line 1: 'twelve' is no number of signals");
+        assert_eq!(cause(b"r 99999999999999999999"), "line 1: '99999999999999999999' is no number of signals");
+        assert_eq!(cause(b"r 0"), "line 1: a record without signals");
+        assert_eq!(cause(b"r 1 0"), "line 1: a sampling rate of 0 Hz");
+        assert_eq!(cause(b"r 1 nan"), "line 1: a sampling rate of NaN Hz");
+        assert_eq!(cause(b"r 1 -100"), "line 1: a sampling rate of -100 Hz");
+        assert_eq!(cause(b"r 1 100 -5"), "line 1: '-5' is no number of samples");
+        assert_eq!(cause(b"r 2 100 5\nr.dat 16 1 0 0 0 0 0 I"), "2 signals are declared and 1 described");
+        assert_eq!(cause(b"r/3 12 500 5000"), "line 1: 'r/3' is a record of several segments, which are not supported");
+        assert_eq!(cause(b"r 1 100 5\nr.dat"), "line 2: the storage format is missing");
+        assert_eq!(cause(b"r 1 100 5\nr.dat 16z"), "line 2: '16z' is no storage format");
+        assert_eq!(cause(b"r 1 100 5\nr.dat 16 1e999 0 0 0 0 0 I"), "line 2: a gain of inf");
+        assert_eq!(
+            cause(b"r 1 100 5\nr.dat 16 1000 16 0"),
+            "line 2: the signal in 'r.dat' has no description, so its lead is unknown"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn random_bytes_never_panic(bytes: Vec<u8>) {
+            let _ = parse(&bytes);
+        }
+
+        #[test]
+        fn random_fields_never_panic(text in "([-r0-9x:+()/.#mVeE\u{b5} \t\n]|nan|inf){0,80}") {
+            let _ = parse(text.as_bytes());
+            let _ = parse(format!("r 1\nr.dat {text} I").as_bytes());
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! WFDB records, PhysioNet's format: a text header and one or more files of samples.
+
+mod header;
+mod storage;
+mod write;
+
+use std::path::Path;
+
+pub use write::write;
+
+use self::{
+    header::{Header, Signal},
+    storage::Storage,
+};
+use super::{ReadOptions, damaged, open, read_start, stem};
+use crate::{
+    Error, ErrorKind, Result,
+    ecg::{Lead, Recording, Unit},
+};
+
+/// The largest header that is read, in bytes; a real one has a few hundred.
+const LARGEST_HEADER: u64 = 1 << 20;
+
+/// Reads the record of the header at `path`.
+pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Recording> {
+    let (file, size) = open(path)?;
+    if size > LARGEST_HEADER {
+        let cause = format!("the header has {size} bytes, which no header needs");
+        return Err(damaged(cause, "check that this is a WFDB header"));
+    }
+    let header = header::parse(&read_start(path, file, LARGEST_HEADER)?)?;
+    let mut warnings = header.warnings.clone();
+    let mut leads = Vec::new();
+    for group in groups(&header)? {
+        read_group(path, &header, &group, options, &mut leads, &mut warnings)?;
+    }
+    leads.sort_by_key(|(position, _, _)| *position);
+    let leads = leads.into_iter().map(|(_, lead, signal)| (lead, signal)).collect();
+    let mut recording = Recording::new(stem(path), sampling_rate(&header, options, &mut warnings), leads)?;
+    warnings.extend(ignored(&header));
+    warnings.into_iter().for_each(|warning| recording.warn(warning));
+    options.warn_of_unused_leads(&mut recording);
+    Ok(recording)
+}
+
+fn sampling_rate(header: &Header, options: &ReadOptions, warnings: &mut Vec<String>) -> f64 {
+    match options.sampling_rate {
+        Some(rate) if rate != header.sampling_rate => {
+            warnings.push(format!("the header says {} Hz: overridden with {rate} Hz", header.sampling_rate));
+            rate
+        }
+        _ => header.sampling_rate,
+    }
+}
+
+/// What to say of the signals that are no standard leads.
+fn ignored(header: &Header) -> Option<String> {
+    let others: Vec<&str> =
+        header.signals.iter().filter(|signal| signal.lead().is_none()).map(|signal| &*signal.description).collect();
+    (!others.is_empty()).then(|| format!("ignored, since no standard lead: {}", others.join(", ")))
+}
+
+/// The signals that share a file, with their positions in the header.
+type Group<'h> = Vec<(usize, &'h Signal)>;
+
+/// The signals by file; files without any standard lead are left out.
+fn groups(header: &Header) -> Result<Vec<Group<'_>>> {
+    let mut groups: Vec<Group> = Vec::new();
+    for (position, signal) in header.signals.iter().enumerate() {
+        match groups.iter_mut().find(|group| group[0].1.file == signal.file) {
+            Some(group) => group.push((position, signal)),
+            None => groups.push(vec![(position, signal)]),
+        }
+    }
+    groups.retain(|group| group.iter().any(|(_, signal)| signal.lead().is_some()));
+    if groups.is_empty() {
+        let found: Vec<&str> = header.signals.iter().map(|signal| &*signal.description).collect();
+        let cause = format!("none of its signals is a standard lead: {}", found.join(", "));
+        return Err(damaged(cause, "name the leads I, II, III, aVR, aVL, aVF, V1 to V6 in the header"));
+    }
+    Ok(groups)
+}
+
+/// Reads the standard leads of one signal file into `leads`, in millivolts.
+fn read_group(
+    path: &Path,
+    header: &Header,
+    group: &Group,
+    options: &ReadOptions,
+    leads: &mut Vec<(usize, Lead, Vec<f32>)>,
+    warnings: &mut Vec<String>,
+) -> Result<()> {
+    let file = read_samples(path, header, group, warnings)?;
+    for (column, (position, signal)) in group.iter().enumerate() {
+        let Some(lead) = signal.lead() else { continue };
+        let unit = unit(lead, signal, options, warnings)?;
+        let samples = file.signal(column);
+        if let Some(at) = samples.iter().position(|x| *x == file.storage.missing()) {
+            let cause = format!("lead {lead} has no value at sample {at} (WFDB's mark of a missing sample)");
+            return Err(damaged(cause, "cut the recording there or interpolate the gap"));
+        }
+        warnings.extend(mismatches(lead, signal, &samples));
+        leads.push((*position, lead, millivolts(&samples, signal, unit)));
+    }
+    Ok(())
+}
+
+fn unit(lead: Lead, signal: &Signal, options: &ReadOptions, warnings: &mut Vec<String>) -> Result<Unit> {
+    match (options.unit, signal.voltage()) {
+        (None, stated) => stated,
+        (Some(unit), Ok(stated)) if unit == stated => Ok(unit),
+        (Some(unit), _) => {
+            warnings.push(format!("the header says that lead {lead} is in {}: overridden with {unit}", signal.unit));
+            Ok(unit)
+        }
+    }
+}
+
+fn millivolts(samples: &[i32], signal: &Signal, unit: Unit) -> Vec<f32> {
+    // The baseline comes from the file: as an f64 it cannot overflow.
+    let (baseline, scale) = (signal.baseline as f64, unit.millivolts() / signal.gain);
+    samples.iter().map(|x| ((f64::from(*x) - baseline) * scale) as f32).collect()
+}
+
+/// What the header says about a lead's samples and they do not bear out.
+fn mismatches(lead: Lead, signal: &Signal, samples: &[i32]) -> Vec<String> {
+    let mut found = Vec::new();
+    if let (Some(expected), Some(first)) = (signal.initial, samples.first())
+        && expected != i64::from(*first)
+    {
+        found.push(format!("lead {lead} begins with {first}, not with {expected} as the header says: was it altered?"));
+    }
+    let sum = checksum(samples);
+    // Some writers print the sum as a signed number, some as an unsigned one.
+    if let Some(expected) = signal.checksum
+        && expected as i16 != sum
+    {
+        found.push(format!("lead {lead} has checksum {sum}, not {expected} as the header says: was it altered?"));
+    }
+    found
+}
+
+/// The samples' sum modulo 2^16.
+fn checksum(samples: &[i32]) -> i16 {
+    samples.iter().fold(0i16, |sum, x| sum.wrapping_add(*x as i16))
+}
+
+/// The samples of one signal file.
+struct SignalFile {
+    storage: Storage,
+    bytes: Vec<u8>,
+    /// Signals in the file, and samples of each.
+    signals: usize,
+    samples: usize,
+}
+
+impl SignalFile {
+    fn signal(&self, column: usize) -> Vec<i32> {
+        (0..self.samples).map_while(|n| self.storage.sample(&self.bytes, n * self.signals + column)).collect()
+    }
+}
+
+/// Reads a group's file after checking that it holds what the header declares.
+fn read_samples(path: &Path, header: &Header, group: &Group, warnings: &mut Vec<String>) -> Result<SignalFile> {
+    let (storage, offset) = layout(group)?;
+    let name = &group[0].1.file;
+    check_name(name)?;
+    let (file, size) = open(&path.with_file_name(name)).map_err(|error| {
+        let cause = format!("{}: its signal file {}", path.display(), error.cause());
+        Error::new(ErrorKind::File, cause, "put the header and its signal files into one folder")
+    })?;
+    let signals = group.len();
+    let held = storage.samples(size.saturating_sub(offset)) / signals as u64;
+    let declared = header.samples.unwrap_or(held);
+    if declared > held || held == 0 {
+        let stated = header.samples.map_or("some".into(), |samples| samples.to_string());
+        let cause = format!("{stated} samples are declared and {name} holds {held}");
+        return Err(damaged(cause, "the signal file is cut off or empty, or the header wrong: get the record again"));
+    }
+    let total = declared.checked_mul(signals as u64);
+    let end = total.and_then(|total| storage.bytes(total)).and_then(|bytes| bytes.checked_add(offset));
+    let end = end.ok_or_else(|| damaged("a record too large for this computer", "check the header"))?;
+    if held > declared {
+        warnings.push(format!("{name} holds {held} samples, {declared} are declared: the rest is ignored"));
+    }
+    let mut bytes = read_start(&path.with_file_name(name), file, end)?;
+    bytes.drain(..usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len()));
+    Ok(SignalFile { storage, bytes, signals, samples: usize::try_from(declared).unwrap_or(usize::MAX) })
+}
+
+/// How a group's file stores its samples and where they begin, which all of its signals must agree on.
+fn layout(group: &Group) -> Result<(Storage, u64)> {
+    let first = group[0].1;
+    for (_, signal) in group {
+        signal.storage()?;
+        if signal.storage != first.storage {
+            let cause =
+                format!("'{}' and '{}' share a file in different formats", first.description, signal.description);
+            return Err(damaged(cause, "correct the header: signals of one file share format and offset"));
+        }
+    }
+    Ok((first.storage()?, first.storage.offset))
+}
+
+/// Refuses a signal file outside the header's folder: a record from elsewhere must not read what it likes.
+fn check_name(name: &str) -> Result<()> {
+    if name == "-" || name == "~" {
+        let cause = format!("the header names '{name}' instead of a signal file");
+        return Err(damaged(cause, "get the record with its signal files"));
+    }
+    if name.contains(['/', '\\', ':', '\0']) || name == ".." || name == "." {
+        let cause = format!("the header names the signal file '{}', outside its own folder", name.escape_debug());
+        return Err(damaged(cause, "put the file beside its header and correct the header"));
+    }
+    Ok(())
+}
