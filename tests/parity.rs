@@ -1,0 +1,198 @@
+//! The GPU and the CPU compute what the float64 reference computes, and the check that says so notices a wrong shader.
+
+mod common;
+
+use std::sync::Arc;
+
+use common::skip;
+use ecgpu::{
+    Device, ErrorKind, Weights,
+    backend::{
+        self, Backend,
+        cpu::Cpu,
+        gpu::{Gpu, adapters},
+        reference::Reference,
+    },
+    network::{Folded, FoldedLayer, FoldedOperation, Layer, NamedLayer, Network},
+    plan::{Keep, Plan},
+    verify::{StageReport, compare, random_network, verify},
+};
+use proptest::prelude::*;
+
+fn gpu() -> Option<Gpu> {
+    match adapters().first() {
+        Some(adapter) => Some(Gpu::open(adapter).unwrap()),
+        None => {
+            skip("no Vulkan, Metal or DX12 adapter");
+            None
+        }
+    }
+}
+
+fn built_in() -> Folded {
+    let weights = Weights::built_in().unwrap();
+    Folded::new(&weights.network, &weights.parameters).unwrap()
+}
+
+fn assert_passed(reports: &[StageReport]) {
+    assert!(!reports.is_empty());
+    if let Some(failed) = reports.iter().find(|report| !report.passed) {
+        panic!("{failed:?}");
+    }
+}
+
+#[test]
+fn the_gpu_agrees_on_the_built_in_weights_and_forty_random_networks() {
+    let Some(gpu) = gpu() else { return };
+    assert_passed(&verify(&gpu, &built_in(), 40).unwrap());
+}
+
+#[test]
+fn the_cpu_agrees_on_the_built_in_weights_and_two_hundred_random_networks() {
+    assert_passed(&verify(&Cpu::default(), &built_in(), 200).unwrap());
+}
+
+/// One convolution of any size, wherever it has an output.
+fn convolution() -> impl Strategy<Value = (Folded, usize, usize)> {
+    let channels = || prop::sample::select(vec![1usize, 3, 7, 12, 31]);
+    let sizes = (channels(), channels(), 1usize..=12, 1usize..=4, 0usize..=12, any::<bool>());
+    (sizes, prop::sample::select(vec![1usize, 2, 33]), 1usize..=150)
+        // With a handful of outputs all might lie near zero, where a relative error means nothing.
+        .prop_filter("eight outputs", |((_, channels, kernel, stride, padding, _), batch, samples)| {
+            let last = (samples + 2 * padding).checked_sub(*kernel);
+            last.is_some_and(|last| batch * channels * (last / stride + 1) >= 8)
+        })
+        .prop_map(|((in_channels, out_channels, kernel, stride, padding, relu), batch, samples)| {
+            let value = |i: usize| ((i * 37 % 101) as f32 - 50.0) / 50.0;
+            let weight = (0..out_channels * in_channels * kernel).map(value).collect();
+            let bias = (0..out_channels).map(|i| value(i + 13)).collect();
+            let layer = Layer::Conv1d { in_channels, out_channels, kernel, stride, padding, bias: true };
+            let operation =
+                FoldedOperation::Conv1d { in_channels, out_channels, kernel, stride, padding, relu, weight, bias };
+            let network = Network {
+                name: "one convolution".into(),
+                layers: vec![NamedLayer { name: "conv".into(), layer }],
+                embedding: 0,
+            };
+            let layers = vec![FoldedLayer { name: "conv".into(), last_layer: 0, operation }];
+            (Folded { network, layers }, batch, samples)
+        })
+}
+
+#[test]
+fn a_convolution_of_any_size_agrees_on_both() {
+    let gpu = gpu();
+    let cpu = Cpu::default();
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(64));
+    runner
+        .run(&convolution(), |(folded, batch, samples)| {
+            let backends = [Some(&cpu as &dyn Backend), gpu.as_ref().map(|gpu| gpu as &dyn Backend)];
+            for backend in backends.into_iter().flatten() {
+                for report in compare(backend, &folded, batch, samples, 5).unwrap() {
+                    // A lone convolution's output may be near zero everywhere, so it is judged as a stage, not as logits.
+                    prop_assert!(report.nmse <= 1e-10, "{:?} {report:?}", backend.info());
+                }
+            }
+            Ok(())
+        })
+        .unwrap();
+}
+
+/// The check that `verify` uses, on a GPU whose shader `name` has `wrong` in place of `right`.
+fn caught(name: &'static str, right: &'static str, wrong: &'static str) {
+    let Some(gpu) = gpu() else { return };
+    let edit = move |shader: &str, source: &str| {
+        if shader != name {
+            return source.to_string();
+        }
+        assert!(source.contains(right), "shaders/{name}.wgsl no longer has `{right}`: sabotage it anew");
+        source.replace(right, wrong)
+    };
+    let sabotaged = gpu.with_edited_shaders(Arc::new(edit));
+    let (small, _, _) = random_network(0);
+    let reports = verify(&sabotaged, &small, 12).unwrap();
+    let first = reports.iter().find(|report| !report.passed);
+    let operation = name.split('1').next().unwrap().replace('_', " ");
+    let first = first.unwrap_or_else(|| panic!("{name} with `{wrong}` passed unnoticed"));
+    assert!(first.operation.starts_with(&operation), "{name} is wrong, and {first:?} is named");
+}
+
+#[test]
+fn an_off_by_one_in_the_padding_is_caught() {
+    caught("conv1d", "position - PADDING;", "position - PADDING + 1;");
+}
+
+#[test]
+fn a_dropped_bias_is_caught() {
+    caught("conv1d", "var sum0 = bias[group.y];", "var sum0 = 0.0 * bias[group.y];");
+    caught("linear", "var sum = bias[o];", "var sum = 0.0 * bias[o];");
+}
+
+#[test]
+fn a_skipped_relu_is_caught() {
+    caught("conv1d", "select(sum, max(sum, vec4(0.0)), RELU)", "sum");
+}
+
+#[test]
+fn a_swapped_stride_is_caught() {
+    caught("conv1d", "t * STRIDE + k", "t + k");
+    caught("max_pool", "t * STRIDE", "t * KERNEL");
+}
+
+#[test]
+fn a_last_channel_that_is_not_written_is_caught() {
+    caught("conv1d", "if o + 3 < conv.out_channels {", "if o + 4 < conv.out_channels {");
+}
+
+#[test]
+fn a_wrong_mean_and_a_wrong_maximum_are_caught() {
+    caught("global_average_pool", "/ f32(pool.samples)", "/ f32(pool.samples + 1)");
+    caught("max_pool", "largest = max(", "largest = min(");
+}
+
+#[test]
+fn a_slightly_wrong_weight_is_caught() {
+    caught("conv1d", "let w = weight[", "let w = 1.0001 * weight[");
+}
+
+#[test]
+fn a_shader_that_does_not_compile_is_an_error_and_not_a_panic() {
+    let Some(gpu) = gpu() else { return };
+    let broken = gpu.with_edited_shaders(Arc::new(|_, source| source.replace("fn main", "fn nobody")));
+    let error = verify(&broken, &built_in(), 0).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Device);
+    assert!(!error.to_string().contains('\n'), "{error}");
+}
+
+#[test]
+fn a_recording_too_long_for_the_adapter_is_refused_before_anything_runs() {
+    let Some(gpu) = gpu() else { return };
+    let plan = Plan::new(&built_in(), 1, 60_000_000, Keep::Results).unwrap();
+    let error = gpu.largest_batch(&plan).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Shape);
+    assert!(error.cause().contains("bytes, and"), "{error}");
+}
+
+#[test]
+fn a_plan_of_more_numbers_than_32_bits_count_is_refused() {
+    let error = Plan::new(&built_in(), 1 << 20, 5000, Keep::Results).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Shape);
+}
+
+#[test]
+fn the_reference_agrees_with_itself_and_the_same_bits_come_twice() {
+    let (folded, batch, samples) = random_network(3);
+    assert_passed(&compare(&Reference, &folded, batch, samples, 3).unwrap());
+    for device in [Device::Cpu, Device::Gpu] {
+        let Ok(backend) = backend::open(&device) else { return skip("no adapter") };
+        let plan = Plan::new(&built_in(), 2, 333, Keep::Results).unwrap();
+        let input: Vec<f32> = (0..2 * 12 * 333).map(|i| (i as f32 * 0.1).sin()).collect();
+        let mut runs = [Vec::new(), Vec::new(), Vec::new()];
+        let mut executor = backend.prepare(&plan).unwrap();
+        for run in &mut runs[..2] {
+            executor.run(&input, run).unwrap();
+        }
+        backend.prepare(&plan).unwrap().run(&input, &mut runs[2]).unwrap();
+        assert!(runs[0] == runs[1] && runs[0] == runs[2], "{device}");
+    }
+}

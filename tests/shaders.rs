@@ -1,0 +1,66 @@
+//! Every shader, with every constant it is built with, is valid WGSL. Needs no GPU.
+
+use std::collections::BTreeSet;
+
+use ecgpu::{
+    network::{Folded, Parameters, Tensor, published},
+    plan::{Keep, Plan},
+    verify::random_network,
+};
+use naga::{
+    back::{PipelineConstants, pipeline_constants::process_overrides},
+    front::wgsl,
+    valid::{Capabilities, ValidationFlags, Validator},
+};
+
+/// The plans of both networks at both usual lengths, and of many random networks.
+fn plans() -> Vec<Plan> {
+    let published = published().into_iter().flat_map(|network| {
+        let zeros = |(name, shape): (String, Vec<usize>)| {
+            let values = vec![0.0; shape.iter().product()];
+            (name, Tensor { shape, values })
+        };
+        let parameters = Parameters::new(network.tensors().into_iter().map(zeros));
+        let folded = Folded::new(&network, &parameters).unwrap();
+        [(1, 1000), (32, 5000)].map(|(batch, samples)| Plan::new(&folded, batch, samples, Keep::Results).unwrap())
+    });
+    let random = (0..50).map(|seed| {
+        let (folded, batch, samples) = random_network(seed);
+        Plan::new(&folded, batch, samples, Keep::Stages).unwrap()
+    });
+    published.chain(random).collect()
+}
+
+#[test]
+fn every_shader_is_valid_with_every_constant_it_is_built_with() {
+    let mut seen = BTreeSet::new();
+    let mut validated = BTreeSet::new();
+    for shader in plans().iter().flat_map(|plan| &plan.steps).map(|step| step.kernel.operation().shader()) {
+        if !validated.insert(format!("{} {:?}", shader.name, shader.constants)) {
+            continue;
+        }
+        seen.insert(format!("{}.wgsl", shader.name));
+        let name = shader.name;
+        let module =
+            wgsl::parse_str(shader.source).unwrap_or_else(|error| panic!("{}", error.emit_to_string(shader.source)));
+        // Only what every adapter has: no optional capability.
+        let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
+        let info = validator
+            .validate(&module)
+            .unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string(shader.source)));
+        let constants: PipelineConstants =
+            shader.constants.iter().map(|(key, value)| (key.to_string(), *value)).collect();
+        process_overrides(&module, &info, Some((naga::ShaderStage::Compute, "main")), &constants)
+            .unwrap_or_else(|error| panic!("{name} with {constants:?}: {error}"));
+    }
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/shaders");
+    let files: BTreeSet<String> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(seen, files, "every file in shaders/ is used by a kernel, and the other way round");
+    assert!(validated.len() > 50, "only {} specialisations", validated.len());
+}
+
+#[test]
+fn a_broken_shader_is_not_valid() {
+    assert!(wgsl::parse_str("@compute @workgroup_size(64) fn main() { let x: u32 = 1.5; }").is_err());
+}
