@@ -16,6 +16,7 @@ use ecgpu::{
         synthesize,
     },
 };
+use proptest::prelude::*;
 use tempfile::TempDir;
 
 fn data(name: &str) -> PathBuf {
@@ -92,12 +93,14 @@ fn a_batch_gives_several_recordings() {
 
 #[test]
 fn options_override_a_header_and_say_so() {
+    const UNIT_OVERRIDDEN: &str =
+        "the header says mV: overridden with uV (I, II, III, aVR, aVL, aVF, V1, V2, V3, V4, V5, V6)";
     let options = ReadOptions { sampling_rate: Some(500.0), leads: Some(vec![Lead::I]), ..microvolts() };
     let recording = format::read(&data("format16.hea"), &options).unwrap().remove(0);
     assert_eq!(recording.sampling_rate(), 500.0);
     let warnings = recording.warnings();
     assert!(warnings.contains(&"the header says 100 Hz: overridden with 500 Hz".into()), "{warnings:?}");
-    assert!(warnings.contains(&"the header says that lead II is in mV: overridden with uV".into()), "{warnings:?}");
+    assert!(warnings.contains(&UNIT_OVERRIDDEN.into()), "{warnings:?}");
     assert!(warnings.iter().any(|text| text.contains("list of leads that was given is ignored")), "{warnings:?}");
     let millivolts = read_one(&data("format16.hea"));
     let [x, y] = [&recording, &millivolts].map(|recording| recording.lead(Lead::V6).unwrap()[40]);
@@ -126,6 +129,13 @@ fn units_are_converted() {
 fn a_header_without_a_length_takes_it_from_the_file() {
     let folder = Record::of_leads(&["I", "II"]).changed("r 2 100 3", "r 2 100");
     assert_eq!(read_one(&folder.header()).samples(), 3);
+}
+
+#[test]
+fn a_header_without_a_rate_has_wfdbs_default() {
+    let recording = read_one(&two_leads().changed("r 2 100 3", "r 2").header());
+    assert_eq!(recording.sampling_rate(), 250.0);
+    assert_eq!(recording.warnings(), ["the header states no sampling rate: taken as WFDB's default, 250 Hz"]);
 }
 
 #[test]
@@ -238,6 +248,27 @@ fn the_recordings_of_a_folder_are_found_in_order() {
     assert_says(&format::find(empty.path()).unwrap_err(), "no recording in this folder", "name a folder with .hea");
 }
 
+// What is damaged at random must not cause a panic.
+
+/// `bytes` with some replaced.
+fn damaged(mut bytes: Vec<u8>, changes: &[(prop::sample::Index, u8)]) -> Vec<u8> {
+    for (at, byte) in changes {
+        let at = at.index(bytes.len());
+        bytes[at] = *byte;
+    }
+    bytes
+}
+
+proptest! {
+    #[test]
+    fn damaged_files_never_panic(changes in prop::collection::vec((any::<prop::sample::Index>(), 0..128u8), 1..6)) {
+        let record = two_leads();
+        let header = fs::read(record.header()).unwrap();
+        let _ = read(&record.with_header(damaged(header, &changes)).header());
+        let _ = said_of(&damaged(npy("<f4", &[2, 12, 5], 480), &changes));
+    }
+}
+
 // What must be refused, with its cause and a remedy.
 
 fn assert_says(error: &Error, cause: &str, remedy: &str) {
@@ -311,7 +342,7 @@ fn samples_that_were_altered_are_noticed() {
 #[test]
 fn a_missing_gain_is_assumed_with_a_warning() {
     let recording = read_one(&two_leads().changed("1000(0)/mV", "0").header());
-    assert_eq!(recording.warnings(), ["'I' has no gain: taken as WFDB's default, 200 steps a unit"]);
+    assert_eq!(recording.warnings(), ["the header states no gain: taken as WFDB's default, 200 adu a unit (I)"]);
     assert_eq!(recording.lead(Lead::I), Some(&[0.0, 0.01, 0.02][..]));
 }
 

@@ -1,4 +1,18 @@
 //! What an ECG is: its leads, a recording, its formats, resampling, quality, and a synthetic model.
+//!
+//! A [`Recording`] holds named [`Lead`]s in millivolts at one sampling rate. It comes from a file (`format::read`, with
+//! the feature `formats`) or from a model ([`synthesize`]), reaches another sampling rate by [`Recording::resampled`],
+//! and [`quality::warnings`] says what is doubtful about it.
+//!
+//! ```
+//! use ecgpu::ecg::{Condition, Lead, quality, synthesize};
+//!
+//! let ecg = synthesize(Condition::Norm, 1, 500.0, 10.0)?.resampled(100.0)?;
+//! assert_eq!(ecg.samples(), 1000);
+//! assert!(ecg.lead(Lead::V1).is_some());
+//! assert!(quality::warnings(&ecg).is_empty());
+//! # Ok::<(), ecgpu::Error>(())
+//! ```
 
 #[cfg(feature = "formats")]
 pub mod format;

@@ -1,7 +1,7 @@
 //! The header of a WFDB record, as header(5) of the WFDB Applications Guide describes it.
 //!
 //! A record line (name, number of signals, sampling rate, number of samples) is followed by one line a signal (file,
-//! storage format, gain, checks, description). Most fields are optional; the defaults here are those of header(5).
+//! storage format, gain, checks, description). Most fields are optional.
 
 use std::str::FromStr;
 
@@ -12,21 +12,19 @@ use crate::{
 };
 
 /// The sampling rate in Hz of a header without one.
-const DEFAULT_RATE: f64 = 250.0;
+pub(super) const DEFAULT_RATE: f64 = 250.0;
 
-/// The gain in steps of the converter a millivolt where a header says 0 or nothing.
-const DEFAULT_GAIN: f64 = 200.0;
+/// The gain in steps of the converter (adu) a unit where a header says 0 or nothing.
+pub(super) const DEFAULT_GAIN: f64 = 200.0;
 
 /// What a header says about its record.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Header {
-    /// Hz.
-    pub(super) sampling_rate: f64,
+    /// Hz, if stated.
+    pub(super) sampling_rate: Option<f64>,
     /// Samples of each signal, if stated.
     pub(super) samples: Option<u64>,
     pub(super) signals: Vec<Signal>,
-    /// What was assumed.
-    pub(super) warnings: Vec<String>,
 }
 
 /// What a header says about one signal.
@@ -34,8 +32,8 @@ pub(super) struct Header {
 pub(super) struct Signal {
     pub(super) file: String,
     pub(super) storage: StorageField,
-    /// Steps of the converter a unit.
-    pub(super) gain: f64,
+    /// Steps of the converter (adu) a unit, if known.
+    pub(super) gain: Option<f64>,
     /// The converter's value at zero volts.
     pub(super) baseline: i64,
     pub(super) unit: String,
@@ -74,7 +72,7 @@ impl Signal {
     ///
     /// # Errors
     /// Formats and layouts that are not supported, each by its name.
-    pub(super) fn storage(&self) -> Result<Storage> {
+    pub(super) fn supported_storage(&self) -> Result<Storage> {
         let Signal { description, storage: field, .. } = self;
         if field.samples_per_frame != 1 {
             let cause = format!("'{description}' has {} samples per frame", field.samples_per_frame);
@@ -109,24 +107,22 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Header> {
         damaged("the header is empty", "give it a record line, such as 'name 12 500 5000', and a line a signal")
     })?;
     let record = RecordLine::parse(line).map_err(|error| error.at(format!("line {number}")))?;
-    let mut warnings = record.warnings;
     let mut signals = Vec::new();
     // The count comes from the file, so it limits the loop but reserves nothing.
     for (number, line) in lines.take(usize::try_from(record.signals).unwrap_or(usize::MAX)) {
-        signals.push(parse_signal(line, &mut warnings).map_err(|error| error.at(format!("line {number}")))?);
+        signals.push(parse_signal(line).map_err(|error| error.at(format!("line {number}")))?);
     }
     if (signals.len() as u64) < record.signals {
         let cause = format!("{} signals are declared and {} described", record.signals, signals.len());
         return Err(damaged(cause, "the header is cut off or its first line wrong: get it again"));
     }
-    Ok(Header { sampling_rate: record.sampling_rate, samples: record.samples, signals, warnings })
+    Ok(Header { sampling_rate: record.sampling_rate, samples: record.samples, signals })
 }
 
 struct RecordLine {
     signals: u64,
-    sampling_rate: f64,
+    sampling_rate: Option<f64>,
     samples: Option<u64>,
-    warnings: Vec<String>,
 }
 
 impl RecordLine {
@@ -142,24 +138,20 @@ impl RecordLine {
         if signals == 0 {
             return Err(damaged("a record without signals", "check that this is the header of an ECG"));
         }
-        let mut warnings = Vec::new();
         let rate = fields.next().map(|field| field.split('/').next().unwrap_or_default());
-        let sampling_rate = number(rate, "sampling rate")?.unwrap_or_else(|| {
-            warnings.push(format!("the header states no sampling rate: taken as WFDB's default, {DEFAULT_RATE} Hz"));
-            DEFAULT_RATE
-        });
-        if !(f64::is_finite(sampling_rate) && sampling_rate > 0.0) {
-            let cause = format!("a sampling rate of {sampling_rate} Hz");
+        let sampling_rate: Option<f64> = number(rate, "sampling rate")?;
+        if let Some(rate) = sampling_rate.filter(|rate| !(rate.is_finite() && *rate > 0.0)) {
+            let cause = format!("a sampling rate of {rate} Hz");
             return Err(damaged(cause, "correct the header's first line: it must be a positive number"));
         }
         // Zero samples mean the same as none stated.
         let samples = number(fields.next(), "number of samples")?.filter(|samples| *samples > 0);
-        Ok(Self { signals, sampling_rate, samples, warnings })
+        Ok(Self { signals, sampling_rate, samples })
     }
 }
 
 /// Reads `file format [gain [resolution [zero [initial [checksum [block size [description]]]]]]]`.
-fn parse_signal(line: &str, warnings: &mut Vec<String>) -> Result<Signal> {
+fn parse_signal(line: &str) -> Result<Signal> {
     let mut rest = line;
     let mut next = || {
         let field;
@@ -181,10 +173,7 @@ fn parse_signal(line: &str, warnings: &mut Vec<String>) -> Result<Signal> {
         return Err(damaged(cause, "add the lead's name to the end of its line"));
     }
     let (gain, baseline, unit) = parse_gain(gain_field.unwrap_or("0"))?;
-    if gain.is_none() {
-        warnings.push(format!("'{description}' has no gain: taken as WFDB's default, {DEFAULT_GAIN} steps a unit"));
-    }
-    let (gain, baseline) = (gain.unwrap_or(DEFAULT_GAIN), baseline.or(zero).unwrap_or(0));
+    let baseline = baseline.or(zero).unwrap_or(0);
     Ok(Signal { file, storage, gain, baseline, unit, initial, checksum, description })
 }
 
@@ -248,7 +237,7 @@ mod tests {
     use super::*;
 
     fn signal(line: &str) -> Signal {
-        parse_signal(line, &mut Vec::new()).unwrap()
+        parse_signal(line).unwrap()
     }
 
     #[test]
@@ -259,20 +248,20 @@ mod tests {
               100.dat 212 100.5 11 1024 1011 20052 0 chest V5\r\n# another\r\n",
         )
         .unwrap();
-        assert_eq!((header.sampling_rate, header.samples, header.signals.len()), (360.0, Some(650_000), 2));
+        assert_eq!((header.sampling_rate, header.samples, header.signals.len()), (Some(360.0), Some(650_000), 2));
         let [first, second] = &header.signals[..] else { panic!("two signals") };
-        assert_eq!((first.gain, first.baseline, first.unit.as_str()), (200.0, 1024, "uV"));
+        assert_eq!((first.gain, first.baseline, first.unit.as_str()), (Some(200.0), 1024, "uV"));
         assert_eq!((first.initial, first.checksum, first.lead()), (Some(995), Some(-22131), Some(Lead::II)));
-        assert_eq!((second.gain, second.baseline, second.unit.as_str()), (100.5, 1024, "mV"));
+        assert_eq!((second.gain, second.baseline, second.unit.as_str()), (Some(100.5), 1024, "mV"));
         assert_eq!((second.description.as_str(), second.lead()), ("chest V5", None));
     }
 
     #[test]
-    fn what_is_left_out_has_wfdbs_defaults() {
-        let header = parse(b"r 1\nr.dat 16 0 12 0 5 6 0 I").unwrap();
-        assert_eq!((header.sampling_rate, header.samples), (250.0, None));
-        assert_eq!((header.signals[0].gain, header.signals[0].baseline), (200.0, 0));
-        assert_eq!(header.warnings.len(), 2, "{:?}", header.warnings);
+    fn what_is_left_out_stays_open() {
+        let header = parse(b"r 1\nr.dat 16 0 12 7 5 6 0 I").unwrap();
+        assert_eq!((header.sampling_rate, header.samples), (None, None));
+        assert_eq!((header.signals[0].gain, header.signals[0].unit.as_str()), (None, "mV"));
+        assert_eq!(header.signals[0].baseline, 7, "the converter's zero");
         assert_eq!(parse(b"r 1 500 0\nr.dat 16 0 12 0 5 6 0 I").unwrap().samples, None);
     }
 

@@ -9,7 +9,7 @@ use std::path::Path;
 pub use write::write;
 
 use self::{
-    header::{Header, Signal},
+    header::{DEFAULT_GAIN, DEFAULT_RATE, Header, Signal},
     storage::Storage,
 };
 use super::{ReadOptions, damaged, open, read_start, stem};
@@ -29,7 +29,7 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Recording> {
         return Err(damaged(cause, "check that this is a WFDB header"));
     }
     let header = header::parse(&read_start(path, file, LARGEST_HEADER)?)?;
-    let mut warnings = header.warnings.clone();
+    let mut warnings = Vec::new();
     let mut leads = Vec::new();
     for group in groups(&header)? {
         read_group(path, &header, &group, options, &mut leads, &mut warnings)?;
@@ -37,6 +37,8 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Recording> {
     leads.sort_by_key(|(position, _, _)| *position);
     let leads = leads.into_iter().map(|(_, lead, signal)| (lead, signal)).collect();
     let mut recording = Recording::new(stem(path), sampling_rate(&header, options, &mut warnings), leads)?;
+    warnings.extend(missing_gains(&header));
+    warnings.extend(overridden_units(&header, options));
     warnings.extend(ignored(&header));
     warnings.into_iter().for_each(|warning| recording.warn(warning));
     options.warn_of_unused_leads(&mut recording);
@@ -44,20 +46,45 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Recording> {
 }
 
 fn sampling_rate(header: &Header, options: &ReadOptions, warnings: &mut Vec<String>) -> f64 {
-    match options.sampling_rate {
-        Some(rate) if rate != header.sampling_rate => {
-            warnings.push(format!("the header says {} Hz: overridden with {rate} Hz", header.sampling_rate));
+    match (options.sampling_rate, header.sampling_rate) {
+        (Some(rate), Some(stated)) if rate != stated => {
+            warnings.push(format!("the header says {stated} Hz: overridden with {rate} Hz"));
             rate
         }
-        _ => header.sampling_rate,
+        (Some(rate), _) | (None, Some(rate)) => rate,
+        (None, None) => {
+            warnings.push(format!("the header states no sampling rate: taken as WFDB's default, {DEFAULT_RATE} Hz"));
+            DEFAULT_RATE
+        }
     }
+}
+
+/// What to say of leads without a gain.
+fn missing_gains(header: &Header) -> Option<String> {
+    let leads = names(header, |lead, signal| lead.is_some() && signal.gain.is_none());
+    leads
+        .map(|leads| format!("the header states no gain: taken as WFDB's default, {DEFAULT_GAIN} adu a unit ({leads})"))
+}
+
+/// What to say of leads whose unit the options override.
+fn overridden_units(header: &Header, options: &ReadOptions) -> Option<String> {
+    let unit = options.unit?;
+    let differs = |signal: &Signal| signal.voltage().ok() != Some(unit);
+    let leads = names(header, |lead, signal| lead.is_some() && differs(signal))?;
+    let stated = header.signals.iter().find(|signal| signal.lead().is_some() && differs(signal))?;
+    Some(format!("the header says {}: overridden with {unit} ({leads})", stated.unit))
 }
 
 /// What to say of the signals that are no standard leads.
 fn ignored(header: &Header) -> Option<String> {
-    let others: Vec<&str> =
-        header.signals.iter().filter(|signal| signal.lead().is_none()).map(|signal| &*signal.description).collect();
-    (!others.is_empty()).then(|| format!("ignored, since no standard lead: {}", others.join(", ")))
+    names(header, |lead, _| lead.is_none()).map(|names| format!("ignored, since no standard lead: {names}"))
+}
+
+/// The descriptions of the signals that `choose` chooses, if there are any.
+fn names(header: &Header, choose: impl Fn(Option<Lead>, &Signal) -> bool) -> Option<String> {
+    let chosen = header.signals.iter().filter(|signal| choose(signal.lead(), signal));
+    let names: Vec<&str> = chosen.map(|signal| &*signal.description).collect();
+    (!names.is_empty()).then(|| names.join(", "))
 }
 
 /// The signals that share a file, with their positions in the header.
@@ -74,8 +101,8 @@ fn groups(header: &Header) -> Result<Vec<Group<'_>>> {
     }
     groups.retain(|group| group.iter().any(|(_, signal)| signal.lead().is_some()));
     if groups.is_empty() {
-        let found: Vec<&str> = header.signals.iter().map(|signal| &*signal.description).collect();
-        let cause = format!("none of its signals is a standard lead: {}", found.join(", "));
+        let found = names(header, |_, _| true).unwrap_or_default();
+        let cause = format!("none of its signals is a standard lead: {found}");
         return Err(damaged(cause, "name the leads I, II, III, aVR, aVL, aVF, V1 to V6 in the header"));
     }
     Ok(groups)
@@ -93,7 +120,7 @@ fn read_group(
     let file = read_samples(path, header, group, warnings)?;
     for (column, (position, signal)) in group.iter().enumerate() {
         let Some(lead) = signal.lead() else { continue };
-        let unit = unit(lead, signal, options, warnings)?;
+        let unit = options.unit.map_or_else(|| signal.voltage(), Ok)?;
         let samples = file.signal(column);
         if let Some(at) = samples.iter().position(|x| *x == file.storage.missing()) {
             let cause = format!("lead {lead} has no value at sample {at} (WFDB's mark of a missing sample)");
@@ -105,20 +132,9 @@ fn read_group(
     Ok(())
 }
 
-fn unit(lead: Lead, signal: &Signal, options: &ReadOptions, warnings: &mut Vec<String>) -> Result<Unit> {
-    match (options.unit, signal.voltage()) {
-        (None, stated) => stated,
-        (Some(unit), Ok(stated)) if unit == stated => Ok(unit),
-        (Some(unit), _) => {
-            warnings.push(format!("the header says that lead {lead} is in {}: overridden with {unit}", signal.unit));
-            Ok(unit)
-        }
-    }
-}
-
 fn millivolts(samples: &[i32], signal: &Signal, unit: Unit) -> Vec<f32> {
     // The baseline comes from the file: as an f64 it cannot overflow.
-    let (baseline, scale) = (signal.baseline as f64, unit.millivolts() / signal.gain);
+    let (baseline, scale) = (signal.baseline as f64, unit.millivolts() / signal.gain.unwrap_or(DEFAULT_GAIN));
     samples.iter().map(|x| ((f64::from(*x) - baseline) * scale) as f32).collect()
 }
 
@@ -192,14 +208,14 @@ fn read_samples(path: &Path, header: &Header, group: &Group, warnings: &mut Vec<
 fn layout(group: &Group) -> Result<(Storage, u64)> {
     let first = group[0].1;
     for (_, signal) in group {
-        signal.storage()?;
+        signal.supported_storage()?;
         if signal.storage != first.storage {
             let cause =
                 format!("'{}' and '{}' share a file in different formats", first.description, signal.description);
             return Err(damaged(cause, "correct the header: signals of one file share format and offset"));
         }
     }
-    Ok((first.storage()?, first.storage.offset))
+    Ok((first.supported_storage()?, first.storage.offset))
 }
 
 /// Refuses a signal file outside the header's folder: a record from elsewhere must not read what it likes.
