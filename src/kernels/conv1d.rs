@@ -14,14 +14,23 @@ const WORKGROUP: usize = 64;
 /// writes y `[batch, out_channels, out_samples]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Conv1d {
+    /// Records.
     pub batch: usize,
+    /// Channels of x.
     pub in_channels: usize,
+    /// Samples of each channel of x.
     pub in_samples: usize,
+    /// Channels of y.
     pub out_channels: usize,
+    /// Samples of each channel of y.
     pub out_samples: usize,
+    /// Samples that one output sees.
     pub kernel: usize,
+    /// Samples from one output to the next.
     pub stride: usize,
+    /// Zeros before and after the samples.
     pub padding: usize,
+    /// Whether max(0, y) follows.
     pub relu: bool,
 }
 

@@ -7,8 +7,11 @@ use super::{Operation, Shader};
 /// Reads x `[batch, channels, samples]`; writes y `[batch, channels]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GlobalAveragePool {
+    /// Records.
     pub batch: usize,
+    /// Channels of x and y.
     pub channels: usize,
+    /// Samples of each channel.
     pub samples: usize,
 }
 

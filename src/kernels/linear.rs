@@ -10,8 +10,11 @@ const WORKGROUP: usize = 64;
 /// `[batch, out_features]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Linear {
+    /// Records.
     pub batch: usize,
+    /// Numbers of one record of x.
     pub in_features: usize,
+    /// Numbers of one record of y.
     pub out_features: usize,
 }
 

@@ -9,11 +9,17 @@ const WORKGROUP: usize = 64;
 /// Reads x `[batch, channels, in_samples]`; writes y `[batch, channels, out_samples]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MaxPool {
+    /// Records.
     pub batch: usize,
+    /// Channels of x and y.
     pub channels: usize,
+    /// Samples of each channel of x.
     pub in_samples: usize,
+    /// Samples of each channel of y.
     pub out_samples: usize,
+    /// Samples that one output sees.
     pub kernel: usize,
+    /// Samples from one output to the next.
     pub stride: usize,
 }
 

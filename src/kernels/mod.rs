@@ -53,9 +53,13 @@ pub trait Operation {
 /// Any operation. Shapes and meaning stand with each.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Kernel {
+    /// Convolution, bias, ReLU.
     Conv1d(Conv1d),
+    /// Largest sample of each window.
     MaxPool(MaxPool),
+    /// Mean of each channel.
     GlobalAveragePool(GlobalAveragePool),
+    /// Linear layer with bias.
     Linear(Linear),
 }
 

@@ -7,6 +7,7 @@ use crate::{Error, ErrorKind, Result};
 
 /// What is left to do once the layers are joined.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the field's own terms, their shapes stand with each variant")]
 pub enum FoldedOperation {
     /// `weight` `[out_channels, in_channels, kernel]`, `bias` `[out_channels]`.
     Conv1d {
@@ -30,16 +31,20 @@ pub enum FoldedOperation {
 /// One operation, named after the first of the layers that it joins.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FoldedLayer {
+    /// The first joined layer's name.
     pub name: String,
     /// The last of the joined layers, an index into the network's layers.
     pub last_layer: usize,
+    /// What is left to do.
     pub operation: FoldedOperation,
 }
 
 /// A network ready for inference at any batch and length.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Folded {
+    /// The layers as they were.
     pub network: Network,
+    /// What runs, in order.
     pub layers: Vec<FoldedLayer>,
 }
 

@@ -9,6 +9,7 @@ pub const BATCH_NORM_EPSILON: f64 = 1e-5;
 
 /// One layer. Activations are `[batch, channels, samples]`, after [`Layer::GlobalAveragePool`] `[batch, features]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields are the field's own terms, their shapes stand with each variant")]
 pub enum Layer {
     /// Cross-correlation along the samples; tensor `weight` `[out_channels, in_channels, kernel]` and, with `bias`,
     /// `bias` `[out_channels]`. `padding` zeros stand before and after the samples.
@@ -28,7 +29,9 @@ pub enum Layer {
 /// A layer under the name that its tensors carry in a state dict.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedLayer {
+    /// As in `encoder.features.0.block.0`.
     pub name: String,
+    /// What it does.
     pub layer: Layer,
 }
 

@@ -20,7 +20,9 @@ const COUNTER: &str = ".num_batches_tracked";
 /// A tensor in row-major order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tensor {
+    /// Outermost dimension first.
     pub shape: Vec<usize>,
+    /// As many as the shape's product.
     pub values: Vec<f32>,
 }
 
@@ -52,8 +54,11 @@ impl Parameters {
 /// A network, its parameters, and what its input and output mean.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Weights {
+    /// Which of the published networks it is.
     pub network: Network,
+    /// Its tensors under the published names, without prefix.
     pub parameters: Parameters,
+    /// What goes in and what comes out.
     pub contract: Contract,
     /// Where the weights were read from.
     pub source: String,

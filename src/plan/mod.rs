@@ -44,9 +44,11 @@ impl Buffer {
 pub struct Step {
     /// The network's layer that it stands for.
     pub name: String,
+    /// What it does, with every size.
     pub kernel: Kernel,
     /// In the order that the kernel states.
     pub reads: Vec<BufferId>,
+    /// The buffer that it fills.
     pub write: BufferId,
 }
 
@@ -62,9 +64,13 @@ pub enum Keep {
 /// A forward pass.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
+    /// Records.
     pub batch: usize,
+    /// Numbered by their place.
     pub buffers: Vec<Buffer>,
+    /// In the order in which they run.
     pub steps: Vec<Step>,
+    /// `[batch, leads, samples]`.
     pub input: BufferId,
     /// What can be read afterwards: embedding and logits with [`Keep::Results`], else every step's output in order.
     pub outputs: Vec<BufferId>,
@@ -74,6 +80,7 @@ pub struct Plan {
 
 /// Where [`Plan::outputs`] has the embedding and the logits of a plan with [`Keep::Results`].
 pub const EMBEDDING: usize = 0;
+/// As [`EMBEDDING`].
 pub const LOGITS: usize = 1;
 
 impl Plan {

@@ -63,10 +63,10 @@ impl Adapter {
         let has = self.adapter.features();
         [
             ("subgroups", wgpu::Features::SUBGROUP),
-            ("f16 in shaders", wgpu::Features::SHADER_F16),
-            ("timestamps", wgpu::Features::TIMESTAMP_QUERY),
-            ("pipeline cache", wgpu::Features::PIPELINE_CACHE),
-            ("cooperative matrices", wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX),
+            ("shader_f16", wgpu::Features::SHADER_F16),
+            ("timestamp_query", wgpu::Features::TIMESTAMP_QUERY),
+            ("pipeline_cache", wgpu::Features::PIPELINE_CACHE),
+            ("cooperative_matrix", wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX),
         ]
         .map(|(name, feature)| (name, has.contains(feature)))
         .to_vec()

@@ -106,9 +106,13 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
 /// The built-in sample, made anew each time from the synthetic model.
 fn sample(classifier: &Classifier) -> Result<Item> {
     let recording = synthesize(Condition::Norm, 1, 500.0, 10.0)?;
-    let about = format!("{}, synthetic sample", about(&recording));
     let outcome = classifier.classify(&recording);
-    Ok(Item { source: "synthetic sample".into(), record: recording.name().into(), about, outcome })
+    Ok(Item {
+        source: "built-in synthetic sample".into(),
+        record: recording.name().into(),
+        about: about(&recording),
+        outcome,
+    })
 }
 
 fn classify(classifier: &Classifier, files: &[PathBuf], options: &ReadOptions) -> Vec<Item> {

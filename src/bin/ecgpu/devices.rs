@@ -45,15 +45,15 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The limits that bound a shape, in the driver's numbers.
+/// The limits that bound a shape, under WebGPU's names; sizes are in bytes.
 fn limits(adapter: &Adapter) -> [(&'static str, u64); 5] {
     let limits = adapter.limits();
     [
-        ("largest buffer, bytes", limits.max_buffer_size),
-        ("largest storage binding, bytes", limits.max_storage_buffer_binding_size),
-        ("workgroups a dimension", limits.max_compute_workgroups_per_dimension.into()),
-        ("invocations a workgroup", limits.max_compute_invocations_per_workgroup.into()),
-        ("workgroup memory, bytes", limits.max_compute_workgroup_storage_size.into()),
+        ("max_buffer_size", limits.max_buffer_size),
+        ("max_storage_buffer_binding_size", limits.max_storage_buffer_binding_size),
+        ("max_compute_workgroups_per_dimension", limits.max_compute_workgroups_per_dimension.into()),
+        ("max_compute_invocations_per_workgroup", limits.max_compute_invocations_per_workgroup.into()),
+        ("max_compute_workgroup_storage_size", limits.max_compute_workgroup_storage_size.into()),
     ]
 }
 
@@ -78,7 +78,7 @@ fn object(adapter: &Adapter) -> Value {
 
 fn text(adapter: &Adapter) -> String {
     let info = adapter.info();
-    let line = |name: &str, value: String| format!("  {FAINT}{name:32}{FAINT:#}{value}\n");
+    let line = |name: &str, value: String| format!("  {FAINT}{name:40}{FAINT:#}{value}\n");
     let mut text = format!("{STRONG}gpu:{}{STRONG:#}  {}\n", adapter.index, info.name);
     text += &line("backend", adapter.backend());
     text += &line("driver", format!("{} {}", info.driver, info.driver_info));

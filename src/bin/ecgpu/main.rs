@@ -48,7 +48,17 @@ impl Setup {
     }
 }
 
+/// Mesa's layer that sorts devices asks Wayland for the display's one, and libwayland complains on standard error where
+/// there is no session, as in a container or over ssh. Devices are chosen here by type, so the layer is not needed then.
+fn silence_device_selection() {
+    if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+        // SAFETY: the first call in `main`, when no other thread is there to read the environment.
+        unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
+    }
+}
+
 fn main() -> ExitCode {
+    silence_device_selection();
     let outcome = match Arguments::parse().command {
         Command::Classify(arguments) => classify::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
