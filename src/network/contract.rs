@@ -147,13 +147,21 @@ impl Contract {
     /// in the contract's unit, less the mean, over the deviation.
     ///
     /// # Errors
-    /// A lead that is neither there nor derivable, or a rate that cannot be resampled.
+    /// A lead that is neither there nor derivable, a rate that cannot be resampled, or a sample too large for an f32
+    /// once it is scaled.
     pub fn input(&self, recording: &Recording) -> Result<Vec<f32>> {
         let recording = recording.resampled(self.sampling_rate)?;
         let scale = 1.0 / (self.unit.millivolts() * self.deviation);
         let offset = self.mean / self.deviation;
         let leads = recording.in_order(&self.leads)?;
-        Ok(leads.into_iter().flatten().map(|sample| (f64::from(sample) * scale - offset) as f32).collect())
+        let input: Vec<f32> =
+            leads.into_iter().flatten().map(|sample| (f64::from(sample) * scale - offset) as f32).collect();
+        if let Some(at) = input.iter().position(|value| !value.is_finite()) {
+            let [lead, sample] = [at / recording.samples(), at % recording.samples()];
+            let cause = format!("lead {} is too large to be scaled at sample {sample}", self.leads[lead]);
+            return Err(Error::new(ErrorKind::Recording, cause, "check the unit of the recording"));
+        }
+        Ok(input)
     }
 }
 

@@ -51,13 +51,13 @@ pub struct Arguments {
     #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     batch: u32,
     /// The sampling rate in Hz, where a file does not state it
-    #[arg(long, value_name = "HZ", allow_negative_numbers = true)]
+    #[arg(long, requires = "paths", value_name = "HZ", allow_negative_numbers = true)]
     sampling_rate: Option<f64>,
     /// The unit of the samples, where a file does not state it: mV, uV or V
-    #[arg(long)]
+    #[arg(long, requires = "paths")]
     unit: Option<Unit>,
     /// The leads in their order, where a file does not name them
-    #[arg(long, value_delimiter = ',', value_name = "I,II,…")]
+    #[arg(long, requires = "paths", value_delimiter = ',', value_name = "I,II,…")]
     leads: Option<Vec<Lead>>,
     /// Hand an array [batch, leads, samples] to the network as it is: no units, no resampling, no scaling
     #[arg(long, requires = "paths", conflicts_with_all = ["sampling_rate", "unit", "leads"])]
@@ -77,6 +77,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let start = Instant::now();
     let options =
         ReadOptions { sampling_rate: arguments.sampling_rate, unit: arguments.unit, leads: arguments.leads.clone() };
+    options.check()?;
     let mut printer = Printer::new(arguments, start)?;
     if arguments.paths.is_empty() {
         printer.show(sample(&printer.classifier)?);
