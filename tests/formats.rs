@@ -3,6 +3,8 @@
 
 #![cfg(feature = "formats")]
 
+mod common;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -441,9 +443,7 @@ fn an_unknown_format_is_refused_with_those_that_are_known() {
 
 /// A `.npy` file with `bytes` zeros after its header.
 fn npy(descr: &str, shape: &[usize], bytes: usize) -> Vec<u8> {
-    let sides: String = shape.iter().map(|side| format!("{side}, ")).collect();
-    let dict = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({sides}), }}\n");
-    [b"\x93NUMPY\x01\x00", &(dict.len() as u16).to_le_bytes()[..], dict.as_bytes(), &vec![0; bytes]].concat()
+    common::npy(descr, shape, &vec![0; bytes])
 }
 
 /// What is said of an array, whether it is read as recordings or raw.
