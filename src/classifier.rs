@@ -9,7 +9,7 @@ use crate::{
     Error, ErrorKind, Recording, Result,
     backend::{self, Backend, Device, DeviceInfo, Executor},
     ecg::quality,
-    network::{Contract, Folded, Weights},
+    network::{Contract, Folded, LARGEST_INPUT, Weights},
     plan::{EMBEDDING, Keep, LOGITS, Plan},
     worker::Worker,
 };
@@ -110,8 +110,7 @@ impl Classifier {
     /// Runs the network on `input` `[batch, leads, samples]` as it is, without units, resampling or scaling.
     ///
     /// # Errors
-    /// Sizes that do not fit the network or the device, a number that is not finite, or so large that a logit is not, or
-    /// a device that fails.
+    /// Sizes that do not fit the network or the device, a number that is not finite or too large, or a device that fails.
     pub fn run(&self, input: &[f32], batch: usize, samples: usize) -> Result<Output> {
         self.shared.run(input, batch, samples)
     }
@@ -175,10 +174,10 @@ impl Shared {
             let remedy = format!("give batch × {leads} leads × samples numbers, at least one of each");
             return Err(Error::new(ErrorKind::Shape, cause, remedy));
         };
-        if let Some(at) = input.iter().position(|value| !value.is_finite()) {
+        if let Some(at) = input.iter().position(|value| value.is_nan() || value.abs() > LARGEST_INPUT) {
             let [b, lead, t] = [at / record, at % record / samples, at % samples];
-            let cause = format!("the input has {} at record {b}, lead {lead}, sample {t}", input[at]);
-            return Err(Error::new(ErrorKind::Recording, cause, "give finite numbers alone"));
+            let cause = format!("the input has {:?} at record {b}, lead {lead}, sample {t}", input[at]);
+            return Err(Error::new(ErrorKind::Recording, cause, format!("give numbers up to {LARGEST_INPUT:e}")));
         }
         let output = self.forward_all(input, record, samples)?;
         check_finite(&output.logits)?;
@@ -253,12 +252,12 @@ impl Shared {
     }
 }
 
-/// Samples of an absurd size overflow inside the network; nothing that it then says means anything.
+/// Weights of an absurd size overflow inside the network.
 fn check_finite(logits: &[f32]) -> Result<()> {
     match logits.iter().find(|logit| !logit.is_finite()) {
         Some(logit) => {
             let cause = format!("the network gives a logit of {logit}: its numbers grew too large");
-            Err(Error::new(ErrorKind::Recording, cause, "check the unit of the recording and the weights"))
+            Err(Error::new(ErrorKind::Weights, cause, "give the weights of a trained network"))
         }
         None => Ok(()),
     }

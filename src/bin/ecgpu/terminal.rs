@@ -27,14 +27,14 @@ pub fn print(text: &str) {
     }
 }
 
-/// Writes an error to standard error.
+/// Writes an error to standard error. Where that is closed nobody is left to be told.
 pub fn report(error: &Error) {
-    anstream::eprintln!("{BAD}error:{BAD:#} {error}");
+    let _ = writeln!(anstream::stderr(), "{BAD}error:{BAD:#} {error}");
 }
 
 /// Writes something worth knowing to standard error.
 pub fn note(text: &str) {
-    anstream::eprintln!("{DOUBTFUL}note:{DOUBTFUL:#} {text}");
+    let _ = writeln!(anstream::stderr(), "{DOUBTFUL}note:{DOUBTFUL:#} {text}");
 }
 
 /// A horizontal bar for a part of 1, in eighths of a character.
