@@ -248,7 +248,7 @@ fn the_embedding_is_added_when_asked_for() {
 fn the_batch_changes_no_result() {
     let folder = Folder::new();
     for seed in 0..9 {
-        let seconds = [10.0, 5.0, 7.5][seed as usize % 3];
+        let seconds = [4.0, 2.0, 3.0][seed as usize % 3];
         let recording = synthesize(Condition::Hyp, seed, 250.0, seconds).unwrap();
         folder.record(&format!("r{seed}.hea"), &recording);
     }
