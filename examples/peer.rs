@@ -13,9 +13,9 @@ use ecgpu::{Classifier, Device, Error, ErrorKind, Weights};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 
-type Answer = Result<Value, Box<dyn std::error::Error>>;
+type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> Fallible<()> {
     let mut arguments = std::env::args().skip(1);
     let network = arguments.next().unwrap_or_default();
     if !["card", "full"].contains(&network.as_str()) {
@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn answer(classifier: &Classifier, golden: &Golden, words: &[&str]) -> Answer {
+fn answer(classifier: &Classifier, golden: &Golden, words: &[&str]) -> Fallible<Value> {
     match words {
         ["logits"] => Ok(json!({ "logits": classifier.run(&golden.get("input.1x1000")?, 1, 1000)?.logits })),
         ["check"] => check(classifier, golden),
@@ -48,7 +48,7 @@ fn answer(classifier: &Classifier, golden: &Golden, words: &[&str]) -> Answer {
 }
 
 /// The largest absolute error of a logit over every golden input.
-fn check(classifier: &Classifier, golden: &Golden) -> Answer {
+fn check(classifier: &Classifier, golden: &Golden) -> Fallible<Value> {
     let (mut worst, mut failed) = (0.0f32, serde_json::Map::new());
     for (shape, batch, samples) in golden.shapes()? {
         match classifier.run(&golden.get(&format!("input.{shape}"))?, batch, samples) {
@@ -71,7 +71,7 @@ fn time(
     (batch, samples): (usize, usize),
     warmup: usize,
     limit: Limit,
-) -> Answer {
+) -> Fallible<Value> {
     let input = golden.get(&format!("input.1x{samples}"))?.repeat(batch);
     let expected = golden.get(&format!("logits.1x{samples}"))?.repeat(batch);
     let start = Instant::now();
@@ -101,7 +101,7 @@ fn largest_error(computed: &[f32], expected: &[f32]) -> f32 {
 struct Golden(Vec<u8>);
 
 impl Golden {
-    fn get(&self, name: &str) -> Result<Vec<f32>, Box<dyn std::error::Error>> {
+    fn get(&self, name: &str) -> Fallible<Vec<f32>> {
         let file = SafeTensors::deserialize(&self.0)?;
         let tensor = file.tensor(name)?;
         let values =
@@ -110,7 +110,7 @@ impl Golden {
     }
 
     /// Each shape's name, batch and samples.
-    fn shapes(&self) -> Result<Vec<(String, usize, usize)>, Box<dyn std::error::Error>> {
+    fn shapes(&self) -> Fallible<Vec<(String, usize, usize)>> {
         let file = SafeTensors::deserialize(&self.0)?;
         let mut shapes = Vec::new();
         for name in file.names() {
