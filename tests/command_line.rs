@@ -322,7 +322,9 @@ fn a_synthetic_record_is_written_and_classified() {
     let path = folder.path("rbbb.hea");
     let synth = ["synth", "--condition", "cd-rbbb", "--seed", "7", "--sampling-rate", "360", "--out", &path];
     assert_eq!(printed(&synth), format!("{path}: synthetic ECG, cd-rbbb, 10.0 s at 360 Hz\n"));
-    assert_eq!(classified(&[&path])[0]["record"], "rbbb");
+    let result = &classified(&[&path])[0];
+    assert_eq!(result["record"], "rbbb");
+    assert_eq!(result["warnings"], serde_json::json!(["a synthetic signal, not a patient's"]));
     assert_one_line(&run(&synth), 2, "rbbb.hea is there already: choose another name, or add --force");
     printed(&[&synth[..], &["--force"]].concat());
     let out = folder.path("a.hea");

@@ -1,4 +1,4 @@
-//! Who runs a plan: [`reference`] (float64 loops), [`cpu`] (f32) and [`gpu`] (wgpu). All three take the same plan.
+//! Who runs a plan: [`mod@reference`] (float64 loops), [`cpu`] (f32) and [`gpu`] (wgpu). All three take the same plan.
 
 pub mod cpu;
 mod device;

@@ -14,6 +14,9 @@ use std::{f64::consts::TAU, fmt, str::FromStr};
 use super::{Lead, Recording};
 use crate::{Error, ErrorKind, Result, random::Random};
 
+/// What every synthetic recording warns of, also when it is read back from a file.
+pub(super) const SYNTHETIC: &str = "a synthetic signal, not a patient's";
+
 /// The rate in Hz at which the model is evaluated.
 const MODEL_RATE: f64 = 500.0;
 
@@ -123,7 +126,7 @@ pub fn synthesize(condition: Condition, seed: u64, sampling_rate: f64, seconds: 
     // The limb leads are combined last, so that Einthoven's law holds to rounding.
     let twelve = Lead::STANDARD.into_iter().zip(eight.in_order(&Lead::STANDARD)?).collect();
     let mut complete = Recording::new(name, sampling_rate, twelve)?;
-    complete.warn("a synthetic signal, not a patient's");
+    complete.warn(SYNTHETIC);
     Ok(complete)
 }
 

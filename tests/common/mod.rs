@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-use std::{collections::HashMap, path::PathBuf};
+use std::{collections::HashMap, io::Write, path::PathBuf};
 
 use ecgpu::{
     Device, Result, Weights, backend,
@@ -27,7 +27,8 @@ pub fn shared(variable: &str, fallback: &str) -> Option<PathBuf> {
 /// Says that a test is skipped and why; fails under CI, where nothing may be.
 pub fn skip(why: &str) {
     assert!(std::env::var_os("CI").is_none(), "must not be skipped under CI: {why}");
-    eprintln!("SKIPPED: {why}");
+    // Not `eprintln!`: the test harness would keep it to itself when the test passes.
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
 }
 
 /// The tensors of a file, as f32.

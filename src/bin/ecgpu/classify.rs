@@ -260,6 +260,18 @@ impl<'a> Printer<'a> {
     }
 }
 
+/// PTB-XL's diagnostic superclasses in words (Wagner et al. 2020, table 5).
+fn in_words(class: &str) -> &'static str {
+    match class {
+        "NORM" => "normal",
+        "MI" => "myocardial infarction",
+        "STTC" => "ST/T change",
+        "HYP" => "hypertrophy",
+        "CD" => "conduction disturbance",
+        _ => "",
+    }
+}
+
 /// A recording's result as a person reads it.
 fn text(item: &Item, prediction: &Prediction) -> String {
     let (strong, faint, good, doubtful) = (terminal::STRONG, terminal::FAINT, terminal::GOOD, terminal::DOUBTFUL);
@@ -268,7 +280,11 @@ fn text(item: &Item, prediction: &Prediction) -> String {
         let given = prediction.labels.contains(class);
         let (style, mark) = if given { (good, "●") } else { (anstyle::Style::new(), " ") };
         let bar = terminal::bar(*probability);
-        text += &format!("  {style}{class:6}{bar} {:5.1} % {mark}{style:#}\n", probability * 100.0);
+        text += &format!(
+            "  {style}{class:6}{bar} {:5.1} % {mark}{style:#} {faint}{}{faint:#}\n",
+            probability * 100.0,
+            in_words(class)
+        );
     }
     for warning in &prediction.warnings {
         text += &format!("  {doubtful}warning:{doubtful:#} {warning}\n");

@@ -25,6 +25,8 @@ pub(super) struct Header {
     /// Samples of each signal, if stated.
     pub(super) samples: Option<u64>,
     pub(super) signals: Vec<Signal>,
+    /// Whether a comment begins with "synthetic", as in the headers that this crate writes for its synthetic ECGs.
+    pub(super) synthetic: bool,
 }
 
 /// What a header says about one signal.
@@ -97,12 +99,12 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Header> {
     let text = std::str::from_utf8(bytes).map_err(|_| {
         damaged("the header is not UTF-8 text", "check that this is a WFDB header and save it as UTF-8")
     })?;
-    let mut lines = text
-        .trim_start_matches('\u{feff}')
-        .lines()
-        .enumerate()
-        .map(|(index, line)| (index + 1, line.trim()))
-        .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+    let lines = text.trim_start_matches('\u{feff}').lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
+    let (comments, described): (Vec<_>, Vec<_>) =
+        lines.filter(|(_, line)| !line.is_empty()).partition(|(_, line)| line.starts_with('#'));
+    let synthetic =
+        comments.iter().any(|(_, line)| line.trim_matches(['#', ' ']).to_lowercase().starts_with("synthetic"));
+    let mut lines = described.into_iter();
     let (number, line) = lines.next().ok_or_else(|| {
         damaged("the header is empty", "give it a record line, such as 'name 12 500 5000', and a line a signal")
     })?;
@@ -118,7 +120,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Header> {
         let cause = format!("{} signals are declared and {described} described", record.signals);
         return Err(damaged(cause, "the header is cut off or its first line wrong: get it again"));
     }
-    Ok(Header { sampling_rate: record.sampling_rate, samples: record.samples, signals })
+    Ok(Header { sampling_rate: record.sampling_rate, samples: record.samples, signals, synthetic })
 }
 
 struct RecordLine {

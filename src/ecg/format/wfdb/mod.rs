@@ -15,7 +15,7 @@ use self::{
 use super::{ReadOptions, damaged, open, read_start, stem};
 use crate::{
     Error, ErrorKind, Result,
-    ecg::{Lead, Recording, Unit},
+    ecg::{Lead, Recording, Unit, synthetic::SYNTHETIC},
 };
 
 /// The largest header that is read, in bytes; a real one has a few hundred.
@@ -29,7 +29,7 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Recording> {
         return Err(damaged(cause, "check that this is a WFDB header"));
     }
     let header = header::parse(&read_start(path, file, LARGEST_HEADER)?)?;
-    let mut warnings = Vec::new();
+    let mut warnings: Vec<String> = header.synthetic.then(|| SYNTHETIC.to_string()).into_iter().collect();
     let mut leads = Vec::new();
     for group in groups(&header)? {
         read_group(path, &header, &group, options, &mut leads, &mut warnings)?;

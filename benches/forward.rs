@@ -1,0 +1,66 @@
+//! A forward pass of both networks for one record, transfers included, on each backend. The published model states about
+//! 50 ms for ten seconds on a GPU; each result is set beside that.
+
+use std::time::{Duration, Instant};
+
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use ecgpu::{
+    Classifier, Device, Weights,
+    backend::gpu::adapters,
+    network::{Contract, Network, Parameters, Tensor, card_55k, full_542k},
+    random::Random,
+};
+
+const PUBLISHED: Duration = Duration::from_millis(50);
+
+/// Random weights: time does not depend on them.
+fn weights(network: Network) -> Weights {
+    let mut random = Random::new(1, 0);
+    let mut tensor = |(name, shape): (String, Vec<usize>)| {
+        let values = (0..shape.iter().product()).map(|_| 0.1 + 0.01 * random.normal() as f32).collect();
+        (name, Tensor { shape, values })
+    };
+    let parameters = Parameters::new(network.tensors().into_iter().map(&mut tensor));
+    let (contract, source) = (Contract::default(), "random".into());
+    Weights { network, parameters, contract, source, stored_as: "F32".into(), notes: Vec::new() }
+}
+
+fn devices() -> Vec<Device> {
+    let gpus = adapters().into_iter().map(|adapter| Device::GpuIndex(adapter.index));
+    // The float64 reference takes a second a pass: it is there to be right.
+    std::iter::once(Device::Cpu).chain(gpus).collect()
+}
+
+fn forward(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("forward, batch 1");
+    group.warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3));
+    for device in devices() {
+        for network in [full_542k(), card_55k()] {
+            let name = network.name.clone();
+            let classifier =
+                Classifier::open(weights(network), device.clone()).expect("a device that was listed opens");
+            for samples in [1000, 5000] {
+                let input: Vec<f32> = (0..12 * samples).map(|i| (i as f32 * 0.01).sin()).collect();
+                let parameter = format!("12×{samples} on {}", classifier.device().name);
+                let mut per_pass = Duration::ZERO;
+                group.bench_function(BenchmarkId::new(&name, &parameter), |bencher| {
+                    bencher.iter_custom(|passes| {
+                        let start = Instant::now();
+                        for _ in 0..passes {
+                            classifier.run(&input, 1, samples).expect("the input fits");
+                        }
+                        per_pass = start.elapsed() / passes as u32;
+                        start.elapsed()
+                    });
+                });
+                if !per_pass.is_zero() {
+                    let times = PUBLISHED.as_secs_f64() / per_pass.as_secs_f64();
+                    println!("    {times:.1} times as fast as the 50 ms that the published model states");
+                }
+            }
+        }
+    }
+}
+
+criterion_group!(benches, forward);
+criterion_main!(benches);

@@ -1,0 +1,109 @@
+//! Real ECGs: fold 9 of PTB-XL through the command line, as a user would run it.
+
+#![cfg(feature = "cli")]
+
+mod common;
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use common::{shared, skip};
+use ecgpu::{Device, backend};
+
+const CLASSES: [&str; 5] = ["NORM", "MI", "STTC", "HYP", "CD"];
+
+/// A record of fold 9: its header and which classes it has.
+struct Record {
+    header: PathBuf,
+    classes: [bool; 5],
+}
+
+/// The labelled records of fold 9. A record has the class of every diagnostic statement in its `scp_codes`, whatever the
+/// likelihood; one without any is unlabelled (the rule of the published benchmark, Strodthoff et al. 2021).
+fn fold_9(folder: &Path) -> Vec<Record> {
+    let mut class_of = HashMap::new();
+    for row in csv::Reader::from_path(folder.join("scp_statements.csv")).unwrap().deserialize() {
+        let row: HashMap<String, String> = row.unwrap();
+        if row["diagnostic"].starts_with('1') {
+            class_of.insert(row[""].clone(), row["diagnostic_class"].clone());
+        }
+    }
+    let mut records = Vec::new();
+    for row in csv::Reader::from_path(folder.join("ptbxl_database.csv")).unwrap().deserialize() {
+        let row: HashMap<String, String> = row.unwrap();
+        // {'NORM': 0.0, 'SR': 0.0}: every other piece between quotes is a statement.
+        let statements: Vec<&str> = row["scp_codes"].split('\'').skip(1).step_by(2).collect();
+        let has = |class: &str| statements.iter().any(|code| class_of.get(*code).is_some_and(|of| of == class));
+        let record =
+            Record { header: folder.join(&row["filename_lr"]).with_extension("hea"), classes: CLASSES.map(has) };
+        if row["strat_fold"].starts_with('9') && record.classes.contains(&true) {
+            records.push(record);
+        }
+    }
+    records
+}
+
+/// The area under the ROC curve: how often a positive scores above a negative, ties counted half (Mann and Whitney).
+fn auroc(scores: &[(f64, bool)]) -> f64 {
+    let mut sorted = scores.to_vec();
+    sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let positives = sorted.iter().filter(|(_, positive)| *positive).count() as f64;
+    let negatives = sorted.len() as f64 - positives;
+    let (mut below, mut wins) = (0.0, 0.0);
+    for tied in sorted.chunk_by(|a, b| a.0 == b.0) {
+        let tied_positives = tied.iter().filter(|(_, positive)| *positive).count() as f64;
+        let tied_negatives = tied.len() as f64 - tied_positives;
+        wins += tied_positives * (below + tied_negatives / 2.0);
+        below += tied_negatives;
+    }
+    wins / (positives * negatives)
+}
+
+/// Probabilities in class order by record, from `ecgpu classify --json` over the folder of records.
+fn classify(folder: &Path, device: &Device) -> HashMap<PathBuf, Vec<f64>> {
+    let output = Command::new(env!("CARGO_BIN_EXE_ecgpu"))
+        .args(["classify", "--json", "--device", &device.to_string(), "--batch", "128"])
+        .arg(folder.join("records100"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let of_line = |line: &str| {
+        let object: serde_json::Value = serde_json::from_str(line).unwrap();
+        let probabilities = CLASSES.map(|class| object["probabilities"][class].as_f64().unwrap());
+        (PathBuf::from(object["source"].as_str().unwrap()), probabilities.to_vec())
+    };
+    String::from_utf8(output.stdout).unwrap().lines().map(of_line).collect()
+}
+
+#[test]
+fn fold_9_of_ptb_xl_scores_as_it_did_in_training() {
+    let Some(folder) = shared("ECGPU_PTBXL", "shared/ptbxl/unpacked") else { return };
+    let records = fold_9(&folder);
+    assert_eq!(records.len(), 2146, "labelled records of fold 9");
+    for device in [Device::Cpu, Device::Gpu] {
+        if let Err(error) = backend::open(&device) {
+            skip(&error.to_string());
+            continue;
+        }
+        let probabilities = classify(&folder, &device);
+        let of_class = |class: usize| {
+            let scores: Vec<(f64, bool)> =
+                records.iter().map(|record| (probabilities[&record.header][class], record.classes[class])).collect();
+            auroc(&scores)
+        };
+        let aurocs: Vec<f64> = (0..5).map(of_class).collect();
+        let macro_auroc = aurocs.iter().sum::<f64>() / 5.0;
+        println!("{device}: macro AUROC {macro_auroc:.4}, by class {aurocs:.4?}");
+        assert!((macro_auroc - 0.934).abs() <= 0.001, "{device}: macro AUROC {macro_auroc}, by class {aurocs:?}");
+    }
+}
+
+#[test]
+fn auroc_counts_pairs_in_the_right_order_and_ties_half() {
+    assert_eq!(auroc(&[(0.1, false), (0.2, false), (0.3, true)]), 1.0);
+    assert_eq!(auroc(&[(0.1, true), (0.2, false)]), 0.0);
+    assert_eq!(auroc(&[(0.5, true), (0.5, false), (0.9, true), (0.1, false)]), (1.0 + 1.0 + 1.0 + 0.5) / 4.0);
+}
