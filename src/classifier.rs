@@ -93,6 +93,11 @@ impl Classifier {
         &self.shared.weights
     }
 
+    /// The network as it runs, batch norm folded.
+    pub fn folded(&self) -> &Folded {
+        &self.shared.folded
+    }
+
     /// Classifies one recording.
     ///
     /// # Errors

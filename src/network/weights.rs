@@ -6,7 +6,7 @@ use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use super::{Contract, Network, published};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, random::Random};
 
 /// The weights that the crate carries; see weights/README.md for how they came to be.
 const BUILT_IN: &[u8] = include_bytes!("../../weights/ssl-ecg-542k.safetensors");
@@ -100,6 +100,22 @@ impl Weights {
     /// As [`Weights::from_path`].
     pub fn from_bytes(bytes: &[u8], source: &str) -> Result<Self> {
         read(bytes, source).map_err(|error| error.at(source))
+    }
+
+    /// Random weights under the default contract, for measuring time, which does not depend on them: activations keep a
+    /// deviation of about 1.
+    pub fn random(network: Network, seed: u64) -> Self {
+        let mut random = Random::new(seed, 0);
+        let mut tensor = |(name, shape): (String, Vec<usize>)| {
+            let deviation = shape[1..].iter().product::<usize>().max(1) as f64;
+            // A variance is never negative.
+            let mut number = || (random.normal() / deviation.sqrt()) as f32;
+            let values = (0..shape.iter().product()).map(|_| if name.ends_with("_var") { 1.0 } else { number() });
+            (name.clone(), Tensor { values: values.collect(), shape })
+        };
+        let parameters = Parameters::new(network.tensors().into_iter().map(&mut tensor));
+        let (contract, source) = (Contract::default(), format!("random, seed {seed}"));
+        Self { network, parameters, contract, source, stored_as: "F32".into(), notes: Vec::new() }
     }
 
     /// Numbers that training changes and the running statistics, without the counters.

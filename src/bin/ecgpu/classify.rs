@@ -118,13 +118,23 @@ fn sample(classifier: &Classifier) -> Result<Item> {
 
 fn classify(classifier: &Classifier, files: &[PathBuf], options: &ReadOptions) -> Vec<Item> {
     let read: Vec<Result<Vec<Recording>>> = files.par_iter().map(|file| format::read(file, options)).collect();
-    let recordings: Vec<Recording> = read.iter().flatten().flatten().cloned().collect();
-    let mut outcomes = classifier.classify_batch(&recordings).into_iter();
+    let mut recordings = Vec::new();
+    let counts: Vec<Result<usize>> = read
+        .into_iter()
+        .map(|of_file| {
+            of_file.map(|of_file| {
+                let count = of_file.len();
+                recordings.extend(of_file);
+                count
+            })
+        })
+        .collect();
+    let mut results = recordings.iter().zip(classifier.classify_batch(&recordings));
     let mut items = Vec::new();
-    for (file, read) in files.iter().zip(read) {
+    for (file, count) in files.iter().zip(counts) {
         let source = file.display().to_string();
-        match read {
-            Ok(recordings) => items.extend(recordings.iter().zip(&mut outcomes).map(|(recording, outcome)| Item {
+        match count {
+            Ok(count) => items.extend(results.by_ref().take(count).map(|(recording, outcome)| Item {
                 source: source.clone(),
                 record: recording.name().into(),
                 about: about(recording),
@@ -275,19 +285,21 @@ fn in_words(class: &str) -> &'static str {
 /// A recording's result as a person reads it.
 fn text(item: &Item, prediction: &Prediction) -> String {
     let (strong, faint, good, doubtful) = (terminal::STRONG, terminal::FAINT, terminal::GOOD, terminal::DOUBTFUL);
-    let mut text = format!("{strong}{}{strong:#}  {faint}{}, {}{faint:#}\n", item.record, item.about, item.source);
+    let [record, source] = [&item.record, &item.source].map(|name| terminal::clean(name));
+    let mut text = format!("{strong}{record}{strong:#}  {faint}{}, {source}{faint:#}\n", item.about);
     for (class, probability) in prediction.classes.iter().zip(&prediction.probabilities) {
         let given = prediction.labels.contains(class);
         let (style, mark) = if given { (good, "●") } else { (anstyle::Style::new(), " ") };
         let bar = terminal::bar(*probability);
         text += &format!(
-            "  {style}{class:6}{bar} {:5.1} % {mark}{style:#} {faint}{}{faint:#}\n",
+            "  {style}{:6}{bar} {:5.1} % {mark}{style:#} {faint}{}{faint:#}\n",
+            terminal::clean(class),
             probability * 100.0,
             in_words(class)
         );
     }
     for warning in &prediction.warnings {
-        text += &format!("  {doubtful}warning:{doubtful:#} {warning}\n");
+        text += &format!("  {doubtful}warning:{doubtful:#} {}\n", terminal::clean(warning));
     }
     text + "\n"
 }

@@ -8,7 +8,7 @@ use ecgpu::{
 };
 use serde_json::json;
 
-use crate::terminal::{FAINT, STRONG, note, print, table};
+use crate::terminal::{FAINT, STRONG, clean, note, print, table};
 
 /// Show a weights file: network, layers, parameters, input contract, provenance
 #[derive(clap::Args)]
@@ -66,7 +66,7 @@ fn text(weights: &Weights) -> Result<String> {
         weights.elements(),
         trained(weights),
         weights.stored_as,
-        weights.source,
+        clean(&weights.source),
     );
     let cells = |Row { name, operation, output: [channels, samples], elements }: Row| {
         vec![name, operation, format!("{channels}×{samples}"), elements.to_string()]
@@ -88,7 +88,7 @@ fn text(weights: &Weights) -> Result<String> {
         ("thresholds", names(contract.thresholds.iter().map(ToString::to_string).collect())),
         ("provenance", contract.provenance.clone()),
     ] {
-        text += &format!("  {FAINT}{name:20}{FAINT:#}{value}\n");
+        text += &format!("  {FAINT}{name:20}{FAINT:#}{}\n", clean(&value));
     }
     Ok(text)
 }

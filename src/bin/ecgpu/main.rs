@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+mod bench;
 mod classify;
 mod devices;
 mod inspect;
@@ -27,6 +28,7 @@ enum Command {
     Classify(classify::Arguments),
     Devices(devices::Arguments),
     Verify(verify::Arguments),
+    Bench(bench::Arguments),
     Inspect(inspect::Arguments),
     Synth(synth::Arguments),
 }
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
         Command::Classify(arguments) => classify::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Synth(arguments) => synth::run(&arguments),
     };

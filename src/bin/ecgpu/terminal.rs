@@ -19,6 +19,12 @@ pub const BAD: Style = AnsiColor::Red.on_default().bold();
 /// Characters of a bar that is full.
 const BAR: usize = 32;
 
+/// Text from a file, with whatever could move the cursor or forge a line escaped.
+pub fn clean(text: &str) -> String {
+    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(escape).collect()
+}
+
 /// Writes to standard output. A reader that has gone, such as `head`, ends the program without a word.
 pub fn print(text: &str) {
     let mut out = anstream::stdout().lock();
@@ -34,7 +40,7 @@ pub fn report(error: &Error) {
 
 /// Writes something worth knowing to standard error.
 pub fn note(text: &str) {
-    let _ = writeln!(anstream::stderr(), "{DOUBTFUL}note:{DOUBTFUL:#} {text}");
+    let _ = writeln!(anstream::stderr(), "{DOUBTFUL}note:{DOUBTFUL:#} {}", clean(text));
 }
 
 /// A horizontal bar for a part of 1, in eighths of a character.
