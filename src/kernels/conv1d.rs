@@ -7,7 +7,7 @@ const TILE_SAMPLES: usize = 4;
 const TILE_CHANNELS: usize = 4;
 const WORKGROUP: usize = 64;
 
-/// y[b, o, t] = bias[o] + Σ_c Σ_k weight[o, c, k] · x[b, c, t·stride + k − padding], where x is 0 outside its samples;
+/// `y[b, o, t] = bias[o] + Σ_c Σ_k weight[o, c, k] · x[b, c, t·stride + k − padding]`, where x is 0 outside its samples;
 /// then max(0, y) with `relu`.
 ///
 /// Reads x `[batch, in_channels, in_samples]`, weight `[out_channels, in_channels, kernel]`, bias `[out_channels]`;

@@ -2,7 +2,7 @@
 
 use super::{Operation, Shader};
 
-/// y[b, c] = mean over t of x[b, c, t].
+/// `y[b, c]` is the mean over t of `x[b, c, t]`.
 ///
 /// Reads x `[batch, channels, samples]`; writes y `[batch, channels]`.
 #[derive(Debug, Clone, PartialEq)]
