@@ -31,6 +31,8 @@ struct Outcome {
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ecgpu"));
     command.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).env_remove("CLICOLOR_FORCE");
+    // As in a container, where a driver's layer would complain on standard error.
+    command.env_remove("XDG_RUNTIME_DIR");
     command
 }
 
