@@ -62,8 +62,11 @@ pub(super) unsafe fn evaluate<S: Simd>(inputs: &Evaluation) {
             unsafe {
                 let from = inputs.x.as_ptr().add(group * inputs.group + column);
                 let to = inputs.values.add(group * inputs.values_row + column);
-                let values = at_points::<S>(std::array::from_fn(|i| S::load(from.add(i * inputs.row))));
-                for (point, value) in values.into_iter().enumerate() {
+                let mut x = [S::splat(0.0); POINTS];
+                for (i, x) in x.iter_mut().enumerate() {
+                    *x = S::load(from.add(i * inputs.row));
+                }
+                for (point, value) in at_points(x).iter().enumerate() {
                     value.store(to.add(point * inputs.values_point));
                 }
             }
@@ -71,12 +74,21 @@ pub(super) unsafe fn evaluate<S: Simd>(inputs: &Evaluation) {
     }
 }
 
+/// a · factor + addend.
+///
+/// # Safety
+/// The processor has the instructions of `S`.
+#[inline(always)]
+unsafe fn times<S: Simd>(a: S, factor: f32, addend: S) -> S {
+    // SAFETY: as the caller vouches.
+    unsafe { a.times_plus(S::splat(factor), addend) }
+}
+
 /// The rows of the transform are, for each point, the product of (x − p) over the other points, and at ∞ over all.
 #[inline(always)]
 unsafe fn at_points<S: Simd>(x: [S; POINTS]) -> [S; POINTS] {
     // SAFETY: as the caller vouches.
     unsafe {
-        let times = |a: S, factor: f32, addend: S| a.times_plus(S::splat(factor), addend);
         let zero = times(x[2].minus(x[4]), 5.25, x[6].minus(x[0]));
         let infinity = times(x[3].minus(x[5]), 5.25, x[7].minus(x[1]));
         let one = [times(x[4], -4.25, x[2].plus(x[6])), times(x[3], -4.25, x[1].plus(x[5]))];
@@ -152,11 +164,16 @@ unsafe fn interpolate<S: Simd, const ROWS: usize, const OUTPUTS: usize>(
             // SAFETY: `bias` is as long as was just checked; the rest the caller vouches for.
             unsafe {
                 let bias = S::load(tile.finish.bias.as_ptr().add(v * S::LANES));
-                let outputs = from_points::<S, OUTPUTS>(std::array::from_fn(|point| products[point][r][v]), bias);
-                let left = tile.samples.saturating_sub(r * OUTPUTS);
-                for (q, output) in outputs.into_iter().enumerate().take(left) {
-                    let to = tile.y.start.add((r * OUTPUTS + q) * tile.y.row + v * S::LANES);
-                    finished(output, tile.finish.relu).store(to);
+                let mut at = [bias; POINTS];
+                for (at, products) in at.iter_mut().zip(products) {
+                    *at = products[r][v];
+                }
+                let outputs = from_points::<S, OUTPUTS>(at, bias);
+                for (q, output) in outputs.iter().enumerate() {
+                    if r * OUTPUTS + q < tile.samples {
+                        let to = tile.y.start.add((r * OUTPUTS + q) * tile.y.row + v * S::LANES);
+                        finished(*output, tile.finish.relu).store(to);
+                    }
                 }
             }
         }
@@ -169,18 +186,14 @@ unsafe fn from_points<S: Simd, const OUTPUTS: usize>(at: [S; POINTS], bias: S) -
     unsafe {
         let even = [at[1].plus(at[2]), at[3].plus(at[4]), at[5].plus(at[6])];
         let odd = [at[1].minus(at[2]), at[3].minus(at[4]), at[5].minus(at[6])];
-        std::array::from_fn(|q| {
+        let mut outputs = [bias; OUTPUTS];
+        for (q, output) in outputs.iter_mut().enumerate() {
             let [one, two, half] = if q % 2 == 0 { even } else { odd };
             let two_to_q = (1u32 << q) as f32;
-            let mut sum = two.times_plus(S::splat(two_to_q), one.plus(bias));
-            sum = half.times_plus(S::splat(1.0 / two_to_q), sum);
-            if q == 0 {
-                sum = sum.plus(at[0]);
-            }
-            if q == OUTPUTS - 1 {
-                sum = sum.plus(at[POINTS - 1]);
-            }
-            sum
-        })
+            *output = times(half, 1.0 / two_to_q, times(two, two_to_q, one.plus(bias)));
+        }
+        outputs[0] = outputs[0].plus(at[0]);
+        outputs[OUTPUTS - 1] = outputs[OUTPUTS - 1].plus(at[POINTS - 1]);
+        outputs
     }
 }

@@ -1,6 +1,6 @@
 //! The operations that have no weights, over rows of channels.
 
-use super::simd::Simd;
+use super::{memory::LINE, simd::Simd};
 
 /// Rows to be reduced to one row.
 pub(super) struct Reduction<'a> {
@@ -21,15 +21,16 @@ const PARTIAL: usize = 64;
 /// The processor has the instructions of `S`.
 #[inline(always)]
 pub(super) unsafe fn largest<S: Simd>(reduction: &mut Reduction) {
-    // SAFETY: as the caller vouches; `from` begins with a whole vector in bounds.
+    // SAFETY: as the caller vouches; `column` checks the lengths.
     unsafe {
-        by_vectors::<S>(reduction, |from, rows, row| {
+        for start in (0..reduction.y.len()).step_by(S::LANES) {
+            let from = column::<S>(reduction, start);
             let mut largest = S::load(from);
-            for r in 1..rows {
-                largest = largest.larger(S::load(from.add(r * row)));
+            for r in 1..reduction.rows {
+                largest = largest.larger(S::load(from.add(r * reduction.row)));
             }
-            largest
-        });
+            put(reduction, start, largest);
+        }
     }
 }
 
@@ -39,31 +40,38 @@ pub(super) unsafe fn largest<S: Simd>(reduction: &mut Reduction) {
 /// The processor has the instructions of `S`.
 #[inline(always)]
 pub(super) unsafe fn mean<S: Simd>(reduction: &mut Reduction) {
-    // SAFETY: as the caller vouches; `from` begins with a whole vector in bounds.
+    // SAFETY: as the caller vouches; `column` checks the lengths.
     unsafe {
-        by_vectors::<S>(reduction, |from, rows, row| {
+        for start in (0..reduction.y.len()).step_by(S::LANES) {
+            let from = column::<S>(reduction, start);
             let mut total = S::splat(0.0);
-            for start in (0..rows).step_by(PARTIAL) {
+            for first in (0..reduction.rows).step_by(PARTIAL) {
                 let mut partial = S::splat(0.0);
-                for r in start..rows.min(start + PARTIAL) {
-                    partial = partial.plus(S::load(from.add(r * row)));
+                for r in first..reduction.rows.min(first + PARTIAL) {
+                    partial = partial.plus(S::load(from.add(r * reduction.row)));
                 }
                 total = total.plus(partial);
             }
-            total.times_plus(S::splat(1.0 / rows as f32), S::splat(0.0))
-        });
+            put(reduction, start, total.times_plus(S::splat(1.0 / reduction.rows as f32), S::splat(0.0)));
+        }
     }
 }
 
-/// Reduces vector by vector; what is left at the end goes through a buffer.
+/// Where the vector of columns from `start` on begins in `x`, of which every row can be read.
 #[inline(always)]
-unsafe fn by_vectors<S: Simd>(reduction: &mut Reduction, reduce: impl Fn(*const f32, usize, usize) -> S) {
-    let (rows, row) = (reduction.rows, reduction.row);
-    assert!(reduction.x.len() >= (rows - 1) * row + reduction.y.len().next_multiple_of(S::LANES));
-    for (v, y) in reduction.y.chunks_mut(S::LANES).enumerate() {
-        let mut buffer = [0.0; super::memory::LINE];
-        // SAFETY: `x` is long enough as just checked, and the buffer holds the largest vector.
-        unsafe { reduce(reduction.x.as_ptr().add(v * S::LANES), rows, row).store(buffer.as_mut_ptr()) };
-        y.copy_from_slice(&buffer[..y.len()]);
-    }
+fn column<S: Simd>(reduction: &Reduction, start: usize) -> *const f32 {
+    let rest = &reduction.x[start..];
+    assert!(rest.len() >= (reduction.rows - 1) * reduction.row + S::LANES);
+    rest.as_ptr()
+}
+
+/// Writes a vector of columns, or as much of it as there are.
+#[inline(always)]
+unsafe fn put<S: Simd>(reduction: &mut Reduction, start: usize, vector: S) {
+    let mut buffer = [0.0; LINE];
+    // SAFETY: the buffer holds the largest vector; the rest the caller vouches for.
+    unsafe { vector.store(buffer.as_mut_ptr()) };
+    let y = &mut reduction.y[start..];
+    let columns = y.len().min(S::LANES);
+    y[..columns].copy_from_slice(&buffer[..columns]);
 }

@@ -12,9 +12,6 @@ use super::simd::Simd;
 /// cycles, where 7 × 4 would ask for 256.
 pub(super) const VECTORS: usize = 2;
 
-/// Rows of the largest tile that any instruction set has.
-pub(super) const MOST_ROWS: usize = 14;
-
 /// What a layer does to its sums.
 #[derive(Clone, Copy)]
 pub(super) struct Finish<'a> {
@@ -77,8 +74,8 @@ unsafe fn direct_rows<S: Simd, const ROWS: usize>(tile: &DirectTile) {
     // SAFETY: the lengths are checked here and in `product`; the rest the caller vouches for.
     unsafe {
         let sums = product::<S, ROWS>(tile.x, tile.row, tile.weight, tile.depth);
-        for (r, sums) in sums.into_iter().enumerate() {
-            for (v, sum) in sums.into_iter().enumerate() {
+        for (r, sums) in sums.iter().enumerate() {
+            for (v, sum) in sums.iter().enumerate() {
                 let to = tile.y.start.add(r * tile.y.row + v * S::LANES);
                 finished(sum.plus(S::load(tile.finish.bias.as_ptr().add(v * S::LANES))), tile.finish.relu).store(to);
             }
@@ -112,8 +109,8 @@ pub(super) unsafe fn product<S: Simd, const ROWS: usize>(
             let weights: [S; VECTORS] = [S::load(weight), S::load(weight.add(S::LANES))];
             for (r, sums) in sums.iter_mut().enumerate() {
                 let spread = S::splat(*x.add(r * row));
-                for (sum, weight) in sums.iter_mut().zip(weights) {
-                    *sum = spread.times_plus(weight, *sum);
+                for (sum, weight) in sums.iter_mut().zip(&weights) {
+                    *sum = spread.times_plus(*weight, *sum);
                 }
             }
             x = x.add(1);
