@@ -9,9 +9,9 @@ use super::{
 };
 use crate::kernels::Conv1d;
 
-/// Numbers of evaluated input that are made before they are used, so that they stay in the second-level cache beside
-/// the weights: 400 KB of 1 MB. It is one piece for ten seconds at 100 Hz.
-const EVALUATED: usize = 100 << 10;
+/// Numbers of evaluated input that an item makes and uses: 256 KB, a quarter of the second-level cache, most of which
+/// the weights of a panel take.
+const EVALUATED: usize = 64 << 10;
 
 /// A convolution with all its decisions made.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,10 +35,22 @@ struct Filter {
     /// Outputs of a group.
     outputs: usize,
     groups: usize,
-    /// Groups whose input is evaluated at a time.
-    batch: usize,
     /// Numbers of a group's values at one point.
     row: usize,
+}
+
+/// How a convolution is shared out: ranges of groups, or of positions if it runs directly, times parts of the panels.
+/// An item evaluates the input of its range for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cut {
+    ranges: usize,
+    splits: usize,
+}
+
+impl Cut {
+    pub(super) fn items(self) -> usize {
+        self.ranges * self.splits
+    }
 }
 
 /// What the packed weights depend on besides the weights.
@@ -70,9 +82,7 @@ impl Filter {
         // A line more keeps rows from lying a power of two apart, where they would share few places of the cache.
         let row = (parts - 1) * columns + columns.next_multiple_of(kernels.lanes) + LINE;
         let row = row.next_multiple_of(LINE);
-        let batch = (EVALUATED / (POINTS * row)).max(kernels.rows);
-        let batch = groups.div_ceil(groups.div_ceil(batch));
-        Self { parts, taps, outputs, groups, batch, row }
+        Self { parts, taps, outputs, groups, row }
     }
 
     /// Multiplications, with the transforms as so many more: about 30 instructions for a vector.
@@ -82,13 +92,8 @@ impl Filter {
     }
 }
 
-/// Cuts `total` into equal pieces of at most `most` and returns how many there are.
-fn pieces(total: usize, most: usize) -> usize {
-    total.div_ceil(most)
-}
-
-/// The beginning and the length of piece `index`.
-fn piece(total: usize, pieces: usize, index: usize) -> (usize, usize) {
+/// The beginning and the length of a piece of `total`, which is cut into equal pieces.
+pub(super) fn piece(total: usize, pieces: usize, index: usize) -> (usize, usize) {
     let start = |index: usize| index * total / pieces;
     (start(index), start(index + 1) - start(index))
 }
@@ -183,128 +188,160 @@ impl Conv {
         padded
     }
 
-    /// Numbers of evaluated input.
-    pub(super) fn evaluated(&self) -> usize {
-        self.filter.map_or(0, |filter| POINTS * filter.batch * filter.row)
+    /// Groups of outputs, or positions if it runs directly: what the rows of tiles are.
+    fn groups(&self) -> usize {
+        self.filter.map_or(self.conv.out_samples, |filter| filter.groups)
     }
 
-    /// How many batches of groups there are, none without minimal filtering.
-    pub(super) fn batches(&self) -> usize {
-        self.filter.map_or(0, |filter| filter.groups.div_ceil(filter.batch))
+    /// The cut that should take the least time: that of the items that one worker does.
+    pub(super) fn cut(&self, workers: usize) -> Cut {
+        let most = self.filter.map_or(usize::MAX, |filter| (EVALUATED / (POINTS * filter.row)).max(self.rows));
+        let least = self.groups().div_ceil(most);
+        let cuts = (least..=self.groups().div_ceil(self.rows).max(least))
+            .flat_map(|ranges| (1..=self.panels()).map(move |splits| Cut { ranges, splits }));
+        cuts.min_by_key(|cut| self.cost(*cut, workers)).unwrap_or(Cut { ranges: least, splits: 1 })
     }
 
-    fn batch(&self, filter: Filter, batch: usize) -> (usize, usize) {
-        let start = batch * filter.batch;
-        (start, filter.batch.min(filter.groups - start))
+    /// Time in instructions for a vector of one channel: to load a panel's weights takes as long as `LOAD` rows of it.
+    fn cost(&self, cut: Cut, workers: usize) -> usize {
+        const LOAD: usize = 2;
+        let groups = self.groups().div_ceil(cut.ranges);
+        let panels = self.panels().div_ceil(cut.splits);
+        let (evaluate, multiply) = if self.filter.is_some() { (2, 2 * POINTS) } else { (0, 2) };
+        cut.items().div_ceil(workers) * (groups * evaluate + panels * (groups + LOAD) * multiply)
     }
 
-    /// How many items [`Conv::evaluate`] has for a batch.
-    pub(super) fn evaluate_items(&self, batch: usize) -> usize {
-        self.filter.map_or(0, |filter| pieces(self.batch(filter, batch).1, self.rows))
+    /// Numbers of evaluated input that an item makes.
+    pub(super) fn evaluated(&self, cut: Cut) -> usize {
+        self.filter.map_or(0, |filter| POINTS * self.groups().div_ceil(cut.ranges) * filter.row)
     }
 
-    /// Evaluates some of a batch's groups.
+    /// Computes one item's outputs. Items are in the order of their weights, so that a worker's share has few of them.
     ///
     /// # Safety
-    /// Nobody writes `x`, and nobody else uses what belongs to the item in `values`.
-    pub(super) unsafe fn evaluate(&self, kernels: &Kernels, batch: usize, item: usize, x: &Area, values: &Area) {
-        let Some(filter) = self.filter else { unreachable!("a direct convolution evaluates nothing") };
-        let (first, count) = self.batch(filter, batch);
-        let (start, groups) = piece(count, self.evaluate_items(batch), item);
+    /// Nobody writes `x`, nobody else uses `values`, nor what belongs to the item in `y`.
+    pub(super) unsafe fn run(
+        &self,
+        kernels: &Kernels,
+        cut: Cut,
+        item: usize,
+        constants: [&[f32]; 2],
+        memory: [&Area; 3],
+    ) {
+        let [x, values, y] = memory;
+        let (split, range) = (item / cut.ranges, item % cut.ranges);
+        let (first, groups) = piece(self.groups(), cut.ranges, range);
+        if item == 0 {
+            // SAFETY: the edges belong to the first item.
+            unsafe { self.y.clear_edges(y) };
+        }
+        // SAFETY: nobody writes `x`, as the caller vouches.
+        let x = unsafe { x.read(self.x.at(-(self.conv.padding as isize))..x.len()) };
+        if let Some(filter) = self.filter {
+            // SAFETY: nobody else uses `values`, as the caller vouches.
+            unsafe { self.evaluate(kernels, filter, first, groups, x, values) };
+        }
+        let (first_panel, panels) = piece(self.panels(), cut.splits, split);
+        let tiles = groups.div_ceil(self.rows);
+        for panel in first_panel..first_panel + panels {
+            for tile in 0..tiles {
+                let (start, rows) = piece(groups, tiles, tile);
+                let tile = Tile { panel, first: first + start, rows };
+                // SAFETY: the item's outputs belong to it, and `values` is done.
+                unsafe {
+                    match self.filter {
+                        None => self.direct_tile(kernels, tile, constants, x, y),
+                        Some(filter) => {
+                            let point = groups * filter.row;
+                            let values = values.read(start * filter.row..POINTS * point);
+                            self.filtered_tile(kernels, filter, tile, constants, (values, point), y);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Evaluates the inputs of some groups; `x` begins with the padding.
+    unsafe fn evaluate(&self, kernels: &Kernels, filter: Filter, first: usize, groups: usize, x: &[f32], to: &Area) {
         let columns = self.columns();
-        let from = self.x.at(-(self.conv.padding as isize)) + (first + start) * filter.outputs * columns;
         for part in 0..filter.parts {
-            // SAFETY: as the caller vouches.
-            let x = unsafe { x.read(from + part * filter.taps * columns..x.len()) };
-            let at = start * filter.row + part * columns;
-            let values_point = filter.batch * filter.row;
-            let last = (POINTS - 1) * values_point + (groups - 1) * filter.row;
+            let last = ((POINTS - 1) * groups + groups - 1) * filter.row;
             let inputs = Evaluation {
                 groups,
                 columns,
-                x,
+                x: &x[(first * filter.outputs + part * filter.taps) * columns..],
                 row: columns,
                 group: filter.outputs * columns,
-                values: values.place(at, 1, 0, last + columns.next_multiple_of(kernels.lanes)),
+                values: to.place(part * columns, 1, 0, last + columns.next_multiple_of(kernels.lanes)),
                 values_row: filter.row,
-                values_point,
+                values_point: groups * filter.row,
             };
             // SAFETY: the processor has the kernels' instructions; the memory is the item's, as the caller vouches.
             unsafe { (kernels.evaluate)(&inputs) };
         }
     }
 
-    /// How many items [`Conv::multiply`] has; `batch` only counts with minimal filtering.
-    pub(super) fn multiply_items(&self, batch: usize) -> usize {
-        self.panels() * self.tiles(batch)
+    fn finish<'a>(&self, panel: usize, bias: &'a [f32]) -> Finish<'a> {
+        Finish { bias: &bias[panel * self.panel..][..self.panel], relu: self.conv.relu }
     }
 
-    fn tiles(&self, batch: usize) -> usize {
-        let total = self.filter.map_or(self.conv.out_samples, |filter| self.batch(filter, batch).1);
-        pieces(total, self.rows)
+    /// Where the outputs of `samples` positions go.
+    fn target(&self, panel: usize, sample: usize, samples: usize, y: &Area) -> Target {
+        let start = y.place(self.y.at(sample as isize) + panel * self.panel, samples, self.y.width, self.panel);
+        Target { start, row: self.y.width }
     }
 
-    /// Computes one tile of outputs. Items are in the order of their weights, so that neighbours share them.
-    ///
-    /// # Safety
-    /// Nobody writes `x` or `values`, and nobody else uses what belongs to the item in `y`.
-    #[expect(clippy::too_many_arguments, reason = "two inputs, two constants and an output")]
-    pub(super) unsafe fn multiply(
+    unsafe fn direct_tile(&self, kernels: &Kernels, tile: Tile, [weight, bias]: [&[f32]; 2], x: &[f32], y: &Area) {
+        let Tile { panel, first, rows } = tile;
+        let depth = self.depth();
+        let tile = DirectTile {
+            rows,
+            depth,
+            x: &x[first * self.columns()..],
+            row: self.columns(),
+            weight: &weight[panel * depth * self.panel..][..depth * self.panel],
+            finish: self.finish(panel, bias),
+            y: self.target(panel, first, rows, y),
+        };
+        // SAFETY: the processor has the kernels' instructions, and `y` has room as `target` has checked.
+        unsafe { (kernels.direct)(&tile) };
+    }
+
+    unsafe fn filtered_tile(
         &self,
         kernels: &Kernels,
-        batch: usize,
-        item: usize,
-        x: &Area,
-        values: &Area,
-        weight: &[f32],
-        bias: &[f32],
+        filter: Filter,
+        tile: Tile,
+        [weight, bias]: [&[f32]; 2],
+        (values, point): (&[f32], usize),
         y: &Area,
     ) {
-        let tiles = self.tiles(batch);
-        let (panel, tile) = (item / tiles, item % tiles);
-        if item == 0 && batch == 0 {
-            // SAFETY: the edges belong to the first item.
-            unsafe { self.y.clear_edges(y) };
-        }
-        let finish = Finish { bias: &bias[panel * self.panel..][..self.panel], relu: self.conv.relu };
-        let target = |sample: usize, samples: usize| Target {
-            start: y.place(self.y.at(sample as isize) + panel * self.panel, samples, self.y.width, self.panel),
-            row: self.y.width,
-        };
+        let Tile { panel, first, rows } = tile;
         let depth = self.depth();
-        match self.filter {
-            None => {
-                let (start, rows) = piece(self.conv.out_samples, tiles, tile);
-                let weight = &weight[panel * depth * self.panel..][..depth * self.panel];
-                let from = self.x.at(-(self.conv.padding as isize)) + start * self.columns();
-                // SAFETY: as the caller vouches.
-                let x = unsafe { x.read(from..x.len()) };
-                let y = target(start, rows);
-                // SAFETY: the processor has the kernels' instructions, and `y` has room as `target` has checked.
-                unsafe { (kernels.direct)(&DirectTile { rows, depth, x, row: self.columns(), weight, finish, y }) };
-            }
-            Some(filter) => {
-                let (first, count) = self.batch(filter, batch);
-                let (start, rows) = piece(count, tiles, tile);
-                let size = POINTS * depth * self.panel;
-                let sample = (first + start) * filter.outputs;
-                let samples = (rows * filter.outputs).min(self.conv.out_samples - sample);
-                let tile = FilteredTile {
-                    rows,
-                    depth,
-                    // SAFETY: as the caller vouches.
-                    values: unsafe { values.read(start * filter.row..values.len()) },
-                    row: filter.row,
-                    point: filter.batch * filter.row,
-                    weight: &weight[panel * size..][..size],
-                    finish,
-                    outputs: filter.outputs,
-                    y: target(sample, samples),
-                    samples,
-                };
-                // SAFETY: the processor has the kernels' instructions, and `y` has room as `target` has checked.
-                unsafe { (kernels.filtered)(&tile) };
-            }
-        }
+        let size = POINTS * depth * self.panel;
+        let sample = first * filter.outputs;
+        let samples = (rows * filter.outputs).min(self.conv.out_samples - sample);
+        let tile = FilteredTile {
+            rows,
+            depth,
+            values,
+            row: filter.row,
+            point,
+            weight: &weight[panel * size..][..size],
+            finish: self.finish(panel, bias),
+            outputs: filter.outputs,
+            y: self.target(panel, sample, samples, y),
+            samples,
+        };
+        // SAFETY: the processor has the kernels' instructions, and `y` has room as `target` has checked.
+        unsafe { (kernels.filtered)(&tile) };
     }
+}
+
+/// A register tile: some groups, or positions, of one panel.
+struct Tile {
+    panel: usize,
+    first: usize,
+    rows: usize,
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    conv1d::{Conv, Packing},
+    conv1d::{Conv, Cut, Packing, piece},
     instructions::Kernels,
     memory::{Aligned, Area},
     pool::Reduction,
@@ -18,7 +18,9 @@ use crate::{
 pub(super) struct Forward {
     kernels: &'static Kernels,
     steps: Vec<Prepared>,
-    parts: Vec<Part>,
+    /// The parts for one worker, and those for all of them.
+    apart: Vec<Part>,
+    together: Vec<Part>,
     /// How each of the plan's buffers lies, none for a constant.
     rows: Vec<Option<Rows>>,
     /// In which slot.
@@ -51,16 +53,14 @@ pub(super) struct Part {
 enum Task {
     /// Takes over the record.
     Enter,
-    /// The input of a convolution at the points of minimal filtering.
-    Evaluate {
+    Conv {
         step: usize,
-        batch: usize,
+        cut: Cut,
     },
-    Multiply {
+    MaxPool {
         step: usize,
-        batch: usize,
     },
-    Pool {
+    Mean {
         step: usize,
     },
     /// Gives a result back.
@@ -72,14 +72,25 @@ enum Task {
 /// What a forward pass works in.
 pub(super) struct Memory {
     slots: Vec<Area>,
-    evaluated: Area,
 }
+
+/// Where an item finds and puts everything but constants.
+pub(super) struct Places<'a> {
+    pub(super) memory: &'a Memory,
+    pub(super) scratch: &'a Area,
+    pub(super) outputs: &'a [Area],
+}
+
+/// Rows of an item that computes little for each, and columns of an item that takes a mean: about a microsecond's work.
+const ROWS_AT_A_TIME: usize = 256;
+const COLUMNS_AT_A_TIME: usize = 64;
 
 impl Forward {
     /// Decides everything; `pack` gives a convolution's packed weights, made or kept.
     pub(super) fn new(
         plan: &Plan,
         kernels: &'static Kernels,
+        workers: usize,
         pack: impl Fn(&Arc<[f32]>, Packing, &dyn Fn(&[f32]) -> Aligned) -> Arc<Aligned>,
     ) -> Self {
         let mut rows: Vec<Option<Rows>> = vec![None; plan.buffers.len()];
@@ -110,9 +121,10 @@ impl Forward {
         }
         let slots = plan.buffers.iter().map(|buffer: &Buffer| buffer.slot).collect();
         let outputs = plan.outputs.clone();
-        let mut forward = Self { kernels, steps, parts: Vec::new(), rows, slots, input: plan.input, outputs };
+        let (apart, together) = (Vec::new(), Vec::new());
+        let mut forward = Self { kernels, steps, apart, together, rows, slots, input: plan.input, outputs };
         forward.settle();
-        forward.parts = forward.cut();
+        (forward.apart, forward.together) = (forward.cut(1), forward.cut(workers));
         forward
     }
 
@@ -127,24 +139,22 @@ impl Forward {
         }
     }
 
-    fn cut(&self) -> Vec<Part> {
-        let mut parts = vec![Part { task: Task::Enter, items: 1 }];
+    fn cut(&self, workers: usize) -> Vec<Part> {
+        let items = self.rows[self.input].map_or(1, |rows| rows.samples.div_ceil(ROWS_AT_A_TIME));
+        let mut parts = vec![Part { task: Task::Enter, items }];
         self.leave(self.input, &mut parts);
         for (step, prepared) in self.steps.iter().enumerate() {
-            match &prepared.operation {
+            let y = self.rows[prepared.write].expect("every step's output has rows");
+            parts.push(match &prepared.operation {
                 Operation::Conv { conv, .. } => {
-                    for batch in 0..conv.batches().max(1) {
-                        if conv.batches() > 0 {
-                            parts
-                                .push(Part { task: Task::Evaluate { step, batch }, items: conv.evaluate_items(batch) });
-                        }
-                        parts.push(Part { task: Task::Multiply { step, batch }, items: conv.multiply_items(batch) });
-                    }
+                    let cut = conv.cut(workers);
+                    Part { task: Task::Conv { step, cut }, items: cut.items() }
                 }
-                Operation::MaxPool { .. } | Operation::Mean => {
-                    parts.push(Part { task: Task::Pool { step }, items: 1 });
+                Operation::MaxPool { .. } => {
+                    Part { task: Task::MaxPool { step }, items: y.samples.div_ceil(ROWS_AT_A_TIME) }
                 }
-            }
+                Operation::Mean => Part { task: Task::Mean { step }, items: y.width.div_ceil(COLUMNS_AT_A_TIME) },
+            });
             self.leave(prepared.write, &mut parts);
         }
         parts
@@ -155,8 +165,14 @@ impl Forward {
         parts.extend(outputs.map(|(output, _)| Part { task: Task::Leave { output }, items: 1 }));
     }
 
-    pub(super) fn parts(&self) -> &[Part] {
-        &self.parts
+    /// The parts for one worker.
+    pub(super) fn apart(&self) -> &[Part] {
+        &self.apart
+    }
+
+    /// The parts for all workers.
+    pub(super) fn together(&self) -> &[Part] {
+        &self.together
     }
 
     /// Memory for one record.
@@ -167,11 +183,23 @@ impl Forward {
                 lens[*slot] = rows.len().max(lens[*slot]);
             }
         }
-        let evaluated = self.steps.iter().map(|step| match &step.operation {
-            Operation::Conv { conv, .. } => conv.evaluated(),
-            Operation::MaxPool { .. } | Operation::Mean => 0,
+        Memory { slots: lens.into_iter().map(Area::new).collect() }
+    }
+
+    /// Memory that a worker needs besides.
+    pub(super) fn scratch(&self) -> Area {
+        let evaluated = self.apart.iter().chain(&self.together).map(|part| match part.task {
+            Task::Conv { step, cut } => self.convolution(step).0.evaluated(cut),
+            _ => 0,
         });
-        Memory { slots: lens.into_iter().map(Area::new).collect(), evaluated: Area::new(evaluated.max().unwrap_or(0)) }
+        Area::new(evaluated.max().unwrap_or(0))
+    }
+
+    fn convolution(&self, step: usize) -> (&Conv, [&[f32]; 2]) {
+        match &self.steps[step].operation {
+            Operation::Conv { conv, weight, bias } => (conv, [weight.as_slice(), bias.as_slice()]),
+            Operation::MaxPool { .. } | Operation::Mean => unreachable!("step {step} is no convolution"),
+        }
     }
 
     fn place<'a>(&self, buffer: BufferId, memory: &'a Memory) -> (Rows, &'a Area) {
@@ -184,42 +212,34 @@ impl Forward {
     /// Does one item. `input` is the whole batch's, and `outputs` have room for it.
     ///
     /// # Safety
-    /// All items of the parts before have been done in the same memory, and nobody does this one or another part's.
-    pub(super) unsafe fn run(
-        &self,
-        part: Part,
-        item: usize,
-        record: usize,
-        input: &[f32],
-        memory: &Memory,
-        outputs: &[Area],
-    ) {
+    /// All items of the parts before have been done in the same memory, nobody does this one or another part's, and
+    /// nobody else uses `scratch`.
+    pub(super) unsafe fn run(&self, part: Part, item: usize, record: usize, input: &[f32], places: &Places) {
+        let Places { memory, scratch, outputs } = places;
         match part.task {
             Task::Enter => {
                 let (rows, area) = self.place(self.input, memory);
                 let size = rows.channels * rows.samples;
-                // SAFETY: the part has one item, so the area is its own.
-                unsafe { rows.enter(&input[record * size..][..size], area) };
+                let (first, count) = piece(rows.samples, part.items, item);
+                // SAFETY: each item has its own rows, and the first one the edges.
+                unsafe {
+                    if item == 0 {
+                        rows.clear_edges(area);
+                    }
+                    rows.enter(&input[record * size..][..size], first, count, area);
+                }
             }
-            Task::Evaluate { step, batch } => {
-                let step = &self.steps[step];
-                let Operation::Conv { conv, .. } = &step.operation else { unreachable!("only convolutions evaluate") };
-                let (_, x) = self.place(step.read, memory);
-                // SAFETY: this part writes only what is evaluated, each item its own groups.
-                unsafe { conv.evaluate(self.kernels, batch, item, x, &memory.evaluated) };
+            Task::Conv { step, cut } => {
+                let (conv, constants) = self.convolution(step);
+                let ((_, x), (_, y)) =
+                    (self.place(self.steps[step].read, memory), self.place(self.steps[step].write, memory));
+                // SAFETY: this part writes only the step's output, each item its own tiles.
+                unsafe { conv.run(self.kernels, cut, item, constants, [x, scratch, y]) };
             }
-            Task::Multiply { step, batch } => {
-                let step = &self.steps[step];
-                let Operation::Conv { conv, weight, bias } = &step.operation else {
-                    unreachable!("only convolutions multiply")
-                };
-                let ((_, x), (_, y)) = (self.place(step.read, memory), self.place(step.write, memory));
-                let (weight, bias) = (weight.as_slice(), bias.as_slice());
-                // SAFETY: this part writes only the step's output, each item its own tile.
-                unsafe { conv.multiply(self.kernels, batch, item, x, &memory.evaluated, weight, bias, y) };
-            }
-            // SAFETY: the part has one item, so its output is its own.
-            Task::Pool { step } => unsafe { self.pool(&self.steps[step], memory) },
+            // SAFETY: this part writes only the step's output, each item its own rows.
+            Task::MaxPool { step } => unsafe { self.max_pool(&self.steps[step], part.items, item, memory) },
+            // SAFETY: this part writes only the step's output, each item its own columns.
+            Task::Mean { step } => unsafe { self.mean(&self.steps[step], part.items, item, memory) },
             Task::Leave { output } => {
                 let (rows, area) = self.place(self.outputs[output], memory);
                 let size = rows.channels * rows.samples;
@@ -230,21 +250,38 @@ impl Forward {
     }
 
     /// # Safety
-    /// Nobody writes the step's input, and nobody else uses its output.
-    unsafe fn pool(&self, step: &Prepared, memory: &Memory) {
+    /// Nobody writes the step's input, and nobody else uses the item's rows of its output.
+    unsafe fn max_pool(&self, step: &Prepared, items: usize, item: usize, memory: &Memory) {
         let ((x, from), (y, to)) = (self.place(step.read, memory), self.place(step.write, memory));
-        let (reduce, rows, stride) = match step.operation {
-            Operation::MaxPool { kernel, stride } => (self.kernels.largest, kernel, stride),
-            _ => (self.kernels.mean, x.samples, 1),
-        };
-        // SAFETY: as the caller vouches; the processor has the kernels' instructions.
+        let Operation::MaxPool { kernel, stride } = step.operation else { unreachable!("the step is a max pool") };
+        let (first, count) = piece(y.samples, items, item);
+        // SAFETY: as the caller vouches; the processor has the kernels' instructions; the edges are the first item's.
         unsafe {
-            y.clear_edges(to);
-            for sample in 0..y.samples {
+            if item == 0 {
+                y.clear_edges(to);
+            }
+            for sample in first..first + count {
                 let x = from.read(x.at((sample * stride) as isize)..from.len());
                 let y = to.write(y.at(sample as isize)..y.at(sample as isize + 1));
-                reduce(&mut Reduction { row: y.len(), x, rows, y });
+                (self.kernels.largest)(&mut Reduction { row: y.len(), x, rows: kernel, y });
             }
+        }
+    }
+
+    /// # Safety
+    /// Nobody writes the step's input, and nobody else uses the item's columns of its output.
+    unsafe fn mean(&self, step: &Prepared, items: usize, item: usize, memory: &Memory) {
+        let ((x, from), (y, to)) = (self.place(step.read, memory), self.place(step.write, memory));
+        let (first, count) = piece(y.width, items, item);
+        // SAFETY: as the caller vouches; the processor has the kernels' instructions; the edges are the first item's.
+        unsafe {
+            if item == 0 {
+                y.clear_edges(to);
+            }
+            let rows = x.samples;
+            let (row, x) = (x.width, from.read(x.at(0) + first..from.len()));
+            let y = to.write(y.at(0) + first..y.at(0) + first + count);
+            (self.kernels.mean)(&mut Reduction { x, rows, row, y });
         }
     }
 }

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::{Backend, ConstantCache, DeviceInfo, Executor, batch_by_memory, check_input};
 use crate::{Result, plan::Plan};
 use conv1d::Packing;
-use forward::{Forward, Memory};
+use forward::{Forward, Memory, Places};
 use instructions::Kernels;
 use memory::{Aligned, Area};
 use parallel::{Progress, Team};
@@ -74,23 +74,25 @@ impl Backend for Cpu {
     }
 
     fn prepare(&self, plan: &Plan) -> Result<Box<dyn Executor>> {
-        let forward = Forward::new(plan, self.kernels, |values, packing, pack| self.packed(values, packing, pack));
         let workers = self.team.workers();
+        let pack = |values: &Arc<[f32]>, packing, pack: &dyn Fn(&[f32]) -> Aligned| self.packed(values, packing, pack);
+        let forward = Forward::new(plan, self.kernels, workers, pack);
         // Whole rounds of a record for each worker, each in memory of its own; what is left over, all work on together.
         let apart = plan.batch / workers * workers;
-        let apart = if workers == 1 { plan.batch } else { apart };
         let mut items = vec![apart];
         for _ in apart..plan.batch {
-            items.extend(forward.parts().iter().map(|part| part.items));
+            items.extend(forward.together().iter().map(|part| part.items));
         }
-        let memories = if apart > 0 { workers.min(apart) } else { 1 };
+        let progress = Progress::new(&self.team, &items);
+        let memories = if apart > 0 { progress.workers() } else { 1 };
         Ok(Box::new(CpuExecutor {
             plan: plan.clone(),
             apart,
-            progress: Progress::new(&self.team, &items),
             team: self.team.clone(),
             memories: (0..memories).map(|_| forward.memory()).collect(),
+            scratch: (0..progress.workers()).map(|_| forward.scratch()).collect(),
             results: plan.outputs.iter().map(|&id| Area::new(plan.buffers[id].len())).collect(),
+            progress,
             forward,
         }))
     }
@@ -105,26 +107,31 @@ struct CpuExecutor {
     apart: usize,
     /// One for each worker that computes a record of its own.
     memories: Vec<Memory>,
+    /// One for each worker.
+    scratch: Vec<Area>,
     results: Vec<Area>,
 }
 
 impl Executor for CpuExecutor {
     fn run(&mut self, input: &[f32], outputs: &mut Vec<Vec<f32>>) -> Result<()> {
         check_input(&self.plan, input)?;
-        let Self { plan, forward, team, progress, apart, memories, results } = self;
-        let (apart, parts) = (*apart, forward.parts());
+        let Self { plan, forward, team, progress, apart, memories, scratch, results } = self;
+        let (apart, together) = (*apart, forward.together());
         team.run(progress, &|phase, item, worker| {
+            let places =
+                |memory: usize| Places { memory: &memories[memory], scratch: &scratch[worker], outputs: results };
             if phase == 0 {
-                for part in parts {
+                let places = places(worker);
+                for part in forward.apart() {
                     for part_item in 0..part.items {
                         // SAFETY: parts follow one another, in memory that is this worker's own.
-                        unsafe { forward.run(*part, part_item, item, input, &memories[worker], results) };
+                        unsafe { forward.run(*part, part_item, item, input, &places) };
                     }
                 }
             } else {
-                let (record, part) = (apart + (phase - 1) / parts.len(), parts[(phase - 1) % parts.len()]);
+                let (record, part) = ((phase - 1) / together.len(), together[(phase - 1) % together.len()]);
                 // SAFETY: phases are a record's parts in order, and each begins when the one before is done.
-                unsafe { forward.run(part, item, record, input, &memories[0], results) };
+                unsafe { forward.run(part, item, apart + record, input, &places(0)) };
             }
         });
         outputs.resize(plan.outputs.len(), Vec::new());

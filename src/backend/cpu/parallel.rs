@@ -106,6 +106,10 @@ impl Progress {
         }
     }
 
+    pub(super) fn workers(&self) -> usize {
+        self.workers
+    }
+
     fn reset(&mut self) {
         *self.stopped.get_mut() = false;
         for (at, next) in self.next.iter_mut().enumerate() {

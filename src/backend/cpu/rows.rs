@@ -47,19 +47,17 @@ impl Rows {
         }
     }
 
-    /// Takes over one record `[channels, samples]`.
+    /// Takes over the samples from `first` on of a record `[channels, samples]`, `count` of them.
     ///
     /// # Safety
-    /// Nobody else uses the memory.
-    pub(super) unsafe fn enter(&self, record: &[f32], memory: &Area) {
+    /// Nobody else uses the rows of these samples.
+    pub(super) unsafe fn enter(&self, record: &[f32], first: usize, count: usize, memory: &Area) {
         // SAFETY: as the caller vouches.
-        let rows = unsafe {
-            self.clear_edges(memory);
-            memory.write(self.at(0)..self.at(self.samples as isize))
-        };
-        for (sample, row) in rows.chunks_mut(self.width).enumerate() {
-            for (channel, value) in row.iter_mut().enumerate() {
-                *value = if channel < self.channels { record[channel * self.samples + sample] } else { 0.0 };
+        let rows = unsafe { memory.write(self.at(first as isize)..self.at((first + count) as isize)) };
+        for channel in 0..self.channels {
+            let samples = &record[channel * self.samples + first..][..count];
+            for (value, sample) in rows[channel..].iter_mut().step_by(self.width).zip(samples) {
+                *value = *sample;
             }
         }
     }
