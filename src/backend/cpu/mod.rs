@@ -10,6 +10,8 @@ mod parallel;
 mod pool;
 mod rows;
 mod simd;
+#[cfg(test)]
+mod tests;
 mod tile;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,6 +33,13 @@ pub struct Cpu {
 
 /// What was packed from one constant: a length asks for one packing, another for another.
 type Shelf = Mutex<Vec<(Packing, Arc<Aligned>)>>;
+
+/// Multiplications and additions that make one more worker worth its start: 20 µs of a core at the least.
+const WORTH_A_WORKER: usize = 2_000_000;
+
+/// How many times faster workers are at least taken to be together on one record than one of them alone, if they are
+/// that many: the last layers of a ten-second record have 16 items to share.
+const GAIN: usize = 8;
 
 impl Default for Cpu {
     /// On all cores.
@@ -66,7 +75,8 @@ impl Cpu {
 
 impl Backend for Cpu {
     fn info(&self) -> DeviceInfo {
-        DeviceInfo { name: processor_name(), backend: "cpu".into() }
+        let (processor, instructions, threads) = (processor_name(), self.kernels.name, self.team.workers());
+        DeviceInfo { name: format!("{processor} ({instructions}, {threads} threads)"), backend: "cpu".into() }
     }
 
     fn largest_batch(&self, plan: &Plan) -> Result<usize> {
@@ -74,16 +84,18 @@ impl Backend for Cpu {
     }
 
     fn prepare(&self, plan: &Plan) -> Result<Box<dyn Executor>> {
-        let workers = self.team.workers();
+        let workers = self.team.workers().min(1 + plan.floating_point_operations() / WORTH_A_WORKER);
         let pack = |values: &Arc<[f32]>, packing, pack: &dyn Fn(&[f32]) -> Aligned| self.packed(values, packing, pack);
         let forward = Forward::new(plan, self.kernels, workers, pack);
-        // Whole rounds of a record for each worker, each in memory of its own; what is left over, all work on together.
-        let apart = plan.batch / workers * workers;
+        // Whole rounds of a record for each worker, each in memory of its own; what is left over, all work on together,
+        // unless it is so much that a last round is faster.
+        let rest = plan.batch % workers;
+        let apart = if rest < workers.min(GAIN) { plan.batch - rest } else { plan.batch };
         let mut items = vec![apart];
         for _ in apart..plan.batch {
             items.extend(forward.together().iter().map(|part| part.items));
         }
-        let progress = Progress::new(&self.team, &items);
+        let progress = Progress::new(workers, &items);
         let memories = if apart > 0 { progress.workers() } else { 1 };
         Ok(Box::new(CpuExecutor {
             plan: plan.clone(),

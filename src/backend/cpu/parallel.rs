@@ -95,9 +95,9 @@ struct Phase {
 }
 
 impl Progress {
-    /// For runs with so many items in each phase; of the team's workers, only as many as find work take part.
-    pub(super) fn new(team: &Team, items: &[usize]) -> Self {
-        let workers = team.workers.min(items.iter().copied().max().unwrap_or(1)).max(1);
+    /// For runs with so many items in each phase; of the workers, only as many as find work take part.
+    pub(super) fn new(workers: usize, items: &[usize]) -> Self {
+        let workers = workers.min(items.iter().copied().max().unwrap_or(1)).max(1);
         Self {
             workers,
             phases: items.iter().map(|&items| Phase { items, left: AtomicUsize::new(items) }).collect(),
@@ -190,5 +190,64 @@ struct StopOnPanic<'a>(&'a AtomicBool);
 impl Drop for StopOnPanic<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    #[test]
+    fn every_item_is_done_once_and_after_all_of_the_phase_before() {
+        let items = [3, 0, 1, 64, 7];
+        for workers in [1, 2, 5] {
+            let team = Team::new(workers).unwrap();
+            let mut progress = Progress::new(workers, &items);
+            for _ in 0..100 {
+                let done = items.map(|items| (0..items).map(|_| AtomicUsize::new(0)).collect::<Vec<_>>());
+                team.run(&mut progress, &|phase, item, worker| {
+                    assert!(worker < workers);
+                    assert!(done[..phase].iter().flatten().all(|times| times.load(Ordering::Relaxed) == 1));
+                    done[phase][item].fetch_add(1, Ordering::Relaxed);
+                });
+                assert!(done.iter().flatten().all(|times| times.load(Ordering::Relaxed) == 1));
+            }
+        }
+    }
+
+    #[test]
+    fn a_run_ends_without_helpers() {
+        // The pool's one thread is the caller's, so that no helper comes before the run is over.
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        let team = Team { workers: 4, pool: None };
+        let done = AtomicUsize::new(0);
+        pool.install(|| {
+            team.run(&mut Progress::new(4, &[10, 10]), &|_, _, _| {
+                done.fetch_add(1, Ordering::Relaxed);
+            });
+        });
+        assert_eq!(done.into_inner(), 20);
+    }
+
+    #[test]
+    fn a_panic_reaches_the_caller_and_leaves_nobody_waiting() {
+        let team = Team::new(3).unwrap();
+        let mut progress = Progress::new(3, &[8, 8]);
+        let run = |progress: &mut Progress, bad: usize| {
+            team.run(progress, &|phase, item, _| assert!((phase, item) != (0, bad), "on purpose"));
+        };
+        for bad in 0..8 {
+            assert!(catch_unwind(AssertUnwindSafe(|| run(&mut progress, bad))).is_err());
+        }
+        run(&mut progress, 8);
+    }
+
+    #[test]
+    fn zero_threads_are_refused_with_a_remedy() {
+        let error = Team::new(0).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Usage);
+        assert!(error.to_string().contains("use 1 or more"), "{error}");
     }
 }
