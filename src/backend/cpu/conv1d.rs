@@ -13,6 +13,9 @@ use crate::kernels::Conv1d;
 /// the weights of a panel take.
 const EVALUATED: usize = 64 << 10;
 
+/// To bring a panel's weights takes about as long as so many rows of a tile.
+const LOAD: usize = 2;
+
 /// A convolution with all its decisions made.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Conv {
@@ -202,9 +205,8 @@ impl Conv {
         cuts.min_by_key(|cut| self.cost(*cut, workers)).unwrap_or(Cut { ranges: least, splits: 1 })
     }
 
-    /// Time in instructions for a vector of one channel: to load a panel's weights takes as long as `LOAD` rows of it.
+    /// Time of the worker that does most, in vector operations for one channel of input.
     fn cost(&self, cut: Cut, workers: usize) -> usize {
-        const LOAD: usize = 2;
         let groups = self.groups().div_ceil(cut.ranges);
         let panels = self.panels().div_ceil(cut.splits);
         let (evaluate, multiply) = if self.filter.is_some() { (2, 2 * POINTS) } else { (0, 2) };
