@@ -175,9 +175,11 @@ impl Conv {
         let stride = self.conv.stride;
         for part in 0..filter.parts {
             for phase in 0..stride {
-                let tap = |j: usize| taps.get((part * filter.taps + j) * stride + phase).map_or(0.0, |&tap| tap.into());
-                let taps: Vec<f64> = (0..filter.taps).map(tap).collect();
-                for (point, value) in filtering::filter_at_points(&taps).into_iter().enumerate() {
+                let mut of_phase = [0.0; POINTS];
+                let of_part = taps.iter().skip(part * filter.taps * stride + phase).step_by(stride);
+                of_phase.iter_mut().take(filter.taps).zip(of_part).for_each(|(to, &tap)| *to = tap.into());
+                let taps = &of_phase[..filter.taps];
+                for (point, value) in filtering::filter_at_points(taps).into_iter().enumerate() {
                     put(point, part * self.columns() + phase * self.x.width + c, value as f32);
                 }
             }

@@ -20,13 +20,24 @@ pub(super) const POINTS: usize = 8;
 /// The points but the last, ∞. Pairs ± share work in the transforms.
 const FINITE: [f64; POINTS - 1] = [0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5];
 
+/// What interpolation divides by: for each finite point the product of its distances from the others.
+const DIVISORS: [f64; POINTS - 1] = {
+    let mut divisors = [1.0; POINTS - 1];
+    let mut pair = 0;
+    while pair < divisors.len() * divisors.len() {
+        let (i, j) = (pair / divisors.len(), pair % divisors.len());
+        if i != j {
+            divisors[i] *= FINITE[i] - FINITE[j];
+        }
+        pair += 1;
+    }
+    divisors
+};
+
 /// The filter's values at the points, each divided by what interpolation asks for; at most 6 taps.
 pub(super) fn filter_at_points(taps: &[f64]) -> [f64; POINTS] {
-    let at_infinity = taps.last().copied().unwrap_or(0.0);
-    let mut values = [at_infinity; POINTS];
-    for (i, (value, point)) in values.iter_mut().zip(FINITE).enumerate() {
-        let others = FINITE.iter().enumerate().filter(|&(j, _)| j != i);
-        let divisor: f64 = others.map(|(_, other)| point - other).product();
+    let mut values = [taps.last().copied().unwrap_or(0.0); POINTS];
+    for ((value, point), divisor) in values.iter_mut().zip(FINITE).zip(DIVISORS) {
         *value = taps.iter().rev().fold(0.0, |sum, tap| sum * point + tap) / divisor;
     }
     values

@@ -36,8 +36,15 @@ struct Prepared {
     operation: Operation,
 }
 
+/// A convolution with its constants.
+struct Convolution {
+    conv: Conv,
+    weight: Arc<Aligned>,
+    bias: Aligned,
+}
+
 enum Operation {
-    Conv { conv: Conv, weight: Arc<Aligned>, bias: Aligned },
+    Conv(Box<Convolution>),
     MaxPool { kernel: usize, stride: usize },
     Mean,
 }
@@ -109,11 +116,11 @@ impl Forward {
                     let conv = Conv::new(&as_convolution(kernel), x, kernels);
                     let weight = pack(constant(step, 1), conv.packing(), &|weight| conv.packed(weight));
                     let bias = conv.padded_bias(constant(step, 2));
-                    Operation::Conv { conv, weight, bias }
+                    Operation::Conv(Box::new(Convolution { conv, weight, bias }))
                 }
             };
             let y = match &operation {
-                Operation::Conv { conv, .. } => conv.y(),
+                Operation::Conv(convolution) => convolution.conv.y(),
                 _ => Rows { samples: plan.buffers[step.write].shape[2], front: 0, tail: 0, ..*x },
             };
             rows[step.write] = Some(y);
@@ -131,10 +138,10 @@ impl Forward {
     /// Tells every convolution how its rows lie, now that all their readers are known.
     fn settle(&mut self) {
         for step in &mut self.steps {
-            if let Operation::Conv { conv, .. } = &mut step.operation
+            if let Operation::Conv(convolution) = &mut step.operation
                 && let (Some(x), Some(y)) = (self.rows[step.read], self.rows[step.write])
             {
-                conv.settle(x, y);
+                convolution.conv.settle(x, y);
             }
         }
     }
@@ -146,8 +153,8 @@ impl Forward {
         for (step, prepared) in self.steps.iter().enumerate() {
             let y = self.rows[prepared.write].expect("every step's output has rows");
             parts.push(match &prepared.operation {
-                Operation::Conv { conv, .. } => {
-                    let cut = conv.cut(workers);
+                Operation::Conv(convolution) => {
+                    let cut = convolution.conv.cut(workers);
                     Part { task: Task::Conv { step, cut }, items: cut.items() }
                 }
                 Operation::MaxPool { .. } => {
@@ -197,7 +204,7 @@ impl Forward {
 
     fn convolution(&self, step: usize) -> (&Conv, [&[f32]; 2]) {
         match &self.steps[step].operation {
-            Operation::Conv { conv, weight, bias } => (conv, [weight.as_slice(), bias.as_slice()]),
+            Operation::Conv(it) => (&it.conv, [it.weight.as_slice(), it.bias.as_slice()]),
             Operation::MaxPool { .. } | Operation::Mean => unreachable!("step {step} is no convolution"),
         }
     }

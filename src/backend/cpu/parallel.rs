@@ -195,14 +195,20 @@ impl Drop for StopOnPanic<'_> {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(feature = "threads")]
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     use super::*;
 
+    /// More than one thread only where the build has them.
+    fn teams() -> impl Iterator<Item = usize> {
+        [1, 2, 5].into_iter().filter(|&workers| workers == 1 || cfg!(feature = "threads"))
+    }
+
     #[test]
     fn every_item_is_done_once_and_after_all_of_the_phase_before() {
         let items = [3, 0, 1, 64, 7];
-        for workers in [1, 2, 5] {
+        for workers in teams() {
             let team = Team::new(workers).unwrap();
             let mut progress = Progress::new(workers, &items);
             for _ in 0..100 {
@@ -217,6 +223,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "threads")]
     #[test]
     fn a_run_ends_without_helpers() {
         // The pool's one thread is the caller's, so that no helper comes before the run is over.
@@ -231,6 +238,7 @@ mod tests {
         assert_eq!(done.into_inner(), 20);
     }
 
+    #[cfg(feature = "threads")]
     #[test]
     fn a_panic_reaches_the_caller_and_leaves_nobody_waiting() {
         let team = Team::new(3).unwrap();
@@ -249,5 +257,12 @@ mod tests {
         let error = Team::new(0).err().unwrap();
         assert_eq!(error.kind(), ErrorKind::Usage);
         assert!(error.to_string().contains("use 1 or more"), "{error}");
+    }
+
+    #[cfg(not(feature = "threads"))]
+    #[test]
+    fn more_threads_than_the_build_has_are_refused_with_a_remedy() {
+        let error = Team::new(2).err().unwrap().to_string();
+        assert!(error.contains("build with feature `threads`"), "{error}");
     }
 }

@@ -139,6 +139,7 @@ fn every_stage_of_the_network_is_the_references_for_any_length() {
     }
 }
 
+#[cfg(feature = "threads")]
 #[test]
 fn the_number_of_threads_changes_no_bit() {
     for (batch, samples) in [(1, 1000), (2, 250), (5, 333), (17, 50)] {
