@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    conv1d::{Conv, Cut, Packing, piece},
+    choice::{Cut, piece},
+    conv1d::{Conv, Packing},
     instructions::Kernels,
     memory::{Aligned, Area},
     pool::Reduction,

@@ -1,6 +1,11 @@
 //! The plan in f32 on the CPU, on all cores with feature `threads`. Every output is computed by one item in one order,
 //! so the result has the same bits for any number of threads.
+//!
+//! `forward` cuts a record's pass into parts and these into items, `parallel` hands the items out. `conv1d` runs a
+//! convolution as `choice` decides, in the tiles of `tile` and `filtering`, which `instructions` builds for each kind
+//! of vector in `simd`. Activations lie as `rows` says, in `memory`.
 
+mod choice;
 mod conv1d;
 mod filtering;
 mod forward;
@@ -34,8 +39,9 @@ pub struct Cpu {
 /// What was packed from one constant: a length asks for one packing, another for another.
 type Shelf = Mutex<Vec<(Packing, Arc<Aligned>)>>;
 
-/// Multiplications and additions that make one more worker worth its start: 20 µs of a core at the least.
-const WORTH_A_WORKER: usize = 2_000_000;
+/// Multiplications and additions that make one more worker worth its start: 40 µs of a core, where a sleeping thread
+/// takes up to 50 to come.
+const WORTH_A_WORKER: usize = 8_000_000;
 
 /// How many times faster workers are at least taken to be together on one record than one of them alone, if they are
 /// that many: the last layers of a ten-second record have 16 items to share.

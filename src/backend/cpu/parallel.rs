@@ -2,7 +2,8 @@
 //!
 //! The calling thread takes part and never waits for a helper that has not begun, only for items that somebody is
 //! working on. So a run ends even if no helper ever comes, because the pool is small, busy or the caller's own. Helpers
-//! are started once a run, not once a phase: a phase takes 10 to 50 µs, and starting a helper about as long.
+//! are started once a run, not once a phase: one takes 2 to 50 µs to come, the longer if it sleeps, and a phase takes 3
+//! to 100. From one phase to the next it then takes 0.3 µs.
 
 #[cfg(feature = "threads")]
 use std::sync::Arc;

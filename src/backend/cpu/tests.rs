@@ -112,7 +112,9 @@ proptest! {
 #[test]
 fn every_way_to_filter_is_the_references() {
     // From 3 taps to 2 filters of 6, with and without a stride, and tails of every length.
-    for (kernel, stride) in [(3, 1), (4, 1), (5, 1), (6, 1), (7, 1), (9, 1), (13, 1), (5, 2), (7, 2), (11, 2), (8, 3)] {
+    for (kernel, stride) in
+        [(3, 1), (4, 1), (5, 1), (6, 1), (7, 1), (9, 1), (13, 1), (31, 1), (5, 2), (7, 2), (11, 2), (8, 3)]
+    {
         for in_samples in 60..60 + 7 * stride {
             let padding = kernel / 2;
             let out_samples = (in_samples + 2 * padding - kernel) / stride + 1;
