@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ecgpu::{Classifier, Device, Error, ErrorKind, Weights};
+use ecgpu::{Classifier, Device, Error, ErrorKind, Weights, backend};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 
@@ -23,7 +23,8 @@ fn main() -> Fallible<()> {
     }
     let device: Device = std::env::var("ECGPU_DEVICE").unwrap_or_else(|_| "auto".into()).parse()?;
     let weights = Weights::from_path(format!("../golden/{network}.safetensors"))?;
-    let classifier = Classifier::open(weights, device)?;
+    let threads = arguments.next().map(|threads| threads.parse()).transpose()?;
+    let classifier = Classifier::on(weights, backend::open(&device, threads)?)?;
     let golden = Golden(std::fs::read(format!("../golden/{network}_io.safetensors"))?);
     for line in std::io::stdin().lock().lines() {
         let line = line?;

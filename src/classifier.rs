@@ -70,7 +70,7 @@ impl Classifier {
     /// # Errors
     /// The device cannot be opened, or the weights are incomplete.
     pub fn open(weights: Weights, device: Device) -> Result<Self> {
-        Self::on(weights, backend::open(&device)?)
+        Self::on(weights, backend::open(&device, None)?)
     }
 
     /// Puts weights on a backend that is already open.

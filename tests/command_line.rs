@@ -601,3 +601,27 @@ fn an_option_that_makes_no_sense_is_explained() {
     }
     assert_one_line(&run(&["classify", &path, "--leads", "I,II,V1"]), 1, "--leads");
 }
+
+#[test]
+fn any_number_of_threads_gives_the_same_bits_and_none_is_refused() {
+    let classify = ["classify", "tests/data/format16.hea", "--json", "--device", "cpu", "--threads"];
+    let with = |threads| run(&[&classify[..], &[threads]].concat());
+    let logits = |threads| {
+        let object: Value = serde_json::from_str(with(threads).stdout.trim()).unwrap();
+        object["logits"].clone()
+    };
+    assert_eq!(logits("1"), logits("2"));
+    assert_eq!(logits("1"), logits("5"));
+    let none = with("0");
+    assert_eq!(none.code, 2, "{}", none.stderr);
+    assert!(none.stderr.contains("zero threads"), "{}", none.stderr);
+}
+
+#[test]
+fn bench_times_a_case_and_says_on_what() {
+    let case = ["bench", "--device", "cpu", "--network", "55k", "--samples", "250", "--seconds", "1", "--json"];
+    let object: Value = serde_json::from_str(printed(&case).trim()).unwrap();
+    assert_eq!((object["network"].as_str(), object["samples"].as_u64()), (Some("55k"), Some(250)));
+    let [median, p95] = ["median_ms", "p95_ms"].map(|key| object[key].as_f64().unwrap());
+    assert!(median > 0.0 && p95 >= median, "{object}");
+}

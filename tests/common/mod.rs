@@ -66,7 +66,7 @@ pub fn nmse(a: &[f32], b: &[f32]) -> f64 {
 
 /// Whether there is a GPU, software or not; without one the caller's test is skipped.
 pub fn has_gpu() -> bool {
-    match backend::open(&Device::Gpu) {
+    match backend::open(&Device::Gpu, None) {
         Ok(_) => true,
         Err(error) => {
             skip(&error.to_string());

@@ -6,13 +6,16 @@ use std::{
 };
 
 use ecgpu::{
-    Classifier, Device, Result, Weights,
+    Classifier, Result, Weights,
     network::{Network, published},
     plan::{Keep, Plan},
 };
 use serde_json::json;
 
-use crate::terminal::{FAINT, STRONG, print, table};
+use crate::{
+    Place,
+    terminal::{FAINT, STRONG, print, table},
+};
 
 /// Time forward passes, from the host's array to the logits on the host
 ///
@@ -23,11 +26,11 @@ use crate::terminal::{FAINT, STRONG, print, table};
 Examples:
   ecgpu bench                                   both networks, 10 s at 100 Hz and at 500 Hz
   ecgpu bench --device gpu:0 --batch 128 --samples 1000 --network 542k
+  ecgpu bench --device cpu --threads 1
   ecgpu bench --json >> times.jsonl")]
 pub struct Arguments {
-    /// auto (a real GPU, else the CPU), gpu, gpu:N, a part of a GPU's name, cpu, or reference (float64)
-    #[arg(long, default_value = "auto", value_name = "DEVICE")]
-    device: Device,
+    #[command(flatten)]
+    place: Place,
     /// 542k or 55k; both if absent
     #[arg(long, value_name = "NETWORK", value_parser = ["542k", "55k"])]
     network: Option<String>,
@@ -62,7 +65,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut device = None;
     let chosen = |network: &Network| arguments.network.as_ref().is_none_or(|name| *name == network.name);
     for network in published().into_iter().filter(chosen) {
-        let classifier = Classifier::open(Weights::random(network, 1), arguments.device.clone())?;
+        let classifier = Classifier::on(Weights::random(network, 1), arguments.place.open()?)?;
         let info = device.insert(classifier.device());
         for &samples in &lengths {
             let times = measure(&classifier, batch, samples, Duration::from_secs(arguments.seconds))?;

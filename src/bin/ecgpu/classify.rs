@@ -208,7 +208,7 @@ impl<'a> Printer<'a> {
         for text in &weights.notes {
             terminal::note(text);
         }
-        let classifier = Classifier::open(weights, arguments.setup.device.clone())?;
+        let classifier = Classifier::on(weights, arguments.setup.place.open()?)?;
         Ok(Self { arguments, classifier, opened: start.elapsed(), start, classified: 0, failed: 0 })
     }
 

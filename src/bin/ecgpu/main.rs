@@ -11,7 +11,10 @@ mod verify;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use ecgpu::{Device, Error, ErrorKind, Result, Weights};
+use ecgpu::{
+    Device, Error, ErrorKind, Result, Weights,
+    backend::{self, Backend},
+};
 
 /// Classifies 12-lead ECGs on any GPU with hand-written compute shaders.
 ///
@@ -36,12 +39,28 @@ enum Command {
 /// Where to run and what.
 #[derive(clap::Args)]
 struct Setup {
-    /// auto (a real GPU, else the CPU), gpu, gpu:N, a part of a GPU's name, cpu, or reference (float64)
-    #[arg(long, default_value = "auto", value_name = "DEVICE")]
-    device: Device,
+    #[command(flatten)]
+    place: Place,
     /// A safetensors file of network 542k or 55k; the built-in weights if absent
     #[arg(long, value_name = "FILE")]
     weights: Option<std::path::PathBuf>,
+}
+
+/// Where to run.
+#[derive(clap::Args)]
+struct Place {
+    /// auto (a real GPU, else the CPU), gpu, gpu:N, a part of a GPU's name, cpu, or reference (float64)
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    device: Device,
+    /// Threads that compute on the CPU; all there are if absent
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+}
+
+impl Place {
+    fn open(&self) -> Result<Box<dyn Backend>> {
+        backend::open(&self.device, self.threads)
+    }
 }
 
 impl Setup {
