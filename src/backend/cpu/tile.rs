@@ -106,12 +106,12 @@ pub(super) unsafe fn product<S: Simd, const ROWS: usize>(
         let mut sums = [[S::splat(0.0); VECTORS]; ROWS];
         let (mut x, mut weight) = (x.as_ptr(), weight.as_ptr());
         for _ in 0..depth {
-            let weights: [S; VECTORS] = [S::load(weight), S::load(weight.add(S::LANES))];
+            let (left, right) = (S::load(weight), S::load(weight.add(S::LANES)));
+            // Written out, because a loop in the loop is not unrolled for every target.
             for (r, sums) in sums.iter_mut().enumerate() {
                 let spread = S::splat(*x.add(r * row));
-                for (sum, weight) in sums.iter_mut().zip(&weights) {
-                    *sum = spread.times_plus(*weight, *sum);
-                }
+                sums[0] = spread.times_plus(left, sums[0]);
+                sums[1] = spread.times_plus(right, sums[1]);
             }
             x = x.add(1);
             weight = weight.add(VECTORS * S::LANES);
