@@ -183,6 +183,14 @@ impl Forward {
         &self.together
     }
 
+    /// The step that a part belongs to; none for taking over the input and giving back results.
+    pub(super) fn step_of(&self, part: Part) -> Option<usize> {
+        match part.task {
+            Task::Conv { step, .. } | Task::MaxPool { step } | Task::Mean { step } => Some(step),
+            Task::Enter | Task::Leave { .. } => None,
+        }
+    }
+
     /// Memory for one record.
     pub(super) fn memory(&self) -> Memory {
         let mut lens = vec![0; self.slots.iter().flatten().max().map_or(0, |slot| slot + 1)];

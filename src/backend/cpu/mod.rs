@@ -19,12 +19,18 @@ mod simd;
 mod tests;
 mod tile;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use super::{Backend, ConstantCache, DeviceInfo, Executor, batch_by_memory, check_input};
 use crate::{Result, plan::Plan};
 use conv1d::Packing;
-use forward::{Forward, Memory, Places};
+use forward::{Forward, Memory, Part, Places};
 use instructions::Kernels;
 use memory::{Aligned, Area};
 use parallel::{Progress, Team};
@@ -132,32 +138,55 @@ struct CpuExecutor {
 
 impl Executor for CpuExecutor {
     fn run(&mut self, input: &[f32], outputs: &mut Vec<Vec<f32>>) -> Result<()> {
+        self.compute(input, None)?;
+        outputs.resize(self.results.len(), Vec::new());
+        for ((output, result), &id) in outputs.iter_mut().zip(&self.results).zip(&self.plan.outputs) {
+            output.clear();
+            // SAFETY: the run is over, and with it everyone else's use.
+            output.extend_from_slice(unsafe { result.read(0..self.plan.buffers[id].len()) });
+        }
+        Ok(())
+    }
+
+    fn profile(&mut self, input: &[f32]) -> Result<Vec<Duration>> {
+        let busy: Vec<AtomicU64> = self.plan.steps.iter().map(|_| AtomicU64::new(0)).collect();
+        self.compute(input, Some(&busy))?;
+        let workers = self.progress.workers() as u64;
+        Ok(busy.into_iter().map(|busy| Duration::from_nanos(busy.into_inner() / workers)).collect())
+    }
+}
+
+impl CpuExecutor {
+    /// Computes the results; to `busy` the nanoseconds are added that workers spend on each step.
+    fn compute(&mut self, input: &[f32], busy: Option<&[AtomicU64]>) -> Result<()> {
         check_input(&self.plan, input)?;
-        let Self { plan, forward, team, progress, apart, memories, scratch, results } = self;
+        let Self { forward, team, progress, apart, memories, scratch, results, .. } = self;
         let (apart, together) = (*apart, forward.together());
+        let timed = |part: Part, work: &dyn Fn()| match (busy, forward.step_of(part)) {
+            (Some(busy), Some(step)) => {
+                let begin = Instant::now();
+                work();
+                busy[step].fetch_add(begin.elapsed().as_nanos() as u64, Ordering::Relaxed);
+            }
+            _ => work(),
+        };
         team.run(progress, &|phase, item, worker| {
             let places =
                 |memory: usize| Places { memory: &memories[memory], scratch: &scratch[worker], outputs: results };
             if phase == 0 {
                 let places = places(worker);
-                for part in forward.apart() {
+                for &part in forward.apart() {
                     for part_item in 0..part.items {
                         // SAFETY: parts follow one another, in memory that is this worker's own.
-                        unsafe { forward.run(*part, part_item, item, input, &places) };
+                        timed(part, &|| unsafe { forward.run(part, part_item, item, input, &places) });
                     }
                 }
             } else {
                 let (record, part) = ((phase - 1) / together.len(), together[(phase - 1) % together.len()]);
                 // SAFETY: phases are a record's parts in order, and each begins when the one before is done.
-                unsafe { forward.run(part, item, apart + record, input, &places(0)) };
+                timed(part, &|| unsafe { forward.run(part, item, apart + record, input, &places(0)) });
             }
         });
-        outputs.resize(plan.outputs.len(), Vec::new());
-        for ((output, result), &id) in outputs.iter_mut().zip(results.iter()).zip(&plan.outputs) {
-            output.clear();
-            // SAFETY: the run is over, and with it everyone else's use.
-            output.extend_from_slice(unsafe { result.read(0..plan.buffers[id].len()) });
-        }
         Ok(())
     }
 }
