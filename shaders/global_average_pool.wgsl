@@ -10,13 +10,17 @@ const WORKGROUP: u32 = 64;
 struct GlobalAveragePool {
     channels: u32,
     samples: u32,
+    x_head: u32,
+    x_row: u32,
+    y_head: u32,
+    y_row: u32,
     unused0: u32,
     unused1: u32,
 }
 
 @group(0) @binding(0) var<uniform> pool: GlobalAveragePool;
-@group(0) @binding(1) var<storage, read> x: array<f32>;        // [batch, channels, samples]
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;  // [batch, channels]
+@group(0) @binding(1) var<storage, read> x: array<f32>;        // [batch, channels, x_row] after x_head
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;  // [batch, channels, y_row] after y_head
 
 var<workgroup> partial: array<f32, WORKGROUP>;
 
@@ -25,7 +29,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let row = group.y * pool.channels + group.x;
     var sum = 0.0;
     for (var t = lane; t < pool.samples; t += WORKGROUP) {
-        sum += x[row * pool.samples + t];
+        sum += x[pool.x_head + row * pool.x_row + t];
     }
     partial[lane] = sum;
     for (var half = WORKGROUP / 2; half > 0; half /= 2) {
@@ -35,6 +39,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
     }
     if lane == 0 {
-        y[row] = partial[0] / f32(pool.samples);
+        y[pool.y_head + row * pool.y_row] = partial[0] / f32(pool.samples);
     }
 }

@@ -13,6 +13,7 @@ use ecgpu::{
         gpu::{Gpu, adapters},
         reference::Reference,
     },
+    kernels::{Accelerator, Row},
     network::{Folded, FoldedLayer, FoldedOperation, Layer, NamedLayer, Network},
     plan::{Keep, Plan},
     verify::{StageReport, compare, random_network, verify},
@@ -45,6 +46,32 @@ fn assert_passed(reports: &[StageReport]) {
 fn the_gpu_agrees_on_the_built_in_weights_and_forty_random_networks() {
     let Some(gpu) = gpu() else { return };
     assert_passed(&verify(&gpu, &built_in(), 40).unwrap());
+}
+
+#[test]
+fn every_variant_agrees_on_the_built_in_weights_and_random_networks() {
+    for variant in ["plain", "tile 8", "tile 4", "subgroups"] {
+        let Some(gpu) = gpu() else { return };
+        assert_passed(&verify(&gpu.with_variant(variant), &built_in(), 10).unwrap());
+    }
+}
+
+#[test]
+fn a_gpu_without_subgroups_agrees() {
+    let Some(gpu) = gpu() else { return };
+    assert_passed(&verify(&gpu.without_subgroups(), &built_in(), 10).unwrap());
+}
+
+/// Software Vulkan is slow without its own variant, whose choice hangs on what the driver says of its subgroups.
+#[test]
+fn subgroups_are_used_where_all_have_eight_lanes() {
+    let Some(gpu) = gpu() else { return };
+    let Accelerator { software, subgroup_size, .. } = gpu.accelerator();
+    let plan = Plan::new(&built_in(), 1, 1000, Keep::Results).unwrap();
+    let row = Row { head: 8, stride: 512 };
+    let variants = plan.steps[0].kernel.operation().variants(row, row, &gpu.accelerator());
+    assert_eq!(variants[0].subgroups, software && subgroup_size == Some(8), "{:?}", gpu.accelerator());
+    assert!(variants.iter().any(|variant| variant.name == "plain"));
 }
 
 #[test]
@@ -83,7 +110,7 @@ fn convolution() -> impl Strategy<Value = (Folded, usize, usize)> {
 fn a_convolution_of_any_size_agrees_on_both() {
     let gpu = gpu();
     let cpu = Cpu::default();
-    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(64));
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(32));
     runner
         .run(&convolution(), |(folded, batch, samples)| {
             let backends = [Some(&cpu as &dyn Backend), gpu.as_ref().map(|gpu| gpu as &dyn Backend)];
@@ -108,40 +135,63 @@ fn caught(name: &'static str, right: &'static str, wrong: &'static str) {
         assert!(source.contains(right), "shaders/{name}.wgsl no longer has `{right}`: sabotage it anew");
         source.replace(right, wrong)
     };
-    let sabotaged = gpu.with_edited_shaders(Arc::new(edit));
+    let (operation, variant) = name.split_once("1d_").unwrap_or((name, "plain"));
+    let variant = if variant == "tile" { "tile 8" } else { variant };
+    if variant == "subgroups" && gpu.accelerator().subgroup_size != Some(8) {
+        return skip("subgroups are not of eight lanes");
+    }
+    let sabotaged = gpu.with_variant(variant).with_edited_shaders(Arc::new(edit));
     let (small, _, _) = random_network(0);
     let reports = verify(&sabotaged, &small, 12).unwrap();
     let first = reports.iter().find(|report| !report.passed);
-    let operation = name.split('1').next().unwrap().replace('_', " ");
     let first = first.unwrap_or_else(|| panic!("{name} with `{wrong}` passed unnoticed"));
-    assert!(first.operation.starts_with(&operation), "{name} is wrong, and {first:?} is named");
+    assert!(first.operation.starts_with(&operation.replace('_', " ")), "{name} is wrong, and {first:?} is named");
 }
 
 #[test]
 fn an_off_by_one_in_the_padding_is_caught() {
-    caught("conv1d", "position - PADDING;", "position - PADDING + 1;");
+    caught("conv1d_plain", "conv.x_row - PADDING;", "conv.x_row - PADDING + 1;");
+    caught("conv1d_tile", "- PADDING) / 4", "- PADDING + 4) / 4");
+    caught("conv1d_subgroups", "- PADDING) / 4", "- PADDING + 4) / 4");
 }
 
 #[test]
 fn a_dropped_bias_is_caught() {
-    caught("conv1d", "var sum0 = bias[group.y];", "var sum0 = 0.0 * bias[group.y];");
+    caught("conv1d_plain", "var sum0 = bias[group.y];", "var sum0 = 0.0 * bias[group.y];");
+    caught("conv1d_tile", "= bias[quad + 1];", "= 0.0 * bias[quad + 1];");
+    caught("conv1d_subgroups", "let biases = bias[", "let biases = 0.0 * bias[");
     caught("linear", "var sum = bias[o];", "var sum = 0.0 * bias[o];");
 }
 
 #[test]
 fn a_skipped_relu_is_caught() {
-    caught("conv1d", "select(sum, max(sum, vec4(0.0)), RELU)", "sum");
+    for name in ["conv1d_plain", "conv1d_tile", "conv1d_subgroups"] {
+        caught(name, "select(sum, max(sum, vec4(0.0)), RELU)", "sum");
+    }
 }
 
 #[test]
 fn a_swapped_stride_is_caught() {
-    caught("conv1d", "t * STRIDE + k", "t + k");
+    caught("conv1d_plain", "t * STRIDE + k", "t + k");
+    caught("conv1d_tile", "lane * STRIDE;", "lane;");
+    caught("conv1d_subgroups", "t * STRIDE - PADDING", "t - PADDING");
     caught("max_pool", "t * STRIDE", "t * KERNEL");
 }
 
 #[test]
 fn a_last_channel_that_is_not_written_is_caught() {
-    caught("conv1d", "if o + 3 < conv.out_channels {", "if o + 4 < conv.out_channels {");
+    caught("conv1d_plain", "if o + 3 < conv.out_channels {", "if o + 4 < conv.out_channels {");
+    for name in ["conv1d_tile", "conv1d_subgroups"] {
+        caught(name, "o >= conv.out_channels", "o + 1 >= conv.out_channels");
+    }
+}
+
+#[test]
+fn a_row_that_does_not_end_in_zeros_is_caught() {
+    caught("conv1d_plain", "select(vec4(0.0), rectified, t < conv.out_samples)", "rectified");
+    for name in ["conv1d_tile", "conv1d_subgroups"] {
+        caught(name, "select(vec4(0.0), rectified, inside)", "rectified");
+    }
 }
 
 #[test]
@@ -152,7 +202,9 @@ fn a_wrong_mean_and_a_wrong_maximum_are_caught() {
 
 #[test]
 fn a_slightly_wrong_weight_is_caught() {
-    caught("conv1d", "let w = weight[", "let w = 1.0001 * weight[");
+    caught("conv1d_plain", "let w = weight[", "let w = 1.0001 * weight[");
+    caught("conv1d_tile", "weights[i] = weight[", "weights[i] = 1.0001 * weight[");
+    caught("conv1d_subgroups", "let weights0 = weight[", "let weights0 = 1.0001 * weight[");
 }
 
 #[test]

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use ecgpu::{
+    kernels::{Accelerator, Row, Variant},
     network::{Folded, Parameters, Tensor, published},
-    plan::{Keep, Plan},
+    plan::{Keep, Plan, Step},
     verify::random_network,
 };
 use naga::{
@@ -31,23 +32,30 @@ fn plans() -> Vec<Plan> {
     published.chain(random).collect()
 }
 
+/// Every variant of a step, on a device that has everything.
+fn variants(step: &Step) -> Vec<Variant> {
+    let accelerator = Accelerator { software: true, subgroup_size: Some(8), workgroup_bytes: 16 << 10 };
+    step.kernel.operation().variants(Row { head: 16, stride: 512 }, Row { head: 16, stride: 512 }, &accelerator)
+}
+
 #[test]
 fn every_shader_is_valid_with_every_constant_it_is_built_with() {
     let mut seen = BTreeSet::new();
     let mut validated = BTreeSet::new();
-    for shader in plans().iter().flat_map(|plan| &plan.steps).map(|step| step.kernel.operation().shader()) {
-        if !validated.insert(format!("{} {:?}", shader.name, shader.constants)) {
+    for Variant { shader, subgroups, .. } in plans().iter().flat_map(|plan| &plan.steps).flat_map(variants) {
+        if !validated.insert(format!("{} {:?} {}", shader.name, shader.constants, shader.source)) {
             continue;
         }
         seen.insert(format!("{}.wgsl", shader.name));
-        let name = shader.name;
-        let module =
-            wgsl::parse_str(shader.source).unwrap_or_else(|error| panic!("{}", error.emit_to_string(shader.source)));
-        // Only what every adapter has: no optional capability.
-        let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
-        let info = validator
-            .validate(&module)
-            .unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string(shader.source)));
+        let (name, source) = (shader.name, &shader.source);
+        let module = wgsl::parse_str(source).unwrap_or_else(|error| panic!("{}", error.emit_to_string(source)));
+        // Only what every adapter has, but for variants that are chosen where there are subgroups.
+        let capabilities = if subgroups { Capabilities::SUBGROUP } else { Capabilities::empty() };
+        let mut validator = Validator::new(ValidationFlags::all(), capabilities);
+        validator.subgroup_stages(naga::valid::ShaderStages::COMPUTE);
+        validator.subgroup_operations(naga::valid::SubgroupOperationSet::all());
+        let info =
+            validator.validate(&module).unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string(source)));
         let constants: PipelineConstants =
             shader.constants.iter().map(|(key, value)| (key.to_string(), *value)).collect();
         process_overrides(&module, &info, Some((naga::ShaderStage::Compute, "main")), &constants)

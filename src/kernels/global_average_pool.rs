@@ -1,6 +1,6 @@
 //! The mean over the samples of every channel. Twin: shaders/global_average_pool.wgsl.
 
-use super::{Operation, Shader};
+use super::{Accelerator, Operation, Row, Shader, Variant};
 
 /// `y[b, c]` is the mean over t of `x[b, c, t]`.
 ///
@@ -16,21 +16,12 @@ pub struct GlobalAveragePool {
 }
 
 impl Operation for GlobalAveragePool {
-    fn shader(&self) -> Shader {
-        Shader {
-            name: "global_average_pool",
-            source: include_str!("../../shaders/global_average_pool.wgsl"),
-            constants: Vec::new(),
-        }
-    }
-
-    /// Mirror of `struct GlobalAveragePool` in the shader.
-    fn parameters(&self) -> [u32; 4] {
-        [self.channels as u32, self.samples as u32, 0, 0]
-    }
-
-    fn grid(&self) -> [usize; 3] {
-        [self.channels, self.batch, 1]
+    fn variants(&self, x: Row, y: Row, _: &Accelerator) -> Vec<Variant> {
+        let source = include_str!("../../shaders/global_average_pool.wgsl").into();
+        let shader = Shader { name: "global_average_pool", source, constants: Vec::new() };
+        // Mirror of `struct GlobalAveragePool` in the shader.
+        let parameters = [self.channels, self.samples, x.head, x.stride, y.head, y.stride, 0, 0];
+        vec![Variant::plain(shader, parameters, [self.channels, self.batch, 1])]
     }
 
     fn floating_point_operations(&self) -> usize {

@@ -1,6 +1,6 @@
 //! A linear layer with bias. Twin: shaders/linear.wgsl.
 
-use super::{Operation, Shader};
+use super::{Accelerator, Operation, Row, Shader, Variant};
 
 const WORKGROUP: usize = 64;
 
@@ -19,17 +19,12 @@ pub struct Linear {
 }
 
 impl Operation for Linear {
-    fn shader(&self) -> Shader {
-        Shader { name: "linear", source: include_str!("../../shaders/linear.wgsl"), constants: Vec::new() }
-    }
-
-    /// Mirror of `struct Linear` in the shader.
-    fn parameters(&self) -> [u32; 4] {
-        [self.in_features as u32, self.out_features as u32, 0, 0]
-    }
-
-    fn grid(&self) -> [usize; 3] {
-        [self.out_features.div_ceil(WORKGROUP), self.batch, 1]
+    fn variants(&self, x: Row, y: Row, _: &Accelerator) -> Vec<Variant> {
+        let source = include_str!("../../shaders/linear.wgsl").into();
+        let shader = Shader { name: "linear", source, constants: Vec::new() };
+        // Mirror of `struct Linear` in the shader.
+        let parameters = [self.in_features, self.out_features, x.head, x.stride, y.head, y.stride, 0, 0];
+        vec![Variant::plain(shader, parameters, [self.out_features.div_ceil(WORKGROUP), self.batch, 1])]
     }
 
     fn floating_point_operations(&self) -> usize {
@@ -54,7 +49,7 @@ impl Operation for Linear {
     }
 
     /// Weights as `[in_features, out_features]`, so that neighbouring invocations load neighbouring weights.
-    fn packed(&self, read: usize, values: &[f32]) -> Vec<f32> {
+    fn packed(&self, _: &str, read: usize, values: &[f32]) -> Vec<f32> {
         if read != 1 {
             return values.to_vec();
         }
@@ -78,7 +73,7 @@ mod tests {
     #[test]
     fn packing_transposes_the_weights_alone() {
         let linear = Linear { batch: 1, in_features: 3, out_features: 2 };
-        assert_eq!(linear.packed(1, &[1., 2., 3., 4., 5., 6.]), [1., 4., 2., 5., 3., 6.]);
-        assert_eq!(linear.packed(2, &[1., 2.]), [1., 2.]);
+        assert_eq!(linear.packed("plain", 1, &[1., 2., 3., 4., 5., 6.]), [1., 4., 2., 5., 3., 6.]);
+        assert_eq!(linear.packed("plain", 2, &[1., 2.]), [1., 2.]);
     }
 }

@@ -1,6 +1,6 @@
 //! The largest sample of each window. Twin: shaders/max_pool.wgsl.
 
-use super::{Operation, Shader};
+use super::{Accelerator, Operation, Row, Shader, Variant};
 
 const WORKGROUP: usize = 64;
 
@@ -24,18 +24,16 @@ pub struct MaxPool {
 }
 
 impl Operation for MaxPool {
-    fn shader(&self) -> Shader {
-        let constants = vec![("KERNEL", self.kernel as f64), ("STRIDE", self.stride as f64)];
-        Shader { name: "max_pool", source: include_str!("../../shaders/max_pool.wgsl"), constants }
-    }
-
-    /// Mirror of `struct MaxPool` in the shader.
-    fn parameters(&self) -> [u32; 4] {
-        [self.channels as u32, self.in_samples as u32, self.out_samples as u32, 0]
-    }
-
-    fn grid(&self) -> [usize; 3] {
-        [self.out_samples.div_ceil(WORKGROUP), self.channels, self.batch]
+    fn variants(&self, x: Row, y: Row, _: &Accelerator) -> Vec<Variant> {
+        let source = include_str!("../../shaders/max_pool.wgsl").into();
+        let shader = Shader {
+            name: "max_pool",
+            source,
+            constants: vec![("KERNEL", self.kernel as f64), ("STRIDE", self.stride as f64)],
+        };
+        // Mirror of `struct MaxPool` in the shader.
+        let parameters = [self.channels, self.out_samples, x.head, x.stride, y.head, y.stride, 0, 0];
+        vec![Variant::plain(shader, parameters, [y.stride.div_ceil(WORKGROUP), self.channels, self.batch])]
     }
 
     fn floating_point_operations(&self) -> usize {

@@ -1,38 +1,105 @@
 //! The operations that a plan is made of: one file each, with its sizes, its plain reference loops and its place on a
-//! GPU's grid. Its twin is `shaders/<same name>.wgsl`, which reads like the loops.
+//! GPU's grid. Its twin is `shaders/<same name>.wgsl`, which reads like the loops; an operation that has several ways to
+//! run on a GPU is a folder with one file for each, whose shader is named after both.
 
 mod conv1d;
 mod global_average_pool;
 mod linear;
 mod max_pool;
 
+use std::borrow::Cow;
+
 pub use conv1d::Conv1d;
 pub use global_average_pool::GlobalAveragePool;
 pub use linear::Linear;
 pub use max_pool::MaxPool;
 
-/// The shader of an operation and what it is specialised by.
+/// Where a GPU keeps the samples of an activation's channels: `head` zeros, then one row of `stride` floats for each
+/// channel of each record. What a row has beyond its samples is zero, so that a reader's padding lies there, before and
+/// after. Both are multiples of four where a reader or the writer works in vec4s.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    /// Floats before the first row.
+    pub head: usize,
+    /// Floats from one row to the next.
+    pub stride: usize,
+}
+
+/// What decides which variants a device can run, and which is fastest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accelerator {
+    /// Whether it computes on the CPU.
+    pub software: bool,
+    /// Invocations of a subgroup, where shaders may use subgroups and all have the same size.
+    pub subgroup_size: Option<usize>,
+    /// Workgroup memory that one workgroup may have.
+    pub workgroup_bytes: usize,
+}
+
+/// A shader and what it is specialised by.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shader {
     /// The file's name without its ending.
     pub name: &'static str,
     /// WGSL with one entry point, `main`. Binding 0 is the uniform of parameters; the buffers that are read follow, then
     /// the one that is written.
-    pub source: &'static str,
+    pub source: Cow<'static, str>,
     /// Values for the shader's `override` declarations.
     pub constants: Vec<(&'static str, f64)>,
 }
 
+/// One way to run an operation on a GPU.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Variant {
+    /// Its name among the operation's variants; `plain` runs on every device.
+    pub name: &'static str,
+    /// What runs.
+    pub shader: Shader,
+    /// The shader's parameter struct, word by word.
+    pub parameters: [u32; 8],
+    /// Workgroups along x, y and z.
+    pub grid: [usize; 3],
+    /// Whether the shader uses subgroups.
+    pub subgroups: bool,
+}
+
+impl Variant {
+    /// The only variant of an operation, from a shader that is not specialised by the text.
+    fn plain(shader: Shader, parameters: [usize; 8], grid: [usize; 3]) -> Self {
+        Self { name: "plain", shader, parameters: parameters.map(|size| size as u32), grid, subgroups: false }
+    }
+}
+
+/// A shader's text with its unrolled lines, which stand where the template has `//# name`.
+fn fill(template: &str, unrolled: &[(&str, Vec<String>)]) -> String {
+    let mut text = String::new();
+    for line in template.lines() {
+        let name = line.trim_start().strip_prefix("//# ");
+        let lines = name.and_then(|name| unrolled.iter().find(|(other, _)| *other == name)).map(|(_, lines)| lines);
+        let indent = &line[..line.len() - line.trim_start().len()];
+        match lines {
+            Some(lines) => lines.iter().for_each(|line| text.extend([indent, line, "\n"])),
+            None => text.extend([line, "\n"]),
+        }
+    }
+    text
+}
+
 /// What a backend must know of an operation.
 pub trait Operation {
-    /// The shader that runs it.
-    fn shader(&self) -> Shader;
+    /// The ways to run it on a device, the one that is believed to be the fastest first. x is its first read, y what it
+    /// writes. Never empty.
+    fn variants(&self, x: Row, y: Row, accelerator: &Accelerator) -> Vec<Variant>;
 
-    /// The shader's parameter struct, word by word.
-    fn parameters(&self) -> [u32; 4];
+    /// Zeros that it must find before and after the samples of a row of x.
+    fn margin(&self) -> usize {
+        0
+    }
 
-    /// Workgroups along x, y and z.
-    fn grid(&self) -> [usize; 3];
+    /// What the stride of a row of x and y must be a multiple of.
+    fn row_multiple(&self) -> usize {
+        1
+    }
 
     /// Multiplications and additions.
     fn floating_point_operations(&self) -> usize;
@@ -43,9 +110,9 @@ pub trait Operation {
     /// The operation in float64, in loops that read like the shader. `reads` are in the order of the plan's step.
     fn reference(&self, reads: &[&[f64]], write: &mut [f64]);
 
-    /// A constant in the order in which the shader reads it; `read` is its place among the step's reads.
-    fn packed(&self, read: usize, values: &[f32]) -> Vec<f32> {
-        let _ = read;
+    /// A constant in the order in which a variant's shader reads it; `read` is its place among the step's reads.
+    fn packed(&self, variant: &str, read: usize, values: &[f32]) -> Vec<f32> {
+        let _ = (variant, read);
         values.to_vec()
     }
 }

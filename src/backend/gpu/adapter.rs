@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, kernels::Accelerator};
 
 /// A GPU, not yet opened.
 #[derive(Debug, Clone)]
@@ -80,7 +80,7 @@ impl Adapter {
             .unwrap_or(3)
     }
 
-    /// A device with the default limits, buffers raised to what the adapter offers.
+    /// A device with the default limits, buffers raised to what the adapter offers, and subgroups where it has them.
     pub(super) fn request(&self) -> Result<(wgpu::Device, wgpu::Queue)> {
         let offered = self.adapter.limits();
         let limits = wgpu::Limits {
@@ -90,6 +90,7 @@ impl Adapter {
         };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("ecgpu"),
+            required_features: self.adapter.features() & wgpu::Features::SUBGROUP,
             required_limits: limits,
             ..wgpu::DeviceDescriptor::default()
         };
@@ -97,6 +98,18 @@ impl Adapter {
             let cause = format!("{self} gives no device ({error})");
             Error::new(ErrorKind::Device, cause, "update its driver, or choose another of `ecgpu devices`")
         })
+    }
+}
+
+/// What the choice among a kernel's variants depends on.
+pub(super) fn accelerator(device: &wgpu::Device) -> Accelerator {
+    let info = device.adapter_info();
+    let sizes = [info.subgroup_min_size, info.subgroup_max_size];
+    let subgroups = device.features().contains(wgpu::Features::SUBGROUP) && sizes[0] == sizes[1];
+    Accelerator {
+        software: info.device_type == wgpu::DeviceType::Cpu,
+        subgroup_size: subgroups.then_some(sizes[0] as usize),
+        workgroup_bytes: device.limits().max_compute_workgroup_storage_size as usize,
     }
 }
 

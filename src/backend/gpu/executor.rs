@@ -1,14 +1,15 @@
 //! One plan on one GPU: buffers, bind groups and pipelines made once, then run any number of times.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use wgpu::util::DeviceExt;
 
-use super::{Executor, Faults, Gpu, faults};
+use super::{Executor, Faults, Gpu, faults, rows::Rows};
 use crate::{
     Result,
     backend::check_input,
-    plan::{BufferId, Plan, Step},
+    kernels::Row,
+    plan::{Buffer, BufferId, Plan, Step},
 };
 
 pub(super) struct GpuExecutor {
@@ -17,7 +18,7 @@ pub(super) struct GpuExecutor {
     faults: Arc<Faults>,
     plan: Plan,
     dispatches: Vec<Dispatch>,
-    input: wgpu::Buffer,
+    input: Input,
     outputs: Vec<Output>,
     staging: wgpu::Buffer,
 }
@@ -28,26 +29,43 @@ struct Dispatch {
     grid: [u32; 3],
 }
 
-/// A buffer that is copied into the staging buffer at `offset`; both in bytes.
+/// The buffer that the samples are written to: rows of `samples`, each followed by zeros up to the stride.
+struct Input {
+    buffer: wgpu::Buffer,
+    row: Row,
+    samples: usize,
+    /// What is written; the zeros in it are written once, by its making.
+    rows: Vec<f32>,
+}
+
+/// A buffer that is copied into the staging buffer at `offset`; both in bytes. Its rows, `length` floats in all, have
+/// `samples` each.
 struct Output {
     buffer: wgpu::Buffer,
     offset: u64,
     bytes: u64,
+    row: Row,
+    length: usize,
+    samples: usize,
 }
 
 impl GpuExecutor {
     pub(super) fn new(gpu: &Gpu, plan: &Plan) -> Result<Self> {
-        for buffer in &plan.buffers {
-            gpu.check_buffer(buffer)?;
+        let rows = Rows::of(plan);
+        for id in 0..plan.buffers.len() {
+            gpu.check_buffer(plan, &rows, id)?;
         }
-        let buffers = Buffers::new(gpu, plan);
-        let dispatches = plan.steps.iter().map(|step| dispatch(gpu, plan, step, &buffers)).collect();
+        let activations = Activations::new(gpu, plan, &rows);
+        let dispatches = plan.steps.iter().map(|step| dispatch(gpu, plan, step, &rows, &activations)).collect();
         let mut offset = 0;
         let outputs: Vec<Output> = plan
             .outputs
             .iter()
             .map(|&id| {
-                let output = Output { buffer: buffers.of[id].clone(), offset, bytes: bytes_of(plan, id) };
+                let (row, [_, _, samples]) = (rows.row(id), plan.buffers[id].shape);
+                let length = rows.len(plan, id) - row.head;
+                let (buffer, bytes) = (activations.of(id).clone(), rows.bytes(plan, id));
+                let output = Output { buffer, offset, bytes, row, length, samples };
                 offset += output.bytes;
                 output
             })
@@ -58,20 +76,28 @@ impl GpuExecutor {
             usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
+        let (row, samples) = (rows.row(plan.input), plan.buffers[plan.input].shape[2]);
+        let [batch, channels, _] = plan.buffers[plan.input].shape;
+        let buffer = activations.of(plan.input).clone();
+        let input = Input { buffer, row, samples, rows: vec![0.0; batch * channels * row.stride] };
         Ok(Self {
             device: gpu.device.clone(),
             queue: gpu.queue.clone(),
             faults: gpu.faults.clone(),
             plan: plan.clone(),
             dispatches,
-            input: buffers.of[plan.input].clone(),
+            input,
             outputs,
             staging,
         })
     }
 
-    fn submit(&self, input: &[f32]) {
-        self.queue.write_buffer(&self.input, 0, bytemuck::cast_slice(input));
+    fn submit(&mut self, samples: &[f32]) {
+        let Input { buffer, row, samples: length, rows } = &mut self.input;
+        for (row, samples) in rows.chunks_exact_mut(row.stride).zip(samples.chunks_exact(*length)) {
+            row[..*length].copy_from_slice(samples);
+        }
+        self.queue.write_buffer(buffer, (row.head * size_of::<f32>()) as u64, bytemuck::cast_slice(rows));
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         for Dispatch { pipeline, bindings, grid: [x, y, z] } in &self.dispatches {
@@ -100,9 +126,10 @@ impl GpuExecutor {
         let view = self.staging.get_mapped_range(..).map_err(|error| faults::failed(&error.to_string()))?;
         let values: &[f32] = bytemuck::cast_slice(&view);
         outputs.resize(self.outputs.len(), Vec::new());
-        for (output, Output { offset, bytes, .. }) in outputs.iter_mut().zip(&self.outputs) {
+        for (output, Output { offset, row, samples, length, .. }) in outputs.iter_mut().zip(&self.outputs) {
+            let rows = values[*offset as usize / size_of::<f32>() + row.head..][..*length].chunks_exact(row.stride);
             output.clear();
-            output.extend_from_slice(&values[*offset as usize / 4..][..*bytes as usize / 4]);
+            rows.for_each(|row| output.extend_from_slice(&row[..*samples]));
         }
         drop(view);
         self.staging.unmap();
@@ -114,74 +141,82 @@ impl Executor for GpuExecutor {
     fn run(&mut self, input: &[f32], outputs: &mut Vec<Vec<f32>>) -> Result<()> {
         check_input(&self.plan, input)?;
         self.faults.check()?;
-        faults::scoped(&self.device, || {
+        let device = self.device.clone();
+        faults::scoped(&device, || {
             self.submit(input);
             self.read(outputs)
         })
     }
 }
 
-/// Where each of the plan's buffers lies on the device.
-struct Buffers {
-    of: Vec<wgpu::Buffer>,
+/// Where each of the plan's activations lies on the device.
+struct Activations {
+    buffers: Vec<Option<wgpu::Buffer>>,
 }
 
-impl Buffers {
-    fn new(gpu: &Gpu, plan: &Plan) -> Self {
+impl Activations {
+    fn new(gpu: &Gpu, plan: &Plan, rows: &Rows) -> Self {
+        let bytes = |slot| {
+            let of_slot = (0..plan.buffers.len()).filter(|&id| plan.buffers[id].slot == Some(slot));
+            of_slot.map(|id| rows.bytes(plan, id)).max().unwrap_or(0)
+        };
         let slots: Vec<wgpu::Buffer> = (0..plan.slots)
             .map(|slot| {
                 gpu.device.create_buffer(&wgpu::BufferDescriptor {
                     label: Some("activations"),
-                    size: plan.slot_bytes(slot) as u64,
+                    size: bytes(slot),
                     usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
                     mapped_at_creation: false,
                 })
             })
             .collect();
-        let place = |id: BufferId| match (&plan.buffers[id].constant, plan.buffers[id].slot) {
-            (Some(values), _) => gpu.constants.get(values, || upload(gpu, plan, id, values)),
-            (None, Some(slot)) => slots[slot].clone(),
-            (None, None) => unreachable!("the plan gives every activation a slot"),
-        };
-        Self { of: (0..plan.buffers.len()).map(place).collect() }
+        // A constant has no slot, and is uploaded for the step that reads it.
+        let place = |buffer: &Buffer| buffer.slot.map(|slot| slots[slot].clone());
+        Self { buffers: plan.buffers.iter().map(place).collect() }
+    }
+
+    fn of(&self, id: BufferId) -> &wgpu::Buffer {
+        self.buffers[id].as_ref().unwrap_or_else(|| unreachable!("the plan gives every activation a slot"))
     }
 }
 
-/// Uploads a constant in the order in which the step that reads it wants it.
-fn upload(gpu: &Gpu, plan: &Plan, id: BufferId, values: &[f32]) -> wgpu::Buffer {
-    let reader = plan.steps.iter().find_map(|step| Some((step, step.reads.iter().position(|&read| read == id)?)));
-    let packed = reader.map_or_else(|| values.to_vec(), |(step, read)| step.kernel.operation().packed(read, values));
-    gpu.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
-        label: Some(&plan.buffers[id].name),
-        contents: bytemuck::cast_slice(&packed),
-        usage: wgpu::BufferUsages::STORAGE,
-    })
+/// A constant in the order in which a variant reads it, uploaded once.
+fn constant(gpu: &Gpu, step: &Step, variant: &str, read: usize, values: &Arc<[f32]>) -> wgpu::Buffer {
+    let uploads = gpu.constants.get(values, Arc::default);
+    let mut uploads = uploads.lock().unwrap_or_else(PoisonError::into_inner);
+    let upload = || {
+        gpu.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
+            label: Some(&step.name),
+            contents: bytemuck::cast_slice(&step.kernel.operation().packed(variant, read, values)),
+            usage: wgpu::BufferUsages::STORAGE,
+        })
+    };
+    uploads.entry(variant.to_string()).or_insert_with(upload).clone()
 }
 
-fn bytes_of(plan: &Plan, id: BufferId) -> u64 {
-    (plan.buffers[id].len() * size_of::<f32>()) as u64
-}
-
-fn dispatch(gpu: &Gpu, plan: &Plan, step: &Step, buffers: &Buffers) -> Dispatch {
-    let operation = step.kernel.operation();
-    let pipeline = gpu.pipelines.get(&operation.shader(), step.reads.len());
+fn dispatch(gpu: &Gpu, plan: &Plan, step: &Step, rows: &Rows, activations: &Activations) -> Dispatch {
+    let variant = gpu.variant(step, rows);
+    let pipeline = gpu.pipelines.get(&variant.shader, step.reads.len());
     let parameters = gpu.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
         label: Some(&step.name),
-        contents: bytemuck::cast_slice(&operation.parameters()),
+        contents: bytemuck::cast_slice(&variant.parameters),
         usage: wgpu::BufferUsages::UNIFORM,
     });
-    let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: parameters.as_entire_binding() }];
-    for (binding, &id) in (1..).zip(step.reads.iter().chain([&step.write])) {
-        // An activation may be shorter than the memory that it shares.
-        let size = plan.buffers[id].constant.is_none().then(|| bytes_of(plan, id)).and_then(std::num::NonZeroU64::new);
-        let resource = wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer: &buffers.of[id], offset: 0, size });
-        entries.push(wgpu::BindGroupEntry { binding, resource });
-    }
+    let reads = step.reads.iter().enumerate().map(|(read, &id)| match &plan.buffers[id].constant {
+        Some(values) => constant(gpu, step, variant.name, read, values),
+        None => activations.of(id).clone(),
+    });
+    let buffers: Vec<wgpu::Buffer> = reads.chain([activations.of(step.write).clone()]).collect();
+    let bound = std::iter::once(&parameters).chain(&buffers);
+    let entries: Vec<wgpu::BindGroupEntry> = (0..)
+        .zip(bound)
+        .map(|(binding, buffer)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() })
+        .collect();
     let bindings = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
         label: Some(&step.name),
         layout: &pipeline.get_bind_group_layout(0),
         entries: &entries,
     });
     // `largest_batch` has checked that each fits into the device's limit, which is a u32.
-    Dispatch { pipeline, bindings, grid: operation.grid().map(|groups| groups as u32) }
+    Dispatch { pipeline, bindings, grid: variant.grid.map(|groups| groups as u32) }
 }

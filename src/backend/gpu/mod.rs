@@ -5,8 +5,12 @@ mod adapter;
 mod executor;
 mod faults;
 mod pipeline;
+mod rows;
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
 
 pub use adapter::{Adapter, adapters};
 pub use wgpu;
@@ -14,11 +18,13 @@ pub use wgpu;
 use super::{Backend, ConstantCache, DeviceInfo, Executor, batch_by_memory};
 use crate::{
     Error, ErrorKind, Result,
-    plan::{Buffer, Plan},
+    kernels::{Accelerator, Variant},
+    plan::{BufferId, Plan, Step},
 };
 use executor::GpuExecutor;
 use faults::Faults;
 use pipeline::Pipelines;
+use rows::Rows;
 
 /// Changes a shader before it is compiled: called with its name and its source. For proving that a comparison notices.
 pub type EditShader = Arc<dyn Fn(&str, &str) -> String + Send + Sync>;
@@ -30,7 +36,10 @@ pub struct Gpu {
     info: DeviceInfo,
     faults: Arc<Faults>,
     pipelines: Pipelines,
-    constants: ConstantCache<wgpu::Buffer>,
+    /// By variant, as each has its own order.
+    constants: ConstantCache<Arc<Mutex<HashMap<String, wgpu::Buffer>>>>,
+    accelerator: Accelerator,
+    forced: Option<String>,
 }
 
 impl Gpu {
@@ -53,7 +62,9 @@ impl Gpu {
         let adapter = device.adapter_info();
         let info = DeviceInfo { name: adapter.name.clone(), backend: adapter::backend_name(adapter.backend) };
         let pipelines = Pipelines::new(device.clone());
-        Self { device, queue, info, faults, pipelines, constants: ConstantCache::default() }
+        let accelerator = adapter::accelerator(&device);
+        let constants = ConstantCache::default();
+        Self { device, queue, info, faults, pipelines, constants, accelerator, forced: None }
     }
 
     /// The same device, with every shader changed by `edit` before it is compiled.
@@ -62,14 +73,40 @@ impl Gpu {
         self
     }
 
+    /// The same device, where every operation that has a variant of this name is run by it. For comparing variants.
+    pub fn with_variant(mut self, name: &str) -> Self {
+        self.forced = Some(name.into());
+        self
+    }
+
+    /// The same device as if it had no subgroups.
+    pub fn without_subgroups(mut self) -> Self {
+        self.accelerator.subgroup_size = None;
+        self
+    }
+
+    /// What the choice among variants depends on.
+    pub fn accelerator(&self) -> Accelerator {
+        self.accelerator
+    }
+
+    /// How a step is run: as forced, where it can be, or else by the variant that is believed to be the fastest.
+    fn variant(&self, step: &Step, rows: &Rows) -> Variant {
+        let [x, y] = [step.reads[0], step.write].map(|id| rows.row(id));
+        let mut variants = step.kernel.operation().variants(x, y, &self.accelerator);
+        let forced = variants.iter().position(|variant| self.forced.as_deref() == Some(variant.name));
+        variants.swap_remove(forced.unwrap_or(0))
+    }
+
     /// The largest buffer that one binding can see, in bytes.
     fn largest_binding(&self) -> u64 {
         let limits = self.device.limits();
         limits.max_storage_buffer_binding_size.min(limits.max_buffer_size)
     }
 
-    fn check_buffer(&self, buffer: &Buffer) -> Result<usize> {
-        let bytes = (buffer.len() * size_of::<f32>()) as u64;
+    /// How often a buffer fits into one binding.
+    fn check_buffer(&self, plan: &Plan, rows: &Rows, id: BufferId) -> Result<usize> {
+        let (buffer, bytes) = (&plan.buffers[id], rows.bytes(plan, id));
         let largest = self.largest_binding();
         if bytes > largest {
             let cause = format!(
@@ -90,8 +127,9 @@ impl Backend for Gpu {
     fn largest_batch(&self, plan: &Plan) -> Result<usize> {
         let groups = self.device.limits().max_compute_workgroups_per_dimension as usize;
         let mut batch = batch_by_memory(plan).min(groups);
-        for buffer in &plan.buffers {
-            let fits = self.check_buffer(buffer)?;
+        let rows = Rows::of(plan);
+        for (id, buffer) in plan.buffers.iter().enumerate() {
+            let fits = self.check_buffer(plan, &rows, id)?;
             if buffer.constant.is_none() {
                 batch = batch.min(fits);
             }
@@ -99,7 +137,7 @@ impl Backend for Gpu {
         if let Some((step, grid)) = plan
             .steps
             .iter()
-            .map(|step| (step, step.kernel.operation().grid()))
+            .map(|step| (step, self.variant(step, &rows).grid))
             .find(|(_, grid)| grid.iter().any(|&n| n > groups))
         {
             let cause = format!("step {} needs {grid:?} workgroups, and {} allows {groups}", step.name, self.info.name);

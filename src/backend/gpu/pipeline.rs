@@ -22,14 +22,14 @@ impl Pipelines {
 
     /// The pipeline of a shader that reads `reads` buffers and writes one.
     pub(super) fn get(&self, shader: &Shader, reads: usize) -> wgpu::ComputePipeline {
-        let key = format!("{} {:?}", shader.name, shader.constants);
+        let key = format!("{} {:?}\n{}", shader.name, shader.constants, shader.source);
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        made.entry(key).or_insert_with_key(|key| self.compile(key, shader, reads)).clone()
+        made.entry(key).or_insert_with(|| self.compile(shader, reads)).clone()
     }
 
-    fn compile(&self, label: &str, shader: &Shader, reads: usize) -> wgpu::ComputePipeline {
+    fn compile(&self, shader: &Shader, reads: usize) -> wgpu::ComputePipeline {
         let source = match &self.edit {
-            Some(edit) => edit(shader.name, shader.source),
+            Some(edit) => edit(shader.name, &shader.source),
             None => shader.source.to_string(),
         };
         let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
@@ -46,7 +46,7 @@ impl Pipelines {
             immediate_size: 0,
         });
         self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(label),
+            label: Some(shader.name),
             layout: Some(&layout),
             module: &module,
             entry_point: Some("main"),

@@ -1,11 +1,13 @@
-//! Convolution along the samples, with bias and, where it follows, ReLU. Twin: shaders/conv1d.wgsl.
+//! Convolution along the samples, with bias and, where it follows, ReLU. Each way to run it on a GPU has a file.
 
-use super::{Operation, Shader};
+mod plain;
+mod subgroups;
+mod tile;
 
-/// Positions and channels that one invocation computes, and invocations in a workgroup; the shader says the same.
-const TILE_SAMPLES: usize = 4;
-const TILE_CHANNELS: usize = 4;
-const WORKGROUP: usize = 64;
+use super::{Accelerator, Operation, Row, Shader, Variant};
+
+/// The longest kernel whose taps are written out one by one.
+const UNROLLED: usize = 16;
 
 /// `y[b, o, t] = bias[o] + Σ_c Σ_k weight[o, c, k] · x[b, c, t·stride + k − padding]`, where x is 0 outside its samples;
 /// then max(0, y) with `relu`.
@@ -35,27 +37,30 @@ pub struct Conv1d {
 }
 
 impl Operation for Conv1d {
-    fn shader(&self) -> Shader {
-        Shader {
-            name: "conv1d",
-            source: include_str!("../../shaders/conv1d.wgsl"),
-            constants: vec![
-                ("KERNEL", self.kernel as f64),
-                ("STRIDE", self.stride as f64),
-                ("PADDING", self.padding as f64),
-                ("RELU", f64::from(u8::from(self.relu))),
-            ],
+    fn variants(&self, x: Row, y: Row, accelerator: &Accelerator) -> Vec<Variant> {
+        let plain = plain::variant(self, x, y);
+        let tiles = tile::variants(self, x, y, accelerator);
+        if accelerator.software {
+            // A barrier costs more there than the loads that it saves.
+            return subgroups::variant(self, x, y, accelerator).into_iter().chain([plain]).chain(tiles).collect();
+        }
+        tiles.into_iter().chain([plain]).chain(subgroups::variant(self, x, y, accelerator)).collect()
+    }
+
+    fn packed(&self, variant: &str, read: usize, values: &[f32]) -> Vec<f32> {
+        match variant {
+            subgroups::NAME => subgroups::packed(self, read, values),
+            plain::NAME => plain::packed(self, read, values),
+            tile => tile::packed(self, tile, read, values),
         }
     }
 
-    /// Mirror of `struct Conv1d` in the shader.
-    fn parameters(&self) -> [u32; 4] {
-        [self.in_channels, self.in_samples, self.out_channels, self.out_samples].map(|size| size as u32)
+    fn margin(&self) -> usize {
+        self.padding
     }
 
-    fn grid(&self) -> [usize; 3] {
-        let columns = self.out_samples.div_ceil(WORKGROUP * TILE_SAMPLES);
-        [columns, self.out_channels.div_ceil(TILE_CHANNELS), self.batch]
+    fn row_multiple(&self) -> usize {
+        4
     }
 
     fn floating_point_operations(&self) -> usize {
@@ -89,18 +94,42 @@ impl Operation for Conv1d {
             }
         }
     }
+}
 
-    /// Weights as `[in_channels, kernel, out_channels]` and both with the outputs padded to whole vec4s, so that one
-    /// load brings the weights of four outputs.
-    fn packed(&self, read: usize, values: &[f32]) -> Vec<f32> {
-        let outputs = self.out_channels.next_multiple_of(TILE_CHANNELS);
-        let taps = if read == 1 { self.in_channels * self.kernel } else { 1 };
-        let mut packed = vec![0.0; taps * outputs];
-        for (at, &value) in values.iter().enumerate() {
-            packed[(at % taps) * outputs + at / taps] = value;
-        }
-        packed
+impl Conv1d {
+    /// Mirror of `struct Conv1d` in the shaders.
+    fn parameters(&self, x: Row, y: Row) -> [u32; 8] {
+        let Self { in_channels, out_channels, out_samples, .. } = *self;
+        [in_channels, out_channels, out_samples, x.head, x.stride, y.head, y.stride, 0].map(|size| size as u32)
     }
+
+    /// What every shader is specialised by.
+    fn constants(&self, padding: usize) -> Vec<(&'static str, f64)> {
+        vec![("PADDING", padding as f64), ("RELU", f64::from(u8::from(self.relu)))]
+    }
+
+    /// How many samples before the padding a window of aligned vec4s starts.
+    fn shift(&self) -> usize {
+        self.padding.next_multiple_of(4) - self.padding
+    }
+}
+
+/// Weights `[out_channels, taps]` in blocks of `block` output channels, each `length` long, the last filled up with zeros:
+/// the value of output o of a block and of a tap goes to `place(which block, o, tap)`.
+fn blocks(
+    values: &[f32],
+    out_channels: usize,
+    block: usize,
+    taps: usize,
+    place: impl Fn(usize, usize, usize) -> usize,
+    length: usize,
+) -> Vec<f32> {
+    let mut packed = vec![0.0; out_channels.div_ceil(block) * length];
+    for (at, &value) in values.iter().enumerate() {
+        let (o, tap) = (at / taps, at % taps);
+        packed[place(o / block, o % block, tap)] = value;
+    }
+    packed
 }
 
 #[cfg(test)]
@@ -142,7 +171,14 @@ mod tests {
             padding: 0,
             relu: false,
         };
-        assert_eq!(conv.packed(1, &[1., 2., 3., 4., 5., 6.]), [1., 3., 5., 0., 2., 4., 6., 0.]);
-        assert_eq!(conv.packed(2, &[7., 8., 9.]), [7., 8., 9., 0.]);
+        assert_eq!(conv.packed("plain", 1, &[1., 2., 3., 4., 5., 6.]), [1., 3., 5., 0., 2., 4., 6., 0.]);
+        assert_eq!(conv.packed("plain", 2, &[7., 8., 9.]), [7., 8., 9., 0.]);
+        // Blocks of 32 and of 16 channels by tile, loads of 32 weights with each channel's taps side by side.
+        let large = conv.packed("tile 8", 1, &[1., 2., 3., 4., 5., 6.]);
+        assert_eq!((large.len(), &large[..4], &large[32..36]), (64, &[1., 3., 5., 0.][..], &[2., 4., 6., 0.][..]));
+        assert_eq!(conv.packed("tile 4", 2, &[7., 8., 9.]).len(), 16);
+        let subgroups = conv.packed("subgroups", 1, &[1., 2., 3., 4., 5., 6.]);
+        assert_eq!((subgroups.len(), &subgroups[..7]), (64, &[1., 2., 3., 4., 5., 6., 0.][..]));
+        assert_eq!(conv.packed("subgroups", 2, &[7., 8., 9.]).len(), 32);
     }
 }

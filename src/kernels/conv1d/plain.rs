@@ -1,0 +1,38 @@
+//! The convolution that runs everywhere: four channels by four positions an invocation, in loops. Twin:
+//! shaders/conv1d_plain.wgsl.
+//!
+//! Tried: 8 × 8 in loops over private arrays. Expected half the loads for each multiplication; was ten times slower on
+//! lavapipe, which keeps such arrays in memory and checks every index.
+
+use super::{Conv1d, Row, Shader, Variant, blocks};
+
+const TILE_SAMPLES: usize = 4;
+const TILE_CHANNELS: usize = 4;
+const WORKGROUP: usize = 64;
+
+pub(super) const NAME: &str = "plain";
+
+pub(super) fn variant(conv: &Conv1d, x: Row, y: Row) -> Variant {
+    let columns = y.stride.div_ceil(WORKGROUP * TILE_SAMPLES);
+    let mut constants = conv.constants(conv.padding);
+    constants.extend([("KERNEL", conv.kernel as f64), ("STRIDE", conv.stride as f64)]);
+    Variant {
+        name: NAME,
+        shader: Shader {
+            name: "conv1d_plain",
+            source: include_str!("../../../shaders/conv1d_plain.wgsl").into(),
+            constants,
+        },
+        parameters: conv.parameters(x, y),
+        grid: [columns, conv.out_channels.div_ceil(TILE_CHANNELS), conv.batch],
+        subgroups: false,
+    }
+}
+
+/// Weights as `[in_channels, kernel, out_channels]` and both with the outputs padded to whole vec4s, so that one load
+/// brings the weights of four outputs.
+pub(super) fn packed(conv: &Conv1d, read: usize, values: &[f32]) -> Vec<f32> {
+    let outputs = conv.out_channels.next_multiple_of(TILE_CHANNELS);
+    let taps = if read == 1 { conv.in_channels * conv.kernel } else { 1 };
+    blocks(values, conv.out_channels, outputs, taps, |_, o, tap| tap * outputs + o, taps * outputs)
+}
