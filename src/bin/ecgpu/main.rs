@@ -4,6 +4,7 @@ mod bench;
 mod classify;
 mod devices;
 mod inspect;
+mod profile;
 mod synth;
 mod terminal;
 mod verify;
@@ -32,6 +33,7 @@ enum Command {
     Devices(devices::Arguments),
     Verify(verify::Arguments),
     Bench(bench::Arguments),
+    Profile(profile::Arguments),
     Inspect(inspect::Arguments),
     Synth(synth::Arguments),
 }
@@ -85,6 +87,7 @@ fn main() -> ExitCode {
         Command::Devices(arguments) => devices::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Profile(arguments) => profile::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Synth(arguments) => synth::run(&arguments),
     };
