@@ -88,7 +88,8 @@ impl Cpu {
 impl Backend for Cpu {
     fn info(&self) -> DeviceInfo {
         let (processor, instructions, threads) = (processor_name(), self.kernels.name, self.team.workers());
-        DeviceInfo { name: format!("{processor} ({instructions}, {threads} threads)"), backend: "cpu".into() }
+        let plural = if threads == 1 { "" } else { "s" };
+        DeviceInfo { name: format!("{processor} ({instructions}, {threads} thread{plural})"), backend: "cpu".into() }
     }
 
     fn largest_batch(&self, plan: &Plan) -> Result<usize> {
