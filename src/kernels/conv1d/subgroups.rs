@@ -30,7 +30,7 @@ pub(super) fn variant(conv: &Conv1d, x: Row, y: Row, accelerator: &Accelerator) 
     if accelerator.subgroup_size != Some(LANES) || conv.kernel > UNROLLED || conv.stride > 4 {
         return None;
     }
-    let (shift, channels, kernel) = (conv.shift(), channels(conv), conv.kernel);
+    let (shift, channels, kernel) = (conv.shift(x, y), channels(conv), conv.kernel);
     let window = (TILE_SAMPLES - 1) * conv.stride + shift + kernel;
     let loads = (channels * kernel).div_ceil(LOADED);
     let load = (0..window.div_ceil(4))
@@ -54,7 +54,7 @@ pub(super) fn variant(conv: &Conv1d, x: Row, y: Row, accelerator: &Accelerator) 
     let store = (0..channels).flat_map(|o| {
         (0..TILE_SAMPLES).step_by(4).map(move |p| {
             let four: Vec<String> = (p..p + 4).map(|p| format!("sum{o}_{p}")).collect();
-            format!("store(b, o + {o}, t + {p}, vec4({}));", four.join(", "))
+            format!("store(b, o + {o}, i + {p}, vec4({}));", four.join(", "))
         })
     });
     let constants = [("STRIDE", conv.stride), ("CHANNELS", channels), ("LOADS", loads)];
@@ -71,12 +71,8 @@ pub(super) fn variant(conv: &Conv1d, x: Row, y: Row, accelerator: &Accelerator) 
     let columns = y.stride.div_ceil(LANES * TILE_SAMPLES);
     Some(Variant {
         name: NAME,
-        shader: Shader {
-            name: "conv1d_subgroups",
-            source: source.into(),
-            constants: conv.constants(conv.padding + shift),
-        },
-        parameters: conv.parameters(x, y),
+        shader: Shader { name: "conv1d_subgroups", source: source.into(), constants: conv.vector_constants(x, y) },
+        parameters: conv.parameters(x.head, x, y),
         grid: [columns, conv.out_channels.div_ceil(channels), conv.batch],
         subgroups: true,
     })
