@@ -51,3 +51,29 @@ impl Rows {
         (self.len(plan, id).next_multiple_of(4) * size_of::<f32>()) as u64
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        network::{Folded, Weights},
+        plan::Keep,
+    };
+
+    #[test]
+    fn every_row_has_room_for_its_readers_zeros_and_no_window_needs_a_shift() {
+        let weights = Weights::built_in().unwrap();
+        let folded = Folded::new(&weights.network, &weights.parameters).unwrap();
+        for samples in [83, 1000, 5000] {
+            let plan = Plan::new(&folded, 2, samples, Keep::Results).unwrap();
+            let rows = Rows::of(&plan);
+            for step in &plan.steps {
+                let (x, y, operation) = (rows.row(step.reads[0]), rows.row(step.write), step.kernel.operation());
+                let [_, _, samples] = plan.buffers[step.reads[0]].shape;
+                assert!(x.start + samples + operation.margin() <= x.stride && operation.head() <= x.head, "{x:?}");
+                assert_eq!([x.stride % operation.row_multiple(), y.stride % operation.row_multiple()], [0, 0]);
+                assert_eq!(x.start, operation.start(y.start), "{}", step.name);
+            }
+        }
+    }
+}

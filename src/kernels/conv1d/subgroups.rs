@@ -12,6 +12,11 @@
 //! - the taps innermost, one accumulator after the other: 27 beside 22 with the positions innermost (8×8). 128
 //!   accumulators do not fit into 16 or 32 registers, so each must be fetched and put back once a channel, not once a
 //!   tap.
+//! - rows that start where each window begins with a whole vec4 (`Operation::start`), instead of windows shifted by one
+//!   to three floats: expected a tenth at kernel 5, one load of eight; 36 instead of 31 at stride 1, 31 instead of 28 at
+//!   stride 2.
+//! - 32 channels for kernels 5 and 7 at stride 2: 35 instead of 31 and 34 instead of 29, left out for the 0.3 s each that
+//!   the first forward would take longer.
 //! - two input channels an iteration, to halve the masked stores of accumulators: expected some percent; 34 instead of 37
 //!   at kernel 5, as the second window costs more registers than the stores cost time.
 

@@ -10,7 +10,14 @@
 //! record's grid is so small that each multiprocessor would hold two or four warps, which wait for one another's loads
 //! and barriers: then four slices of invocations share the input channels of a tile, and add up in the end.
 //!
-//! Not measured yet on a real GPU. On lavapipe it is slower than the plain variant: its barriers are coroutine switches.
+//! Reckoned, not yet measured on a real GPU:
+//! - a large batch: on a multiprocessor that issues four warps' multiplications a cycle, the 32 of a tap take a warp 8
+//!   cycles and its loads from workgroup memory 3 to 5, which run beside them, so that at least half of the f32 peak
+//!   should be reached;
+//! - one record of 5000 samples on 132 multiprocessors: 80 to 160 workgroups a layer, 12,288 multiplications one after
+//!   another an invocation in the longest layer with 4 channels and one slice, 7 to 14 µs; a quarter of it with four.
+//!
+//! On lavapipe it is slower than the plain variant: its barriers are coroutine switches.
 
 use super::{Conv1d, Row, Shader, UNROLLED, Variant, blocks};
 use crate::kernels::{Accelerator, fill};
