@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use wgpu::util::DeviceExt;
@@ -11,9 +11,13 @@ use super::{Executor, Faults, Gpu, faults, profile::profile, rows::Rows};
 use crate::{
     Result,
     backend::check_input,
-    kernels::Row,
+    kernels::{Row, Variant},
     plan::{Buffer, BufferId, Plan, Step},
 };
+
+/// How long a forward is polled for before the thread sleeps: about what a large GPU takes for one record, as waking up
+/// may cost as much again. A software device gets none, because it computes on the core that would be polling.
+const SPIN: Duration = Duration::from_micros(200);
 
 pub(super) struct GpuExecutor {
     pub(super) device: wgpu::Device,
@@ -24,6 +28,7 @@ pub(super) struct GpuExecutor {
     input: Input,
     outputs: Vec<Output>,
     staging: wgpu::Buffer,
+    spin: Duration,
 }
 
 pub(super) struct Dispatch {
@@ -68,7 +73,12 @@ impl GpuExecutor {
             gpu.check_buffer(plan, &rows, id)?;
         }
         let activations = Activations::new(gpu, plan, &rows);
-        let dispatches = plan.steps.iter().map(|step| dispatch(gpu, plan, step, &rows, &activations)).collect();
+        let variants: Vec<(Variant, usize)> =
+            plan.steps.iter().map(|step| (gpu.variant(step, &rows), step.reads.len())).collect();
+        gpu.pipelines.make(&variants)?;
+        let dispatches = plan.steps.iter().zip(&variants);
+        let dispatches =
+            dispatches.map(|(step, (variant, _))| dispatch(gpu, plan, step, variant, &activations)).collect();
         let mut offset = 0;
         let outputs: Vec<Output> = plan
             .outputs
@@ -101,13 +111,15 @@ impl GpuExecutor {
             input,
             outputs,
             staging,
+            spin: if gpu.accelerator.software { Duration::ZERO } else { SPIN },
         })
     }
 
     fn write_input(&mut self, samples: &[f32]) {
         let Input { buffer, row, samples: length, rows } = &mut self.input;
+        let start = row.start;
         for (row, samples) in rows.chunks_exact_mut(row.stride).zip(samples.chunks_exact(*length)) {
-            row[..*length].copy_from_slice(samples);
+            row[start..][..*length].copy_from_slice(samples);
         }
         self.queue.write_buffer(buffer, (row.head * size_of::<f32>()) as u64, bytemuck::cast_slice(rows));
     }
@@ -131,8 +143,18 @@ impl GpuExecutor {
             // The receiver is gone only if the wait below has failed, which is reported there.
             let _ = sender.send(result);
         });
-        self.device.poll(wgpu::PollType::wait_indefinitely()).map_err(|error| faults::failed(&error.to_string()))?;
-        let answered = mapped.recv().map_err(|_| faults::failed("the readback was never answered"))?;
+        let poll = |how| self.device.poll(how).map_err(|error| faults::failed(&error.to_string()));
+        let start = Instant::now();
+        let mut answer = None;
+        while answer.is_none() && start.elapsed() < self.spin {
+            poll(wgpu::PollType::Poll)?;
+            answer = mapped.try_recv().ok();
+        }
+        if answer.is_none() {
+            poll(wgpu::PollType::wait_indefinitely())?;
+            answer = mapped.recv().ok();
+        }
+        let answered = answer.ok_or_else(|| faults::failed("the readback was never answered"))?;
         self.faults.check()?;
         answered.map_err(|error| faults::failed(&error.to_string()))?;
         let view = self.staging.get_mapped_range(..).map_err(|error| faults::failed(&error.to_string()))?;
@@ -141,7 +163,7 @@ impl GpuExecutor {
         for (output, Output { offset, row, samples, length, .. }) in outputs.iter_mut().zip(&self.outputs) {
             let rows = values[*offset as usize / size_of::<f32>() + row.head..][..*length].chunks_exact(row.stride);
             output.clear();
-            rows.for_each(|row| output.extend_from_slice(&row[..*samples]));
+            rows.for_each(|floats| output.extend_from_slice(&floats[row.start..][..*samples]));
         }
         drop(view);
         self.staging.unmap();
@@ -216,8 +238,7 @@ fn constant(gpu: &Gpu, step: &Step, variant: &str, read: usize, values: &Arc<[f3
     uploads.entry(variant.to_string()).or_insert_with(upload).clone()
 }
 
-fn dispatch(gpu: &Gpu, plan: &Plan, step: &Step, rows: &Rows, activations: &Activations) -> Dispatch {
-    let variant = gpu.variant(step, rows);
+fn dispatch(gpu: &Gpu, plan: &Plan, step: &Step, variant: &Variant, activations: &Activations) -> Dispatch {
     let pipeline = gpu.pipelines.get(&variant.shader, step.reads.len());
     let parameters = gpu.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
         label: Some(&step.name),
