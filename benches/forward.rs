@@ -4,26 +4,9 @@
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use ecgpu::{
-    Classifier, Device, Weights,
-    backend::gpu::adapters,
-    network::{Contract, Network, Parameters, Tensor, card_55k, full_542k},
-    random::Random,
-};
+use ecgpu::{Classifier, Device, Weights, backend::gpu::adapters, network::published};
 
 const PUBLISHED: Duration = Duration::from_millis(50);
-
-/// Random weights: time does not depend on them.
-fn weights(network: Network) -> Weights {
-    let mut random = Random::new(1, 0);
-    let mut tensor = |(name, shape): (String, Vec<usize>)| {
-        let values = (0..shape.iter().product()).map(|_| 0.1 + 0.01 * random.normal() as f32).collect();
-        (name, Tensor { shape, values })
-    };
-    let parameters = Parameters::new(network.tensors().into_iter().map(&mut tensor));
-    let (contract, source) = (Contract::default(), "random".into());
-    Weights { network, parameters, contract, source, stored_as: "F32".into(), notes: Vec::new() }
-}
 
 fn devices() -> Vec<Device> {
     let gpus = adapters().into_iter().map(|adapter| Device::GpuIndex(adapter.index));
@@ -35,10 +18,10 @@ fn forward(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("forward, batch 1");
     group.warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3));
     for device in devices() {
-        for network in [full_542k(), card_55k()] {
+        for network in published() {
             let name = network.name.clone();
             let classifier =
-                Classifier::open(weights(network), device.clone()).expect("a device that was listed opens");
+                Classifier::open(Weights::random(network, 1), device.clone()).expect("a device that was listed opens");
             for samples in [1000, 5000] {
                 let input: Vec<f32> = (0..12 * samples).map(|i| (i as f32 * 0.01).sin()).collect();
                 let parameter = format!("12×{samples} on {}", classifier.device().name);

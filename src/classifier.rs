@@ -9,7 +9,7 @@ use crate::{
     Error, ErrorKind, Recording, Result,
     backend::{self, Backend, Device, DeviceInfo, Executor},
     ecg::quality,
-    network::{Contract, Folded, Weights},
+    network::{Contract, Folded, LARGEST_INPUT, Weights},
     plan::{EMBEDDING, Keep, LOGITS, Plan},
     worker::Worker,
 };
@@ -70,7 +70,7 @@ impl Classifier {
     /// # Errors
     /// The device cannot be opened, or the weights are incomplete.
     pub fn open(weights: Weights, device: Device) -> Result<Self> {
-        Self::on(weights, backend::open(&device)?)
+        Self::on(weights, backend::open(&device, None)?)
     }
 
     /// Puts weights on a backend that is already open.
@@ -93,6 +93,11 @@ impl Classifier {
         &self.shared.weights
     }
 
+    /// The network as it runs, batch norm folded.
+    pub fn folded(&self) -> &Folded {
+        &self.shared.folded
+    }
+
     /// Classifies one recording.
     ///
     /// # Errors
@@ -110,7 +115,7 @@ impl Classifier {
     /// Runs the network on `input` `[batch, leads, samples]` as it is, without units, resampling or scaling.
     ///
     /// # Errors
-    /// Sizes that do not fit the network or the device, a number that is not finite, or a device that fails.
+    /// Sizes that do not fit the network or the device, a number that is not finite or too large, or a device that fails.
     pub fn run(&self, input: &[f32], batch: usize, samples: usize) -> Result<Output> {
         self.shared.run(input, batch, samples)
     }
@@ -140,7 +145,10 @@ impl Classifier {
 
 impl Prediction {
     fn new(contract: &Contract, output: &Output, index: usize, batch: usize) -> Self {
-        let of_record = |values: &[f32]| values.chunks(values.len() / batch).nth(index).unwrap_or_default().to_vec();
+        let of_record = |values: &[f32]| {
+            let length = values.len().checked_div(batch).unwrap_or(0);
+            values.chunks_exact(length.max(1)).nth(index).unwrap_or_default().to_vec()
+        };
         let logits = of_record(&output.logits);
         let probabilities: Vec<f64> = logits.iter().map(|&logit| sigmoid(logit)).collect();
         let reached = contract.classes.iter().zip(&probabilities).zip(&contract.thresholds);
@@ -171,11 +179,18 @@ impl Shared {
             let remedy = format!("give batch × {leads} leads × samples numbers, at least one of each");
             return Err(Error::new(ErrorKind::Shape, cause, remedy));
         };
-        if let Some(at) = input.iter().position(|value| !value.is_finite()) {
+        if let Some(at) = input.iter().position(|value| value.is_nan() || value.abs() > LARGEST_INPUT) {
             let [b, lead, t] = [at / record, at % record / samples, at % samples];
-            let cause = format!("the input has {} at record {b}, lead {lead}, sample {t}", input[at]);
-            return Err(Error::new(ErrorKind::Recording, cause, "give finite numbers alone"));
+            let cause = format!("the input has {:?} at record {b}, lead {lead}, sample {t}", input[at]);
+            return Err(Error::new(ErrorKind::Recording, cause, format!("give numbers up to {LARGEST_INPUT:e}")));
         }
+        let output = self.forward_all(input, record, samples)?;
+        check_finite(&output.logits)?;
+        Ok(output)
+    }
+
+    /// Runs `input` in as many parts as the device needs; `record` is the length of one record.
+    fn forward_all(&self, input: &[f32], record: usize, samples: usize) -> Result<Output> {
         let mut output = Output::default();
         let mut rest = input;
         while !rest.is_empty() {
@@ -229,15 +244,27 @@ impl Shared {
             let of_length = |at: &usize| inputs[*at].as_ref().is_ok_and(|input| input.len() == length);
             let members: Vec<usize> = (0..inputs.len()).filter(of_length).collect();
             let joined: Vec<f32> = members.iter().flat_map(|&at| inputs[at].iter().flatten()).copied().collect();
-            let outcome = self.run(&joined, members.len(), length / contract.leads.len());
+            let outcome = self.forward_all(&joined, length, length / contract.leads.len());
             for (place, &at) in members.iter().enumerate() {
-                results[at] = outcome.as_ref().map_err(Error::clone).map(|output| {
+                results[at] = outcome.as_ref().map_err(Error::clone).and_then(|output| {
                     let warnings = warnings(contract, &recordings[at]);
-                    Prediction { warnings, ..Prediction::new(contract, output, place, members.len()) }
+                    let prediction = Prediction::new(contract, output, place, members.len());
+                    check_finite(&prediction.logits).map(|()| Prediction { warnings, ..prediction })
                 });
             }
         }
         results
+    }
+}
+
+/// Weights of an absurd size overflow inside the network.
+fn check_finite(logits: &[f32]) -> Result<()> {
+    match logits.iter().find(|logit| !logit.is_finite()) {
+        Some(logit) => {
+            let cause = format!("the network gives a logit of {logit}: its numbers grew too large");
+            Err(Error::new(ErrorKind::Weights, cause, "give the weights of a trained network"))
+        }
+        None => Ok(()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The one error of the crate. Every error states a cause and a remedy, in that order, on one line.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 /// What kind of thing went wrong; [`Error`] says it in words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -44,6 +44,7 @@ impl Error {
         let remedy = match error.kind() {
             std::io::ErrorKind::NotFound => "check the path",
             std::io::ErrorKind::PermissionDenied => "check the permissions",
+            std::io::ErrorKind::IsADirectory => "name a file, not a folder",
             _ => "check the file and its disk",
         };
         Self::new(ErrorKind::File, format!("{}: {error}", path.display()), remedy)
@@ -72,8 +73,18 @@ impl Error {
 }
 
 impl fmt::Display for Error {
+    /// One line whatever a file's name or contents put into it: control characters are escaped.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.cause, self.remedy)
+        for text in [&self.cause, ": ", &self.remedy] {
+            for character in text.chars() {
+                if character.is_control() {
+                    write!(f, "{}", character.escape_default())?;
+                } else {
+                    f.write_char(character)?;
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -88,5 +99,11 @@ mod tests {
         let error = Error::new(ErrorKind::Recording, "lead V6 is missing", "add it to the header").at("a.hea");
         assert_eq!(error.to_string(), "a.hea: lead V6 is missing: add it to the header");
         assert_eq!(error.kind(), ErrorKind::Recording);
+    }
+
+    #[test]
+    fn an_error_is_one_line_whatever_it_quotes() {
+        let error = Error::new(ErrorKind::Weights, "tensor 'a\nb\u{1b}[31m' is µ", "remove it");
+        assert_eq!(error.to_string(), "tensor 'a\\nb\\u{1b}[31m' is µ: remove it");
     }
 }

@@ -53,32 +53,28 @@ pub fn compare(
     let mut computed = Vec::new();
     backend.prepare(&plan)?.run(&input, &mut computed)?;
     let network = format!("{} {batch}×{}×{samples}", folded.network.name, folded.network.in_channels());
-    let stages = plan.steps.iter().zip(exact.iter().zip(&computed)).enumerate();
-    let report = |(at, (step, (exact, computed))): (usize, (&crate::plan::Step, (&Vec<f64>, &Vec<f32>)))| {
-        let difference = Difference::between(computed, exact);
+    let mut reports = Vec::with_capacity(plan.steps.len());
+    for (at, step) in plan.steps.iter().enumerate() {
+        let difference = Difference::between(&computed[at], &exact[at]);
         let [_, channels, samples] = plan.buffers[step.write].shape;
-        let worst = [
-            difference.worst / (channels * samples),
-            difference.worst / samples % channels,
-            difference.worst % samples,
-        ];
+        let worst = difference.worst;
         let is_logits = at + 1 == plan.steps.len();
-        let largest_output = exact.iter().fold(0.0f64, |largest, x| largest.max(x.abs()));
+        let largest_output = exact[at].iter().fold(0.0f64, |largest, x| largest.max(x.abs()));
         // Written so that NaN fails.
         let passed = difference.nmse <= LARGEST_NMSE
             && (!is_logits || difference.largest_error <= LARGEST_LOGIT_ERROR * largest_output);
-        StageReport {
+        reports.push(StageReport {
             network: network.clone(),
             stage: step.name.clone(),
             operation: step.kernel.operation().describe(),
             shape: plan.buffers[step.write].shape,
             largest_error: difference.largest_error,
             nmse: difference.nmse,
-            worst,
+            worst: [worst / (channels * samples), worst / samples % channels, worst % samples],
             passed,
-        }
-    };
-    Ok(stages.map(report).collect())
+        });
+    }
+    Ok(reports)
 }
 
 struct Difference {

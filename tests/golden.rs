@@ -15,7 +15,7 @@ const LARGEST_NMSE: f64 = 1e-10;
 
 fn devices() -> Vec<Device> {
     let mut devices = vec![Device::Reference, Device::Cpu];
-    match backend::open(&Device::Gpu) {
+    match backend::open(&Device::Gpu, None) {
         Ok(_) => devices.push(Device::Gpu),
         Err(error) => skip(&error.to_string()),
     }
@@ -68,7 +68,7 @@ fn every_stage_is_pytorchs_on_every_backend() {
             let plan =
                 Plan::new(&Folded::new(&cut, &weights.parameters).unwrap(), size[0], size[2], Keep::Stages).unwrap();
             for device in devices() {
-                let computed = last_output(backend::open(&device).unwrap().as_ref(), &plan, &input);
+                let computed = last_output(backend::open(&device, None).unwrap().as_ref(), &plan, &input);
                 let error = nmse(&computed, &expected);
                 assert!(error <= LARGEST_NMSE, "{network} on {device}, stage {stage}: NMSE {error:e}");
                 compared += 1;

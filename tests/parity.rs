@@ -242,7 +242,7 @@ fn the_reference_agrees_with_itself_and_the_same_bits_come_twice() {
     let (folded, batch, samples) = random_network(3);
     assert_passed(&compare(&Reference, &folded, batch, samples, 3).unwrap());
     for device in [Device::Cpu, Device::Gpu] {
-        let Ok(backend) = backend::open(&device) else { return skip("no adapter") };
+        let Ok(backend) = backend::open(&device, None) else { return skip("no adapter") };
         let plan = Plan::new(&built_in(), 2, 333, Keep::Results).unwrap();
         let input: Vec<f32> = (0..2 * 12 * 333).map(|i| (i as f32 * 0.1).sin()).collect();
         let mut runs = [Vec::new(), Vec::new(), Vec::new()];

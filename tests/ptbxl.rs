@@ -84,7 +84,7 @@ fn fold_9_of_ptb_xl_scores_as_it_did_in_training() {
     let records = fold_9(&folder);
     assert_eq!(records.len(), 2146, "labelled records of fold 9");
     for device in [Device::Cpu, Device::Gpu] {
-        if let Err(error) = backend::open(&device) {
+        if let Err(error) = backend::open(&device, None) {
             skip(&error.to_string());
             continue;
         }

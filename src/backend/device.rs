@@ -66,21 +66,23 @@ impl fmt::Display for Device {
     }
 }
 
-/// Opens a device.
+/// Opens a device. On the CPU `threads` threads compute, or all there are; a GPU takes no notice of it.
 ///
 /// # Errors
-/// There is no such device, or its driver fails.
-pub fn open(device: &Device) -> Result<Box<dyn Backend>> {
+/// There is no such device, its driver fails, or zero threads.
+pub fn open(device: &Device, threads: Option<usize>) -> Result<Box<dyn Backend>> {
+    let cpu =
+        || -> Result<Box<dyn Backend>> { Ok(Box::new(threads.map_or_else(|| Ok(Cpu::default()), Cpu::with_threads)?)) };
     let gpu = |adapter: &Adapter| Gpu::open(adapter).map(|gpu| Box::new(gpu) as Box<dyn Backend>);
     match device {
-        Device::Cpu => Ok(Box::new(Cpu::default())),
+        Device::Cpu => cpu(),
         Device::Reference => Ok(Box::new(Reference)),
         Device::Host(device, queue) => Ok(Box::new(Gpu::from_host(device.clone(), queue.clone()))),
         // A GPU that is there but fails is no reason to fail where the CPU will do.
         Device::Auto => {
             match best(gpu::adapters()).filter(|adapter| !adapter.is_software()).map(|adapter| gpu(&adapter)) {
                 Some(Ok(backend)) => Ok(backend),
-                Some(Err(_)) | None => Ok(Box::new(Cpu::default())),
+                Some(Err(_)) | None => cpu(),
             }
         }
         Device::Gpu => gpu(&best(gpu::adapters()).ok_or_else(|| missing("there is no GPU".into(), &[]))?),

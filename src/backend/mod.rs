@@ -1,11 +1,14 @@
-//! Who runs a plan: [`reference`] (float64 loops), [`cpu`] (f32) and [`gpu`] (wgpu). All three take the same plan.
+//! Who runs a plan: [`mod@reference`] (float64 loops), [`cpu`] (f32) and [`gpu`] (wgpu). All three take the same plan.
 
 pub mod cpu;
 mod device;
 pub mod gpu;
 pub mod reference;
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::{
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
+};
 
 pub use device::{Device, open};
 
@@ -45,6 +48,13 @@ pub trait Executor: Send {
     /// # Errors
     /// The device failed.
     fn run(&mut self, input: &[f32], outputs: &mut Vec<Vec<f32>>) -> Result<()>;
+
+    /// Runs the plan and says how long the device computed on each of its steps, in order: without transfers, waiting
+    /// and whatever else a run takes.
+    ///
+    /// # Errors
+    /// The device failed, or cannot tell.
+    fn profile(&mut self, input: &[f32]) -> Result<Vec<Duration>>;
 }
 
 /// Activations that one forward pass may take, 1 GiB, so that a large batch is split before memory runs short. One record

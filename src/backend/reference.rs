@@ -1,5 +1,7 @@
 //! The plan in plain float64 loops: slow, obvious, and what every other backend is compared with.
 
+use std::time::{Duration, Instant};
+
 use super::{Backend, DeviceInfo, Executor, batch_by_memory, check_input};
 use crate::{Result, plan::Plan};
 
@@ -12,18 +14,27 @@ pub struct Reference;
 /// # Errors
 /// An input of the wrong length.
 pub fn run(plan: &Plan, input: &[f32]) -> Result<Vec<Vec<f64>>> {
+    let (outputs, _) = run_timed(plan, input)?;
+    Ok(outputs)
+}
+
+/// The outputs, and how long each step took.
+fn run_timed(plan: &Plan, input: &[f32]) -> Result<(Vec<Vec<f64>>, Vec<Duration>)> {
     check_input(plan, input)?;
     let widen = |values: &[f32]| values.iter().map(|&value| f64::from(value)).collect::<Vec<f64>>();
     let mut buffers: Vec<Vec<f64>> =
         plan.buffers.iter().map(|buffer| buffer.constant.as_deref().map_or_else(Vec::new, widen)).collect();
     buffers[plan.input] = widen(input);
+    let mut times = Vec::with_capacity(plan.steps.len());
     for step in &plan.steps {
+        let begin = Instant::now();
         let mut write = vec![0.0; plan.buffers[step.write].len()];
         let reads: Vec<&[f64]> = step.reads.iter().map(|&id| buffers[id].as_slice()).collect();
         step.kernel.operation().reference(&reads, &mut write);
         buffers[step.write] = write;
+        times.push(begin.elapsed());
     }
-    Ok(plan.outputs.iter().map(|&id| buffers[id].clone()).collect())
+    Ok((plan.outputs.iter().map(|&id| buffers[id].clone()).collect(), times))
 }
 
 impl Backend for Reference {
@@ -47,5 +58,9 @@ impl Executor for ReferenceExecutor {
         let exact = run(&self.0, input)?;
         *outputs = exact.into_iter().map(|values| values.into_iter().map(|value| value as f32).collect()).collect();
         Ok(())
+    }
+
+    fn profile(&mut self, input: &[f32]) -> Result<Vec<Duration>> {
+        Ok(run_timed(&self.0, input)?.1)
     }
 }

@@ -9,7 +9,7 @@ use super::{Accelerator, Operation, Row, Shader, Variant};
 /// Invocations of a workgroup of the variant `rows`.
 const WORKGROUP: usize = 32;
 
-/// y[b, c] = mean over t of x[b, c, t].
+/// `y[b, c]` is the mean over t of `x[b, c, t]`.
 ///
 /// Reads x `[batch, channels, samples]`; writes y `[batch, channels]`.
 #[derive(Debug, Clone, PartialEq)]

@@ -4,7 +4,7 @@ use super::{Accelerator, Operation, Row, Shader, Variant};
 
 const WORKGROUP: usize = 64;
 
-/// y[b, o] = bias[o] + Σ_i weight[o, i] · x[b, i].
+/// `y[b, o] = bias[o] + Σ_i weight[o, i] · x[b, i]`.
 ///
 /// Reads x `[batch, in_features]`, weight `[out_features, in_features]`, bias `[out_features]`; writes y
 /// `[batch, out_features]`.

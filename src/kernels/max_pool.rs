@@ -5,7 +5,7 @@ use super::{Accelerator, Operation, Row, Shader, Variant};
 
 const WORKGROUP: usize = 64;
 
-/// y[b, c, t] = max over k < kernel of x[b, c, t·stride + k].
+/// `y[b, c, t]` is the largest of `x[b, c, t·stride + k]` over k < kernel.
 ///
 /// Reads x `[batch, channels, in_samples]`; writes y `[batch, channels, out_samples]`.
 #[derive(Debug, Clone, PartialEq)]

@@ -10,6 +10,10 @@ use crate::{
     ecg::{Lead, Unit},
 };
 
+/// The largest magnitude of an input. Far larger ones overflow inside a network, where ReLU turns NaN into 0 and so makes
+/// logits that look sound; this leaves the published networks, whose gain is about 1, twenty orders of magnitude.
+pub(crate) const LARGEST_INPUT: f32 = 1e18;
+
 /// How a recording becomes an input, and what the logits mean.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Contract {
@@ -147,13 +151,21 @@ impl Contract {
     /// in the contract's unit, less the mean, over the deviation.
     ///
     /// # Errors
-    /// A lead that is neither there nor derivable, or a rate that cannot be resampled.
+    /// A lead that is neither there nor derivable, a rate that cannot be resampled, or a sample too large for
+    /// the network.
     pub fn input(&self, recording: &Recording) -> Result<Vec<f32>> {
         let recording = recording.resampled(self.sampling_rate)?;
         let scale = 1.0 / (self.unit.millivolts() * self.deviation);
         let offset = self.mean / self.deviation;
         let leads = recording.in_order(&self.leads)?;
-        Ok(leads.into_iter().flatten().map(|sample| (f64::from(sample) * scale - offset) as f32).collect())
+        let input: Vec<f32> =
+            leads.into_iter().flatten().map(|sample| (f64::from(sample) * scale - offset) as f32).collect();
+        if let Some(at) = input.iter().position(|value| value.abs() > LARGEST_INPUT) {
+            let [lead, sample] = [at / recording.samples(), at % recording.samples()];
+            let cause = format!("lead {} is too large for the network at sample {sample}", self.leads[lead]);
+            return Err(Error::new(ErrorKind::Recording, cause, "check the unit of the recording"));
+        }
+        Ok(input)
     }
 }
 

@@ -7,6 +7,7 @@ mod published;
 mod weights;
 
 pub use contract::Contract;
+pub(crate) use contract::LARGEST_INPUT;
 pub use fold::{Folded, FoldedLayer, FoldedOperation};
 pub use layer::{BATCH_NORM_EPSILON, Layer, NamedLayer, Network};
 pub use published::{card_55k, full_542k, published};

@@ -1,12 +1,12 @@
 //! Weights files: safetensors, recognised by the names and shapes of their tensors.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, io::Read, path::Path};
 
 use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use super::{Contract, Network, published};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, random::Random};
 
 /// The weights that the crate carries; see weights/README.md for how they came to be.
 const BUILT_IN: &[u8] = include_bytes!("../../weights/ssl-ecg-542k.safetensors");
@@ -83,12 +83,14 @@ impl Weights {
     /// A file that cannot be read, is no safetensors, or holds anything but exactly one published network.
     pub fn from_path(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let size = std::fs::metadata(path).map_err(|error| Error::file(path, &error))?.len();
-        if size > LARGEST_FILE {
-            let cause = format!("{}: {size} bytes, more than any known network", path.display());
+        let mut bytes = Vec::new();
+        // A device or a pipe does not say how much it holds.
+        let start = std::fs::File::open(path).and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut bytes));
+        start.map_err(|error| Error::file(path, &error))?;
+        if bytes.len() as u64 > LARGEST_FILE {
+            let cause = format!("{}: over {LARGEST_FILE} bytes, more than any known network", path.display());
             return Err(Error::new(ErrorKind::Weights, cause, "give a weights file of network 542k or 55k"));
         }
-        let bytes = std::fs::read(path).map_err(|error| Error::file(path, &error))?;
         Self::from_bytes(&bytes, &path.display().to_string())
     }
 
@@ -98,6 +100,22 @@ impl Weights {
     /// As [`Weights::from_path`].
     pub fn from_bytes(bytes: &[u8], source: &str) -> Result<Self> {
         read(bytes, source).map_err(|error| error.at(source))
+    }
+
+    /// Random weights under the default contract, for measuring time, which does not depend on them: activations keep a
+    /// deviation of about 1.
+    pub fn random(network: Network, seed: u64) -> Self {
+        let mut random = Random::new(seed, 0);
+        let mut tensor = |(name, shape): (String, Vec<usize>)| {
+            let deviation = shape[1..].iter().product::<usize>().max(1) as f64;
+            // A variance is never negative.
+            let mut number = || (random.normal() / deviation.sqrt()) as f32;
+            let values = (0..shape.iter().product()).map(|_| if name.ends_with("_var") { 1.0 } else { number() });
+            (name.clone(), Tensor { values: values.collect(), shape })
+        };
+        let parameters = Parameters::new(network.tensors().into_iter().map(&mut tensor));
+        let (contract, source) = (Contract::default(), format!("random, seed {seed}"));
+        Self { network, parameters, contract, source, stored_as: "F32".into(), notes: Vec::new() }
     }
 
     /// Numbers that training changes and the running statistics, without the counters.
@@ -219,7 +237,11 @@ fn decode(view: &TensorView<'_>) -> Option<Vec<f32>> {
 }
 
 fn check_contract(contract: &Contract, network: &Network) -> Result<()> {
-    let logits = network.shapes(contract.samples)?.last().map_or(0, |[features, _]| *features);
+    let shapes = network.shapes(contract.samples).map_err(|error| {
+        let cause = format!("metadata 'samples' is {}: {}", contract.samples, error.cause());
+        Error::new(ErrorKind::Weights, cause, "correct the file's metadata")
+    })?;
+    let logits = shapes.last().map_or(0, |[features, _]| *features);
     for (what, stated, needed) in
         [("leads", contract.leads.len(), network.in_channels()), ("classes", contract.classes.len(), logits)]
     {

@@ -1,28 +1,95 @@
-//! The plan in f32 on the CPU, on all cores with feature `threads`. Every output is computed by one thread in one order,
+//! The plan in f32 on the CPU, on all cores with feature `threads`. Every output is computed by one item in one order,
 //! so the result has the same bits for any number of threads.
+//!
+//! `forward` cuts a record's pass into parts and these into items, `parallel` hands the items out. `conv1d` runs a
+//! convolution as `choice` decides, in the tiles of `tile` and `filtering`, which `instructions` builds for each kind
+//! of vector in `simd`. Activations lie as `rows` says, in `memory`.
 
+mod choice;
 mod conv1d;
+mod filtering;
+mod forward;
+mod instructions;
+mod memory;
 mod parallel;
+mod pool;
+mod rows;
+mod simd;
+#[cfg(test)]
+mod tests;
+mod tile;
 
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use super::{Backend, ConstantCache, DeviceInfo, Executor, batch_by_memory, check_input};
-use crate::{
-    Result,
-    kernels::{GlobalAveragePool, Kernel, Linear, MaxPool},
-    plan::{Plan, Step},
-};
-use parallel::for_each_chunk;
+use crate::{Result, plan::Plan};
+use conv1d::Packing;
+use forward::{Forward, Memory, Part, Places};
+use instructions::Kernels;
+use memory::{Aligned, Area};
+use parallel::{Progress, Team};
 
 /// The CPU as a device.
-#[derive(Default)]
 pub struct Cpu {
-    packed: ConstantCache<Arc<[f32]>>,
+    packed: ConstantCache<Arc<Shelf>>,
+    team: Team,
+    kernels: &'static Kernels,
+}
+
+/// What was packed from one constant: a length asks for one packing, another for another.
+type Shelf = Mutex<Vec<(Packing, Arc<Aligned>)>>;
+
+/// Multiplications and additions that make one more worker worth its start: 40 µs of a core, where a sleeping thread
+/// takes up to 50 to come.
+const WORTH_A_WORKER: usize = 8_000_000;
+
+/// How many times faster workers are at least taken to be together on one record than one of them alone, if they are
+/// that many: the last layers of a ten-second record have 16 items to share.
+const GAIN: usize = 8;
+
+impl Default for Cpu {
+    /// On all cores.
+    fn default() -> Self {
+        Self::new(Team::default())
+    }
+}
+
+impl Cpu {
+    /// On so many threads, one of which is the caller's. The results have the same bits for any number.
+    ///
+    /// # Errors
+    /// Zero threads, more than one without feature `threads`, or the system starts no more.
+    pub fn with_threads(threads: usize) -> Result<Self> {
+        Ok(Self::new(Team::new(threads)?))
+    }
+
+    fn new(team: Team) -> Self {
+        Self { packed: ConstantCache::default(), team, kernels: instructions::available()[0] }
+    }
+
+    fn packed(&self, values: &Arc<[f32]>, packing: Packing, pack: &dyn Fn(&[f32]) -> Aligned) -> Arc<Aligned> {
+        let shelf = self.packed.get(values, Arc::default);
+        let mut shelf = shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, packed)) = shelf.iter().find(|(known, _)| *known == packing) {
+            return packed.clone();
+        }
+        let packed = Arc::new(pack(values));
+        shelf.push((packing, packed.clone()));
+        packed
+    }
 }
 
 impl Backend for Cpu {
     fn info(&self) -> DeviceInfo {
-        DeviceInfo { name: processor_name(), backend: "cpu".into() }
+        let (processor, instructions, threads) = (processor_name(), self.kernels.name, self.team.workers());
+        let plural = if threads == 1 { "" } else { "s" };
+        DeviceInfo { name: format!("{processor} ({instructions}, {threads} thread{plural})"), backend: "cpu".into() }
     }
 
     fn largest_batch(&self, plan: &Plan) -> Result<usize> {
@@ -30,102 +97,99 @@ impl Backend for Cpu {
     }
 
     fn prepare(&self, plan: &Plan) -> Result<Box<dyn Executor>> {
-        let slots = (0..plan.slots).map(|slot| vec![0.0; plan.slot_bytes(slot) / size_of::<f32>()]).collect();
-        let mut constants = vec![None; plan.buffers.len()];
-        for step in &plan.steps {
-            for (read, &id) in step.reads.iter().enumerate() {
-                if let Some(values) = &plan.buffers[id].constant {
-                    let pack = || match &step.kernel {
-                        Kernel::Conv1d(conv) if read == 1 => conv1d::packed(conv, values).into(),
-                        _ => values.clone(),
-                    };
-                    constants[id] = Some(self.packed.get(values, pack));
-                }
-            }
+        let workers = self.team.workers().min(1 + plan.floating_point_operations() / WORTH_A_WORKER);
+        let pack = |values: &Arc<[f32]>, packing, pack: &dyn Fn(&[f32]) -> Aligned| self.packed(values, packing, pack);
+        let forward = Forward::new(plan, self.kernels, workers, pack);
+        // Whole rounds of a record for each worker, each in memory of its own; what is left over, all work on together,
+        // unless it is so much that a last round is faster.
+        let rest = plan.batch % workers;
+        let apart = if rest < workers.min(GAIN) { plan.batch - rest } else { plan.batch };
+        let mut items = vec![apart];
+        for _ in apart..plan.batch {
+            items.extend(forward.together().iter().map(|part| part.items));
         }
-        Ok(Box::new(CpuExecutor { plan: plan.clone(), constants, slots }))
+        let progress = Progress::new(workers, &items);
+        let memories = if apart > 0 { progress.workers() } else { 1 };
+        Ok(Box::new(CpuExecutor {
+            plan: plan.clone(),
+            apart,
+            team: self.team.clone(),
+            memories: (0..memories).map(|_| forward.memory()).collect(),
+            scratch: (0..progress.workers()).map(|_| forward.scratch()).collect(),
+            results: plan.outputs.iter().map(|&id| Area::new(plan.buffers[id].len())).collect(),
+            progress,
+            forward,
+        }))
     }
 }
 
 struct CpuExecutor {
     plan: Plan,
-    constants: Vec<Option<Arc<[f32]>>>,
-    slots: Vec<Vec<f32>>,
+    forward: Forward,
+    team: Team,
+    progress: Progress,
+    /// Records that are computed by one worker each; the rest by all.
+    apart: usize,
+    /// One for each worker that computes a record of its own.
+    memories: Vec<Memory>,
+    /// One for each worker.
+    scratch: Vec<Area>,
+    results: Vec<Area>,
 }
 
 impl Executor for CpuExecutor {
     fn run(&mut self, input: &[f32], outputs: &mut Vec<Vec<f32>>) -> Result<()> {
-        check_input(&self.plan, input)?;
-        let Self { plan, constants, slots } = self;
-        // The input is only read, so it needs no copy in its slot.
-        for step in &plan.steps {
-            let slot = slot_of(plan, step.write);
-            let mut write = std::mem::take(&mut slots[slot]);
-            let reads: Vec<&[f32]> = step
-                .reads
-                .iter()
-                .map(|&id| match &constants[id] {
-                    Some(values) => values.as_ref(),
-                    None if id == plan.input => input,
-                    None => &slots[slot_of(plan, id)][..plan.buffers[id].len()],
-                })
-                .collect();
-            run_step(step, &reads, &mut write[..plan.buffers[step.write].len()]);
-            slots[slot] = write;
-        }
-        outputs.resize(plan.outputs.len(), Vec::new());
-        for (output, &id) in outputs.iter_mut().zip(&plan.outputs) {
+        self.compute(input, None)?;
+        outputs.resize(self.results.len(), Vec::new());
+        for ((output, result), &id) in outputs.iter_mut().zip(&self.results).zip(&self.plan.outputs) {
             output.clear();
-            let values = if id == plan.input { input } else { &slots[slot_of(plan, id)] };
-            output.extend_from_slice(&values[..plan.buffers[id].len()]);
+            // SAFETY: the run is over, and with it everyone else's use.
+            output.extend_from_slice(unsafe { result.read(0..self.plan.buffers[id].len()) });
         }
         Ok(())
     }
-}
 
-fn slot_of(plan: &Plan, id: usize) -> usize {
-    plan.buffers[id].slot.expect("the plan gives every activation a slot")
-}
-
-fn run_step(step: &Step, reads: &[&[f32]], y: &mut [f32]) {
-    match (&step.kernel, reads) {
-        (Kernel::Conv1d(conv), &[x, weight, bias]) => conv1d::run(conv, x, weight, bias, y),
-        (Kernel::MaxPool(pool), &[x]) => max_pool(pool, x, y),
-        (Kernel::GlobalAveragePool(pool), &[x]) => global_average_pool(pool, x, y),
-        (Kernel::Linear(layer), &[x, weight, bias]) => linear(layer, x, weight, bias, y),
-        (kernel, _) => unreachable!("the plan gives {} its reads", kernel.operation().describe()),
+    fn profile(&mut self, input: &[f32]) -> Result<Vec<Duration>> {
+        let busy: Vec<AtomicU64> = self.plan.steps.iter().map(|_| AtomicU64::new(0)).collect();
+        self.compute(input, Some(&busy))?;
+        let workers = self.progress.workers() as u64;
+        Ok(busy.into_iter().map(|busy| Duration::from_nanos(busy.into_inner() / workers)).collect())
     }
 }
 
-fn max_pool(pool: &MaxPool, x: &[f32], y: &mut [f32]) {
-    for_each_chunk(y, pool.out_samples, |row, y| {
-        let x = &x[row * pool.in_samples..][..pool.in_samples];
-        for (t, y) in y.iter_mut().enumerate() {
-            let window = &x[t * pool.stride..][..pool.kernel];
-            *y = window.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        }
-    });
-}
-
-fn global_average_pool(pool: &GlobalAveragePool, x: &[f32], y: &mut [f32]) {
-    for_each_chunk(y, 1, |row, y| {
-        let x = &x[row * pool.samples..][..pool.samples];
-        // Sixteen sums side by side keep the vector units busy and the rounding error small.
-        let mut sums = [0.0f32; 16];
-        for chunk in x.chunks(sums.len()) {
-            sums.iter_mut().zip(chunk).for_each(|(sum, x)| *sum += x);
-        }
-        y[0] = sums.iter().sum::<f32>() / pool.samples as f32;
-    });
-}
-
-fn linear(layer: &Linear, x: &[f32], weight: &[f32], bias: &[f32], y: &mut [f32]) {
-    for_each_chunk(y, layer.out_features, |b, y| {
-        let x = &x[b * layer.in_features..][..layer.in_features];
-        for ((y, weight), bias) in y.iter_mut().zip(weight.chunks(layer.in_features)).zip(bias) {
-            *y = bias + weight.iter().zip(x).map(|(w, x)| w * x).sum::<f32>();
-        }
-    });
+impl CpuExecutor {
+    /// Computes the results; to `busy` the nanoseconds are added that workers spend on each step.
+    fn compute(&mut self, input: &[f32], busy: Option<&[AtomicU64]>) -> Result<()> {
+        check_input(&self.plan, input)?;
+        let Self { forward, team, progress, apart, memories, scratch, results, .. } = self;
+        let (apart, together) = (*apart, forward.together());
+        let timed = |part: Part, work: &dyn Fn()| match (busy, forward.step_of(part)) {
+            (Some(busy), Some(step)) => {
+                let begin = Instant::now();
+                work();
+                busy[step].fetch_add(begin.elapsed().as_nanos() as u64, Ordering::Relaxed);
+            }
+            _ => work(),
+        };
+        team.run(progress, &|phase, item, worker| {
+            let places =
+                |memory: usize| Places { memory: &memories[memory], scratch: &scratch[worker], outputs: results };
+            if phase == 0 {
+                let places = places(worker);
+                for &part in forward.apart() {
+                    for part_item in 0..part.items {
+                        // SAFETY: parts follow one another, in memory that is this worker's own.
+                        timed(part, &|| unsafe { forward.run(part, part_item, item, input, &places) });
+                    }
+                }
+            } else {
+                let (record, part) = ((phase - 1) / together.len(), together[(phase - 1) % together.len()]);
+                // SAFETY: phases are a record's parts in order, and each begins when the one before is done.
+                timed(part, &|| unsafe { forward.run(part, item, apart + record, input, &places(0)) });
+            }
+        });
+        Ok(())
+    }
 }
 
 /// What the processor calls itself, where the system tells.

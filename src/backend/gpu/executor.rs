@@ -7,7 +7,7 @@ use std::{
 
 use wgpu::util::DeviceExt;
 
-use super::{Executor, Faults, Gpu, faults, rows::Rows};
+use super::{Executor, Faults, Gpu, faults, profile::profile, rows::Rows};
 use crate::{
     Result,
     backend::check_input,
@@ -20,21 +20,30 @@ use crate::{
 const SPIN: Duration = Duration::from_micros(200);
 
 pub(super) struct GpuExecutor {
-    device: wgpu::Device,
-    queue: wgpu::Queue,
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
     faults: Arc<Faults>,
     plan: Plan,
-    dispatches: Vec<Dispatch>,
+    pub(super) dispatches: Vec<Dispatch>,
     input: Input,
     outputs: Vec<Output>,
     staging: wgpu::Buffer,
     spin: Duration,
 }
 
-struct Dispatch {
+pub(super) struct Dispatch {
     pipeline: wgpu::ComputePipeline,
     bindings: wgpu::BindGroup,
     grid: [u32; 3],
+}
+
+impl Dispatch {
+    pub(super) fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
+        let [x, y, z] = self.grid;
+        pass.set_pipeline(&self.pipeline);
+        pass.set_bind_group(0, &self.bindings, &[]);
+        pass.dispatch_workgroups(x, y, z);
+    }
 }
 
 /// The buffer that the samples are written to: rows of `samples`, each followed by zeros up to the stride.
@@ -106,20 +115,20 @@ impl GpuExecutor {
         })
     }
 
-    fn submit(&mut self, samples: &[f32]) {
+    fn write_input(&mut self, samples: &[f32]) {
         let Input { buffer, row, samples: length, rows } = &mut self.input;
         let start = row.start;
         for (row, samples) in rows.chunks_exact_mut(row.stride).zip(samples.chunks_exact(*length)) {
             row[start..][..*length].copy_from_slice(samples);
         }
         self.queue.write_buffer(buffer, (row.head * size_of::<f32>()) as u64, bytemuck::cast_slice(rows));
+    }
+
+    fn submit(&mut self, samples: &[f32]) {
+        self.write_input(samples);
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        for Dispatch { pipeline, bindings, grid: [x, y, z] } in &self.dispatches {
-            pass.set_pipeline(pipeline);
-            pass.set_bind_group(0, bindings, &[]);
-            pass.dispatch_workgroups(*x, *y, *z);
-        }
+        self.dispatches.iter().for_each(|dispatch| dispatch.record(&mut pass));
         drop(pass);
         for output in &self.outputs {
             encoder.copy_buffer_to_buffer(&output.buffer, 0, &self.staging, output.offset, output.bytes);
@@ -170,6 +179,16 @@ impl Executor for GpuExecutor {
         faults::scoped(&device, || {
             self.submit(input);
             self.read(outputs)
+        })
+    }
+
+    fn profile(&mut self, input: &[f32]) -> Result<Vec<Duration>> {
+        check_input(&self.plan, input)?;
+        self.faults.check()?;
+        let device = self.device.clone();
+        faults::scoped(&device, || {
+            self.write_input(input);
+            profile(self)
         })
     }
 }

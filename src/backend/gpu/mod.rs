@@ -5,6 +5,7 @@ mod adapter;
 mod executor;
 mod faults;
 mod pipeline;
+mod profile;
 mod rows;
 
 use std::{

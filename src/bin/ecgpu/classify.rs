@@ -51,13 +51,13 @@ pub struct Arguments {
     #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     batch: u32,
     /// The sampling rate in Hz, where a file does not state it
-    #[arg(long, value_name = "HZ", allow_negative_numbers = true)]
+    #[arg(long, requires = "paths", value_name = "HZ", allow_negative_numbers = true)]
     sampling_rate: Option<f64>,
     /// The unit of the samples, where a file does not state it: mV, uV or V
-    #[arg(long)]
+    #[arg(long, requires = "paths")]
     unit: Option<Unit>,
     /// The leads in their order, where a file does not name them
-    #[arg(long, value_delimiter = ',', value_name = "I,II,…")]
+    #[arg(long, requires = "paths", value_delimiter = ',', value_name = "I,II,…")]
     leads: Option<Vec<Lead>>,
     /// Hand an array [batch, leads, samples] to the network as it is: no units, no resampling, no scaling
     #[arg(long, requires = "paths", conflicts_with_all = ["sampling_rate", "unit", "leads"])]
@@ -77,6 +77,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let start = Instant::now();
     let options =
         ReadOptions { sampling_rate: arguments.sampling_rate, unit: arguments.unit, leads: arguments.leads.clone() };
+    options.check()?;
     let mut printer = Printer::new(arguments, start)?;
     if arguments.paths.is_empty() {
         printer.show(sample(&printer.classifier)?);
@@ -117,13 +118,23 @@ fn sample(classifier: &Classifier) -> Result<Item> {
 
 fn classify(classifier: &Classifier, files: &[PathBuf], options: &ReadOptions) -> Vec<Item> {
     let read: Vec<Result<Vec<Recording>>> = files.par_iter().map(|file| format::read(file, options)).collect();
-    let recordings: Vec<Recording> = read.iter().flatten().flatten().cloned().collect();
-    let mut outcomes = classifier.classify_batch(&recordings).into_iter();
+    let mut recordings = Vec::new();
+    let counts: Vec<Result<usize>> = read
+        .into_iter()
+        .map(|of_file| {
+            of_file.map(|of_file| {
+                let count = of_file.len();
+                recordings.extend(of_file);
+                count
+            })
+        })
+        .collect();
+    let mut results = recordings.iter().zip(classifier.classify_batch(&recordings));
     let mut items = Vec::new();
-    for (file, read) in files.iter().zip(read) {
+    for (file, count) in files.iter().zip(counts) {
         let source = file.display().to_string();
-        match read {
-            Ok(recordings) => items.extend(recordings.iter().zip(&mut outcomes).map(|(recording, outcome)| Item {
+        match count {
+            Ok(count) => items.extend(results.by_ref().take(count).map(|(recording, outcome)| Item {
                 source: source.clone(),
                 record: recording.name().into(),
                 about: about(recording),
@@ -197,7 +208,7 @@ impl<'a> Printer<'a> {
         for text in &weights.notes {
             terminal::note(text);
         }
-        let classifier = Classifier::open(weights, arguments.setup.device.clone())?;
+        let classifier = Classifier::on(weights, arguments.setup.place.open()?)?;
         Ok(Self { arguments, classifier, opened: start.elapsed(), start, classified: 0, failed: 0 })
     }
 
@@ -274,19 +285,21 @@ fn in_words(class: &str) -> &'static str {
 /// A recording's result as a person reads it.
 fn text(item: &Item, prediction: &Prediction) -> String {
     let (strong, faint, good, doubtful) = (terminal::STRONG, terminal::FAINT, terminal::GOOD, terminal::DOUBTFUL);
-    let mut text = format!("{strong}{}{strong:#}  {faint}{}, {}{faint:#}\n", item.record, item.about, item.source);
+    let [record, source] = [&item.record, &item.source].map(|name| terminal::clean(name));
+    let mut text = format!("{strong}{record}{strong:#}  {faint}{}, {source}{faint:#}\n", item.about);
     for (class, probability) in prediction.classes.iter().zip(&prediction.probabilities) {
         let given = prediction.labels.contains(class);
         let (style, mark) = if given { (good, "●") } else { (anstyle::Style::new(), " ") };
         let bar = terminal::bar(*probability);
         text += &format!(
-            "  {style}{class:6}{bar} {:5.1} % {mark}{style:#} {faint}{}{faint:#}\n",
+            "  {style}{:6}{bar} {:5.1} % {mark}{style:#} {faint}{}{faint:#}\n",
+            terminal::clean(class),
             probability * 100.0,
             in_words(class)
         );
     }
     for warning in &prediction.warnings {
-        text += &format!("  {doubtful}warning:{doubtful:#} {warning}\n");
+        text += &format!("  {doubtful}warning:{doubtful:#} {}\n", terminal::clean(warning));
     }
     text + "\n"
 }

@@ -31,7 +31,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         print(&if arguments.json { format!("{}\n", object(adapter)) } else { text(adapter) });
     }
     for device in [Device::Cpu, Device::Reference] {
-        let info = backend::open(&device)?.info();
+        let info = backend::open(&device, None)?.info();
         let device = device.to_string();
         print(&if arguments.json {
             format!("{}\n", json!({ "device": device, "name": info.name, "backend": info.backend, "type": device }))

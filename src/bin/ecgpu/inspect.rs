@@ -2,10 +2,13 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use ecgpu::{Result, Weights, network::Layer};
+use ecgpu::{
+    Result, Weights,
+    network::{Layer, NamedLayer},
+};
 use serde_json::json;
 
-use crate::terminal::{FAINT, STRONG, note, print, table};
+use crate::terminal::{FAINT, STRONG, clean, note, print, table};
 
 /// Show a weights file: network, layers, parameters, input contract, provenance
 #[derive(clap::Args)]
@@ -29,12 +32,22 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A layer's name, what it is, its output `[channels, samples]` for the contract's length, and its elements.
-fn layers(weights: &Weights) -> Result<Vec<(String, String, [usize; 2], usize)>> {
+/// One line of the table of layers.
+struct Row {
+    name: String,
+    operation: String,
+    /// `[channels, samples]` for the contract's length.
+    output: [usize; 2],
+    elements: usize,
+}
+
+fn rows(weights: &Weights) -> Result<Vec<Row>> {
     let shapes = weights.network.shapes(weights.contract.samples)?;
-    let row = |(named, shape): (&ecgpu::network::NamedLayer, [usize; 2])| {
-        let elements = named.layer.tensors().iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
-        (named.name.clone(), named.layer.to_string(), shape, elements)
+    let row = |(named, output): (&NamedLayer, [usize; 2])| Row {
+        name: named.name.clone(),
+        operation: named.layer.to_string(),
+        output,
+        elements: named.layer.tensors().iter().map(|(_, shape)| shape.iter().product::<usize>()).sum(),
     };
     Ok(weights.network.layers.iter().zip(shapes).map(row).collect())
 }
@@ -53,14 +66,12 @@ fn text(weights: &Weights) -> Result<String> {
         weights.elements(),
         trained(weights),
         weights.stored_as,
-        weights.source,
+        clean(&weights.source),
     );
-    let rows: Vec<Vec<String>> = layers(weights)?
-        .into_iter()
-        .map(|(name, layer, [channels, samples], elements)| {
-            vec![name, layer, format!("{channels}×{samples}"), elements.to_string()]
-        })
-        .collect();
+    let cells = |Row { name, operation, output: [channels, samples], elements }: Row| {
+        vec![name, operation, format!("{channels}×{samples}"), elements.to_string()]
+    };
+    let rows: Vec<Vec<String>> = rows(weights)?.into_iter().map(cells).collect();
     for line in table(&["layer", "operation", "output", "elements"], &rows) {
         text += &format!("{line}\n");
     }
@@ -77,13 +88,13 @@ fn text(weights: &Weights) -> Result<String> {
         ("thresholds", names(contract.thresholds.iter().map(ToString::to_string).collect())),
         ("provenance", contract.provenance.clone()),
     ] {
-        text += &format!("  {FAINT}{name:20}{FAINT:#}{value}\n");
+        text += &format!("  {FAINT}{name:20}{FAINT:#}{}\n", clean(&value));
     }
     Ok(text)
 }
 
 fn object(weights: &Weights) -> Result<serde_json::Value> {
-    let layer = |(name, layer, output, elements)| json!({ "name": name, "operation": layer, "output": output, "elements": elements });
+    let layer = |Row { name, operation, output, elements }: Row| json!({ "name": name, "operation": operation, "output": output, "elements": elements });
     let contract = &weights.contract;
     Ok(json!({
         "source": weights.source,
@@ -91,7 +102,7 @@ fn object(weights: &Weights) -> Result<serde_json::Value> {
         "elements": weights.elements(),
         "trained": trained(weights),
         "stored_as": weights.stored_as,
-        "layers": layers(weights)?.into_iter().map(layer).collect::<Vec<_>>(),
+        "layers": rows(weights)?.into_iter().map(layer).collect::<Vec<_>>(),
         "contract": {
             "leads": contract.leads.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "sampling_rate_hz": contract.sampling_rate,

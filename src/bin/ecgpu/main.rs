@@ -1,8 +1,10 @@
 //! The command line: one file a command.
 
+mod bench;
 mod classify;
 mod devices;
 mod inspect;
+mod profile;
 mod synth;
 mod terminal;
 mod verify;
@@ -10,7 +12,10 @@ mod verify;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use ecgpu::{Device, Error, ErrorKind, Result, Weights};
+use ecgpu::{
+    Device, Error, ErrorKind, Result, Weights,
+    backend::{self, Backend},
+};
 
 /// Classifies 12-lead ECGs on any GPU with hand-written compute shaders.
 ///
@@ -27,6 +32,8 @@ enum Command {
     Classify(classify::Arguments),
     Devices(devices::Arguments),
     Verify(verify::Arguments),
+    Bench(bench::Arguments),
+    Profile(profile::Arguments),
     Inspect(inspect::Arguments),
     Synth(synth::Arguments),
 }
@@ -34,12 +41,28 @@ enum Command {
 /// Where to run and what.
 #[derive(clap::Args)]
 struct Setup {
-    /// auto (a real GPU, else the CPU), gpu, gpu:N, a part of a GPU's name, cpu, or reference (float64)
-    #[arg(long, default_value = "auto", value_name = "DEVICE")]
-    device: Device,
+    #[command(flatten)]
+    place: Place,
     /// A safetensors file of network 542k or 55k; the built-in weights if absent
     #[arg(long, value_name = "FILE")]
     weights: Option<std::path::PathBuf>,
+}
+
+/// Where to run.
+#[derive(clap::Args)]
+struct Place {
+    /// auto (a real GPU, else the CPU), gpu, gpu:N, a part of a GPU's name, cpu, or reference (float64)
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    device: Device,
+    /// Threads that compute on the CPU; all there are if absent
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+}
+
+impl Place {
+    fn open(&self) -> Result<Box<dyn Backend>> {
+        backend::open(&self.device, self.threads)
+    }
 }
 
 impl Setup {
@@ -63,6 +86,8 @@ fn main() -> ExitCode {
         Command::Classify(arguments) => classify::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
+        Command::Profile(arguments) => profile::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Synth(arguments) => synth::run(&arguments),
     };

@@ -27,10 +27,10 @@ pub struct Arguments {
     /// Heart rate, amplitudes, rotation and noise follow from it
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Hz
+    /// Samples a second
     #[arg(long, default_value_t = 500.0, value_name = "HZ", allow_negative_numbers = true)]
     sampling_rate: f64,
-    /// Length
+    /// How long it lasts
     #[arg(long, default_value_t = 10.0, allow_negative_numbers = true)]
     seconds: f64,
     /// The header to write; the samples go beside it

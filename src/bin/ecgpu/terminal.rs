@@ -19,6 +19,12 @@ pub const BAD: Style = AnsiColor::Red.on_default().bold();
 /// Characters of a bar that is full.
 const BAR: usize = 32;
 
+/// Text from a file, with whatever could move the cursor or forge a line escaped.
+pub fn clean(text: &str) -> String {
+    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(escape).collect()
+}
+
 /// Writes to standard output. A reader that has gone, such as `head`, ends the program without a word.
 pub fn print(text: &str) {
     let mut out = anstream::stdout().lock();
@@ -27,14 +33,14 @@ pub fn print(text: &str) {
     }
 }
 
-/// Writes an error to standard error.
+/// Writes an error to standard error. Where that is closed nobody is left to be told.
 pub fn report(error: &Error) {
-    anstream::eprintln!("{BAD}error:{BAD:#} {error}");
+    let _ = writeln!(anstream::stderr(), "{BAD}error:{BAD:#} {error}");
 }
 
 /// Writes something worth knowing to standard error.
 pub fn note(text: &str) {
-    anstream::eprintln!("{DOUBTFUL}note:{DOUBTFUL:#} {text}");
+    let _ = writeln!(anstream::stderr(), "{DOUBTFUL}note:{DOUBTFUL:#} {}", clean(text));
 }
 
 /// A horizontal bar for a part of 1, in eighths of a character.

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use ecgpu::{
-    Result, backend,
+    Result,
     network::Folded,
     verify::{LARGEST_LOGIT_ERROR, LARGEST_NMSE, StageReport, verify},
 };
@@ -41,7 +41,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let weights = arguments.setup.weights()?;
     weights.notes.iter().for_each(|text| note(text));
     let folded = Folded::new(&weights.network, &weights.parameters)?;
-    let backend = backend::open(&arguments.setup.device)?;
+    let backend = arguments.setup.place.open()?;
     let info = backend.info();
     let reports = verify(backend.as_ref(), &folded, arguments.networks)?;
     let failed = reports.iter().find(|report| !report.passed);

@@ -3,23 +3,29 @@
 //! The first line names the leads, in any order and case; without it the columns are the twelve standard leads, or
 //! those that the options name. A comma, a semicolon or a tab separates the columns.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use ::csv::{ByteRecord, ReaderBuilder};
 
 use super::{
     ReadOptions,
     assumptions::{self, Numbers},
-    damaged, stem,
+    damaged, open, read_start, stem,
 };
-use crate::{Error, Recording, Result, ecg::Lead};
+use crate::{Recording, Result, ecg::Lead};
 
 /// Columns that number or time the samples. Nothing is inferred from them: a rounded time gives a wrong rate.
 const INDICES: [&str; 6] = ["", "time", "t", "sample", "index", "seconds"];
 
+/// A table over this size, 1 GiB, is no ECG, or the path is a device without end: it holds days of twelve leads.
+const LARGEST_TABLE: u64 = 1 << 30;
+
 /// Reads the table at `path`.
 pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Recording> {
-    let bytes = fs::read(path).map_err(|error| Error::file(path, &error))?;
+    let bytes = read_start(path, open(path)?.0, LARGEST_TABLE + 1)?;
+    if bytes.len() as u64 > LARGEST_TABLE {
+        return Err(damaged(format!("a table of over {LARGEST_TABLE} bytes"), "cut it into shorter recordings"));
+    }
     parse(&bytes, stem(path), options)
 }
 

@@ -35,7 +35,11 @@ pub struct ReadOptions {
 }
 
 impl ReadOptions {
-    fn check(&self) -> Result<()> {
+    /// Whether the options make sense, before any file is read.
+    ///
+    /// # Errors
+    /// A sampling rate that is not a positive number, or an empty list of leads.
+    pub fn check(&self) -> Result<()> {
         if let Some(rate) = self.sampling_rate.filter(|rate| !(rate.is_finite() && *rate > 0.0)) {
             let cause = format!("a sampling rate of {rate} Hz");
             return Err(Error::new(ErrorKind::Usage, cause, "give a positive number of Hz"));
@@ -109,8 +113,8 @@ pub fn read(path: &Path, options: &ReadOptions) -> Result<Vec<Recording>> {
 }
 
 fn unknown_format(path: &Path) -> Error {
-    if !path.exists() {
-        return Error::file(path, &std::io::ErrorKind::NotFound.into());
+    if let Err(error) = path.metadata() {
+        return Error::file(path, &error);
     }
     let extension = path.extension().map_or("no extension".into(), |text| format!("extension '{}'", text.display()));
     let cause = format!("{} has {extension}, which stands for no known format", path.display());

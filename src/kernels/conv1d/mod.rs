@@ -9,7 +9,7 @@ use super::{Accelerator, Operation, Row, Shader, Variant};
 /// The longest kernel whose taps are written out one by one.
 const UNROLLED: usize = 16;
 
-/// y[b, o, t] = bias[o] + Σ_c Σ_k weight[o, c, k] · x[b, c, t·stride + k − padding], where x is 0 outside its samples;
+/// `y[b, o, t] = bias[o] + Σ_c Σ_k weight[o, c, k] · x[b, c, t·stride + k − padding]`, where x is 0 outside its samples;
 /// then max(0, y) with `relu`.
 ///
 /// Reads x `[batch, in_channels, in_samples]`, weight `[out_channels, in_channels, kernel]`, bias `[out_channels]`;

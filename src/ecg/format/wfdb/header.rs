@@ -111,11 +111,13 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Header> {
     let record = RecordLine::parse(line).map_err(|error| error.at(format!("line {number}")))?;
     let mut signals = Vec::new();
     // The count comes from the file, so it limits the loop but reserves nothing.
-    for (number, line) in lines.take(usize::try_from(record.signals).unwrap_or(usize::MAX)) {
+    for (number, line) in lines.by_ref().take(usize::try_from(record.signals).unwrap_or(usize::MAX)) {
         signals.push(parse_signal(line).map_err(|error| error.at(format!("line {number}")))?);
     }
-    if (signals.len() as u64) < record.signals {
-        let cause = format!("{} signals are declared and {} described", record.signals, signals.len());
+    // Samples of all signals alternate, so one that is not counted would shift every other. Other text may follow.
+    let described = signals.len() + lines.filter(|(_, line)| parse_signal(line).is_ok()).count();
+    if described as u64 != record.signals {
+        let cause = format!("{} signals are declared and {described} described", record.signals);
         return Err(damaged(cause, "the header is cut off or its first line wrong: get it again"));
     }
     Ok(Header { sampling_rate: record.sampling_rate, samples: record.samples, signals, synthetic })
@@ -290,6 +292,8 @@ mod tests {
         assert_eq!(cause(b"r 1 -100"), "line 1: a sampling rate of -100 Hz");
         assert_eq!(cause(b"r 1 100 -5"), "line 1: '-5' is no number of samples");
         assert_eq!(cause(b"r 2 100 5\nr.dat 16 1 0 0 0 0 0 I"), "2 signals are declared and 1 described");
+        let two = b"r 1 100 5\nr.dat 16 1 0 0 0 0 0 I\nr.dat 16 1 0 0 0 0 0 II";
+        assert_eq!(cause(two), "1 signals are declared and 2 described");
         assert_eq!(cause(b"r/3 12 500 5000"), "line 1: 'r/3' is a record of several segments, which are not supported");
         assert_eq!(cause(b"r 1 100 5\nr.dat"), "line 2: the storage format is missing");
         assert_eq!(cause(b"r 1 100 5\nr.dat 16z"), "line 2: '16z' is no storage format");

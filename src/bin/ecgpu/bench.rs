@@ -1,0 +1,141 @@
+//! `ecgpu bench`: how long a forward pass takes here.
+
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use ecgpu::{
+    Classifier, Result, Weights,
+    network::{Network, published},
+    plan::{Keep, Plan},
+};
+use serde_json::json;
+
+use crate::{
+    Place,
+    terminal::{FAINT, STRONG, print, table},
+};
+
+/// Time forward passes, from the host's array to the logits on the host
+///
+/// Random weights and inputs: time does not depend on them. Every case first runs for half a second unmeasured, which
+/// compiles its shaders.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  ecgpu bench                                   both networks, 10 s at 100 Hz and at 500 Hz
+  ecgpu bench --device gpu:0 --batch 128 --samples 1000 --network 542k
+  ecgpu bench --device cpu --threads 1
+  ecgpu bench --json >> times.jsonl")]
+pub struct Arguments {
+    #[command(flatten)]
+    place: Place,
+    /// 542k or 55k; both if absent
+    #[arg(long, value_name = "NETWORK", value_parser = ["542k", "55k"])]
+    network: Option<String>,
+    /// Records a forward pass
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    batch: u32,
+    /// Samples a lead; 1000 and 5000 if absent
+    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u32).range(1..))]
+    samples: Option<u32>,
+    /// How long each case is measured
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..))]
+    seconds: u64,
+    /// One JSON object a case and line
+    #[arg(long)]
+    json: bool,
+}
+
+/// What one case took.
+struct Times {
+    network: String,
+    samples: usize,
+    runs: usize,
+    median: Duration,
+    percentile_95: Duration,
+    floating_point_operations: usize,
+}
+
+pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let lengths = arguments.samples.map_or_else(|| vec![1000, 5000], |samples| vec![samples as usize]);
+    let batch = arguments.batch as usize;
+    let mut rows = Vec::new();
+    let mut device = None;
+    let chosen = |network: &Network| arguments.network.as_ref().is_none_or(|name| *name == network.name);
+    for network in published().into_iter().filter(chosen) {
+        let classifier = Classifier::on(Weights::random(network, 1), arguments.place.open()?)?;
+        let info = device.insert(classifier.device());
+        for &samples in &lengths {
+            let times = measure(&classifier, batch, samples, Duration::from_secs(arguments.seconds))?;
+            if arguments.json {
+                let object = json!({
+                    "network": times.network, "batch": batch, "samples": samples,
+                    "device": info.name, "backend": info.backend, "runs": times.runs,
+                    "median_ms": milliseconds(times.median), "p95_ms": milliseconds(times.percentile_95),
+                    "records_per_s": times.records_a_second(batch), "gflop_per_s": times.gflops(),
+                });
+                print(&format!("{object}\n"));
+            }
+            rows.push(times.row(batch));
+        }
+    }
+    if let (Some(info), false) = (device, arguments.json) {
+        print(&format!("{STRONG}{}{STRONG:#} ({})\n\n", info.name, info.backend));
+        let heading = ["network", "input", "median, ms", "95th percentile, ms", "records/s", "GFLOP/s"];
+        table(&heading, &rows).iter().for_each(|line| print(&format!("{line}\n")));
+        print(&format!("\n{FAINT}From the host's array to the logits on the host.{FAINT:#}\n"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn measure(classifier: &Classifier, batch: usize, samples: usize, time: Duration) -> Result<Times> {
+    let leads = classifier.weights().network.in_channels();
+    let input: Vec<f32> = (0..batch * leads * samples).map(|at| (at as f32 * 0.01).sin()).collect();
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_millis(500) {
+        classifier.run(&input, batch, samples)?;
+    }
+    let (begin, mut times) = (Instant::now(), Vec::new());
+    while begin.elapsed() < time || times.is_empty() {
+        let run = Instant::now();
+        classifier.run(&input, batch, samples)?;
+        times.push(run.elapsed());
+    }
+    times.sort_unstable();
+    let plan = Plan::new(classifier.folded(), batch, samples, Keep::Results)?;
+    Ok(Times {
+        network: classifier.weights().network.name.clone(),
+        samples,
+        runs: times.len(),
+        median: times[times.len() / 2],
+        percentile_95: times[times.len() * 95 / 100],
+        floating_point_operations: plan.floating_point_operations(),
+    })
+}
+
+impl Times {
+    fn records_a_second(&self, batch: usize) -> f64 {
+        batch as f64 / self.median.as_secs_f64()
+    }
+
+    fn gflops(&self) -> f64 {
+        self.floating_point_operations as f64 / self.median.as_secs_f64() / 1e9
+    }
+
+    fn row(&self, batch: usize) -> Vec<String> {
+        vec![
+            self.network.clone(),
+            format!("{batch}×12×{}", self.samples),
+            format!("{:.3}", milliseconds(self.median)),
+            format!("{:.3}", milliseconds(self.percentile_95)),
+            format!("{:.0}", self.records_a_second(batch)),
+            format!("{:.1}", self.gflops()),
+        ]
+    }
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}

@@ -1,0 +1,265 @@
+//! The library as an application embeds it: one recording, many, several threads, futures, a device of its own.
+
+mod common;
+
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    task::Poll,
+};
+
+use common::{WeightsFile, has_gpu, skip};
+use ecgpu::{
+    Classifier, Device, Error, ErrorKind, Output, Prediction, Recording, Weights,
+    backend::gpu::wgpu,
+    ecg::{Condition, Lead, synthesize},
+    network::card_55k,
+    random::Random,
+};
+
+fn classifier() -> Classifier {
+    Classifier::open(Weights::built_in().unwrap(), Device::Cpu).unwrap()
+}
+
+fn recording(seed: u64, seconds: f64) -> Recording {
+    synthesize(Condition::Norm, seed, 500.0, seconds).unwrap()
+}
+
+/// An input `[batch, 12, samples]` of the size that scaled recordings have.
+fn input(batch: usize, samples: usize) -> Vec<f32> {
+    let mut random = Random::new(5, 0);
+    (0..batch * 12 * samples).map(|_| random.normal() as f32).collect()
+}
+
+#[test]
+fn a_recording_is_classified() {
+    let prediction = classifier().classify(&recording(1, 10.0)).unwrap();
+    assert_eq!(prediction.classes, ["NORM", "MI", "STTC", "HYP", "CD"]);
+    assert_eq!((prediction.logits.len(), prediction.embedding.len()), (5, 256));
+    for (logit, probability) in prediction.logits.iter().zip(&prediction.probabilities) {
+        assert!((probability - 1.0 / (1.0 + (-f64::from(*logit)).exp())).abs() < 1e-12);
+    }
+    assert_eq!(prediction.labels, ["NORM"]);
+    assert_eq!(prediction.warnings, ["a synthetic signal, not a patient's"]);
+}
+
+#[test]
+fn labels_follow_the_thresholds() {
+    let mut weights = Weights::built_in().unwrap();
+    let labels = |weights: &Weights| {
+        Classifier::open(weights.clone(), Device::Cpu).unwrap().classify(&recording(1, 10.0)).unwrap().labels
+    };
+    weights.contract.thresholds = vec![0.0; 5];
+    assert_eq!(labels(&weights), weights.contract.classes);
+    weights.contract.thresholds = vec![1.0; 5];
+    assert_eq!(labels(&weights), Vec::<String>::new());
+}
+
+#[test]
+fn a_recording_of_another_length_is_classified_with_a_warning() {
+    let prediction = classifier().classify(&recording(1, 4.0)).unwrap();
+    assert_eq!(prediction.warnings[1..], ["the recording lasts 4.0 s; the network was trained to judge 10.0 s"]);
+}
+
+#[test]
+fn a_batch_gives_each_recording_its_own_result() {
+    let classifier = classifier();
+    let lone = Recording::new("lone", 100.0, vec![(Lead::I, vec![0.0; 1000])]).unwrap();
+    let eight = [Lead::I, Lead::II, Lead::V1, Lead::V2, Lead::V3, Lead::V4, Lead::V5, Lead::V6];
+    let of_height =
+        |height: f32| Recording::new("huge", 100.0, eight.map(|lead| (lead, vec![height; 1000])).to_vec()).unwrap();
+    let mut recordings: Vec<Recording> =
+        (0..9).map(|seed| recording(seed, [10.0, 7.0, 3.5][seed as usize % 3])).collect();
+    recordings.splice(4..4, [lone, of_height(3e38), of_height(1e38)]);
+    let mut results = classifier.classify_batch(&recordings);
+    assert_eq!(results.len(), 12);
+    let refused: Vec<Error> = results.drain(4..7).map(Result::unwrap_err).collect();
+    assert!(refused.iter().all(|error| error.kind() == ErrorKind::Recording), "{refused:?}");
+    assert_eq!(refused[0].cause(), "lead II is missing");
+    assert_eq!(refused[1].cause(), "lead I is too large for the network at sample 0");
+    recordings.drain(4..7);
+    for (recording, result) in recordings.iter().zip(results) {
+        assert_eq!(result, classifier.classify(recording), "{}", recording.name());
+    }
+    assert_eq!(classifier.classify_batch(&[]), []);
+}
+
+#[test]
+fn an_input_of_the_wrong_size_is_refused() {
+    let classifier = classifier();
+    for (numbers, batch, samples) in
+        [(0, 0, 0), (12, 0, 1), (12, 1, 0), (0, 1, 1), (11, 1, 1), (24, 1, 1), (12, usize::MAX, usize::MAX)]
+    {
+        let error = classifier.run(&vec![0.0; numbers], batch, samples).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Shape);
+        let expected = format!("an input of {numbers} numbers for shape [{batch}, 12, {samples}]");
+        assert_eq!(error.cause(), expected);
+    }
+    let small = Classifier::open(WeightsFile::random(&card_55k()).read().unwrap(), Device::Cpu).unwrap();
+    assert_eq!(small.run(&[0.0; 36], 1, 3).unwrap_err().kind(), ErrorKind::Shape);
+}
+
+#[test]
+fn a_number_that_is_not_finite_or_too_large_is_named_with_its_place() {
+    let classifier = classifier();
+    for (number, written) in [(f32::NAN, "NaN"), (f32::NEG_INFINITY, "-inf"), (3e38, "3e38")] {
+        let mut numbers = input(2, 50);
+        numbers[12 * 50 + 3 * 50 + 7] = number;
+        let error = classifier.run(&numbers, 2, 50).unwrap_err();
+        assert_eq!(error.cause(), format!("the input has {written} at record 1, lead 3, sample 7"));
+        assert_eq!(error.remedy(), "give numbers up to 1e18");
+    }
+    assert!(classifier.run(&[1e18; 12 * 50], 1, 50).is_ok());
+}
+
+#[test]
+fn weights_that_overflow_are_refused() {
+    let file = WeightsFile::random(&card_55k()).with_values("classifier.weight", |values| values.fill(3e38));
+    let classifier = Classifier::open(file.read().unwrap(), Device::Cpu).unwrap();
+    let error = classifier.classify(&recording(1, 10.0)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Weights);
+    assert!(error.cause().contains("its numbers grew too large"), "{error}");
+    assert_eq!(classifier.run(&input(1, 100), 1, 100).unwrap_err().kind(), ErrorKind::Weights);
+}
+
+#[test]
+fn an_output_that_is_not_there_means_nothing() {
+    let classifier = classifier();
+    let output = classifier.run(&input(2, 50), 2, 50).unwrap();
+    assert_eq!(classifier.interpret(&output, 1, 2).logits, output.logits[5..]);
+    for (output, index, batch) in [(&Output::default(), 0, 1), (&output, 2, 2), (&output, 0, 0), (&output, 0, 99)] {
+        assert!(classifier.interpret(output, index, batch).labels.is_empty(), "{index} of {batch}");
+    }
+}
+
+#[test]
+fn everything_may_cross_threads() {
+    fn crosses<T: Send + Sync + 'static>() {}
+    crosses::<Classifier>();
+    crosses::<Weights>();
+    crosses::<Device>();
+    crosses::<Recording>();
+    crosses::<Prediction>();
+    crosses::<Error>();
+    fn is_send(_: &impl Send) {}
+    let classifier = classifier();
+    is_send(&classifier.classify_async(recording(1, 1.0)));
+    is_send(&classifier.run_async(Vec::new(), 1, 1));
+    is_send(&Classifier::open_async(Weights::built_in().unwrap(), Device::Auto));
+}
+
+#[test]
+fn threads_that_share_a_classifier_get_the_same_bits() {
+    let classifier = classifier();
+    let recordings: Vec<Recording> = (0..4).map(|seed| recording(seed, 5.0 + seed as f64)).collect();
+    let expected = classifier.classify_batch(&recordings);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for (recording, expected) in recordings.iter().zip(&expected) {
+                    assert_eq!(&classifier.classify(recording), expected);
+                }
+            });
+        }
+    });
+}
+
+/// Polls all of them until the last is done.
+async fn all<'a, T>(mut futures: Vec<Pin<Box<dyn Future<Output = T> + 'a>>>) -> Vec<T> {
+    let mut done: Vec<Option<T>> = futures.iter().map(|_| None).collect();
+    poll_fn(move |context| {
+        for (future, done) in futures.iter_mut().zip(&mut done) {
+            if done.is_none()
+                && let Poll::Ready(value) = future.as_mut().poll(context)
+            {
+                *done = Some(value);
+            }
+        }
+        let ready = done.iter().all(Option::is_some);
+        if ready { Poll::Ready(done.drain(..).flatten().collect()) } else { Poll::Pending }
+    })
+    .await
+}
+
+#[test]
+fn several_futures_are_in_flight_at_once() {
+    let weights = Weights::built_in().unwrap();
+    let classifier = pollster::block_on(Classifier::open_async(weights, Device::Cpu)).unwrap();
+    let recordings: Vec<Recording> = (0..6).map(|seed| recording(seed, 10.0)).collect();
+    let futures =
+        recordings.iter().map(|recording| Box::pin(classifier.classify_async(recording.clone())) as Pin<Box<_>>);
+    let predictions = pollster::block_on(all(futures.collect()));
+    assert_eq!(predictions, classifier.classify_batch(&recordings));
+    drop(classifier.classify_async(recordings[0].clone()));
+    let run = pollster::block_on(classifier.run_async(input(2, 100), 2, 100));
+    assert_eq!(run, classifier.run(&input(2, 100), 2, 100));
+    let refused = pollster::block_on(classifier.run_async(vec![0.0; 5], 1, 1)).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Shape);
+}
+
+/// A device of the application's own whose bindings see `binding` bytes; nothing where there is no adapter.
+fn host_device(binding: u64) -> Option<Device> {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+    let instance = wgpu::Instance::new(descriptor);
+    let adapter = match pollster::block_on(instance.request_adapter(&wgpu::RequestAdapterOptions::default())) {
+        Ok(adapter) => adapter,
+        Err(error) => {
+            skip(&error.to_string());
+            return None;
+        }
+    };
+    let limits = wgpu::Limits { max_storage_buffer_binding_size: binding, ..wgpu::Limits::default() };
+    let descriptor = wgpu::DeviceDescriptor { required_limits: limits, ..wgpu::DeviceDescriptor::default() };
+    let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).unwrap();
+    Some(Device::Host(device, queue))
+}
+
+fn assert_close(ours: &[f32], theirs: &[f32]) {
+    let largest = theirs.iter().fold(1f32, |largest, x| largest.max(x.abs()));
+    assert!(ours.iter().zip(theirs).all(|(x, y)| (x - y).abs() <= 1e-5 * largest), "{ours:?} for {theirs:?}");
+}
+
+#[test]
+fn a_device_of_the_application_gives_the_cpus_logits() {
+    let Some(device) = host_device(128 << 20) else { return };
+    let host = Classifier::open(Weights::built_in().unwrap(), device).unwrap();
+    let [ours, theirs] = [&host, &classifier()].map(|classifier| classifier.classify(&recording(1, 10.0)).unwrap());
+    assert_close(&ours.logits, &theirs.logits);
+    assert_close(&ours.embedding, &theirs.embedding);
+}
+
+/// The first convolution gives 32 channels of 500 samples, 64 kB a record: 256 KiB hold four of them.
+#[test]
+fn a_batch_above_the_devices_limit_is_split() {
+    let Some(device) = host_device(256 << 10) else { return };
+    let classifier = Classifier::open(WeightsFile::random(&card_55k()).read().unwrap(), device).unwrap();
+    let numbers = input(11, 500);
+    let together = classifier.run(&numbers, 11, 500).unwrap();
+    let mut alone = Output::default();
+    for record in numbers.chunks(12 * 500) {
+        let output = classifier.run(record, 1, 500).unwrap();
+        alone.logits.extend(output.logits);
+        alone.embedding.extend(output.embedding);
+    }
+    assert_close(&together.logits, &alone.logits);
+    assert_close(&together.embedding, &alone.embedding);
+    let error = classifier.run(&input(1, 3000), 1, 3000).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Shape);
+    assert!(error.cause().contains("would take 384"), "{error}");
+    assert!(classifier.run(&numbers, 11, 500).is_ok(), "a refusal leaves the classifier as it was");
+}
+
+#[test]
+fn a_gpu_is_shared_between_threads() {
+    if !has_gpu() {
+        return;
+    }
+    let classifier = Classifier::open(Weights::built_in().unwrap(), Device::Gpu).unwrap();
+    let expected = classifier.classify(&recording(1, 10.0));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| assert_eq!(classifier.classify(&recording(1, 10.0)), expected));
+        }
+    });
+}
