@@ -9,7 +9,7 @@
 //! Tried, 64→64 kernel 7 on one thread of a Zen 4 core, GFLOP/s:
 //! - channels × positions a lane: 8×8 27, 16×8 36, 32×8 38, 16×16 40, 8×16 37, 32×4 31. Larger ones need fewer loads a
 //!   multiplication, but compile in 0.5 s instead of 0.2 s; 16×8 is the knee, and 32×8 for kernels up to 3.
-//! - the taps innermost, one accumulator after the other: 27 beside 22 with the positions innermost (8×8). 128
+//! - the taps innermost, one accumulator after the other: 55 beside 43 with the positions innermost (8×8, two threads). 128
 //!   accumulators do not fit into 16 or 32 registers, so each must be fetched and put back once a channel, not once a
 //!   tap.
 //! - rows that start where each window begins with a whole vec4 (`Operation::start`), instead of windows shifted by one
