@@ -154,46 +154,46 @@ fn caught(name: &'static str, right: &'static str, wrong: &'static str) {
 
 #[test]
 fn an_off_by_one_in_the_padding_is_caught() {
-    caught("conv1d_plain", "conv.x_row - PADDING;", "conv.x_row - PADDING + 1;");
-    caught("conv1d_tile", "- LEAD) / 4", "- LEAD + 4) / 4");
-    caught("conv1d_subgroups", "- LEAD) / 4", "- LEAD + 4) / 4");
+    caught("conv1d/plain", "conv.x_row - PADDING;", "conv.x_row - PADDING + 1;");
+    caught("conv1d/tile", "- LEAD) / 4", "- LEAD + 4) / 4");
+    caught("conv1d/subgroups", "- LEAD) / 4", "- LEAD + 4) / 4");
 }
 
 #[test]
 fn a_dropped_bias_is_caught() {
-    caught("conv1d_plain", "var sum0 = bias[group.y];", "var sum0 = 0.0 * bias[group.y];");
-    caught("conv1d_tile", "bias[quad + 1], slice == 0", "bias[quad + 0], slice == 0");
-    caught("conv1d_subgroups", "let biases = bias[", "let biases = 0.0 * bias[");
+    caught("conv1d/plain", "var sum0 = bias[group.y];", "var sum0 = 0.0 * bias[group.y];");
+    caught("conv1d/tile", "bias[quad + 1], slice == 0", "bias[quad + 0], slice == 0");
+    caught("conv1d/subgroups", "let biases = bias[", "let biases = 0.0 * bias[");
     caught("linear", "var sum = bias[o];", "var sum = 0.0 * bias[o];");
 }
 
 #[test]
 fn a_skipped_relu_is_caught() {
-    for name in ["conv1d_plain", "conv1d_tile", "conv1d_subgroups"] {
+    for name in ["conv1d/plain", "conv1d/tile", "conv1d/subgroups"] {
         caught(name, "select(sum, max(sum, vec4(0.0)), RELU)", "sum");
     }
 }
 
 #[test]
 fn a_swapped_stride_is_caught() {
-    caught("conv1d_plain", "t * STRIDE + k", "t + k");
-    caught("conv1d_tile", "lane * STRIDE;", "lane;");
-    caught("conv1d_subgroups", "i * STRIDE - LEAD", "i - LEAD");
+    caught("conv1d/plain", "t * STRIDE + k", "t + k");
+    caught("conv1d/tile", "lane * STRIDE;", "lane;");
+    caught("conv1d/subgroups", "i * STRIDE - LEAD", "i - LEAD");
     caught("max_pool", "t * STRIDE", "t * KERNEL");
 }
 
 #[test]
 fn a_last_channel_that_is_not_written_is_caught() {
-    caught("conv1d_plain", "if o + 3 < conv.out_channels {", "if o + 4 < conv.out_channels {");
-    for name in ["conv1d_tile", "conv1d_subgroups"] {
+    caught("conv1d/plain", "if o + 3 < conv.out_channels {", "if o + 4 < conv.out_channels {");
+    for name in ["conv1d/tile", "conv1d/subgroups"] {
         caught(name, "o >= conv.out_channels", "o + 1 >= conv.out_channels");
     }
 }
 
 #[test]
 fn a_row_that_does_not_end_in_zeros_is_caught() {
-    caught("conv1d_plain", "select(vec4(0.0), rectified, t < conv.out_samples)", "rectified");
-    for name in ["conv1d_tile", "conv1d_subgroups"] {
+    caught("conv1d/plain", "select(vec4(0.0), rectified, t < conv.out_samples)", "rectified");
+    for name in ["conv1d/tile", "conv1d/subgroups"] {
         caught(name, "select(vec4(0.0), rectified, inside)", "rectified");
     }
 }
@@ -208,9 +208,9 @@ fn a_wrong_mean_and_a_wrong_maximum_are_caught() {
 
 #[test]
 fn a_slightly_wrong_weight_is_caught() {
-    caught("conv1d_plain", "let w = weight[", "let w = 1.0001 * weight[");
-    caught("conv1d_tile", "weights[i] = weight[", "weights[i] = 1.0001 * weight[");
-    caught("conv1d_subgroups", "let weights0 = weight[", "let weights0 = 1.0001 * weight[");
+    caught("conv1d/plain", "let w = weight[", "let w = 1.0001 * weight[");
+    caught("conv1d/tile", "weights[i] = weight[", "weights[i] = 1.0001 * weight[");
+    caught("conv1d/subgroups", "let weights0 = weight[", "let weights0 = 1.0001 * weight[");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Every shader, with every constant it is built with, is valid WGSL. Needs no GPU.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::Path};
 
 use ecgpu::{
     kernels::{Accelerator, Row, Variant},
@@ -64,11 +64,19 @@ fn every_shader_is_valid_with_every_constant_it_is_built_with() {
         process_overrides(&module, &info, Some((naga::ShaderStage::Compute, "main")), &constants)
             .unwrap_or_else(|error| panic!("{name} with {constants:?}: {error}"));
     }
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/shaders");
-    let files: BTreeSet<String> =
-        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let files = files_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders"), "");
     assert_eq!(seen, files, "every file in shaders/ is used by a kernel, and the other way round");
     assert!(validated.len() > 50, "only {} specialisations", validated.len());
+}
+
+/// The names of the files in `folder` and its folders, each behind `prefix`.
+fn files_below(folder: &Path, prefix: &str) -> BTreeSet<String> {
+    let names = |entry: std::io::Result<std::fs::DirEntry>| {
+        let path = entry.unwrap().path();
+        let name = format!("{prefix}{}", path.file_name().unwrap().display());
+        if path.is_dir() { files_below(&path, &format!("{name}/")) } else { BTreeSet::from([name]) }
+    };
+    std::fs::read_dir(folder).unwrap().flat_map(names).collect()
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The operations that a plan is made of: one file each, with its sizes, its plain reference loops and its place on a
 //! GPU's grid. Its twin is `shaders/<same name>.wgsl`, which reads like the loops; an operation that has several ways to
-//! run on a GPU is a folder with one file for each, whose shader is named after both.
+//! run on a GPU is a folder with one file for each, and so are its shaders.
 
 mod conv1d;
 mod global_average_pool;

@@ -1,5 +1,5 @@
 //! The convolution that runs everywhere: four channels by four positions an invocation, in loops. Twin:
-//! shaders/conv1d_plain.wgsl.
+//! shaders/conv1d/plain.wgsl.
 //!
 //! Tried: 8 × 8 in loops over private arrays. Expected half the loads for each multiplication; was ten times slower on
 //! lavapipe, which keeps such arrays in memory and checks every index.
@@ -18,8 +18,8 @@ pub(super) fn variant(conv: &Conv1d, x: Row, y: Row) -> Variant {
     Variant {
         name: NAME,
         shader: Shader {
-            name: "conv1d_plain",
-            source: include_str!("../../../shaders/conv1d_plain.wgsl").into(),
+            name: "conv1d/plain",
+            source: include_str!("../../../shaders/conv1d/plain.wgsl").into(),
             constants: conv.constants(constants),
         },
         parameters: conv.parameters(x.head + x.start, x, y),

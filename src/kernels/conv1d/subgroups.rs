@@ -1,5 +1,5 @@
 //! The convolution for software Vulkan whose subgroups are exactly eight lanes, as Mesa's lavapipe has on AVX. Twin:
-//! shaders/conv1d_subgroups.wgsl.
+//! shaders/conv1d/subgroups.wgsl.
 //!
 //! Lavapipe turns every load whose address differs between lanes into a loop over the lanes, about 95 cycles whether a
 //! lane loads one float or four; a multiplication and addition of all lanes costs 0.7. So a tile must be large for the
@@ -64,7 +64,7 @@ pub(super) fn variant(conv: &Conv1d, x: Row, y: Row, accelerator: &Accelerator) 
     });
     let constants = [("STRIDE", conv.stride), ("CHANNELS", channels), ("LOADS", loads)];
     let source = fill(
-        include_str!("../../../shaders/conv1d_subgroups.wgsl"),
+        include_str!("../../../shaders/conv1d/subgroups.wgsl"),
         &[
             ("constants", constants.map(|(name, value)| format!("const {name}: u32 = {value};")).into()),
             ("declare", declare.collect()),
@@ -76,7 +76,7 @@ pub(super) fn variant(conv: &Conv1d, x: Row, y: Row, accelerator: &Accelerator) 
     let columns = y.stride.div_ceil(LANES * TILE_SAMPLES);
     Some(Variant {
         name: NAME,
-        shader: Shader { name: "conv1d_subgroups", source: source.into(), constants: conv.vector_constants(x, y) },
+        shader: Shader { name: "conv1d/subgroups", source: source.into(), constants: conv.vector_constants(x, y) },
         parameters: conv.parameters(x.head, x, y),
         grid: [columns, conv.out_channels.div_ceil(channels), conv.batch],
         subgroups: true,

@@ -1,5 +1,5 @@
 //! The convolution for real GPUs: a workgroup stages samples and weights of a few input channels in workgroup memory,
-//! and each invocation computes 8 or 4 channels by four positions in registers. Twin: shaders/conv1d_tile.wgsl.
+//! and each invocation computes 8 or 4 channels by four positions in registers. Twin: shaders/conv1d/tile.wgsl.
 //!
 //! For every input channel and tap an invocation loads two vec4 of weights, the same for 16 neighbours, and does 32
 //! multiplications; its samples are loaded once a channel, vec4 by vec4, neighbours beside each other, so that neither
@@ -108,7 +108,7 @@ fn variant(conv: &Conv1d, x: Row, y: Row, division: Division, accelerator: &Acce
         ("PARTIAL", partial),
     ];
     let source = fill(
-        include_str!("../../../shaders/conv1d_tile.wgsl"),
+        include_str!("../../../shaders/conv1d/tile.wgsl"),
         &[
             ("constants", constants.map(|(name, value)| format!("const {name}: u32 = {value};")).into()),
             (
@@ -133,7 +133,7 @@ fn variant(conv: &Conv1d, x: Row, y: Row, division: Division, accelerator: &Acce
     let columns = y.stride.div_ceil(LANES * TILE_SAMPLES);
     Some(Variant {
         name,
-        shader: Shader { name: "conv1d_tile", source: source.into(), constants: conv.vector_constants(x, y) },
+        shader: Shader { name: "conv1d/tile", source: source.into(), constants: conv.vector_constants(x, y) },
         parameters: conv.parameters(x.head, x, y),
         grid: [columns, conv.out_channels.div_ceil(4 * quads * GROUPS), conv.batch],
         subgroups: false,
