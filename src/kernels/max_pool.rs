@@ -1,4 +1,4 @@
-//! The largest sample of each window. Twins: shaders/max_pool.wgsl for any window, and shaders/max_pool_halves.wgsl for
+//! The largest sample of each window. Twins: shaders/max_pool/plain.wgsl for any window, and shaders/max_pool/halves.wgsl for
 //! the larger of each two samples, in vec4s: an eighth of the loads, which are what lavapipe spends its time on.
 
 use super::{Accelerator, Operation, Row, Shader, Variant};
@@ -36,15 +36,15 @@ impl Operation for MaxPool {
         // Mirrors of `struct MaxPool` in the shaders.
         let parameters = |x_head| [self.channels, self.out_samples, x_head, x.stride, y.head, y.stride, y.start, 0];
         let grid = |samples: usize| [y.stride.div_ceil(WORKGROUP * samples), self.channels, self.batch];
-        let source = include_str!("../../shaders/max_pool.wgsl").into();
+        let source = include_str!("../../shaders/max_pool/plain.wgsl").into();
         let constants = vec![("KERNEL", self.kernel as f64), ("STRIDE", self.stride as f64)];
-        let shader = Shader { name: "max_pool", source, constants };
+        let shader = Shader { name: "max_pool/plain", source, constants };
         let plain = Variant::plain(shader, parameters(x.head + x.start), grid(1));
         let first = (x.head + x.start).checked_sub(2 * y.start).filter(|first| first.is_multiple_of(4));
         match first {
             Some(first) if self.halves() && x.stride.is_multiple_of(4) && y.stride.is_multiple_of(4) => {
-                let source = include_str!("../../shaders/max_pool_halves.wgsl").into();
-                let shader = Shader { name: "max_pool_halves", source, constants: Vec::new() };
+                let source = include_str!("../../shaders/max_pool/halves.wgsl").into();
+                let shader = Shader { name: "max_pool/halves", source, constants: Vec::new() };
                 vec![Variant { name: "halves", ..Variant::plain(shader, parameters(first), grid(4)) }, plain]
             }
             _ => vec![plain],

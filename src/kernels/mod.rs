@@ -1,6 +1,6 @@
 //! The operations that a plan is made of: one file each, with its sizes, its plain reference loops and its place on a
-//! GPU's grid. Its twin is `shaders/<same name>.wgsl`, which reads like the loops; an operation that has several ways to
-//! run on a GPU is a folder with one file for each, and so are its shaders.
+//! GPU's grid. Its twin is `shaders/<same name>.wgsl`, which reads like the loops. An operation that a GPU can run in
+//! several ways has a folder of shaders, one for each, and where they take more than a few lines a folder here too.
 
 mod conv1d;
 mod global_average_pool;
