@@ -178,5 +178,5 @@ fn one_devices_plans_share_constants_that_are_packed_in_two_ways() {
 #[test]
 fn the_devices_name_tells_what_it_computes_with() {
     let name = Cpu::with_threads(1).unwrap().info().name;
-    assert!(name.contains(instructions::available()[0].name) && name.ends_with("1 threads)"), "{name}");
+    assert!(name.contains(instructions::available()[0].name) && name.ends_with("1 thread)"), "{name}");
 }
