@@ -11,7 +11,7 @@ use super::{Executor, Faults, Gpu, faults, profile::profile, rows::Rows};
 use crate::{
     Result,
     backend::check_input,
-    kernels::Row,
+    kernels::{Row, Variant},
     plan::{Buffer, BufferId, Plan, Step},
 };
 
@@ -22,7 +22,7 @@ pub(super) struct GpuExecutor {
     plan: Plan,
     pub(super) dispatches: Vec<Dispatch>,
     input: Input,
-    outputs: Vec<Output>,
+    pub(super) outputs: Vec<Output>,
     staging: wgpu::Buffer,
 }
 
@@ -52,23 +52,30 @@ struct Input {
 
 /// A buffer that is copied into the staging buffer at `offset`; both in bytes. Its rows, `length` floats in all, have
 /// `samples` each.
-struct Output {
-    buffer: wgpu::Buffer,
+pub(super) struct Output {
+    pub(super) buffer: wgpu::Buffer,
     offset: u64,
     bytes: u64,
-    row: Row,
-    length: usize,
-    samples: usize,
+    pub(super) row: Row,
+    pub(super) length: usize,
+    pub(super) samples: usize,
 }
 
 impl GpuExecutor {
     pub(super) fn new(gpu: &Gpu, plan: &Plan) -> Result<Self> {
         let rows = Rows::of(plan);
+        let variants = plan.steps.iter().map(|step| gpu.variant(step, &rows)).collect::<Result<Vec<Variant>>>()?;
+        Self::with_variants(gpu, plan, &rows, &variants)
+    }
+
+    /// With given rows and a variant for each step.
+    pub(super) fn with_variants(gpu: &Gpu, plan: &Plan, rows: &Rows, variants: &[Variant]) -> Result<Self> {
         for id in 0..plan.buffers.len() {
-            gpu.check_buffer(plan, &rows, id)?;
+            gpu.check_buffer(plan, rows, id)?;
         }
-        let activations = Activations::new(gpu, plan, &rows);
-        let dispatches = plan.steps.iter().map(|step| dispatch(gpu, plan, step, &rows, &activations)).collect();
+        let activations = Activations::new(gpu, plan, rows);
+        let steps = plan.steps.iter().zip(variants);
+        let dispatches = steps.map(|(step, variant)| dispatch(gpu, plan, step, variant, &activations)).collect();
         let mut offset = 0;
         let outputs: Vec<Output> = plan
             .outputs
@@ -216,8 +223,7 @@ fn constant(gpu: &Gpu, step: &Step, variant: &str, read: usize, values: &Arc<[f3
     uploads.entry(variant.to_string()).or_insert_with(upload).clone()
 }
 
-fn dispatch(gpu: &Gpu, plan: &Plan, step: &Step, rows: &Rows, activations: &Activations) -> Dispatch {
-    let variant = gpu.variant(step, rows);
+fn dispatch(gpu: &Gpu, plan: &Plan, step: &Step, variant: &Variant, activations: &Activations) -> Dispatch {
     let pipeline = gpu.pipelines.get(&variant.shader, step.reads.len());
     let parameters = gpu.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
         label: Some(&step.name),
