@@ -21,7 +21,7 @@ struct Conv1d {
     x_row: u32,
     y_head: u32,
     y_row: u32,
-    unused: u32,
+    y_start: u32,
 }
 
 @group(0) @binding(0) var<uniform> conv: Conv1d;
@@ -30,14 +30,15 @@ struct Conv1d {
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;    // [out_channels / 4]
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;       // [batch, out_channels, y_row] after y_head
 
-// The zeros after a row are written with it.
+// The zeros beside a row are written with it.
 fn store(b: u32, o: u32, t: u32, sum: vec4<f32>) {
-    if t >= conv.y_row {
+    let i = t + conv.y_start;
+    if i >= conv.y_row {
         return;
     }
     let rectified = select(sum, max(sum, vec4(0.0)), RELU);
     let value = select(vec4(0.0), rectified, t < conv.out_samples);
-    let first = conv.y_head + (b * conv.out_channels + o) * conv.y_row + t;
+    let first = conv.y_head + (b * conv.out_channels + o) * conv.y_row + i;
     y[first] = value.x;
     if o + 1 < conv.out_channels { y[first + conv.y_row] = value.y; }
     if o + 2 < conv.out_channels { y[first + 2 * conv.y_row] = value.z; }
@@ -46,7 +47,7 @@ fn store(b: u32, o: u32, t: u32, sum: vec4<f32>) {
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let t = group.x * 4 * WORKGROUP + lane;
+    let t = group.x * 4 * WORKGROUP + lane - conv.y_start; // wraps to a large number before the first sample
     let b = group.z;
     let quads = (conv.out_channels + 3) / 4;
 

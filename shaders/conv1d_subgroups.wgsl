@@ -9,7 +9,7 @@
 
 //# constants
 
-override PADDING: u32;  // here up to a multiple of four, the unrolled lines skipping the surplus
+override LEAD: u32;  // floats from a row's first to the first window's, back and in whole vec4s
 override RELU: bool;
 
 const LANES: u32 = 8;
@@ -22,7 +22,7 @@ struct Conv1d {
     x_row: u32,
     y_head: u32,
     y_row: u32,
-    unused: u32,
+    y_start: u32,
 }
 
 @group(0) @binding(0) var<uniform> conv: Conv1d;
@@ -31,21 +31,22 @@ struct Conv1d {
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;     // [blocks, LANES]
 @group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;  // [batch, out_channels, y_row / 4] after y_head / 4
 
-// Four positions of one channel. The zeros after a row are written with it.
-fn store(b: u32, o: u32, t: u32, sum: vec4<f32>) {
-    if t >= conv.y_row || o >= conv.out_channels {
+// Four positions of one channel, the first at float i of its row. The zeros beside a row are written with it.
+fn store(b: u32, o: u32, i: u32, sum: vec4<f32>) {
+    if i >= conv.y_row || o >= conv.out_channels {
         return;
     }
     let rectified = select(sum, max(sum, vec4(0.0)), RELU);
+    let t = i - conv.y_start; // wraps to a large number before the first sample
     let inside = vec4(t, t + 1, t + 2, t + 3) < vec4(conv.out_samples);
-    y[(conv.y_head + (b * conv.out_channels + o) * conv.y_row + t) / 4] = select(vec4(0.0), rectified, inside);
+    y[(conv.y_head + (b * conv.out_channels + o) * conv.y_row + i) / 4] = select(vec4(0.0), rectified, inside);
 }
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
     let b = group.z;
-    let t = (group.x * LANES + lane) * 8;
-    var first = (conv.x_head + b * conv.in_channels * conv.x_row + t * STRIDE - PADDING) / 4;
+    let i = (group.x * LANES + lane) * 8;
+    var first = (conv.x_head + b * conv.in_channels * conv.x_row + i * STRIDE - LEAD) / 4;
     var at = group.y * conv.in_channels * LOADS * LANES + lane;
     let biases = bias[group.y * LANES + lane];
     //# declare

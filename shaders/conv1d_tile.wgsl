@@ -4,17 +4,19 @@
 // y[b, o, t] = bias[o] + sum over c and k of weight[o, c, k] * x[b, c, t * STRIDE + k - PADDING]
 //
 // A workgroup computes 16 * QUADS channels at 64 positions: 16 lanes of four positions, four groups of QUADS vec4s of
-// channels. Around each row of x lie at least PADDING zeros; what lies beyond them is read only for positions that are
+// channels. There are SLICES such sets of 64 invocations, which take turns at the input channels; their sums are added in
+// the order of the slices, so that the result has the same bits every time. Around each row of x lie at least PADDING zeros; what lies beyond them is read only for positions that are
 // not stored.
 
 //# constants
 
-override PADDING: u32;  // here up to a multiple of four, the unrolled lines skipping the surplus
+override LEAD: u32;  // floats from a row's first to the first window's, back and in whole vec4s
 override RELU: bool;
 
-const WORKGROUP: u32 = 64;
 const LANES: u32 = 16;
 const GROUPS: u32 = 4;
+const SLICE: u32 = LANES * GROUPS;
+const WORKGROUP: u32 = SLICE * SLICES;
 
 struct Conv1d {
     in_channels: u32,
@@ -24,7 +26,7 @@ struct Conv1d {
     x_row: u32,
     y_head: u32,
     y_row: u32,
-    unused: u32,
+    y_start: u32,
 }
 
 @group(0) @binding(0) var<uniform> conv: Conv1d;
@@ -35,23 +37,27 @@ struct Conv1d {
 
 var<workgroup> tile: array<vec4<f32>, STAGED * TILE_WIDTH>;
 var<workgroup> weights: array<vec4<f32>, STAGED * WEIGHTS>;
+var<workgroup> partial: array<vec4<f32>, PARTIAL>;
 
-// Four positions of one channel. The zeros after a row are written with it.
-fn store(b: u32, o: u32, t: u32, sum: vec4<f32>) {
-    if t >= conv.y_row || o >= conv.out_channels {
+// Four positions of one channel, the first at float i of its row. The zeros beside a row are written with it.
+fn store(b: u32, o: u32, i: u32, sum: vec4<f32>) {
+    if i >= conv.y_row || o >= conv.out_channels {
         return;
     }
     let rectified = select(sum, max(sum, vec4(0.0)), RELU);
+    let t = i - conv.y_start; // wraps to a large number before the first sample
     let inside = vec4(t, t + 1, t + 2, t + 3) < vec4(conv.out_samples);
-    y[(conv.y_head + (b * conv.out_channels + o) * conv.y_row + t) / 4] = select(vec4(0.0), rectified, inside);
+    y[(conv.y_head + (b * conv.out_channels + o) * conv.y_row + i) / 4] = select(vec4(0.0), rectified, inside);
 }
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
-    let lane = index % LANES;
-    let channels = index / LANES;
+    let slice = index / SLICE;
+    let member = index % SLICE;
+    let lane = member % LANES;
+    let channels = member / LANES;
     let b = group.z;
-    let start = (conv.x_head + b * conv.in_channels * conv.x_row - PADDING) / 4 + group.x * LANES * STRIDE;
+    let start = (conv.x_head + b * conv.in_channels * conv.x_row - LEAD) / 4 + group.x * LANES * STRIDE;
     let quad = (group.y * GROUPS + channels) * QUADS;
     //# declare
     for (var from_channel = 0u; from_channel < conv.in_channels; from_channel += STAGED) {
@@ -64,14 +70,27 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             weights[i] = weight[from_weight + i];
         }
         workgroupBarrier();
-        for (var c = 0u; c < min(STAGED, conv.in_channels - from_channel); c++) {
+        for (var c = slice; c < min(STAGED, conv.in_channels - from_channel); c += SLICES) {
             let first = c * TILE_WIDTH + lane * STRIDE;
             let at = c * WEIGHTS + channels * QUADS;
             //# load
             //# multiply
         }
     }
+    for (var giver = 1u; giver < SLICES; giver++) {
+        if slice == giver {
+            //# give
+        }
+        workgroupBarrier();
+        if slice == 0 {
+            //# take
+        }
+        workgroupBarrier();
+    }
+    if slice > 0 {
+        return;
+    }
     let o = quad * 4;
-    let t = (group.x * LANES + lane) * 4;
+    let i = (group.x * LANES + lane) * 4;
     //# store
 }

@@ -14,8 +14,8 @@ struct GlobalAveragePool {
     x_row: u32,
     y_head: u32,
     y_row: u32,
-    unused0: u32,
-    unused1: u32,
+    y_start: u32,
+    unused: u32,
 }
 
 @group(0) @binding(0) var<uniform> pool: GlobalAveragePool;
@@ -38,7 +38,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             partial[lane] += partial[lane + half];
         }
     }
-    if lane == 0 {
-        y[pool.y_head + row * pool.y_row] = partial[0] / f32(pool.samples);
+    workgroupBarrier();
+    let mean = partial[0] / f32(pool.samples);
+    for (var i = lane; i < pool.y_row; i += WORKGROUP) {
+        y[pool.y_head + row * pool.y_row + i] = select(0.0, mean, i == pool.y_start);
     }
 }

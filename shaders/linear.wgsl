@@ -11,8 +11,8 @@ struct Linear {
     x_row: u32,
     y_head: u32,
     y_row: u32,
-    unused0: u32,
-    unused1: u32,
+    y_start: u32,
+    unused: u32,
 }
 
 @group(0) @binding(0) var<uniform> linear: Linear;
@@ -32,5 +32,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var i = 0u; i < linear.in_features; i++) {
         sum += weight[i * linear.out_features + o] * x[linear.x_head + (b * linear.in_features + i) * linear.x_row];
     }
-    y[linear.y_head + (b * linear.out_features + o) * linear.y_row] = sum;
+    for (var i = 0u; i < linear.y_row; i++) {
+        y[linear.y_head + (b * linear.out_features + o) * linear.y_row + i] = select(0.0, sum, i == linear.y_start);
+    }
 }

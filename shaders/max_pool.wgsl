@@ -14,8 +14,8 @@ struct MaxPool {
     x_row: u32,
     y_head: u32,
     y_row: u32,
-    unused0: u32,
-    unused1: u32,
+    y_start: u32,
+    unused: u32,
 }
 
 @group(0) @binding(0) var<uniform> pool: MaxPool;
@@ -24,8 +24,9 @@ struct MaxPool {
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let t = group.x * WORKGROUP + lane;
-    if t >= pool.y_row {
+    let i = group.x * WORKGROUP + lane;
+    let t = i - pool.y_start; // wraps to a large number before the first sample
+    if i >= pool.y_row {
         return;
     }
     let row = group.z * pool.channels + group.y;
@@ -34,6 +35,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var k = 1u; k < KERNEL; k++) {
         largest = max(largest, x[first + k]);
     }
-    // The zeros after a row are written with it.
-    y[pool.y_head + row * pool.y_row + t] = select(0.0, largest, t < pool.out_samples);
+    // The zeros beside a row are written with it.
+    y[pool.y_head + row * pool.y_row + i] = select(0.0, largest, t < pool.out_samples);
 }

@@ -50,7 +50,7 @@ fn the_gpu_agrees_on_the_built_in_weights_and_forty_random_networks() {
 
 #[test]
 fn every_variant_agrees_on_the_built_in_weights_and_random_networks() {
-    for variant in ["plain", "tile 8", "tile 4", "subgroups"] {
+    for variant in ["plain", "tile 8", "tile 4", "tile 4 sliced", "subgroups", "rows", "halves"] {
         let Some(gpu) = gpu() else { return };
         assert_passed(&verify(&gpu.with_variant(variant), &built_in(), 10).unwrap());
     }
@@ -68,7 +68,7 @@ fn subgroups_are_used_where_all_have_eight_lanes() {
     let Some(gpu) = gpu() else { return };
     let Accelerator { software, subgroup_size, .. } = gpu.accelerator();
     let plan = Plan::new(&built_in(), 1, 1000, Keep::Results).unwrap();
-    let row = Row { head: 8, stride: 512 };
+    let row = Row { head: 8, start: 0, stride: 512 };
     let variants = plan.steps[0].kernel.operation().variants(row, row, &gpu.accelerator());
     assert_eq!(variants[0].subgroups, software && subgroup_size == Some(8), "{:?}", gpu.accelerator());
     assert!(variants.iter().any(|variant| variant.name == "plain"));
@@ -135,7 +135,11 @@ fn caught(name: &'static str, right: &'static str, wrong: &'static str) {
         assert!(source.contains(right), "shaders/{name}.wgsl no longer has `{right}`: sabotage it anew");
         source.replace(right, wrong)
     };
-    let (operation, variant) = name.split_once("1d_").unwrap_or((name, "plain"));
+    let pool = || {
+        let variant = ["rows", "halves"].into_iter().find(|variant| name.ends_with(variant))?;
+        Some((name.strip_suffix(variant)?.trim_end_matches('_'), variant))
+    };
+    let (operation, variant) = name.split_once("1d_").or_else(pool).unwrap_or((name, "plain"));
     let variant = if variant == "tile" { "tile 8" } else { variant };
     if variant == "subgroups" && gpu.accelerator().subgroup_size != Some(8) {
         return skip("subgroups are not of eight lanes");
@@ -164,7 +168,7 @@ fn tuned_with(gpu: Gpu, name: &'static str, right: &'static str, wrong: String) 
 /// The shader of the first convolution's default variant.
 fn default_shader(gpu: &Gpu) -> &'static str {
     let plan = Plan::new(&built_in(), 1, 100, Keep::Results).unwrap();
-    let row = Row { head: 8, stride: 64 };
+    let row = Row { head: 8, start: 0, stride: 64 };
     plan.steps[0].kernel.operation().variants(row, row, &gpu.accelerator())[0].shader.name
 }
 
@@ -217,14 +221,14 @@ fn a_tuned_gpu_agrees_and_another_build_refuses_its_tuning() {
 #[test]
 fn an_off_by_one_in_the_padding_is_caught() {
     caught("conv1d_plain", "conv.x_row - PADDING;", "conv.x_row - PADDING + 1;");
-    caught("conv1d_tile", "- PADDING) / 4", "- PADDING + 4) / 4");
-    caught("conv1d_subgroups", "- PADDING) / 4", "- PADDING + 4) / 4");
+    caught("conv1d_tile", "- LEAD) / 4", "- LEAD + 4) / 4");
+    caught("conv1d_subgroups", "- LEAD) / 4", "- LEAD + 4) / 4");
 }
 
 #[test]
 fn a_dropped_bias_is_caught() {
     caught("conv1d_plain", "var sum0 = bias[group.y];", "var sum0 = 0.0 * bias[group.y];");
-    caught("conv1d_tile", "= bias[quad + 1];", "= 0.0 * bias[quad + 1];");
+    caught("conv1d_tile", "bias[quad + 1], slice == 0", "bias[quad + 0], slice == 0");
     caught("conv1d_subgroups", "let biases = bias[", "let biases = 0.0 * bias[");
     caught("linear", "var sum = bias[o];", "var sum = 0.0 * bias[o];");
 }
@@ -240,7 +244,7 @@ fn a_skipped_relu_is_caught() {
 fn a_swapped_stride_is_caught() {
     caught("conv1d_plain", "t * STRIDE + k", "t + k");
     caught("conv1d_tile", "lane * STRIDE;", "lane;");
-    caught("conv1d_subgroups", "t * STRIDE - PADDING", "t - PADDING");
+    caught("conv1d_subgroups", "i * STRIDE - LEAD", "i - LEAD");
     caught("max_pool", "t * STRIDE", "t * KERNEL");
 }
 
@@ -263,6 +267,8 @@ fn a_row_that_does_not_end_in_zeros_is_caught() {
 #[test]
 fn a_wrong_mean_and_a_wrong_maximum_are_caught() {
     caught("global_average_pool", "/ f32(pool.samples)", "/ f32(pool.samples + 1)");
+    caught("global_average_pool_rows", "t < pool.x_row / 4", "t + 1 < pool.x_row / 4");
+    caught("max_pool_halves", "max(b.x, b.y)", "b.x");
     caught("max_pool", "largest = max(", "largest = min(");
 }
 

@@ -23,7 +23,8 @@ impl Operation for Linear {
         let source = include_str!("../../shaders/linear.wgsl").into();
         let shader = Shader { name: "linear", source, constants: Vec::new() };
         // Mirror of `struct Linear` in the shader.
-        let parameters = [self.in_features, self.out_features, x.head, x.stride, y.head, y.stride, 0, 0];
+        let parameters =
+            [self.in_features, self.out_features, x.head + x.start, x.stride, y.head, y.stride, y.start, 0];
         vec![Variant::plain(shader, parameters, [self.out_features.div_ceil(WORKGROUP), self.batch, 1])]
     }
 

@@ -1,4 +1,5 @@
-//! The largest sample of each window. Twin: shaders/max_pool.wgsl.
+//! The largest sample of each window. Twins: shaders/max_pool.wgsl for any window, and shaders/max_pool_halves.wgsl for
+//! the larger of each two samples, in vec4s: an eighth of the loads, which are what lavapipe spends its time on.
 
 use super::{Accelerator, Operation, Row, Shader, Variant};
 
@@ -23,17 +24,44 @@ pub struct MaxPool {
     pub stride: usize,
 }
 
+impl MaxPool {
+    /// Whether each output is the larger of two samples that no other sees.
+    fn halves(&self) -> bool {
+        (self.kernel, self.stride) == (2, 2)
+    }
+}
+
 impl Operation for MaxPool {
     fn variants(&self, x: Row, y: Row, _: &Accelerator) -> Vec<Variant> {
+        // Mirrors of `struct MaxPool` in the shaders.
+        let parameters = |x_head| [self.channels, self.out_samples, x_head, x.stride, y.head, y.stride, y.start, 0];
+        let grid = |samples: usize| [y.stride.div_ceil(WORKGROUP * samples), self.channels, self.batch];
         let source = include_str!("../../shaders/max_pool.wgsl").into();
-        let shader = Shader {
-            name: "max_pool",
-            source,
-            constants: vec![("KERNEL", self.kernel as f64), ("STRIDE", self.stride as f64)],
-        };
-        // Mirror of `struct MaxPool` in the shader.
-        let parameters = [self.channels, self.out_samples, x.head, x.stride, y.head, y.stride, 0, 0];
-        vec![Variant::plain(shader, parameters, [y.stride.div_ceil(WORKGROUP), self.channels, self.batch])]
+        let constants = vec![("KERNEL", self.kernel as f64), ("STRIDE", self.stride as f64)];
+        let shader = Shader { name: "max_pool", source, constants };
+        let plain = Variant::plain(shader, parameters(x.head + x.start), grid(1));
+        let first = (x.head + x.start).checked_sub(2 * y.start).filter(|first| first.is_multiple_of(4));
+        match first {
+            Some(first) if self.halves() && x.stride.is_multiple_of(4) && y.stride.is_multiple_of(4) => {
+                let source = include_str!("../../shaders/max_pool_halves.wgsl").into();
+                let shader = Shader { name: "max_pool_halves", source, constants: Vec::new() };
+                vec![Variant { name: "halves", ..Variant::plain(shader, parameters(first), grid(4)) }, plain]
+            }
+            _ => vec![plain],
+        }
+    }
+
+    /// As far as the start of y may push the first window before its row.
+    fn head(&self) -> usize {
+        if self.halves() { 2 * 3 } else { 0 }
+    }
+
+    fn start(&self, y: usize) -> usize {
+        if self.halves() { 2 * y % 4 } else { 0 }
+    }
+
+    fn row_multiple(&self) -> usize {
+        if self.halves() { 4 } else { 1 }
     }
 
     fn floating_point_operations(&self) -> usize {

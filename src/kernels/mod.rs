@@ -15,12 +15,15 @@ pub use linear::Linear;
 pub use max_pool::MaxPool;
 
 /// Where a GPU keeps the samples of an activation's channels: `head` zeros, then one row of `stride` floats for each
-/// channel of each record. What a row has beyond its samples is zero, so that a reader's padding lies there, before and
-/// after. Both are multiples of four where a reader or the writer works in vec4s.
+/// channel of each record. In a row the samples begin at float `start`, and everything else is zero, so that a reader's
+/// padding lies there, before and after. Head and stride are multiples of four where a reader or the writer works in
+/// vec4s; the start is what brings the reader's windows to whole vec4s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row {
     /// Floats before the first row.
     pub head: usize,
+    /// Floats of a row before its samples.
+    pub start: usize,
     /// Floats from one row to the next.
     pub stride: usize,
 }
@@ -93,6 +96,17 @@ pub trait Operation {
 
     /// Zeros that it must find before and after the samples of a row of x.
     fn margin(&self) -> usize {
+        0
+    }
+
+    /// Zeros that it may read before the first row of x.
+    fn head(&self) -> usize {
+        self.margin()
+    }
+
+    /// Where the samples of a row of x best start, if those of y start at `y`.
+    fn start(&self, y: usize) -> usize {
+        let _ = y;
         0
     }
 

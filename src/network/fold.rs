@@ -71,15 +71,18 @@ fn fold_at(network: &Network, parameters: &Parameters, index: usize) -> Result<F
     let mut last_layer = index;
     let operation = match named.layer {
         Layer::Conv1d { in_channels, out_channels, kernel, stride, padding, bias } => {
-            let mut weight = widen(tensor("weight")?);
-            let mut shift = if bias { widen(tensor("bias")?) } else { vec![0.0; out_channels] };
+            let (mut weight, mut shift): (Arc<[f32]>, _) = (tensor("weight")?.into(), vec![0.0; out_channels]);
+            if bias {
+                shift = tensor("bias")?.iter().map(|&value| f64::from(value)).collect();
+            }
             if let Some(Layer::BatchNorm { .. }) = network.layers.get(last_layer + 1).map(|next| next.layer) {
                 last_layer += 1;
-                fold_batch_norm(&mut weight, &mut shift, &network.layers[last_layer].name, parameters)?;
+                let values = Arc::get_mut(&mut weight).expect("the copy made above has no other owner");
+                fold_batch_norm(values, &mut shift, &network.layers[last_layer].name, parameters)?;
             }
             let relu = network.layers.get(last_layer + 1).is_some_and(|next| next.layer == Layer::Relu);
             last_layer += usize::from(relu);
-            let (weight, bias) = (narrow(&weight), narrow(&shift));
+            let bias = shift.into_iter().map(|value| value as f32).collect();
             FoldedOperation::Conv1d { in_channels, out_channels, kernel, stride, padding, relu, weight, bias }
         }
         Layer::MaxPool { kernel, stride } => FoldedOperation::MaxPool { kernel, stride },
@@ -97,7 +100,7 @@ fn fold_at(network: &Network, parameters: &Parameters, index: usize) -> Result<F
 }
 
 /// γ·(w·x + b − μ)/√(σ² + ε) + β is again a convolution: w·s with bias β + (b − μ)·s, where s = γ/√(σ² + ε).
-fn fold_batch_norm(weight: &mut [f64], bias: &mut [f64], name: &str, parameters: &Parameters) -> Result<()> {
+fn fold_batch_norm(weight: &mut [f32], bias: &mut [f64], name: &str, parameters: &Parameters) -> Result<()> {
     let tensor = |part: &str| parameters.values(&format!("{name}.{part}"));
     let (gamma, beta) = (tensor("weight")?, tensor("bias")?);
     let (mean, variance) = (tensor("running_mean")?, tensor("running_var")?);
@@ -105,17 +108,11 @@ fn fold_batch_norm(weight: &mut [f64], bias: &mut [f64], name: &str, parameters:
     for (channel, shift) in bias.iter_mut().enumerate() {
         let scale = f64::from(gamma[channel]) / (f64::from(variance[channel]) + BATCH_NORM_EPSILON).sqrt();
         *shift = f64::from(beta[channel]) + (*shift - f64::from(mean[channel])) * scale;
-        weight[channel * weights_per_channel..][..weights_per_channel].iter_mut().for_each(|w| *w *= scale);
+        weight[channel * weights_per_channel..][..weights_per_channel]
+            .iter_mut()
+            .for_each(|w| *w = (f64::from(*w) * scale) as f32);
     }
     Ok(())
-}
-
-fn widen(values: &[f32]) -> Vec<f64> {
-    values.iter().map(|&value| f64::from(value)).collect()
-}
-
-fn narrow(values: &[f64]) -> Arc<[f32]> {
-    values.iter().map(|&value| value as f32).collect()
 }
 
 #[cfg(test)]

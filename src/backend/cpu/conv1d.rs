@@ -18,10 +18,14 @@ use super::{
     filtering::{self, Evaluation, FilteredTile, POINTS},
     instructions::Kernels,
     memory::{Aligned, Area},
+    parallel::for_each_chunk,
     rows::Rows,
     tile::{DirectTile, Finish, Target},
 };
 use crate::kernels::Conv1d;
+
+/// Channels whose weights are packed side by side; every panel is a multiple of it.
+const BLOCK: usize = 8;
 
 /// A convolution with all its decisions made.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,35 +99,60 @@ impl Conv {
     }
 
     /// Weights as `[panels, depth, channels of a panel]`, with `points` before `depth` for minimal filtering.
+    ///
+    /// It is most of what a first forward pass costs, so panels are packed side by side, and each writes runs of its
+    /// channels.
     pub(super) fn packed(&self, weight: &[f32]) -> Aligned {
         let points = if self.filter.is_some() { POINTS } else { 1 };
-        let mut packed = Aligned::new(self.panels() * points * self.depth() * self.panel);
-        let values = packed.as_mut_slice();
-        let Conv1d { in_channels, kernel, .. } = self.conv;
-        for (pair, taps) in weight.chunks(kernel).enumerate() {
-            let (o, c) = (pair / in_channels, pair % in_channels);
-            let mut put = |point: usize, depth: usize, value: f32| {
-                let row = (o / self.panel * points + point) * self.depth() + depth;
-                values[row * self.panel + o % self.panel] = value;
-            };
-            match self.filter {
-                None => taps.iter().enumerate().for_each(|(k, &tap)| put(0, k * self.x.width + c, tap)),
-                Some(filter) => self.pack_filter(filter, c, taps, &mut put),
-            }
-        }
+        let panel_len = points * self.depth() * self.panel;
+        let mut packed = Aligned::new(self.panels() * panel_len);
+        let panels = &mut packed.as_mut_slice()[..self.panels() * panel_len];
+        for_each_chunk(panels, panel_len, |panel, values| match self.filter {
+            None => self.pack_taps(panel * self.panel, weight, values),
+            Some(filter) => self.pack_filters(filter, panel * self.panel, weight, values),
+        });
         packed
     }
 
-    fn pack_filter(&self, filter: Filter, c: usize, taps: &[f32], put: &mut impl FnMut(usize, usize, f32)) {
-        let stride = self.conv.stride;
-        for part in 0..filter.parts {
-            for phase in 0..stride {
-                let mut of_phase = [0.0; POINTS];
-                let of_part = taps.iter().skip(part * filter.taps * stride + phase).step_by(stride);
-                of_phase.iter_mut().take(filter.taps).zip(of_part).for_each(|(to, &tap)| *to = tap.into());
-                let taps = &of_phase[..filter.taps];
-                for (point, value) in filtering::filter_at_points(taps).into_iter().enumerate() {
-                    put(point, part * self.columns() + phase * self.x.width + c, value as f32);
+    fn pack_taps(&self, first: usize, weight: &[f32], values: &mut [f32]) {
+        let Conv1d { in_channels, out_channels, kernel, .. } = self.conv;
+        for (o, weight) in
+            weight.chunks(in_channels * kernel).take(out_channels).skip(first).take(self.panel).enumerate()
+        {
+            for (c, taps) in weight.chunks(kernel).enumerate() {
+                for (k, &tap) in taps.iter().enumerate() {
+                    values[(k * self.x.width + c) * self.panel + o] = tap;
+                }
+            }
+        }
+    }
+
+    /// A filter's values at the points are linear in its taps. [`BLOCK`] channels are evaluated side by side, so that
+    /// their sums stay in registers.
+    fn pack_filters(&self, filter: Filter, first: usize, weight: &[f32], values: &mut [f32]) {
+        let Conv1d { in_channels, out_channels, kernel, stride, .. } = self.conv;
+        let unit = |tap: usize| -> Vec<f64> { (0..filter.taps).map(|t| f64::from(u8::from(t == tap))).collect() };
+        let of_tap: Vec<[f64; POINTS]> = (0..filter.taps).map(|tap| filtering::filter_at_points(&unit(tap))).collect();
+        let mut taps = vec![[0.0; BLOCK]; filter.taps];
+        let blocks = (0..self.panel).step_by(BLOCK).filter(|block| first + block < out_channels);
+        let phases = (0..filter.parts * stride).map(|at| (at / stride, at % stride));
+        for (block, (part, phase)) in blocks.flat_map(|block| phases.clone().map(move |phase| (block, phase))) {
+            for c in 0..in_channels {
+                for (t, taps) in taps.iter_mut().enumerate() {
+                    let k = (part * filter.taps + t) * stride + phase;
+                    for (o, tap) in (first + block..).zip(taps) {
+                        let is_there = k < kernel && o < out_channels;
+                        *tap = if is_there { weight[(o * in_channels + c) * kernel + k].into() } else { 0.0 };
+                    }
+                }
+                let row = part * self.columns() + phase * self.x.width + c;
+                for point in 0..POINTS {
+                    let mut sums = [0.0; BLOCK];
+                    for (taps, of_tap) in taps.iter().zip(&of_tap) {
+                        sums.iter_mut().zip(taps).for_each(|(sum, tap)| *sum += of_tap[point] * tap);
+                    }
+                    let values = &mut values[(point * self.depth() + row) * self.panel + block..][..BLOCK];
+                    values.iter_mut().zip(sums).for_each(|(value, sum)| *value = sum as f32);
                 }
             }
         }

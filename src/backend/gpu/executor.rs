@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use wgpu::util::DeviceExt;
@@ -15,6 +15,10 @@ use crate::{
     plan::{Buffer, BufferId, Plan, Step},
 };
 
+/// How long a forward is polled for before the thread sleeps: about what a large GPU takes for one record, as waking up
+/// may cost as much again. A software device gets none, because it computes on the core that would be polling.
+const SPIN: Duration = Duration::from_micros(200);
+
 pub(super) struct GpuExecutor {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
@@ -24,6 +28,7 @@ pub(super) struct GpuExecutor {
     input: Input,
     pub(super) outputs: Vec<Output>,
     staging: wgpu::Buffer,
+    spin: Duration,
 }
 
 pub(super) struct Dispatch {
@@ -65,17 +70,21 @@ impl GpuExecutor {
     pub(super) fn new(gpu: &Gpu, plan: &Plan) -> Result<Self> {
         let rows = Rows::of(plan);
         let variants = plan.steps.iter().map(|step| gpu.variant(step, &rows)).collect::<Result<Vec<Variant>>>()?;
-        Self::with_variants(gpu, plan, &rows, &variants)
+        Self::with_variants(gpu, plan, &rows, variants)
     }
 
     /// With given rows and a variant for each step.
-    pub(super) fn with_variants(gpu: &Gpu, plan: &Plan, rows: &Rows, variants: &[Variant]) -> Result<Self> {
+    pub(super) fn with_variants(gpu: &Gpu, plan: &Plan, rows: &Rows, variants: Vec<Variant>) -> Result<Self> {
         for id in 0..plan.buffers.len() {
             gpu.check_buffer(plan, rows, id)?;
         }
         let activations = Activations::new(gpu, plan, rows);
-        let steps = plan.steps.iter().zip(variants);
-        let dispatches = steps.map(|(step, variant)| dispatch(gpu, plan, step, variant, &activations)).collect();
+        let variants: Vec<(Variant, usize)> =
+            variants.into_iter().zip(plan.steps.iter().map(|step| step.reads.len())).collect();
+        gpu.pipelines.make(&variants)?;
+        let dispatches = plan.steps.iter().zip(&variants);
+        let dispatches =
+            dispatches.map(|(step, (variant, _))| dispatch(gpu, plan, step, variant, &activations)).collect();
         let mut offset = 0;
         let outputs: Vec<Output> = plan
             .outputs
@@ -108,13 +117,15 @@ impl GpuExecutor {
             input,
             outputs,
             staging,
+            spin: if gpu.accelerator.software { Duration::ZERO } else { SPIN },
         })
     }
 
     fn write_input(&mut self, samples: &[f32]) {
         let Input { buffer, row, samples: length, rows } = &mut self.input;
+        let start = row.start;
         for (row, samples) in rows.chunks_exact_mut(row.stride).zip(samples.chunks_exact(*length)) {
-            row[..*length].copy_from_slice(samples);
+            row[start..][..*length].copy_from_slice(samples);
         }
         self.queue.write_buffer(buffer, (row.head * size_of::<f32>()) as u64, bytemuck::cast_slice(rows));
     }
@@ -138,8 +149,18 @@ impl GpuExecutor {
             // The receiver is gone only if the wait below has failed, which is reported there.
             let _ = sender.send(result);
         });
-        self.device.poll(wgpu::PollType::wait_indefinitely()).map_err(|error| faults::failed(&error.to_string()))?;
-        let answered = mapped.recv().map_err(|_| faults::failed("the readback was never answered"))?;
+        let poll = |how| self.device.poll(how).map_err(|error| faults::failed(&error.to_string()));
+        let start = Instant::now();
+        let mut answer = None;
+        while answer.is_none() && start.elapsed() < self.spin {
+            poll(wgpu::PollType::Poll)?;
+            answer = mapped.try_recv().ok();
+        }
+        if answer.is_none() {
+            poll(wgpu::PollType::wait_indefinitely())?;
+            answer = mapped.recv().ok();
+        }
+        let answered = answer.ok_or_else(|| faults::failed("the readback was never answered"))?;
         self.faults.check()?;
         answered.map_err(|error| faults::failed(&error.to_string()))?;
         let view = self.staging.get_mapped_range(..).map_err(|error| faults::failed(&error.to_string()))?;
@@ -148,7 +169,7 @@ impl GpuExecutor {
         for (output, Output { offset, row, samples, length, .. }) in outputs.iter_mut().zip(&self.outputs) {
             let rows = values[*offset as usize / size_of::<f32>() + row.head..][..*length].chunks_exact(row.stride);
             output.clear();
-            rows.for_each(|row| output.extend_from_slice(&row[..*samples]));
+            rows.for_each(|floats| output.extend_from_slice(&floats[row.start..][..*samples]));
         }
         drop(view);
         self.staging.unmap();

@@ -3,10 +3,14 @@
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
+    thread::ScopedJoinHandle,
 };
 
-use super::EditShader;
-use crate::kernels::Shader;
+use super::{EditShader, faults};
+use crate::{
+    Result,
+    kernels::{Shader, Variant},
+};
 
 /// The pipelines made so far on one device.
 pub(super) struct Pipelines {
@@ -20,11 +24,38 @@ impl Pipelines {
         Self { device, made: Mutex::default(), edit: None }
     }
 
-    /// The pipeline of a shader that reads `reads` buffers and writes one.
-    pub(super) fn get(&self, shader: &Shader, reads: usize) -> wgpu::ComputePipeline {
-        let key = format!("{} {:?}\n{}", shader.name, shader.constants, shader.source);
+    /// Compiles those that are not made yet, each on a thread of its own: drivers take some ten milliseconds for each.
+    ///
+    /// # Errors
+    /// The device refuses one.
+    pub(super) fn make(&self, variants: &[(Variant, usize)]) -> Result<()> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        made.entry(key).or_insert_with(|| self.compile(shader, reads)).clone()
+        let missing: HashMap<String, (&Shader, usize)> = variants
+            .iter()
+            .map(|(variant, reads)| (key(&variant.shader), (&variant.shader, *reads)))
+            .filter(|(key, _)| !made.contains_key(key))
+            .collect();
+        let compiled = std::thread::scope(|scope| {
+            // Errors are caught on the thread where they arise.
+            let compile = |(key, (shader, reads))| {
+                let work = move || faults::scoped(&self.device, || Ok(self.compile(shader, reads)));
+                (key, scope.spawn(work))
+            };
+            let threads: Vec<_> = missing.into_iter().map(compile).collect();
+            let join = |(key, thread): (String, ScopedJoinHandle<Result<wgpu::ComputePipeline>>)| {
+                let panicked = |_| Err(faults::failed("the compiler of a shader panicked"));
+                Ok((key, thread.join().unwrap_or_else(panicked)?))
+            };
+            threads.into_iter().map(join).collect::<Result<Vec<_>>>()
+        })?;
+        made.extend(compiled);
+        Ok(())
+    }
+
+    /// The pipeline of a shader that reads `reads` buffers and writes one, compiled now if it has not been made.
+    pub(super) fn get(&self, shader: &Shader, reads: usize) -> wgpu::ComputePipeline {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.entry(key(shader)).or_insert_with(|| self.compile(shader, reads)).clone()
     }
 
     /// The text that is compiled.
@@ -63,6 +94,11 @@ impl Pipelines {
             cache: None,
         })
     }
+}
+
+/// What makes one pipeline differ from another.
+fn key(shader: &Shader) -> String {
+    format!("{} {:?}\n{}", shader.name, shader.constants, shader.source)
 }
 
 /// The parameters, the buffers that are read, the buffer that is written.

@@ -4,7 +4,7 @@
 
 use crate::{
     kernels::Row,
-    plan::{BufferId, Plan},
+    plan::{BufferId, Plan, Step},
 };
 
 /// The rows of each of a plan's buffers.
@@ -12,18 +12,26 @@ pub(super) struct Rows(Vec<Row>);
 
 impl Rows {
     pub(super) fn of(plan: &Plan) -> Self {
-        let steps_on =
-            |id: BufferId| plan.steps.iter().filter(move |step| step.write == id || step.reads.first() == Some(&id));
         // The head is the same for all, so that buffers that share memory never write into another's.
-        let margins = plan.steps.iter().map(|step| step.kernel.operation().margin());
-        let head = margins.max().unwrap_or(0).next_multiple_of(4);
-        let row = |(id, buffer): (BufferId, &crate::plan::Buffer)| {
-            let readers = steps_on(id).filter(|step| step.write != id);
-            let margin = readers.map(|step| step.kernel.operation().margin()).max().unwrap_or(0);
-            let multiple = steps_on(id).map(|step| step.kernel.operation().row_multiple()).max().unwrap_or(1);
-            Row { head, stride: (buffer.shape[2] + margin).next_multiple_of(multiple) }
+        let heads = plan.steps.iter().map(|step| step.kernel.operation().head());
+        let head = heads.max().unwrap_or(0).next_multiple_of(4);
+        let mut starts = vec![0; plan.buffers.len()];
+        let mut margins = vec![0; plan.buffers.len()];
+        let mut multiples = vec![1; plan.buffers.len()];
+        // From the last, because where y starts decides where x best does.
+        for Step { kernel, reads, write, .. } in plan.steps.iter().rev() {
+            let (operation, x) = (kernel.operation(), reads[0]);
+            starts[x] = operation.start(starts[*write]);
+            margins[x] = operation.margin().max(margins[x]);
+            for id in [x, *write] {
+                multiples[id] = operation.row_multiple().max(multiples[id]);
+            }
+        }
+        let row = |id: BufferId| {
+            let floats = starts[id] + plan.buffers[id].shape[2] + margins[id];
+            Row { head, start: starts[id], stride: floats.next_multiple_of(multiples[id]) }
         };
-        Self(plan.buffers.iter().enumerate().map(row).collect())
+        Self((0..plan.buffers.len()).map(row).collect())
     }
 
     /// Those of some buffers, in that order.
@@ -39,12 +47,38 @@ impl Rows {
     pub(super) fn len(&self, plan: &Plan, id: BufferId) -> usize {
         let buffer = &plan.buffers[id];
         let [batch, channels, _] = buffer.shape;
-        let Row { head, stride } = self.0[id];
+        let Row { head, stride, .. } = self.0[id];
         if buffer.constant.is_some() { buffer.len() } else { head + batch * channels * stride }
     }
 
     /// Bytes that a buffer takes, in whole vec4s.
     pub(super) fn bytes(&self, plan: &Plan, id: BufferId) -> u64 {
         (self.len(plan, id).next_multiple_of(4) * size_of::<f32>()) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        network::{Folded, Weights},
+        plan::Keep,
+    };
+
+    #[test]
+    fn every_row_has_room_for_its_readers_zeros_and_no_window_needs_a_shift() {
+        let weights = Weights::built_in().unwrap();
+        let folded = Folded::new(&weights.network, &weights.parameters).unwrap();
+        for samples in [83, 1000, 5000] {
+            let plan = Plan::new(&folded, 2, samples, Keep::Results).unwrap();
+            let rows = Rows::of(&plan);
+            for step in &plan.steps {
+                let (x, y, operation) = (rows.row(step.reads[0]), rows.row(step.write), step.kernel.operation());
+                let [_, _, samples] = plan.buffers[step.reads[0]].shape;
+                assert!(x.start + samples + operation.margin() <= x.stride && operation.head() <= x.head, "{x:?}");
+                assert_eq!([x.stride % operation.row_multiple(), y.stride % operation.row_multiple()], [0, 0]);
+                assert_eq!(x.start, operation.start(y.start), "{}", step.name);
+            }
+        }
     }
 }

@@ -1,5 +1,5 @@
 //! What the choice among a step's variants hangs on, as one line of text that a person can read:
-//! `conv1d batch=1 in_channels=12 … x_head=8 x_stride=1008 y_head=8 y_stride=504`.
+//! `conv1d batch=1 in_channels=12 … x_head=8 x_start=4 x_stride=1008 y_head=8 y_start=0 y_stride=504`.
 
 use std::fmt;
 
@@ -75,8 +75,12 @@ impl StepShape {
                 vec![("batch", batch), ("in_features", in_features), ("out_features", out_features)]
             }
         };
-        let [Row { head: x_head, stride: x_stride }, Row { head: y_head, stride: y_stride }] = [self.x, self.y];
-        sizes.extend([("x_head", x_head), ("x_stride", x_stride), ("y_head", y_head), ("y_stride", y_stride)]);
+        let [
+            Row { head: x_head, start: x_start, stride: x_stride },
+            Row { head: y_head, start: y_start, stride: y_stride },
+        ] = [self.x, self.y];
+        sizes.extend([("x_head", x_head), ("x_start", x_start), ("x_stride", x_stride)]);
+        sizes.extend([("y_head", y_head), ("y_start", y_start), ("y_stride", y_stride)]);
         sizes
     }
 
@@ -86,7 +90,8 @@ impl StepShape {
         let operation = words.next()?;
         let mut size = |name: &str| {
             let value: u32 = words.next()?.strip_prefix(name)?.strip_prefix('=')?.parse().ok()?;
-            (value > 0 || ["padding", "relu", "x_head", "y_head"].contains(&name)).then_some(value as usize)
+            (value > 0 || ["padding", "relu", "x_head", "x_start", "y_head", "y_start"].contains(&name))
+                .then_some(value as usize)
         };
         let kernel = match operation {
             "conv1d" => Kernel::Conv1d(Conv1d {
@@ -120,8 +125,8 @@ impl StepShape {
             }),
             _ => return None,
         };
-        let x = Row { head: size("x_head")?, stride: size("x_stride")? };
-        let y = Row { head: size("y_head")?, stride: size("y_stride")? };
+        let x = Row { head: size("x_head")?, start: size("x_start")?, stride: size("x_stride")? };
+        let y = Row { head: size("y_head")?, start: size("y_start")?, stride: size("y_stride")? };
         let shape = Self { kernel, x, y };
         (shape.fits_a_plan() && shape.to_string() == text).then_some(shape)
     }

@@ -9,7 +9,7 @@ use super::{Gpu, StepShape, Tuning, executor::GpuExecutor, faults, rows::Rows, t
 use crate::{
     Result,
     backend::{Executor, reference},
-    kernels::Variant,
+    kernels::{Row, Variant},
     plan::{Plan, Step},
     random::Random,
     verify::{Difference, LARGEST_NMSE},
@@ -146,7 +146,7 @@ impl Trial {
     /// Runs a variant once and says how far it is from the reference, and what is wrong with that. What it writes is not
     /// a number before, so that a sample or a zero that it leaves out is found.
     fn compare(&self, gpu: &Gpu, variant: Variant) -> Result<(GpuExecutor, f64, Option<String>)> {
-        let mut executor = GpuExecutor::with_variants(gpu, &self.plan, &self.rows, &[variant])?;
+        let mut executor = GpuExecutor::with_variants(gpu, &self.plan, &self.rows, vec![variant])?;
         let output = &executor.outputs[0];
         let start = (output.row.head * size_of::<f32>()) as u64;
         gpu.queue.write_buffer(&output.buffer, start, bytemuck::cast_slice(&vec![f32::NAN; output.length]));
@@ -204,6 +204,7 @@ fn surrounded_by_zeros(executor: &GpuExecutor) -> Result<bool> {
     let answered = read.recv().map_err(|_| faults::failed("the readback was never answered"))?;
     let buffer = answered.map_err(|error| faults::failed(&error.to_string()))?;
     let (head, rows) = bytemuck::cast_slice::<u8, f32>(&buffer).split_at(output.row.head);
-    let tails = rows[..output.length].chunks_exact(output.row.stride).map(|row| &row[output.samples..]);
-    Ok(tails.chain([head]).flatten().all(|&float| float == 0.0))
+    let Row { start, stride, .. } = output.row;
+    let around = rows[..output.length].chunks_exact(stride).map(|row| [&row[..start], &row[start + output.samples..]]);
+    Ok(around.flatten().chain([head]).flatten().all(|&float| float == 0.0))
 }

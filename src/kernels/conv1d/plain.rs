@@ -14,16 +14,15 @@ pub(super) const NAME: &str = "plain";
 
 pub(super) fn variant(conv: &Conv1d, x: Row, y: Row) -> Variant {
     let columns = y.stride.div_ceil(WORKGROUP * TILE_SAMPLES);
-    let mut constants = conv.constants(conv.padding);
-    constants.extend([("KERNEL", conv.kernel as f64), ("STRIDE", conv.stride as f64)]);
+    let constants = [("KERNEL", conv.kernel), ("STRIDE", conv.stride), ("PADDING", conv.padding)];
     Variant {
         name: NAME,
         shader: Shader {
             name: "conv1d_plain",
             source: include_str!("../../../shaders/conv1d_plain.wgsl").into(),
-            constants,
+            constants: conv.constants(constants),
         },
-        parameters: conv.parameters(x, y),
+        parameters: conv.parameters(x.head + x.start, x, y),
         grid: [columns, conv.out_channels.div_ceil(TILE_CHANNELS), conv.batch],
         subgroups: false,
     }

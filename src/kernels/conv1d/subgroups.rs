@@ -12,6 +12,11 @@
 //! - the taps innermost, one accumulator after the other: 27 beside 22 with the positions innermost (8×8). 128
 //!   accumulators do not fit into 16 or 32 registers, so each must be fetched and put back once a channel, not once a
 //!   tap.
+//! - rows that start where each window begins with a whole vec4 (`Operation::start`), instead of windows shifted by one
+//!   to three floats: expected a tenth at kernel 5, one load of eight; 36 instead of 31 at stride 1, 31 instead of 28 at
+//!   stride 2.
+//! - 32 channels for kernels 5 and 7 at stride 2: 35 instead of 31 and 34 instead of 29, left out for the 0.3 s each that
+//!   the first forward would take longer.
 //! - two input channels an iteration, to halve the masked stores of accumulators: expected some percent; 34 instead of 37
 //!   at kernel 5, as the second window costs more registers than the stores cost time.
 
@@ -30,7 +35,7 @@ pub(super) fn variant(conv: &Conv1d, x: Row, y: Row, accelerator: &Accelerator) 
     if accelerator.subgroup_size != Some(LANES) || conv.kernel > UNROLLED || conv.stride > 4 {
         return None;
     }
-    let (shift, channels, kernel) = (conv.shift(), channels(conv), conv.kernel);
+    let (shift, channels, kernel) = (conv.shift(x, y), channels(conv), conv.kernel);
     let window = (TILE_SAMPLES - 1) * conv.stride + shift + kernel;
     let loads = (channels * kernel).div_ceil(LOADED);
     let load = (0..window.div_ceil(4))
@@ -54,7 +59,7 @@ pub(super) fn variant(conv: &Conv1d, x: Row, y: Row, accelerator: &Accelerator) 
     let store = (0..channels).flat_map(|o| {
         (0..TILE_SAMPLES).step_by(4).map(move |p| {
             let four: Vec<String> = (p..p + 4).map(|p| format!("sum{o}_{p}")).collect();
-            format!("store(b, o + {o}, t + {p}, vec4({}));", four.join(", "))
+            format!("store(b, o + {o}, i + {p}, vec4({}));", four.join(", "))
         })
     });
     let constants = [("STRIDE", conv.stride), ("CHANNELS", channels), ("LOADS", loads)];
@@ -71,12 +76,8 @@ pub(super) fn variant(conv: &Conv1d, x: Row, y: Row, accelerator: &Accelerator) 
     let columns = y.stride.div_ceil(LANES * TILE_SAMPLES);
     Some(Variant {
         name: NAME,
-        shader: Shader {
-            name: "conv1d_subgroups",
-            source: source.into(),
-            constants: conv.constants(conv.padding + shift),
-        },
-        parameters: conv.parameters(x, y),
+        shader: Shader { name: "conv1d_subgroups", source: source.into(), constants: conv.vector_constants(x, y) },
+        parameters: conv.parameters(x.head, x, y),
         grid: [columns, conv.out_channels.div_ceil(channels), conv.batch],
         subgroups: true,
     })
