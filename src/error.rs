@@ -18,6 +18,8 @@ pub enum ErrorKind {
     Device,
     /// A request that makes no sense, whatever the files and the device.
     Usage,
+    /// A tuning file is damaged, or holds for another device or build.
+    Tuning,
     /// Two backends that must agree do not.
     Parity,
 }

@@ -77,14 +77,15 @@ pub fn compare(
     Ok(reports)
 }
 
-struct Difference {
+/// How far computed numbers are from exact ones.
+pub(crate) struct Difference {
     largest_error: f64,
-    nmse: f64,
+    pub(crate) nmse: f64,
     worst: usize,
 }
 
 impl Difference {
-    fn between(computed: &[f32], exact: &[f64]) -> Self {
+    pub(crate) fn between(computed: &[f32], exact: &[f64]) -> Self {
         let (mut largest_error, mut worst, mut squares, mut power) = (0.0, 0, 0.0, 0.0);
         for (at, (&a, &r)) in computed.iter().zip(exact).enumerate() {
             let error = (f64::from(a) - r).abs();

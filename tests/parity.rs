@@ -10,7 +10,7 @@ use ecgpu::{
     backend::{
         self, Backend,
         cpu::Cpu,
-        gpu::{Gpu, adapters},
+        gpu::{Gpu, Tuned, adapters, tune},
         reference::Reference,
     },
     kernels::{Accelerator, Row},
@@ -147,6 +147,72 @@ fn caught(name: &'static str, right: &'static str, wrong: &'static str) {
     let first = first.unwrap_or_else(|| panic!("{name} with `{wrong}` passed unnoticed"));
     let operation = operation.trim_end_matches("1d").replace('_', " ");
     assert!(first.operation.starts_with(&operation), "{name} is wrong, and {first:?} is named");
+}
+
+/// What the tuner finds on a GPU whose shader `name` has `wrong` in place of `right`, for the built-in weights.
+fn tuned_with(gpu: Gpu, name: &'static str, right: &'static str, wrong: String) -> Tuned {
+    let edit = move |shader: &str, source: &str| {
+        if shader != name {
+            return source.to_string();
+        }
+        assert!(source.contains(right), "shaders/{name}.wgsl no longer has `{right}`: sabotage it anew");
+        source.replace(right, &wrong)
+    };
+    let plan = Plan::new(&built_in(), 1, 100, Keep::Results).unwrap();
+    tune(&gpu.with_edited_shaders(Arc::new(edit)), &[("built-in".into(), plan)], |_, _| ()).unwrap()
+}
+
+/// The shader of the first convolution's default variant.
+fn default_shader(gpu: &Gpu) -> &'static str {
+    let plan = Plan::new(&built_in(), 1, 100, Keep::Results).unwrap();
+    let row = Row { head: 8, start: 0, stride: 64 };
+    plan.steps[0].kernel.operation().variants(row, row, &gpu.accelerator())[0].shader.name
+}
+
+/// The default is made slightly wrong, wrong beyond its samples alone, and impossible to compile.
+#[test]
+fn a_sabotaged_variant_is_never_chosen_by_the_tuner() {
+    let store = |shader| match shader {
+        "conv1d/plain" => "select(vec4(0.0), rectified, t < conv.out_samples)",
+        _ => "select(vec4(0.0), rectified, inside)",
+    };
+    for wrong in ["1.0001 * RIGHT", "rectified", "nonsense"] {
+        let Some(gpu) = gpu() else { return };
+        let shader = default_shader(&gpu);
+        let right = store(shader);
+        let Tuned { steps, tuning } = tuned_with(gpu, shader, right, wrong.replace("RIGHT", right));
+        assert!(tuning.is_some(), "the other variants are right");
+        for step in steps.iter().filter(|step| step.shape.operation() == "conv1d") {
+            let default = &step.candidates[0];
+            assert!(default.fault.is_some() && default.time.is_none(), "{}: {default:?}", step.step);
+            let chosen = &step.candidates[step.chosen.unwrap()];
+            assert!(chosen.fault.is_none() && chosen.variant != default.variant, "{}: {chosen:?}", step.step);
+        }
+    }
+}
+
+#[test]
+fn where_no_variant_is_right_nothing_is_chosen() {
+    let Some(gpu) = gpu() else { return };
+    let Tuned { steps, tuning } = tuned_with(gpu, "linear", "var sum = bias[o];", "var sum = 0.0 * bias[o];".into());
+    assert!(tuning.is_none());
+    let none_right = steps.iter().filter(|step| step.chosen.is_none()).map(|step| step.shape.operation());
+    assert_eq!(none_right.collect::<Vec<_>>(), ["linear"]);
+}
+
+#[test]
+fn a_tuned_gpu_agrees_and_another_build_refuses_its_tuning() {
+    let plan = Plan::new(&built_in(), 2, 333, Keep::Results).unwrap();
+    let Some(gpu) = gpu() else { return };
+    let Tuned { tuning, .. } = tune(&gpu, &[("built-in".into(), plan)], |_, _| ()).unwrap();
+    let tuning = tuning.unwrap();
+    let tuned = gpu.with_tuning(tuning.clone()).unwrap();
+    assert_passed(&compare(&tuned, &built_in(), 2, 333, 1).unwrap());
+    assert_passed(&compare(&tuned, &built_in(), 1, 100, 1).unwrap());
+    let Some(gpu) = self::gpu() else { return };
+    let edited = gpu.with_edited_shaders(Arc::new(|_, source| format!("{source}// edited\n")));
+    let error = edited.with_tuning(tuning).err().unwrap();
+    assert!(error.kind() == ErrorKind::Tuning && error.cause().contains("stale"), "{error}");
 }
 
 #[test]

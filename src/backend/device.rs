@@ -71,32 +71,42 @@ impl fmt::Display for Device {
 /// # Errors
 /// There is no such device, its driver fails, or zero threads.
 pub fn open(device: &Device, threads: Option<usize>) -> Result<Box<dyn Backend>> {
-    let cpu =
-        || -> Result<Box<dyn Backend>> { Ok(Box::new(threads.map_or_else(|| Ok(Cpu::default()), Cpu::with_threads)?)) };
-    let gpu = |adapter: &Adapter| Gpu::open(adapter).map(|gpu| Box::new(gpu) as Box<dyn Backend>);
+    if let Some(gpu) = open_gpu(device)? {
+        return Ok(Box::new(gpu));
+    }
     match device {
-        Device::Cpu => cpu(),
         Device::Reference => Ok(Box::new(Reference)),
-        Device::Host(device, queue) => Ok(Box::new(Gpu::from_host(device.clone(), queue.clone()))),
+        _ => Ok(Box::new(threads.map_or_else(|| Ok(Cpu::default()), Cpu::with_threads)?)),
+    }
+}
+
+/// Opens the GPU that [`open`] takes; none where it takes the CPU.
+///
+/// # Errors
+/// There is no such device, or its driver fails.
+pub fn open_gpu(device: &Device) -> Result<Option<Gpu>> {
+    let adapter = match device {
+        Device::Cpu | Device::Reference => return Ok(None),
+        Device::Host(device, queue) => return Ok(Some(Gpu::from_host(device.clone(), queue.clone()))),
         // A GPU that is there but fails is no reason to fail where the CPU will do.
         Device::Auto => {
-            match best(gpu::adapters()).filter(|adapter| !adapter.is_software()).map(|adapter| gpu(&adapter)) {
-                Some(Ok(backend)) => Ok(backend),
-                Some(Err(_)) | None => cpu(),
-            }
+            let real = best(gpu::adapters()).filter(|adapter| !adapter.is_software());
+            return Ok(real.and_then(|adapter| Gpu::open(&adapter).ok()));
         }
-        Device::Gpu => gpu(&best(gpu::adapters()).ok_or_else(|| missing("there is no GPU".into(), &[]))?),
+        Device::Gpu => best(gpu::adapters()).ok_or_else(|| missing("there is no GPU".into(), &[]))?,
         Device::GpuIndex(index) => {
             let adapters = gpu::adapters();
-            gpu(adapters.get(*index).ok_or_else(|| missing(format!("there is no gpu:{index}"), &adapters))?)
+            let found = adapters.get(*index).cloned();
+            found.ok_or_else(|| missing(format!("there is no gpu:{index}"), &adapters))?
         }
         Device::GpuNamed(name) => {
             let adapters = gpu::adapters();
             let wanted = name.to_lowercase();
-            let found = adapters.iter().find(|adapter| adapter.info().name.to_lowercase().contains(&wanted));
-            gpu(found.ok_or_else(|| missing(format!("there is no device '{name}'"), &adapters))?)
+            let found = adapters.iter().find(|adapter| adapter.info().name.to_lowercase().contains(&wanted)).cloned();
+            found.ok_or_else(|| missing(format!("there is no device '{name}'"), &adapters))?
         }
-    }
+    };
+    Gpu::open(&adapter).map(Some)
 }
 
 fn best(adapters: Vec<Adapter>) -> Option<Adapter> {

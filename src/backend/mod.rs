@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-pub use device::{Device, open};
+pub use device::{Device, open, open_gpu};
 
 use crate::{Error, ErrorKind, Result, plan::Plan};
 

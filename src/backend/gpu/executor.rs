@@ -26,7 +26,7 @@ pub(super) struct GpuExecutor {
     plan: Plan,
     pub(super) dispatches: Vec<Dispatch>,
     input: Input,
-    outputs: Vec<Output>,
+    pub(super) outputs: Vec<Output>,
     staging: wgpu::Buffer,
     spin: Duration,
 }
@@ -57,24 +57,30 @@ struct Input {
 
 /// A buffer that is copied into the staging buffer at `offset`; both in bytes. Its rows, `length` floats in all, have
 /// `samples` each.
-struct Output {
-    buffer: wgpu::Buffer,
+pub(super) struct Output {
+    pub(super) buffer: wgpu::Buffer,
     offset: u64,
     bytes: u64,
-    row: Row,
-    length: usize,
-    samples: usize,
+    pub(super) row: Row,
+    pub(super) length: usize,
+    pub(super) samples: usize,
 }
 
 impl GpuExecutor {
     pub(super) fn new(gpu: &Gpu, plan: &Plan) -> Result<Self> {
         let rows = Rows::of(plan);
+        let variants = plan.steps.iter().map(|step| gpu.variant(step, &rows)).collect::<Result<Vec<Variant>>>()?;
+        Self::with_variants(gpu, plan, &rows, variants)
+    }
+
+    /// With given rows and a variant for each step.
+    pub(super) fn with_variants(gpu: &Gpu, plan: &Plan, rows: &Rows, variants: Vec<Variant>) -> Result<Self> {
         for id in 0..plan.buffers.len() {
-            gpu.check_buffer(plan, &rows, id)?;
+            gpu.check_buffer(plan, rows, id)?;
         }
-        let activations = Activations::new(gpu, plan, &rows);
+        let activations = Activations::new(gpu, plan, rows);
         let variants: Vec<(Variant, usize)> =
-            plan.steps.iter().map(|step| (gpu.variant(step, &rows), step.reads.len())).collect();
+            variants.into_iter().zip(plan.steps.iter().map(|step| step.reads.len())).collect();
         gpu.pipelines.make(&variants)?;
         let dispatches = plan.steps.iter().zip(&variants);
         let dispatches =

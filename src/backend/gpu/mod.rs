@@ -7,6 +7,9 @@ mod faults;
 mod pipeline;
 mod profile;
 mod rows;
+mod step_shape;
+mod tune;
+mod tuning;
 
 use std::{
     collections::HashMap,
@@ -14,6 +17,9 @@ use std::{
 };
 
 pub use adapter::{Adapter, adapters};
+pub use step_shape::StepShape;
+pub use tune::{Candidate, StepTuning, Tuned, tune};
+pub use tuning::{Machine, Tuning};
 pub use wgpu;
 
 use super::{Backend, ConstantCache, DeviceInfo, Executor, batch_by_memory};
@@ -41,6 +47,7 @@ pub struct Gpu {
     constants: ConstantCache<Arc<Mutex<HashMap<String, wgpu::Buffer>>>>,
     accelerator: Accelerator,
     forced: Option<String>,
+    tuning: Option<Tuning>,
 }
 
 impl Gpu {
@@ -65,7 +72,7 @@ impl Gpu {
         let pipelines = Pipelines::new(device.clone());
         let accelerator = adapter::accelerator(&device);
         let constants = ConstantCache::default();
-        Self { device, queue, info, faults, pipelines, constants, accelerator, forced: None }
+        Self { device, queue, info, faults, pipelines, constants, accelerator, forced: None, tuning: None }
     }
 
     /// The same device, with every shader changed by `edit` before it is compiled.
@@ -80,6 +87,16 @@ impl Gpu {
         self
     }
 
+    /// The same device, where every step that `tuning` has is run as it says.
+    ///
+    /// # Errors
+    /// It was made on another machine, for other shaders, or names a variant that the device cannot run.
+    pub fn with_tuning(mut self, tuning: Tuning) -> Result<Self> {
+        tuning.check(&self.machine(), |shape| self.compiled_variants(shape))?;
+        self.tuning = Some(tuning);
+        Ok(self)
+    }
+
     /// The same device as if it had no subgroups.
     pub fn without_subgroups(mut self) -> Self {
         self.accelerator.subgroup_size = None;
@@ -91,12 +108,37 @@ impl Gpu {
         self.accelerator
     }
 
-    /// How a step is run: as forced, where it can be, or else by the variant that is believed to be the fastest.
-    fn variant(&self, step: &Step, rows: &Rows) -> Variant {
-        let [x, y] = [step.reads[0], step.write].map(|id| rows.row(id));
-        let mut variants = step.kernel.operation().variants(x, y, &self.accelerator);
+    /// What a tuning holds for.
+    pub fn machine(&self) -> Machine {
+        Machine::of(&self.device)
+    }
+
+    /// The ways to run a step here, the one that is believed to be the fastest first.
+    fn variants(&self, shape: &StepShape) -> Vec<Variant> {
+        shape.kernel.operation().variants(shape.x, shape.y, &self.accelerator)
+    }
+
+    /// The same with the sources that are compiled, for hashing.
+    fn compiled_variants(&self, shape: &StepShape) -> Vec<Variant> {
+        let mut variants = self.variants(shape);
+        for Variant { shader, .. } in &mut variants {
+            shader.source = self.pipelines.source(shader).into();
+        }
+        variants
+    }
+
+    /// How a step is run: as forced or else as tuned, where it is, or by the variant that is believed to be the fastest.
+    fn variant(&self, step: &Step, rows: &Rows) -> Result<Variant> {
+        let shape = StepShape::of(step, rows);
+        let mut variants = self.variants(&shape);
         let forced = variants.iter().position(|variant| self.forced.as_deref() == Some(variant.name));
-        variants.swap_remove(forced.unwrap_or(0))
+        let tuned = self.tuning.as_ref().and_then(|tuning| tuning.variant(&shape));
+        let chosen = match (forced, tuned) {
+            (Some(forced), _) => forced,
+            (None, Some(tuned)) => tuning::runnable(&shape, tuned, &variants)?,
+            (None, None) => 0,
+        };
+        Ok(variants.swap_remove(chosen))
     }
 
     /// The largest buffer that one binding can see, in bytes.
@@ -135,14 +177,14 @@ impl Backend for Gpu {
                 batch = batch.min(fits);
             }
         }
-        if let Some((step, grid)) = plan
-            .steps
-            .iter()
-            .map(|step| (step, self.variant(step, &rows).grid))
-            .find(|(_, grid)| grid.iter().any(|&n| n > groups))
-        {
-            let cause = format!("step {} needs {grid:?} workgroups, and {} allows {groups}", step.name, self.info.name);
-            return Err(Error::new(ErrorKind::Shape, cause, "cut the recording into shorter ones or use --device cpu"));
+        for step in &plan.steps {
+            let grid = self.variant(step, &rows)?.grid;
+            if grid.iter().any(|&n| n > groups) {
+                let cause =
+                    format!("step {} needs {grid:?} workgroups, and {} allows {groups}", step.name, self.info.name);
+                let remedy = "cut the recording into shorter ones or use --device cpu";
+                return Err(Error::new(ErrorKind::Shape, cause, remedy));
+            }
         }
         Ok(batch)
     }

@@ -58,11 +58,16 @@ impl Pipelines {
         made.entry(key(shader)).or_insert_with(|| self.compile(shader, reads)).clone()
     }
 
-    fn compile(&self, shader: &Shader, reads: usize) -> wgpu::ComputePipeline {
-        let source = match &self.edit {
+    /// The text that is compiled.
+    pub(super) fn source(&self, shader: &Shader) -> String {
+        match &self.edit {
             Some(edit) => edit(shader.name, &shader.source),
             None => shader.source.to_string(),
-        };
+        }
+    }
+
+    fn compile(&self, shader: &Shader, reads: usize) -> wgpu::ComputePipeline {
+        let source = self.source(shader);
         let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
             label: Some(shader.name),
             source: wgpu::ShaderSource::Wgsl(source.into()),

@@ -34,6 +34,11 @@ impl Rows {
         Self((0..plan.buffers.len()).map(row).collect())
     }
 
+    /// Those of some buffers, in that order.
+    pub(super) fn select(&self, ids: impl Iterator<Item = BufferId>) -> Self {
+        Self(ids.map(|id| self.0[id]).collect())
+    }
+
     pub(super) fn row(&self, id: BufferId) -> Row {
         self.0[id]
     }

@@ -7,6 +7,7 @@ mod inspect;
 mod profile;
 mod synth;
 mod terminal;
+mod tune;
 mod verify;
 
 use std::process::ExitCode;
@@ -14,7 +15,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use ecgpu::{
     Device, Error, ErrorKind, Result, Weights,
-    backend::{self, Backend},
+    backend::{self, Backend, gpu::Tuning},
 };
 
 /// Classifies 12-lead ECGs on any GPU with hand-written compute shaders.
@@ -34,6 +35,7 @@ enum Command {
     Verify(verify::Arguments),
     Bench(bench::Arguments),
     Profile(profile::Arguments),
+    Tune(tune::Arguments),
     Inspect(inspect::Arguments),
     Synth(synth::Arguments),
 }
@@ -57,11 +59,21 @@ struct Place {
     /// Threads that compute on the CPU; all there are if absent
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
+    /// The kernels that `ecgpu tune` chose for the GPU
+    #[arg(long, value_name = "FILE")]
+    tuning: Option<std::path::PathBuf>,
 }
 
 impl Place {
     fn open(&self) -> Result<Box<dyn Backend>> {
-        backend::open(&self.device, self.threads)
+        let Some(path) = &self.tuning else { return backend::open(&self.device, self.threads) };
+        let tuning = Tuning::from_path(path)?;
+        let gpu = backend::open_gpu(&self.device)?.ok_or_else(|| {
+            let cause = format!("--device {} takes no GPU here, and --tuning is for a GPU", self.device);
+            Error::new(ErrorKind::Usage, cause, "give --device gpu, or leave --tuning out")
+        })?;
+        let gpu = gpu.with_tuning(tuning).map_err(|error| error.at(path.display()))?;
+        Ok(Box::new(gpu))
     }
 }
 
@@ -88,6 +100,7 @@ fn main() -> ExitCode {
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Profile(arguments) => profile::run(&arguments),
+        Command::Tune(arguments) => tune::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Synth(arguments) => synth::run(&arguments),
     };

@@ -1,0 +1,154 @@
+//! What the choice among a step's variants hangs on, as one line of text that a person can read:
+//! `conv1d batch=1 in_channels=12 … x_head=8 x_start=4 x_stride=1008 y_head=8 y_start=0 y_stride=504`.
+
+use std::fmt;
+
+use super::rows::Rows;
+use crate::{
+    kernels::{Conv1d, GlobalAveragePool, Kernel, Linear, MaxPool, Row},
+    plan::Step,
+};
+
+/// An operation with every size, and how the rows lie that it reads and writes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepShape {
+    /// The operation.
+    pub kernel: Kernel,
+    /// The rows of its first read.
+    pub x: Row,
+    /// The rows that it writes.
+    pub y: Row,
+}
+
+impl StepShape {
+    pub(super) fn of(step: &Step, rows: &Rows) -> Self {
+        let [x, y] = [step.reads[0], step.write].map(|id| rows.row(id));
+        Self { kernel: step.kernel.clone(), x, y }
+    }
+
+    /// The operation's name in a tuning file.
+    pub fn operation(&self) -> &'static str {
+        match self.kernel {
+            Kernel::Conv1d(_) => "conv1d",
+            Kernel::MaxPool(_) => "max_pool",
+            Kernel::GlobalAveragePool(_) => "global_average_pool",
+            Kernel::Linear(_) => "linear",
+        }
+    }
+
+    /// Every size by its name. The patterns name each field, so that none that is added can be left out.
+    fn sizes(&self) -> Vec<(&'static str, usize)> {
+        let mut sizes = match self.kernel {
+            Kernel::Conv1d(Conv1d {
+                batch,
+                in_channels,
+                in_samples,
+                out_channels,
+                out_samples,
+                kernel,
+                stride,
+                padding,
+                relu,
+            }) => vec![
+                ("batch", batch),
+                ("in_channels", in_channels),
+                ("in_samples", in_samples),
+                ("out_channels", out_channels),
+                ("out_samples", out_samples),
+                ("kernel", kernel),
+                ("stride", stride),
+                ("padding", padding),
+                ("relu", usize::from(relu)),
+            ],
+            Kernel::MaxPool(MaxPool { batch, channels, in_samples, out_samples, kernel, stride }) => vec![
+                ("batch", batch),
+                ("channels", channels),
+                ("in_samples", in_samples),
+                ("out_samples", out_samples),
+                ("kernel", kernel),
+                ("stride", stride),
+            ],
+            Kernel::GlobalAveragePool(GlobalAveragePool { batch, channels, samples }) => {
+                vec![("batch", batch), ("channels", channels), ("samples", samples)]
+            }
+            Kernel::Linear(Linear { batch, in_features, out_features }) => {
+                vec![("batch", batch), ("in_features", in_features), ("out_features", out_features)]
+            }
+        };
+        let [
+            Row { head: x_head, start: x_start, stride: x_stride },
+            Row { head: y_head, start: y_start, stride: y_stride },
+        ] = [self.x, self.y];
+        sizes.extend([("x_head", x_head), ("x_start", x_start), ("x_stride", x_stride)]);
+        sizes.extend([("y_head", y_head), ("y_start", y_start), ("y_stride", y_stride)]);
+        sizes
+    }
+
+    /// Reads what [`fmt::Display`] writes, and nothing else.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split(' ');
+        let operation = words.next()?;
+        let mut size = |name: &str| {
+            let value: u32 = words.next()?.strip_prefix(name)?.strip_prefix('=')?.parse().ok()?;
+            (value > 0 || ["padding", "relu", "x_head", "x_start", "y_head", "y_start"].contains(&name))
+                .then_some(value as usize)
+        };
+        let kernel = match operation {
+            "conv1d" => Kernel::Conv1d(Conv1d {
+                batch: size("batch")?,
+                in_channels: size("in_channels")?,
+                in_samples: size("in_samples")?,
+                out_channels: size("out_channels")?,
+                out_samples: size("out_samples")?,
+                kernel: size("kernel")?,
+                stride: size("stride")?,
+                padding: size("padding")?,
+                relu: size("relu")? == 1,
+            }),
+            "max_pool" => Kernel::MaxPool(MaxPool {
+                batch: size("batch")?,
+                channels: size("channels")?,
+                in_samples: size("in_samples")?,
+                out_samples: size("out_samples")?,
+                kernel: size("kernel")?,
+                stride: size("stride")?,
+            }),
+            "global_average_pool" => Kernel::GlobalAveragePool(GlobalAveragePool {
+                batch: size("batch")?,
+                channels: size("channels")?,
+                samples: size("samples")?,
+            }),
+            "linear" => Kernel::Linear(Linear {
+                batch: size("batch")?,
+                in_features: size("in_features")?,
+                out_features: size("out_features")?,
+            }),
+            _ => return None,
+        };
+        let x = Row { head: size("x_head")?, start: size("x_start")?, stride: size("x_stride")? };
+        let y = Row { head: size("y_head")?, start: size("y_start")?, stride: size("y_stride")? };
+        let shape = Self { kernel, x, y };
+        (shape.fits_a_plan() && shape.to_string() == text).then_some(shape)
+    }
+
+    /// Whether shaders could index it, with 32 bits.
+    fn fits_a_plan(&self) -> bool {
+        let [batch, x_channels, y_channels] = match self.kernel {
+            Kernel::Conv1d(Conv1d { batch, in_channels, out_channels, .. }) => [batch, in_channels, out_channels],
+            Kernel::MaxPool(MaxPool { batch, channels, .. })
+            | Kernel::GlobalAveragePool(GlobalAveragePool { batch, channels, .. }) => [batch, channels, channels],
+            Kernel::Linear(Linear { batch, in_features, out_features }) => [batch, in_features, out_features],
+        };
+        [(x_channels, self.x), (y_channels, self.y)].into_iter().all(|(channels, row)| {
+            let rows = batch.checked_mul(channels).and_then(|rows| rows.checked_mul(row.stride));
+            rows.and_then(|floats| floats.checked_add(row.head)).is_some_and(|floats| floats <= u32::MAX as usize)
+        })
+    }
+}
+
+impl fmt::Display for StepShape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.operation())?;
+        self.sizes().iter().try_for_each(|(name, size)| write!(f, " {name}={size}"))
+    }
+}

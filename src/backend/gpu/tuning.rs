@@ -1,0 +1,223 @@
+//! Which variant is the fastest right one for each step on one machine, as a small text file: a head that says what the
+//! choice holds for, then one line a step, `sizes -> variant`. Written by `ecgpu tune`.
+
+use std::{fmt, io::Read, path::Path};
+
+use super::StepShape;
+use crate::{Error, ErrorKind, Result, kernels::Variant};
+
+/// The first line, with the version of the format.
+const FORMAT: &str = "ecgpu tuning 1";
+/// Bytes that a tuning file may have; a hundred steps take about 16 KiB.
+const LARGEST: usize = 1 << 20;
+/// What helps against a file that no longer fits.
+const REMEDY: &str = "make it anew with `ecgpu tune`, or leave --tuning out";
+
+/// What a choice holds for besides the shaders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    /// The adapter's name.
+    pub adapter: String,
+    /// `vulkan`, `metal` or `dx12`.
+    pub backend: String,
+    /// The driver's name.
+    pub driver: String,
+    /// The driver's version in its own words.
+    pub driver_info: String,
+}
+
+impl Machine {
+    pub(super) fn of(device: &wgpu::Device) -> Self {
+        let info = device.adapter_info();
+        let backend = super::adapter::backend_name(info.backend);
+        let [adapter, driver, driver_info] = [info.name, info.driver, info.driver_info].map(|text| one_line(&text));
+        Self { adapter, backend, driver, driver_info }
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { adapter, backend, driver, driver_info } = self;
+        write!(f, "{adapter} ({backend}, {driver} {driver_info})")
+    }
+}
+
+/// Text with every run of spaces and control characters as one space.
+fn one_line(text: &str) -> String {
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// The variants that were chosen, and what they hold for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tuning {
+    machine: Machine,
+    /// Of all variants of the steps, so that it is known whether they are still the ones that were compared.
+    shaders: u64,
+    choices: Vec<(StepShape, String)>,
+}
+
+impl Tuning {
+    pub(super) fn new(machine: Machine, shaders: u64, choices: Vec<(StepShape, String)>) -> Self {
+        Self { machine, shaders, choices }
+    }
+
+    /// Reads a tuning file.
+    ///
+    /// # Errors
+    /// It cannot be read, or is none that [`fmt::Display`] wrote.
+    pub fn from_path(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let mut bytes = Vec::new();
+        let file = std::fs::File::open(path).map_err(|error| Error::file(path, &error))?;
+        // One byte more than is allowed tells a file that is too large, even one that never ends.
+        file.take(LARGEST as u64 + 1).read_to_end(&mut bytes).map_err(|error| Error::file(path, &error))?;
+        Self::from_bytes(&bytes).map_err(|error| error.at(path.display()))
+    }
+
+    /// Reads a tuning file's contents.
+    ///
+    /// # Errors
+    /// They are none that [`fmt::Display`] wrote.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let foreign = |cause: String| {
+            Error::new(ErrorKind::Tuning, cause, "name a file that `ecgpu tune` has written, or leave --tuning out")
+        };
+        if bytes.len() > LARGEST {
+            return Err(foreign(format!("more than {LARGEST} bytes are too large for a tuning file")));
+        }
+        let text = std::str::from_utf8(bytes).map_err(|_| foreign("no tuning file".into()))?;
+        let mut lines = (1..).zip(text.lines());
+        match lines.next() {
+            Some((_, first)) if first == FORMAT => {}
+            Some((_, first)) if first.starts_with("ecgpu tuning") => {
+                let cause = format!("its first line is '{}' where this build reads '{FORMAT}'", excerpt(first));
+                return Err(Error::new(ErrorKind::Tuning, cause, REMEDY));
+            }
+            _ => return Err(foreign("no tuning file".into())),
+        }
+        let tuning = Self::parse(&mut lines)?;
+        if !text.ends_with('\n') {
+            return Err(wrong("the last line is cut short"));
+        }
+        Ok(tuning)
+    }
+
+    /// Reads what follows the first line.
+    fn parse<'a>(lines: &mut impl Iterator<Item = (usize, &'a str)>) -> Result<Self> {
+        let mut head = |name: &str| -> Result<&'a str> {
+            let (at, line) = lines.next().ok_or_else(|| wrong(format!("it ends before '{name}'")))?;
+            let value = line.strip_prefix(name).and_then(|rest| rest.strip_prefix(":"));
+            let value = value.ok_or_else(|| wrong(format!("line {at} is '{}', not '{name}'", excerpt(line))))?;
+            Ok(value.strip_prefix(' ').unwrap_or(value))
+        };
+        let [adapter, backend, driver, driver_info] =
+            [head("adapter")?, head("backend")?, head("driver")?, head("driver_info")?].map(String::from);
+        let machine = Machine { adapter, backend, driver, driver_info };
+        let shaders = head("shaders")?;
+        let shaders = u64::from_str_radix(shaders, 16)
+            .ok()
+            .filter(|hash| format!("{hash:016x}") == shaders)
+            .ok_or_else(|| wrong(format!("'{}' is no hash of shaders", excerpt(shaders))))?;
+        let count = head("steps")?;
+        let count: usize = count.parse().map_err(|_| wrong(format!("'{}' is no number of steps", excerpt(count))))?;
+        let mut choices: Vec<(StepShape, String)> = Vec::new();
+        for (at, line) in lines {
+            let choice = line.split_once(" -> ").and_then(|(sizes, variant)| Some((StepShape::parse(sizes)?, variant)));
+            let (shape, variant) =
+                choice.ok_or_else(|| wrong(format!("line {at} is no step with a variant: '{}'", excerpt(line))))?;
+            if choices.iter().any(|(other, _)| *other == shape) {
+                return Err(wrong(format!("line {at} has a step a second time")));
+            }
+            choices.push((shape, variant.into()));
+        }
+        if choices.len() != count {
+            return Err(wrong(format!("{count} steps are declared and {} are there", choices.len())));
+        }
+        Ok(Self { machine, shaders, choices })
+    }
+
+    /// How many steps it has.
+    pub fn len(&self) -> usize {
+        self.choices.len()
+    }
+
+    /// Whether it has no step.
+    pub fn is_empty(&self) -> bool {
+        self.choices.is_empty()
+    }
+
+    /// What was chosen for a step; none if the step is not in it.
+    pub fn variant(&self, shape: &StepShape) -> Option<&str> {
+        self.choices.iter().find(|(other, _)| other == shape).map(|(_, variant)| variant.as_str())
+    }
+
+    /// Checks that it holds on a machine whose variants of a step `variants` gives.
+    pub(super) fn check(&self, machine: &Machine, variants: impl Fn(&StepShape) -> Vec<Variant>) -> Result<()> {
+        if self.machine != *machine {
+            let cause = format!("the tuning file was made for {}, and this is {machine}", self.machine);
+            return Err(Error::new(ErrorKind::Tuning, cause, REMEDY));
+        }
+        for (shape, chosen) in &self.choices {
+            runnable(shape, chosen, &variants(shape))?;
+        }
+        if hash(self.choices.iter().map(|(shape, _)| shape), variants) != self.shaders {
+            let cause = "the tuning file is stale, as it was made for other shaders or sizes";
+            return Err(Error::new(ErrorKind::Tuning, cause, REMEDY));
+        }
+        Ok(())
+    }
+}
+
+/// Where the chosen variant is among those that a device can run.
+pub(super) fn runnable(shape: &StepShape, chosen: &str, variants: &[Variant]) -> Result<usize> {
+    variants.iter().position(|variant| variant.name == chosen).ok_or_else(|| {
+        let names: Vec<&str> = variants.iter().map(|variant| variant.name).collect();
+        let (operation, names) = (shape.operation(), names.join(", "));
+        wrong(format!("this device runs {operation} as {names} and not as '{}'", excerpt(chosen)))
+    })
+}
+
+fn wrong(cause: impl fmt::Display) -> Error {
+    Error::new(ErrorKind::Tuning, format!("a damaged tuning file, {cause}"), REMEDY)
+}
+
+/// The beginning of a text, for an error.
+fn excerpt(text: &str) -> String {
+    const SHOWN: usize = 60;
+    let more = if text.chars().nth(SHOWN).is_some() { "…" } else { "" };
+    text.chars().take(SHOWN).chain(more.chars()).collect()
+}
+
+/// A hash of all variants of some steps with their shaders and of this crate's version.
+pub(super) fn hash<'a>(
+    shapes: impl Iterator<Item = &'a StepShape>,
+    variants: impl Fn(&StepShape) -> Vec<Variant>,
+) -> u64 {
+    let texts = shapes.map(|shape| format!("{shape} {:?}\n", variants(shape)));
+    std::iter::once(env!("CARGO_PKG_VERSION").to_string())
+        .chain(texts)
+        .fold(FNV_OFFSET, |hash, text| fnv1a(hash, &text))
+}
+
+/// Fowler, Noll and Vo's constants for 64 bits.
+const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
+
+fn fnv1a(hash: u64, text: &str) -> u64 {
+    text.bytes().fold(hash, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(FNV_PRIME))
+}
+
+impl fmt::Display for Tuning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Machine { adapter, backend, driver, driver_info } = &self.machine;
+        writeln!(f, "{FORMAT}\nadapter: {adapter}\nbackend: {backend}")?;
+        writeln!(f, "driver: {driver}\ndriver_info: {driver_info}")?;
+        writeln!(f, "shaders: {:016x}\nsteps: {}", self.shaders, self.choices.len())?;
+        self.choices.iter().try_for_each(|(shape, variant)| writeln!(f, "{shape} -> {variant}"))
+    }
+}
+
+#[cfg(test)]
+#[path = "tuning_tests.rs"]
+mod tests;

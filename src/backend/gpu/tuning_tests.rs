@@ -1,0 +1,180 @@
+//! A tuning file survives being written, and every bad one is refused with one line.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    kernels::{Accelerator, Conv1d, Kernel, Linear, Row},
+    random::Random,
+};
+
+fn machine() -> Machine {
+    let [adapter, backend, driver, driver_info] = ["A GPU", "vulkan", "maker", "1.2"].map(String::from);
+    Machine { adapter, backend, driver, driver_info }
+}
+
+fn accelerator() -> Accelerator {
+    Accelerator { software: false, subgroup_size: None, workgroup_bytes: 16 << 10 }
+}
+
+fn variants(shape: &StepShape) -> Vec<Variant> {
+    shape.kernel.operation().variants(shape.x, shape.y, &accelerator())
+}
+
+fn tuning() -> Tuning {
+    let conv = Conv1d {
+        batch: 1,
+        in_channels: 12,
+        in_samples: 1000,
+        out_channels: 64,
+        out_samples: 500,
+        kernel: 11,
+        stride: 2,
+        padding: 5,
+        relu: true,
+    };
+    let (x, y) = (Row { head: 8, start: 0, stride: 1008 }, Row { head: 8, start: 0, stride: 504 });
+    let conv = StepShape { kernel: Kernel::Conv1d(conv), x, y };
+    let linear = Kernel::Linear(Linear { batch: 1, in_features: 256, out_features: 5 });
+    let linear =
+        StepShape { kernel: linear, x: Row { head: 8, start: 0, stride: 1 }, y: Row { head: 8, start: 0, stride: 1 } };
+    let shaders = hash([&conv, &linear].into_iter(), variants);
+    Tuning::new(machine(), shaders, vec![(conv, "tile 4".into()), (linear, "plain".into())])
+}
+
+/// The one line that refuses a file, read or, if it can be read, checked.
+fn refused(text: &str) -> String {
+    let checked = Tuning::from_bytes(text.as_bytes()).and_then(|tuning| tuning.check(&machine(), variants));
+    let error = checked.expect_err(text);
+    assert_eq!(error.kind(), ErrorKind::Tuning);
+    let line = error.to_string();
+    assert!(!line.contains('\n') && line.contains("`ecgpu tune`"), "{line}");
+    line
+}
+
+/// The file of [`tuning`] with one part changed is refused, and the line says `part`.
+fn changed(from: &str, to: &str, part: &str) {
+    let text = tuning().to_string();
+    assert!(text.contains(from), "'{from}' is not in {text}");
+    let line = refused(&text.replace(from, to));
+    assert!(line.contains(part), "'{part}' is not in: {line}");
+}
+
+#[test]
+fn a_file_survives_being_written_and_its_choices_are_found() {
+    let tuning = tuning();
+    let read = Tuning::from_bytes(tuning.to_string().as_bytes()).unwrap();
+    assert_eq!(read, tuning);
+    read.check(&machine(), variants).unwrap();
+    let (conv, _) = &tuning.choices[0];
+    assert_eq!(read.variant(conv), Some("tile 4"));
+    assert_eq!(read.variant(&StepShape { x: Row { head: 12, ..conv.x }, ..conv.clone() }), None);
+}
+
+#[test]
+fn another_machine_is_refused() {
+    changed("A GPU", "B GPU", "was made for B GPU (vulkan, maker 1.2), and this is A GPU");
+    changed("backend: vulkan", "backend: dx12", "dx12");
+    changed("driver: maker", "driver: other", "other");
+    changed("driver_info: 1.2", "driver_info: 1.3", "maker 1.3), and this is");
+}
+
+#[test]
+fn stale_shaders_are_refused() {
+    let other = Tuning { shaders: tuning().shaders ^ 1, ..tuning() };
+    assert!(refused(&other.to_string()).contains("is stale"));
+    changed("in_samples=1000", "in_samples=1001", "is stale");
+    let edited = |shape: &StepShape| {
+        let mut variants = variants(shape);
+        variants[0].shader.source = format!("{}//", variants[0].shader.source).into();
+        variants
+    };
+    assert!(tuning().check(&machine(), edited).unwrap_err().cause().contains("is stale"));
+}
+
+#[test]
+fn a_variant_that_the_device_cannot_run_is_refused() {
+    changed("tile 4", "subgroups", "this device runs conv1d as tile 4");
+    changed("tile 4", "subgroups", "plain and not as 'subgroups'");
+    changed("-> plain", "-> tile 4", "runs linear as plain and not as 'tile 4'");
+    changed("tile 4", "", "not as ''");
+}
+
+#[test]
+fn nonsense_is_refused() {
+    changed("conv1d", "conv2d", "line 8 is no step");
+    changed("kernel=11", "kernel=0", "line 8 is no step");
+    changed("kernel=11", "kernel=+11", "line 8 is no step");
+    changed("kernel=11", "kernel=99999999999", "line 8 is no step");
+    changed("kernel=11 stride=2", "stride=2 kernel=11", "line 8 is no step");
+    changed("relu=1", "relu=2", "line 8 is no step");
+    changed("batch=1", "batch=4000000000", "line 8 is no step");
+    changed(" -> ", " ", "line 8 is no step");
+    changed("shaders: ", "shaders: x", "no hash of shaders");
+    changed("steps: 2", "steps: two", "'two' is no number of steps");
+    changed("driver: maker\n", "", "line 4 is 'driver_info: 1.2', not 'driver'");
+    let text = tuning().to_string();
+    let last = text.lines().last().unwrap();
+    assert!(refused(&format!("{text}{last}\n")).contains("line 10 has a step a second time"));
+}
+
+#[test]
+fn a_file_that_is_cut_short_is_refused_wherever() {
+    let text = tuning().to_string();
+    for end in 0..text.len() {
+        refused(&text[..end]);
+    }
+    assert!(refused(text.trim_end()).contains("the last line is cut short"));
+    let steps: usize = text.lines().take(8).map(|line| line.len() + 1).sum();
+    assert!(refused(&text[..steps]).contains("2 steps are declared and 1 are there"));
+}
+
+#[test]
+fn what_is_no_tuning_file_is_refused() {
+    assert!(refused("").contains("no tuning file"));
+    assert!(refused("{}").contains("no tuning file"));
+    changed("tuning 1", "tuning 2", "'ecgpu tuning 2' where this build reads 'ecgpu tuning 1'");
+    assert!(refused(&" ".repeat(LARGEST + 1)).contains("too large"));
+    assert!(Tuning::from_bytes(&[0xff, 0xfe]).is_err());
+    assert!(Tuning::from_path("/dev/null/none").is_err());
+}
+
+#[test]
+fn names_of_several_lines_become_one() {
+    assert_eq!(one_line(" a\n\tb\u{1b}[0m "), "a b [0m");
+}
+
+proptest! {
+    #[test]
+    fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let _ = Tuning::from_bytes(&bytes);
+    }
+
+    #[test]
+    fn random_damage_never_panics(seed in any::<u64>(), edits in 1usize..6) {
+        let mut text = tuning().to_string().into_bytes();
+        let mut random = Random::new(seed, 0);
+        for _ in 0..edits {
+            let at = random.below(text.len());
+            text[at] = b"0123456789=-> \nax\xff"[random.below(18)];
+        }
+        if let Ok(tuning) = Tuning::from_bytes(&text) {
+            let _ = tuning.check(&machine(), variants);
+        }
+    }
+
+    #[test]
+    fn any_sizes_are_read_or_refused_without_a_panic(sizes in prop::collection::vec(any::<u32>(), 14)) {
+        let sizes: Vec<String> = sizes.iter().map(|size| (size >> (size % 32)).to_string()).collect();
+        let text = tuning().to_string();
+        let (head, step) = text.split_once("conv1d").unwrap();
+        let names = step.lines().next().unwrap().split_once(" ->").unwrap().0.split_whitespace();
+        let names = names.map(|word| word.split_once('=').unwrap().0);
+        let words: Vec<String> = names.zip(&sizes).map(|(name, size)| format!("{name}={size}")).collect();
+        let head = head.replace("steps: 2", "steps: 1");
+        let text = format!("{head}conv1d {} y_stride=504 -> plain\n", words.join(" "));
+        if let Ok(tuning) = Tuning::from_bytes(text.as_bytes()) {
+            let _ = tuning.check(&machine(), variants);
+        }
+    }
+}
