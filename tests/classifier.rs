@@ -221,6 +221,21 @@ fn assert_close(ours: &[f32], theirs: &[f32]) {
 }
 
 #[test]
+fn a_device_that_is_lost_is_an_error_with_a_remedy() {
+    let Some(Device::Host(device, queue)) = host_device(128 << 20) else { return };
+    let classifier = Classifier::open(Weights::built_in().unwrap(), Device::Host(device.clone(), queue)).unwrap();
+    let (numbers, other_length) = (input(1, 250), input(1, 300));
+    assert!(classifier.run(&numbers, 1, 250).is_ok());
+    device.destroy();
+    // A shape that is prepared already, and one that is not.
+    for (numbers, samples) in [(&numbers, 250), (&other_length, 300)] {
+        let error = classifier.run(numbers, 1, samples).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Device);
+        assert!(error.remedy().contains("open the classifier again"), "{error}");
+    }
+}
+
+#[test]
 fn a_device_of_the_application_gives_the_cpus_logits() {
     let Some(device) = host_device(128 << 20) else { return };
     let host = Classifier::open(Weights::built_in().unwrap(), device).unwrap();

@@ -87,6 +87,11 @@ impl<T> Default for ConstantCache<T> {
 }
 
 impl<T: Clone> ConstantCache<T> {
+    /// Forgets everything, as after a failure that may have left something unusable.
+    fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     fn get(&self, constant: &Arc<[f32]>, make: impl FnOnce() -> T) -> T {
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         entries.retain(|(weak, _)| weak.strong_count() > 0);

@@ -5,8 +5,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use wgpu::util::DeviceExt;
-
 use super::{Executor, Faults, Gpu, faults, profile::profile, rows::Rows};
 use crate::{
     Result,
@@ -230,27 +228,33 @@ impl Activations {
     }
 }
 
+/// A buffer with these contents. wgpu's own `create_buffer_init` panics where the device is lost or out of memory; a
+/// write is an error that the caller's scope catches.
+fn filled(gpu: &Gpu, label: &str, contents: &[u8], usage: wgpu::BufferUsages) -> wgpu::Buffer {
+    let buffer = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some(label),
+        size: contents.len() as u64,
+        usage: usage | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    });
+    gpu.queue.write_buffer(&buffer, 0, contents);
+    buffer
+}
+
 /// A constant in the order in which a variant reads it, uploaded once.
 fn constant(gpu: &Gpu, step: &Step, variant: &str, read: usize, values: &Arc<[f32]>) -> wgpu::Buffer {
     let uploads = gpu.constants.get(values, Arc::default);
     let mut uploads = uploads.lock().unwrap_or_else(PoisonError::into_inner);
     let upload = || {
-        gpu.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
-            label: Some(&step.name),
-            contents: bytemuck::cast_slice(&step.kernel.operation().packed(variant, read, values)),
-            usage: wgpu::BufferUsages::STORAGE,
-        })
+        let packed = step.kernel.operation().packed(variant, read, values);
+        filled(gpu, &step.name, bytemuck::cast_slice(&packed), wgpu::BufferUsages::STORAGE)
     };
     uploads.entry(variant.to_string()).or_insert_with(upload).clone()
 }
 
 fn dispatch(gpu: &Gpu, plan: &Plan, step: &Step, variant: &Variant, activations: &Activations) -> Dispatch {
     let pipeline = gpu.pipelines.get(&variant.shader, step.reads.len());
-    let parameters = gpu.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
-        label: Some(&step.name),
-        contents: bytemuck::cast_slice(&variant.parameters),
-        usage: wgpu::BufferUsages::UNIFORM,
-    });
+    let parameters = filled(gpu, &step.name, bytemuck::cast_slice(&variant.parameters), wgpu::BufferUsages::UNIFORM);
     let reads = step.reads.iter().enumerate().map(|(read, &id)| match &plan.buffers[id].constant {
         Some(values) => constant(gpu, step, variant.name, read, values),
         None => activations.of(id).clone(),

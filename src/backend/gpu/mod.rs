@@ -191,7 +191,8 @@ impl Backend for Gpu {
 
     fn prepare(&self, plan: &Plan) -> Result<Box<dyn Executor>> {
         self.faults.check()?;
-        let executor = faults::scoped(&self.device, || GpuExecutor::new(self, plan))?;
-        Ok(Box::new(executor))
+        let executor = faults::scoped(&self.device, || GpuExecutor::new(self, plan));
+        // Out of memory in the middle, an upload may be kept that holds nothing: the next attempt makes it anew.
+        Ok(Box::new(executor.inspect_err(|_| self.constants.clear())?))
     }
 }
