@@ -2,10 +2,10 @@
 
 use std::{
     sync::{Arc, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use super::{Executor, Faults, Gpu, faults, profile::profile, rows::Rows};
+use super::{Executor, Faults, Gpu, faults, profile::profile, readback, rows::Rows};
 use crate::{
     Result,
     backend::check_input,
@@ -142,26 +142,10 @@ impl GpuExecutor {
 
     /// Waits for the submission and copies the staging buffer out.
     fn read(&self, outputs: &mut Vec<Vec<f32>>) -> Result<()> {
-        let (sender, mapped) = std::sync::mpsc::channel();
-        self.staging.map_async(wgpu::MapMode::Read, .., move |result| {
-            // The receiver is gone only if the wait below has failed, which is reported there.
-            let _ = sender.send(result);
-        });
-        let poll = |how| self.device.poll(how).map_err(|error| faults::failed(&error.to_string()));
-        let start = Instant::now();
-        let mut answer = None;
-        while answer.is_none() && start.elapsed() < self.spin {
-            poll(wgpu::PollType::Poll)?;
-            answer = mapped.try_recv().ok();
-        }
-        if answer.is_none() {
-            poll(wgpu::PollType::wait_indefinitely())?;
-            answer = mapped.recv().ok();
-        }
-        let answered = answer.ok_or_else(|| faults::failed("the readback was never answered"))?;
+        let view = readback::map(&self.device, &self.staging, self.spin);
+        // Why the device failed says more than that the readback did.
         self.faults.check()?;
-        answered.map_err(|error| faults::failed(&error.to_string()))?;
-        let view = self.staging.get_mapped_range(..).map_err(|error| faults::failed(&error.to_string()))?;
+        let view = view?;
         let values: &[f32] = bytemuck::cast_slice(&view);
         outputs.resize(self.outputs.len(), Vec::new());
         for (output, Output { offset, row, samples, length, .. }) in outputs.iter_mut().zip(&self.outputs) {

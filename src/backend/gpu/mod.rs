@@ -6,6 +6,7 @@ mod executor;
 mod faults;
 mod pipeline;
 mod profile;
+mod readback;
 mod rows;
 mod step_shape;
 mod tune;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{executor::GpuExecutor, faults};
+use super::{executor::GpuExecutor, readback};
 use crate::{Error, ErrorKind, Result};
 
 /// Bytes of a timestamp.
@@ -44,15 +44,7 @@ pub(super) fn profile(executor: &GpuExecutor) -> Result<Vec<Duration>> {
     encoder.resolve_query_set(&queries, 0..count, &resolved, 0);
     encoder.copy_buffer_to_buffer(&resolved, 0, &staging, 0, staging.size());
     queue.submit([encoder.finish()]);
-    let (sender, mapped) = std::sync::mpsc::channel();
-    staging.map_async(wgpu::MapMode::Read, .., move |result| {
-        // The receiver is gone only if the wait below has failed, which is reported there.
-        let _ = sender.send(result);
-    });
-    device.poll(wgpu::PollType::wait_indefinitely()).map_err(|error| faults::failed(&error.to_string()))?;
-    let answered = mapped.recv().map_err(|_| faults::failed("the readback was never answered"))?;
-    answered.map_err(|error| faults::failed(&error.to_string()))?;
-    let view = staging.get_mapped_range(..).map_err(|error| faults::failed(&error.to_string()))?;
+    let view = readback::map(device, &staging, Duration::ZERO)?;
     let ticks: &[u64] = bytemuck::cast_slice(&view);
     let nanoseconds = f64::from(queue.get_timestamp_period());
     let time = |pair: &[u64]| Duration::from_nanos((pair[1].saturating_sub(pair[0]) as f64 * nanoseconds) as u64);
