@@ -24,6 +24,8 @@ pub mod kernels;
 pub mod network;
 pub mod plan;
 pub mod random;
+#[cfg(feature = "train")]
+pub mod train;
 pub mod verify;
 mod worker;
 

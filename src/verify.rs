@@ -48,7 +48,7 @@ pub fn compare(
 ) -> Result<Vec<StageReport>> {
     let plan = Plan::new(folded, batch, samples, Keep::Stages)?;
     let mut random = Random::new(seed, 0);
-    let input: Vec<f32> = (0..plan.buffers[plan.input].len()).map(|_| random.normal() as f32).collect();
+    let input: Vec<f32> = (0..plan.buffers[plan.input()].len()).map(|_| random.normal() as f32).collect();
     let exact = reference::run(&plan, &input)?;
     let mut computed = Vec::new();
     backend.prepare(&plan)?.run(&input, &mut computed)?;

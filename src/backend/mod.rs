@@ -66,14 +66,25 @@ fn batch_by_memory(plan: &Plan) -> usize {
     (ACTIVATION_BYTES / plan.activation_bytes().max(1)).max(1)
 }
 
-/// Checks that an input is as long as the plan says.
-fn check_input(plan: &Plan, input: &[f32]) -> Result<()> {
-    let expected = plan.buffers[plan.input].shape;
-    if input.len() == expected.iter().product::<usize>() {
-        return Ok(());
+/// Checks that there are as many inputs as the plan has, each as long as it says.
+fn check_inputs(plan: &Plan, inputs: &[&[f32]]) -> Result<()> {
+    if inputs.len() != plan.inputs.len() {
+        let cause = format!("{} inputs where {} are expected", inputs.len(), plan.inputs.len());
+        return Err(Error::new(ErrorKind::Shape, cause, "give one for each of the plan's inputs"));
     }
-    let cause = format!("an input of {} numbers where {expected:?} are expected", input.len());
-    Err(Error::new(ErrorKind::Shape, cause, "give batch × leads × samples numbers"))
+    for (input, &id) in inputs.iter().zip(&plan.inputs) {
+        let expected = plan.buffers[id].shape;
+        if input.len() != plan.buffers[id].len() {
+            let cause = format!("an input of {} numbers where {expected:?} are expected", input.len());
+            return Err(Error::new(ErrorKind::Shape, cause, "give batch × leads × samples numbers"));
+        }
+    }
+    Ok(())
+}
+
+/// [`check_inputs`] of a plan with one.
+fn check_input(plan: &Plan, input: &[f32]) -> Result<()> {
+    check_inputs(plan, &[input])
 }
 
 /// What a device made of a constant (an upload, a packed copy), kept as long as the constant lives, so that plans for

@@ -1,9 +1,15 @@
 //! The plan in plain float64 loops: slow, obvious, and what every other backend is compared with.
 
-use std::time::{Duration, Instant};
+use std::{
+    ops::Range,
+    time::{Duration, Instant},
+};
 
-use super::{Backend, DeviceInfo, Executor, batch_by_memory, check_input};
-use crate::{Result, plan::Plan};
+use super::{Backend, DeviceInfo, Executor, batch_by_memory, check_inputs};
+use crate::{
+    Result,
+    plan::{Buffer, BufferId, Plan, Step, Storage},
+};
 
 /// The reference as a device.
 #[derive(Debug, Clone, Copy, Default)]
@@ -14,27 +20,77 @@ pub struct Reference;
 /// # Errors
 /// An input of the wrong length.
 pub fn run(plan: &Plan, input: &[f32]) -> Result<Vec<Vec<f64>>> {
-    let (outputs, _) = run_timed(plan, input)?;
-    Ok(outputs)
+    ReferenceExecutor::new(plan).run_exact(&[input])
 }
 
-/// The outputs, and how long each step took.
-fn run_timed(plan: &Plan, input: &[f32]) -> Result<(Vec<Vec<f64>>, Vec<Duration>)> {
-    check_input(plan, input)?;
-    let widen = |values: &[f32]| values.iter().map(|&value| f64::from(value)).collect::<Vec<f64>>();
-    let mut buffers: Vec<Vec<f64>> =
-        plan.buffers.iter().map(|buffer| buffer.constant.as_deref().map_or_else(Vec::new, widen)).collect();
-    buffers[plan.input] = widen(input);
-    let mut times = Vec::with_capacity(plan.steps.len());
-    for step in &plan.steps {
-        let begin = Instant::now();
-        let mut write = vec![0.0; plan.buffers[step.write].len()];
-        let reads: Vec<&[f64]> = step.reads.iter().map(|&id| buffers[id].as_slice()).collect();
-        step.kernel.operation().reference(&reads, &mut write);
-        buffers[step.write] = write;
-        times.push(begin.elapsed());
+/// A plan in float64, with what its states hold.
+pub struct ReferenceExecutor {
+    plan: Plan,
+    buffers: Vec<Vec<f64>>,
+    /// How long each step of the last run took.
+    times: Vec<Duration>,
+}
+
+fn widen(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&value| f64::from(value)).collect()
+}
+
+impl ReferenceExecutor {
+    /// The plan before its first run.
+    pub fn new(plan: &Plan) -> Self {
+        let contents = |buffer: &Buffer| match &buffer.storage {
+            Storage::Constant(values) | Storage::State(values) => widen(values),
+            Storage::Activation { .. } | Storage::Part { .. } => Vec::new(),
+        };
+        let buffers = plan.buffers.iter().map(contents).collect();
+        Self { plan: plan.clone(), buffers, times: Vec::new() }
     }
-    Ok((plan.outputs.iter().map(|&id| buffers[id].clone()).collect(), times))
+
+    /// The buffer that holds a buffer's numbers, and where.
+    fn place(&self, id: BufferId) -> (BufferId, Range<usize>) {
+        let buffer = &self.plan.buffers[id];
+        match buffer.storage {
+            Storage::Part { of, offset } => (of, offset..offset + buffer.len()),
+            _ => (id, 0..buffer.len()),
+        }
+    }
+
+    /// What a buffer holds.
+    pub fn values(&self, id: BufferId) -> &[f64] {
+        let (root, range) = self.place(id);
+        &self.buffers[root][range]
+    }
+
+    /// Runs the plan and returns its outputs.
+    ///
+    /// # Errors
+    /// An input of the wrong length.
+    pub fn run_exact(&mut self, inputs: &[&[f32]]) -> Result<Vec<Vec<f64>>> {
+        check_inputs(&self.plan, inputs)?;
+        for (at, input) in inputs.iter().enumerate() {
+            self.buffers[self.plan.inputs[at]] = widen(input);
+        }
+        self.times.clear();
+        for at in 0..self.plan.steps.len() {
+            let begin = Instant::now();
+            self.step(at);
+            self.times.push(begin.elapsed());
+        }
+        Ok(self.plan.outputs.iter().map(|&id| self.values(id).to_vec()).collect())
+    }
+
+    fn step(&mut self, at: usize) {
+        let Step { write, .. } = self.plan.steps[at];
+        let (root, range) = self.place(write);
+        let mut written = std::mem::take(&mut self.buffers[root]);
+        if self.plan.buffers[write].slot().is_some() {
+            written = vec![0.0; range.len()];
+        }
+        let Step { kernel, reads, .. } = &self.plan.steps[at];
+        let reads: Vec<&[f64]> = reads.iter().map(|&id| self.values(id)).collect();
+        kernel.operation().reference(&reads, &mut written[range]);
+        self.buffers[root] = written;
+    }
 }
 
 impl Backend for Reference {
@@ -47,20 +103,19 @@ impl Backend for Reference {
     }
 
     fn prepare(&self, plan: &Plan) -> Result<Box<dyn Executor>> {
-        Ok(Box::new(ReferenceExecutor(plan.clone())))
+        Ok(Box::new(ReferenceExecutor::new(plan)))
     }
 }
 
-struct ReferenceExecutor(Plan);
-
 impl Executor for ReferenceExecutor {
     fn run(&mut self, input: &[f32], outputs: &mut Vec<Vec<f32>>) -> Result<()> {
-        let exact = run(&self.0, input)?;
+        let exact = self.run_exact(&[input])?;
         *outputs = exact.into_iter().map(|values| values.into_iter().map(|value| value as f32).collect()).collect();
         Ok(())
     }
 
     fn profile(&mut self, input: &[f32]) -> Result<Vec<Duration>> {
-        Ok(run_timed(&self.0, input)?.1)
+        self.run_exact(&[input])?;
+        Ok(self.times.clone())
     }
 }

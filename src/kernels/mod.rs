@@ -6,6 +6,8 @@ mod conv1d;
 mod global_average_pool;
 mod linear;
 mod max_pool;
+#[cfg(feature = "train")]
+pub mod training;
 
 use std::borrow::Cow;
 
@@ -92,7 +94,10 @@ fn fill(template: &str, unrolled: &[(&str, Vec<String>)]) -> String {
 pub trait Operation {
     /// The ways to run it on a device, the one that is believed to be the fastest first. x is its first read, y what it
     /// writes. Never empty.
-    fn variants(&self, x: Row, y: Row, accelerator: &Accelerator) -> Vec<Variant>;
+    fn variants(&self, x: Row, y: Row, accelerator: &Accelerator) -> Vec<Variant> {
+        let _ = (x, y, accelerator);
+        Vec::new()
+    }
 
     /// Zeros that it must find before and after the samples of a row of x.
     fn margin(&self) -> usize {
@@ -121,7 +126,8 @@ pub trait Operation {
     /// The sizes in a few words, such as `12→64 kernel 11 stride 2 + ReLU`.
     fn describe(&self) -> String;
 
-    /// The operation in float64, in loops that read like the shader. `reads` are in the order of the plan's step.
+    /// The operation in float64, in loops that read like the shader. `reads` are in the order of the plan's step; `write`
+    /// holds what a state held.
     fn reference(&self, reads: &[&[f64]], write: &mut [f64]);
 
     /// A constant in the order in which a variant's shader reads it; `read` is its place among the step's reads.
@@ -142,6 +148,9 @@ pub enum Kernel {
     GlobalAveragePool(GlobalAveragePool),
     /// Linear layer with bias.
     Linear(Linear),
+    /// What only training needs.
+    #[cfg(feature = "train")]
+    Training(training::Training),
 }
 
 impl Kernel {
@@ -152,6 +161,8 @@ impl Kernel {
             Kernel::MaxPool(kernel) => kernel,
             Kernel::GlobalAveragePool(kernel) => kernel,
             Kernel::Linear(kernel) => kernel,
+            #[cfg(feature = "train")]
+            Kernel::Training(kernel) => kernel.operation(),
         }
     }
 }

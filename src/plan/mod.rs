@@ -1,6 +1,7 @@
 //! What has to run for one network, batch and length: steps over numbered buffers, every size known. Pure data; any
 //! backend executes it, so that comparing two backends stage by stage costs nothing.
 
+mod builder;
 mod slots;
 
 use std::sync::Arc;
@@ -10,9 +11,35 @@ use crate::{
     kernels::{Conv1d, GlobalAveragePool, Kernel, Linear, MaxPool},
     network::{Folded, FoldedOperation},
 };
+pub use builder::Builder;
 
 /// A buffer's number: its place in [`Plan::buffers`].
 pub type BufferId = usize;
+
+/// What becomes of a buffer's numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Storage {
+    /// Made anew by each run, by the host or by a step. Activations of one slot share memory: none is needed once the next
+    /// is written.
+    Activation {
+        /// Which memory.
+        slot: usize,
+    },
+    /// The same from the start and for good: a weight or a bias.
+    Constant(Arc<[f32]>),
+    /// These to begin with, and from then on what the steps of one run leave to the next: parameters in training.
+    State(Arc<[f32]>),
+    /// A part of a state, from number `offset` on: what reads or writes it, reads or writes the state.
+    Part {
+        /// The state.
+        of: BufferId,
+        /// A multiple of [`PART_ALIGNMENT`].
+        offset: usize,
+    },
+}
+
+/// What the offset of a [`Storage::Part`] is a multiple of, in floats: 256 bytes, at which every GPU can bind a buffer.
+pub const PART_ALIGNMENT: usize = 64;
 
 /// Numbers that steps read and write.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,16 +48,30 @@ pub struct Buffer {
     pub name: String,
     /// `[batch, channels, samples]` for an activation.
     pub shape: [usize; 3],
-    /// What it holds from the start and for good, for a weight or a bias.
-    pub constant: Option<Arc<[f32]>>,
-    /// Activations of one slot share memory: none is needed once the next is written. Constants have none.
-    pub slot: Option<usize>,
+    /// What becomes of its numbers.
+    pub storage: Storage,
 }
 
 impl Buffer {
     /// How many numbers it holds.
     pub fn len(&self) -> usize {
         self.shape.iter().product()
+    }
+
+    /// What a constant holds.
+    pub fn constant(&self) -> Option<&Arc<[f32]>> {
+        match &self.storage {
+            Storage::Constant(values) => Some(values),
+            _ => None,
+        }
+    }
+
+    /// The memory of an activation.
+    pub fn slot(&self) -> Option<usize> {
+        match self.storage {
+            Storage::Activation { slot } => Some(slot),
+            _ => None,
+        }
     }
 
     /// Whether it holds nothing; no plan has such a buffer.
@@ -48,7 +89,7 @@ pub struct Step {
     pub kernel: Kernel,
     /// In the order that the kernel states.
     pub reads: Vec<BufferId>,
-    /// The buffer that it fills.
+    /// The buffer that it fills, or, if that is a state, changes.
     pub write: BufferId,
 }
 
@@ -61,7 +102,7 @@ pub enum Keep {
     Stages,
 }
 
-/// A forward pass.
+/// A forward pass, or a step of training.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// Records.
@@ -70,8 +111,8 @@ pub struct Plan {
     pub buffers: Vec<Buffer>,
     /// In the order in which they run.
     pub steps: Vec<Step>,
-    /// `[batch, leads, samples]`.
-    pub input: BufferId,
+    /// What the host hands in, the records `[batch, leads, samples]` first.
+    pub inputs: Vec<BufferId>,
     /// What can be read afterwards: embedding and logits with [`Keep::Results`], else every step's output in order.
     pub outputs: Vec<BufferId>,
     /// How many slots the activations need.
@@ -94,23 +135,26 @@ impl Plan {
         }
         let shapes = folded.network.shapes(samples)?;
         let input = [batch, folded.network.in_channels(), samples];
-        let mut builder = Builder { buffers: Vec::new(), steps: Vec::new() };
-        let mut last = builder.buffer("input", input, None)?;
+        let mut builder = Builder::default();
+        let mut last = builder.input("input", input)?;
         let mut embedding = last;
         for layer in &folded.layers {
             let [channels, length] = shapes[layer.last_layer];
-            last = builder.step(&layer.name, &layer.operation, last, [batch, channels, length])?;
+            last = step(&mut builder, &layer.name, &layer.operation, last, [batch, channels, length])?;
             if layer.last_layer <= folded.network.embedding {
                 embedding = last;
             }
         }
-        let Builder { mut buffers, steps } = builder;
         let outputs = match keep {
             Keep::Results => vec![embedding, last],
-            Keep::Stages => steps.iter().map(|step| step.write).collect(),
+            Keep::Stages => builder.steps().iter().map(|step| step.write).collect(),
         };
-        let slots = slots::assign(&mut buffers, &steps, &outputs);
-        Ok(Self { batch, buffers, steps, input: 0, outputs, slots })
+        Ok(builder.finish(outputs))
+    }
+
+    /// The records that the host hands in.
+    pub fn input(&self) -> BufferId {
+        self.inputs[0]
     }
 
     /// Bytes of activations in f32, shared memory counted once.
@@ -120,7 +164,7 @@ impl Plan {
 
     /// Bytes of one slot in f32: those of its largest buffer.
     pub fn slot_bytes(&self, slot: usize) -> usize {
-        let of_slot = self.buffers.iter().filter(|buffer| buffer.slot == Some(slot));
+        let of_slot = self.buffers.iter().filter(|buffer| buffer.slot() == Some(slot));
         of_slot.map(|buffer| buffer.len() * size_of::<f32>()).max().unwrap_or(0)
     }
 
@@ -130,62 +174,45 @@ impl Plan {
     }
 }
 
-struct Builder {
-    buffers: Vec<Buffer>,
-    steps: Vec<Step>,
-}
-
-impl Builder {
-    fn buffer(&mut self, name: &str, shape: [usize; 3], constant: Option<Arc<[f32]>>) -> Result<BufferId> {
-        // Shaders index with 32 bits.
-        let length = shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
-        if length.is_none_or(|length| length > u32::MAX as usize) {
-            let cause = format!("buffer {name} would be {shape:?}, more than 2^32 numbers");
-            return Err(Error::new(ErrorKind::Shape, cause, "give fewer records at once, or shorter ones"));
+/// Adds a layer's step, which reads x and writes a buffer shaped `out`.
+fn step(
+    builder: &mut Builder,
+    name: &str,
+    operation: &FoldedOperation,
+    x: BufferId,
+    out: [usize; 3],
+) -> Result<BufferId> {
+    let [batch, channels, in_samples] = builder.shape(x);
+    let [_, out_channels, out_samples] = out;
+    let mut reads = vec![x];
+    let kernel = match operation {
+        FoldedOperation::Conv1d { in_channels, kernel, stride, padding, relu, weight, bias, .. } => {
+            reads.push(builder.constant(&format!("{name}.weight"), weight)?);
+            reads.push(builder.constant(&format!("{name}.bias"), bias)?);
+            Kernel::Conv1d(Conv1d {
+                batch,
+                in_channels: *in_channels,
+                in_samples,
+                out_channels,
+                out_samples,
+                kernel: *kernel,
+                stride: *stride,
+                padding: *padding,
+                relu: *relu,
+            })
         }
-        self.buffers.push(Buffer { name: name.into(), shape, constant, slot: None });
-        Ok(self.buffers.len() - 1)
-    }
-
-    fn constant(&mut self, name: String, values: &Arc<[f32]>) -> Result<BufferId> {
-        self.buffer(&name, [1, 1, values.len()], Some(values.clone()))
-    }
-
-    fn step(&mut self, name: &str, operation: &FoldedOperation, x: BufferId, out: [usize; 3]) -> Result<BufferId> {
-        let [batch, channels, in_samples] = self.buffers[x].shape;
-        let [_, out_channels, out_samples] = out;
-        let mut reads = vec![x];
-        let kernel = match operation {
-            FoldedOperation::Conv1d { in_channels, kernel, stride, padding, relu, weight, bias, .. } => {
-                reads.push(self.constant(format!("{name}.weight"), weight)?);
-                reads.push(self.constant(format!("{name}.bias"), bias)?);
-                Kernel::Conv1d(Conv1d {
-                    batch,
-                    in_channels: *in_channels,
-                    in_samples,
-                    out_channels,
-                    out_samples,
-                    kernel: *kernel,
-                    stride: *stride,
-                    padding: *padding,
-                    relu: *relu,
-                })
-            }
-            FoldedOperation::MaxPool { kernel, stride } => {
-                let (kernel, stride) = (*kernel, *stride);
-                Kernel::MaxPool(MaxPool { batch, channels, in_samples, out_samples, kernel, stride })
-            }
-            FoldedOperation::GlobalAveragePool => {
-                Kernel::GlobalAveragePool(GlobalAveragePool { batch, channels, samples: in_samples })
-            }
-            FoldedOperation::Linear { in_features, out_features, weight, bias } => {
-                reads.push(self.constant(format!("{name}.weight"), weight)?);
-                reads.push(self.constant(format!("{name}.bias"), bias)?);
-                Kernel::Linear(Linear { batch, in_features: *in_features, out_features: *out_features })
-            }
-        };
-        let write = self.buffer(name, out, None)?;
-        self.steps.push(Step { name: name.into(), kernel, reads, write });
-        Ok(write)
-    }
+        FoldedOperation::MaxPool { kernel, stride } => {
+            let (kernel, stride) = (*kernel, *stride);
+            Kernel::MaxPool(MaxPool { batch, channels, in_samples, out_samples, kernel, stride })
+        }
+        FoldedOperation::GlobalAveragePool => {
+            Kernel::GlobalAveragePool(GlobalAveragePool { batch, channels, samples: in_samples })
+        }
+        FoldedOperation::Linear { in_features, out_features, weight, bias } => {
+            reads.push(builder.constant(&format!("{name}.weight"), weight)?);
+            reads.push(builder.constant(&format!("{name}.bias"), bias)?);
+            Kernel::Linear(Linear { batch, in_features: *in_features, out_features: *out_features })
+        }
+    };
+    builder.step(name, kernel, &reads, out)
 }

@@ -1,28 +1,41 @@
 //! Which activations can share memory: the first free slot goes to each in turn, as in linear-scan register allocation.
 
-use super::{Buffer, BufferId, Step};
+use super::{Buffer, BufferId, Step, Storage};
+
+/// Memory that activations take in turn.
+struct Slot {
+    /// The step after which it is free again.
+    busy_until: usize,
+    /// Numbers of the largest activation so far.
+    length: usize,
+}
 
 /// Gives every activation a slot and returns how many there are. An output keeps its slot to the end.
-pub(super) fn assign(buffers: &mut [Buffer], steps: &[Step], outputs: &[BufferId]) -> usize {
-    let last_read = |id: BufferId| {
-        let end = outputs.contains(&id).then_some(steps.len());
-        end.or_else(|| steps.iter().rposition(|step| step.reads.contains(&id))).unwrap_or(steps.len())
-    };
-    // The step after which each slot is free again.
-    let mut busy_until: Vec<usize> = Vec::new();
-    let input = buffers.iter().position(|buffer| buffer.constant.is_none());
-    let activations =
-        input.into_iter().map(|id| (id, None)).chain(steps.iter().enumerate().map(|(at, step)| (step.write, Some(at))));
-    for (id, written_at) in activations {
-        let free = |until: &usize| written_at.is_some_and(|at| *until < at);
-        let slot = busy_until.iter().position(free).unwrap_or_else(|| {
-            busy_until.push(0);
-            busy_until.len() - 1
-        });
-        busy_until[slot] = last_read(id);
-        buffers[id].slot = Some(slot);
+///
+/// Among free slots the smallest that is large enough is taken, or else the largest: in training long and short
+/// activations alternate, and those that wait for their gradient are not to wait in memory that is too large for them.
+pub(super) fn assign(buffers: &mut [Buffer], steps: &[Step], inputs: &[BufferId], outputs: &[BufferId]) -> usize {
+    let mut last_read = vec![0; buffers.len()];
+    for (at, step) in steps.iter().enumerate() {
+        last_read[step.write] = last_read[step.write].max(at);
+        step.reads.iter().for_each(|&id| last_read[id] = at);
     }
-    busy_until.len()
+    outputs.iter().for_each(|&id| last_read[id] = steps.len());
+    let mut slots: Vec<Slot> = Vec::new();
+    let written = steps.iter().enumerate().map(|(at, step)| (step.write, Some(at)));
+    for (id, written_at) in inputs.iter().map(|&id| (id, None)).chain(written) {
+        let length = buffers[id].len();
+        let Storage::Activation { slot } = &mut buffers[id].storage else { continue };
+        let free = (0..slots.len()).filter(|&at| written_at.is_some_and(|step| slots[at].busy_until < step));
+        let misfit = |&at: &usize| (slots[at].length < length, slots[at].length.abs_diff(length));
+        *slot = free.min_by_key(misfit).unwrap_or_else(|| {
+            slots.push(Slot { busy_until: 0, length: 0 });
+            slots.len() - 1
+        });
+        let Slot { busy_until, length: longest } = &mut slots[*slot];
+        (*busy_until, *longest) = (last_read[id], length.max(*longest));
+    }
+    slots.len()
 }
 
 #[cfg(test)]
@@ -52,9 +65,9 @@ mod tests {
             let needed =
                 |id: &usize| plan.outputs.contains(id) || plan.steps[at..].iter().any(|later| later.reads.contains(id));
             let written: Vec<usize> =
-                plan.steps[..at].iter().map(|earlier| earlier.write).chain([plan.input]).collect();
+                plan.steps[..at].iter().map(|earlier| earlier.write).chain(plan.inputs.clone()).collect();
             for id in written.iter().filter(|id| needed(id)) {
-                assert_ne!(plan.buffers[*id].slot, plan.buffers[step.write].slot, "step {}", step.name);
+                assert_ne!(plan.buffers[*id].slot(), plan.buffers[step.write].slot(), "step {}", step.name);
             }
         }
     }

@@ -102,10 +102,10 @@ impl Forward {
         pack: impl Fn(&Arc<[f32]>, Packing, &dyn Fn(&[f32]) -> Aligned) -> Arc<Aligned>,
     ) -> Self {
         let mut rows: Vec<Option<Rows>> = vec![None; plan.buffers.len()];
-        let [_, channels, samples] = plan.buffers[plan.input].shape;
-        rows[plan.input] = Some(Rows { channels, width: channels, samples, front: 0, tail: 0 });
+        let [_, channels, samples] = plan.buffers[plan.input()].shape;
+        rows[plan.input()] = Some(Rows { channels, width: channels, samples, front: 0, tail: 0 });
         let constant = |step: &Step, read: usize| {
-            plan.buffers[step.reads[read]].constant.as_ref().expect("the plan gives weights and biases their values")
+            plan.buffers[step.reads[read]].constant().expect("the plan gives weights and biases their values")
         };
         let mut steps = Vec::new();
         for step in &plan.steps {
@@ -127,10 +127,10 @@ impl Forward {
             rows[step.write] = Some(y);
             steps.push(Prepared { read: step.reads[0], write: step.write, operation });
         }
-        let slots = plan.buffers.iter().map(|buffer: &Buffer| buffer.slot).collect();
+        let slots = plan.buffers.iter().map(|buffer: &Buffer| buffer.slot()).collect();
         let outputs = plan.outputs.clone();
         let (apart, together) = (Vec::new(), Vec::new());
-        let mut forward = Self { kernels, steps, apart, together, rows, slots, input: plan.input, outputs };
+        let mut forward = Self { kernels, steps, apart, together, rows, slots, input: plan.input(), outputs };
         forward.settle();
         (forward.apart, forward.together) = (forward.cut(1), forward.cut(workers));
         forward

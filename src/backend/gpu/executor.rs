@@ -102,9 +102,9 @@ impl GpuExecutor {
             usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
-        let (row, samples) = (rows.row(plan.input), plan.buffers[plan.input].shape[2]);
-        let [batch, channels, _] = plan.buffers[plan.input].shape;
-        let buffer = activations.of(plan.input).clone();
+        let (row, samples) = (rows.row(plan.input()), plan.buffers[plan.input()].shape[2]);
+        let [batch, channels, _] = plan.buffers[plan.input()].shape;
+        let buffer = activations.of(plan.input()).clone();
         let input = Input { buffer, row, samples, rows: vec![0.0; batch * channels * row.stride] };
         Ok(Self {
             device: gpu.device.clone(),
@@ -189,7 +189,7 @@ struct Activations {
 impl Activations {
     fn new(gpu: &Gpu, plan: &Plan, rows: &Rows) -> Self {
         let bytes = |slot| {
-            let of_slot = (0..plan.buffers.len()).filter(|&id| plan.buffers[id].slot == Some(slot));
+            let of_slot = (0..plan.buffers.len()).filter(|&id| plan.buffers[id].slot() == Some(slot));
             of_slot.map(|id| rows.bytes(plan, id)).max().unwrap_or(0)
         };
         let slots: Vec<wgpu::Buffer> = (0..plan.slots)
@@ -203,7 +203,7 @@ impl Activations {
             })
             .collect();
         // A constant has no slot, and is uploaded for the step that reads it.
-        let place = |buffer: &Buffer| buffer.slot.map(|slot| slots[slot].clone());
+        let place = |buffer: &Buffer| buffer.slot().map(|slot| slots[slot].clone());
         Self { buffers: plan.buffers.iter().map(place).collect() }
     }
 
@@ -239,7 +239,7 @@ fn constant(gpu: &Gpu, step: &Step, variant: &str, read: usize, values: &Arc<[f3
 fn dispatch(gpu: &Gpu, plan: &Plan, step: &Step, variant: &Variant, activations: &Activations) -> Dispatch {
     let pipeline = gpu.pipelines.get(&variant.shader, step.reads.len());
     let parameters = filled(gpu, &step.name, bytemuck::cast_slice(&variant.parameters), wgpu::BufferUsages::UNIFORM);
-    let reads = step.reads.iter().enumerate().map(|(read, &id)| match &plan.buffers[id].constant {
+    let reads = step.reads.iter().enumerate().map(|(read, &id)| match plan.buffers[id].constant() {
         Some(values) => constant(gpu, step, variant.name, read, values),
         None => activations.of(id).clone(),
     });

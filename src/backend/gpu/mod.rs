@@ -174,7 +174,7 @@ impl Backend for Gpu {
         let rows = Rows::of(plan);
         for (id, buffer) in plan.buffers.iter().enumerate() {
             let fits = self.check_buffer(plan, &rows, id)?;
-            if buffer.constant.is_none() {
+            if buffer.constant().is_none() {
                 batch = batch.min(fits);
             }
         }

@@ -48,7 +48,7 @@ impl Rows {
         let buffer = &plan.buffers[id];
         let [batch, channels, _] = buffer.shape;
         let Row { head, stride, .. } = self.0[id];
-        if buffer.constant.is_some() { buffer.len() } else { head + batch * channels * stride }
+        if buffer.constant().is_some() { buffer.len() } else { head + batch * channels * stride }
     }
 
     /// Bytes that a buffer takes, in whole vec4s.

@@ -33,6 +33,8 @@ impl StepShape {
             Kernel::MaxPool(_) => "max_pool",
             Kernel::GlobalAveragePool(_) => "global_average_pool",
             Kernel::Linear(_) => "linear",
+            #[cfg(feature = "train")]
+            Kernel::Training(_) => "training",
         }
     }
 
@@ -74,6 +76,8 @@ impl StepShape {
             Kernel::Linear(Linear { batch, in_features, out_features }) => {
                 vec![("batch", batch), ("in_features", in_features), ("out_features", out_features)]
             }
+            #[cfg(feature = "train")]
+            Kernel::Training(_) => Vec::new(),
         };
         let [
             Row { head: x_head, start: x_start, stride: x_stride },
@@ -138,6 +142,8 @@ impl StepShape {
             Kernel::MaxPool(MaxPool { batch, channels, .. })
             | Kernel::GlobalAveragePool(GlobalAveragePool { batch, channels, .. }) => [batch, channels, channels],
             Kernel::Linear(Linear { batch, in_features, out_features }) => [batch, in_features, out_features],
+            #[cfg(feature = "train")]
+            Kernel::Training(_) => return false,
         };
         [(x_channels, self.x), (y_channels, self.y)].into_iter().all(|(channels, row)| {
             let rows = batch.checked_mul(channels).and_then(|rows| rows.checked_mul(row.stride));

@@ -10,7 +10,7 @@ use crate::{
     Result,
     backend::{Executor, reference},
     kernels::{Row, Variant},
-    plan::{Plan, Step},
+    plan::{Plan, Step, Storage},
     random::Random,
     verify::{Difference, LARGEST_NMSE},
 };
@@ -107,9 +107,10 @@ impl Trial {
         let ids = || step.reads.iter().chain([&step.write]).copied();
         let mut buffers: Vec<_> = ids().map(|id| plan.buffers[id].clone()).collect();
         let write = buffers.len() - 1;
-        (buffers[0].slot, buffers[write].slot) = (Some(0), Some(1));
+        (buffers[0].storage, buffers[write].storage) =
+            (Storage::Activation { slot: 0 }, Storage::Activation { slot: 1 });
         let alone = Step { reads: (0..write).collect(), write, ..step.clone() };
-        let alone = Plan { batch: plan.batch, buffers, steps: vec![alone], input: 0, outputs: vec![write], slots: 2 };
+        let alone = Plan { batch: plan.batch, buffers, steps: vec![alone], inputs: vec![0], outputs: vec![write], slots: 2 };
         let mut random = Random::new(1, 0);
         let input: Vec<f32> = (0..alone.buffers[0].len()).map(|_| random.normal() as f32).collect();
         let exact =

@@ -53,7 +53,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let one = Plan::new(&folded, 1, arguments.samples as usize, Keep::Results)?;
     let batch = (arguments.batch as usize).min(backend.largest_batch(&one)?);
     let plan = Plan::new(&folded, batch, arguments.samples as usize, Keep::Results)?;
-    let input: Vec<f32> = (0..plan.buffers[plan.input].len()).map(|at| (at as f32 * 0.01).sin()).collect();
+    let input: Vec<f32> = (0..plan.buffers[plan.input()].len()).map(|at| (at as f32 * 0.01).sin()).collect();
     let mut executor = backend.prepare(&plan)?;
     let mut runs = Vec::new();
     for _ in 0..2 * arguments.runs {
@@ -66,7 +66,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
             print(&format!("{}\n", object(&plan, step, time, &info.name)));
         }
     } else {
-        let [_, leads, samples] = plan.buffers[plan.input].shape;
+        let [_, leads, samples] = plan.buffers[plan.input()].shape;
         print(&format!(
             "{STRONG}{}{STRONG:#} ({}), {} {batch}×{leads}×{samples}\n\n",
             info.name, info.backend, arguments.network

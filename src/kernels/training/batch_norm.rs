@@ -1,0 +1,235 @@
+//! Batch norm by the statistics of the batch (Ioffe and Szegedy 2015), with the ReLU that follows it, its gradients, and
+//! the running statistics that inference uses.
+//!
+//! With x̂ = (x − μ)/√(σ² + ε) it gives γ·x̂ + β, where μ and the biased σ² are those of a channel over the records of a
+//! group and all samples, m numbers. By the chain rule through both, with the sums over the group,
+//! dβ = Σ dy, dγ = Σ dy·x̂, dx = γ/√(σ² + ε) · (dy − dβ/m − x̂·dγ/m). A ReLU behind it makes dy 0 where γ·x̂ + β ≤ 0.
+
+use crate::{kernels::Operation, network::BATCH_NORM_EPSILON};
+
+/// The sizes that all of batch norm's kernels share. Records are in `groups` groups of equal size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Groups {
+    /// Groups, each normalised by itself.
+    pub groups: usize,
+    /// Records of one group.
+    pub batch: usize,
+    /// Channels.
+    pub channels: usize,
+    /// Samples of each channel.
+    pub samples: usize,
+}
+
+impl Groups {
+    /// Numbers that one mean is taken over.
+    pub fn count(&self) -> usize {
+        self.batch * self.samples
+    }
+
+    fn len(&self) -> usize {
+        self.groups * self.batch * self.channels * self.samples
+    }
+
+    /// Where a channel's numbers of one group stand, in order.
+    fn places(self, group: usize, channel: usize) -> impl Iterator<Item = usize> {
+        let row = move |b: usize| ((group * self.batch + b) * self.channels + channel) * self.samples;
+        (0..self.batch).flat_map(move |b| (0..self.samples).map(move |t| row(b) + t))
+    }
+
+    /// Every group and channel, with what batch norm does to it.
+    fn each(self, statistics: &[f64], affine: Option<&[f64]>) -> impl Iterator<Item = Channel> {
+        (0..self.groups * self.channels).map(move |at| {
+            let (group, channel) = (at / self.channels, at % self.channels);
+            let [mean, variance] = [0, 1].map(|part| statistics[(group * 2 + part) * self.channels + channel]);
+            let [gamma, beta] =
+                [0, 1].map(|part| affine.map_or(0.0, |affine| affine[part * self.channels + channel]));
+            Channel { group, channel, mean, scale: 1.0 / (variance + BATCH_NORM_EPSILON).sqrt(), gamma, beta }
+        })
+    }
+}
+
+struct Channel {
+    group: usize,
+    channel: usize,
+    mean: f64,
+    /// 1/√(σ² + ε).
+    scale: f64,
+    gamma: f64,
+    beta: f64,
+}
+
+impl Channel {
+    fn normalised(&self, x: f64) -> f64 {
+        (x - self.mean) * self.scale
+    }
+
+    /// dy behind the ReLU, where there is one.
+    fn passed(&self, relu: bool, x: f64, dy: f64) -> f64 {
+        if relu && self.gamma * self.normalised(x) + self.beta <= 0.0 { 0.0 } else { dy }
+    }
+}
+
+/// Mean and biased variance of each channel.
+///
+/// Reads x `[groups · batch, channels, samples]`; writes `[groups, 2, channels]`: means, then variances.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BatchStatistics(pub Groups);
+
+impl Operation for BatchStatistics {
+    fn floating_point_operations(&self) -> usize {
+        4 * self.0.len()
+    }
+
+    fn describe(&self) -> String {
+        "batch statistics".into()
+    }
+
+    fn reference(&self, reads: &[&[f64]], statistics: &mut [f64]) {
+        let ([x], sizes) = (reads, self.0) else { unreachable!("the plan gives statistics one read") };
+        for at in 0..sizes.groups * sizes.channels {
+            let (group, channel) = (at / sizes.channels, at % sizes.channels);
+            let count = sizes.count() as f64;
+            let mean = sizes.places(group, channel).map(|i| x[i]).sum::<f64>() / count;
+            let squares = sizes.places(group, channel).map(|i| (x[i] - mean).powi(2)).sum::<f64>();
+            statistics[group * 2 * sizes.channels + channel] = mean;
+            statistics[(group * 2 + 1) * sizes.channels + channel] = squares / count;
+        }
+    }
+}
+
+/// γ·x̂ + β, then max(0, y) with `relu`.
+///
+/// Reads x `[groups · batch, channels, samples]`, statistics `[groups, 2, channels]`, γ and β `[2, channels]`; writes y,
+/// shaped like x.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BatchNorm {
+    /// Sizes.
+    pub sizes: Groups,
+    /// Whether max(0, y) follows.
+    pub relu: bool,
+}
+
+impl Operation for BatchNorm {
+    fn floating_point_operations(&self) -> usize {
+        3 * self.sizes.len()
+    }
+
+    fn describe(&self) -> String {
+        format!("batch norm{}", if self.relu { " + ReLU" } else { "" })
+    }
+
+    fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {
+        let [x, statistics, affine] = reads else { unreachable!("the plan gives a batch norm three reads") };
+        for of in self.sizes.each(statistics, Some(affine)) {
+            for i in self.sizes.places(of.group, of.channel) {
+                let value = of.gamma * of.normalised(x[i]) + of.beta;
+                y[i] = if self.relu { value.max(0.0) } else { value };
+            }
+        }
+    }
+}
+
+/// Σ dy·x̂ and Σ dy of each group, which added up are the gradients by γ and β.
+///
+/// Reads x, statistics `[groups, 2, channels]`, γ and β `[2, channels]`, dy shaped like x; writes
+/// `[groups, 2, channels]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BatchNormGradientSums {
+    /// Sizes.
+    pub sizes: Groups,
+    /// Whether max(0, y) followed.
+    pub relu: bool,
+}
+
+impl Operation for BatchNormGradientSums {
+    fn floating_point_operations(&self) -> usize {
+        6 * self.sizes.len()
+    }
+
+    fn describe(&self) -> String {
+        "batch norm gradient sums".into()
+    }
+
+    fn reference(&self, reads: &[&[f64]], sums: &mut [f64]) {
+        let [x, statistics, affine, dy] = reads else { unreachable!("the plan gives the sums four reads") };
+        for of in self.sizes.each(statistics, Some(affine)) {
+            let (mut gamma, mut beta) = (0.0, 0.0);
+            for i in self.sizes.places(of.group, of.channel) {
+                let dy = of.passed(self.relu, x[i], dy[i]);
+                gamma += dy * of.normalised(x[i]);
+                beta += dy;
+            }
+            sums[of.group * 2 * self.sizes.channels + of.channel] = gamma;
+            sums[(of.group * 2 + 1) * self.sizes.channels + of.channel] = beta;
+        }
+    }
+}
+
+/// The gradient by x.
+///
+/// Reads x, statistics `[groups, 2, channels]`, γ and β `[2, channels]`, the sums of [`BatchNormGradientSums`], dy shaped
+/// like x; writes dx.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BatchNormInputGradient {
+    /// Sizes.
+    pub sizes: Groups,
+    /// Whether max(0, y) followed.
+    pub relu: bool,
+}
+
+impl Operation for BatchNormInputGradient {
+    fn floating_point_operations(&self) -> usize {
+        9 * self.sizes.len()
+    }
+
+    fn describe(&self) -> String {
+        "batch norm gradient".into()
+    }
+
+    fn reference(&self, reads: &[&[f64]], dx: &mut [f64]) {
+        let [x, statistics, affine, sums, dy] = reads else { unreachable!("the plan gives the gradient five reads") };
+        let count = self.sizes.count() as f64;
+        for of in self.sizes.each(statistics, Some(affine)) {
+            let [gamma, beta] =
+                [0, 1].map(|part| sums[(of.group * 2 + part) * self.sizes.channels + of.channel] / count);
+            for i in self.sizes.places(of.group, of.channel) {
+                let dy = of.passed(self.relu, x[i], dy[i]);
+                dx[i] = of.gamma * of.scale * (dy - beta - of.normalised(x[i]) * gamma);
+            }
+        }
+    }
+}
+
+/// running = (1 − momentum)·running + momentum·batch, group after group, with the unbiased variance m/(m − 1)·σ².
+///
+/// Reads statistics `[groups, 2, channels]`; changes the running mean and variance `[2, channels]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunningStatistics {
+    /// Sizes of the batch.
+    pub sizes: Groups,
+    /// Share of the new statistics; PyTorch's default is 0.1.
+    pub momentum: f32,
+}
+
+impl Operation for RunningStatistics {
+    fn floating_point_operations(&self) -> usize {
+        6 * self.sizes.groups * self.sizes.channels
+    }
+
+    fn describe(&self) -> String {
+        "running statistics".into()
+    }
+
+    fn reference(&self, reads: &[&[f64]], running: &mut [f64]) {
+        let [statistics] = reads else { unreachable!("the plan gives running statistics one read") };
+        let count = self.sizes.count() as f64;
+        let momentum = f64::from(self.momentum);
+        for group in 0..self.sizes.groups {
+            for i in 0..2 * self.sizes.channels {
+                let unbiased = if i < self.sizes.channels { 1.0 } else { count / (count - 1.0) };
+                let new = statistics[group * 2 * self.sizes.channels + i] * unbiased;
+                running[i] = (1.0 - momentum) * running[i] + momentum * new;
+            }
+        }
+    }
+}

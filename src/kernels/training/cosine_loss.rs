@@ -1,0 +1,74 @@
+//! BYOL's loss (Grill et al. 2020): each prediction must point where the target network's projection of the other view
+//! points. The target gets no gradient.
+//!
+//! Of p and t the loss is 2 − 2·cos(p, t), and its gradient by p is −2·(t̂ − p̂·cos(p, t))/‖p‖.
+
+use super::l2_normalise::{dot, norm};
+use crate::kernels::Operation;
+
+/// The loss of each row: of p's row i and t's row i + N mod 2N, the other view.
+///
+/// Reads p and t `[rows, features]`, 2N rows; writes `[rows]`. The loss of a batch is the sum over rows divided by N.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CosineLoss {
+    /// Rows, two for each record.
+    pub rows: usize,
+    /// Numbers of a row.
+    pub features: usize,
+}
+
+impl CosineLoss {
+    /// A row of p and the target's of the other view.
+    fn pair<'a>(&self, row: usize, p: &'a [f64], t: &'a [f64]) -> [&'a [f64]; 2] {
+        let other = (row + self.rows / 2) % self.rows;
+        [&p[row * self.features..][..self.features], &t[other * self.features..][..self.features]]
+    }
+}
+
+impl Operation for CosineLoss {
+    fn floating_point_operations(&self) -> usize {
+        6 * self.rows * self.features
+    }
+
+    fn describe(&self) -> String {
+        "cosine loss".into()
+    }
+
+    fn reference(&self, reads: &[&[f64]], losses: &mut [f64]) {
+        let [p, t] = reads else { unreachable!("the plan gives a cosine loss two reads") };
+        for i in 0..self.rows {
+            let [p, t] = self.pair(i, p, t);
+            losses[i] = 2.0 - 2.0 * dot(p, t) / (norm(p) * norm(t));
+        }
+    }
+}
+
+/// The gradient of the batch's loss by p.
+///
+/// Reads p and t; writes dp, all `[rows, features]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CosineLossGradient(pub CosineLoss);
+
+impl Operation for CosineLossGradient {
+    fn floating_point_operations(&self) -> usize {
+        11 * self.0.rows * self.0.features
+    }
+
+    fn describe(&self) -> String {
+        "cosine loss gradient".into()
+    }
+
+    fn reference(&self, reads: &[&[f64]], dp: &mut [f64]) {
+        let [p, t] = reads else { unreachable!("the plan gives a cosine loss's gradient two reads") };
+        let CosineLoss { rows, features } = self.0;
+        for i in 0..rows {
+            let [p, t] = self.0.pair(i, p, t);
+            let (p_norm, t_norm) = (norm(p), norm(t));
+            let cosine = dot(p, t) / (p_norm * t_norm);
+            for d in 0..features {
+                let slope = (t[d] / t_norm - p[d] / p_norm * cosine) / p_norm;
+                dp[i * features + d] = -2.0 * slope / (rows / 2) as f64;
+            }
+        }
+    }
+}

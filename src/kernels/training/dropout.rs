@@ -1,0 +1,45 @@
+//! Dropout (Srivastava et al. 2014), its own gradient: the same mask is drawn again for it.
+
+use super::Schedule;
+use crate::{kernels::Operation, random::philox};
+
+/// `y = x / (1 − rate)` with probability 1 − rate, else 0. The mask is a function of seed, step and place alone.
+///
+/// Reads x (or dy), schedule; writes y (or dx).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dropout {
+    /// Rows: records times channels.
+    pub rows: usize,
+    /// Samples of each.
+    pub samples: usize,
+    /// Share that becomes 0, in [0, 1).
+    pub rate: f32,
+    /// What the mask is drawn from.
+    pub seed: u64,
+}
+
+impl Dropout {
+    /// Words below this keep their number.
+    pub fn threshold(&self) -> u32 {
+        ((1.0 - f64::from(self.rate)) * 2f64.powi(32)).min(f64::from(u32::MAX)) as u32
+    }
+}
+
+impl Operation for Dropout {
+    fn floating_point_operations(&self) -> usize {
+        self.rows * self.samples
+    }
+
+    fn describe(&self) -> String {
+        format!("dropout {}", self.rate)
+    }
+
+    fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {
+        let [x, schedule] = reads else { unreachable!("the plan gives a dropout two reads") };
+        let (step, key) = (schedule[Schedule::STEP] as u32, [self.seed as u32, (self.seed >> 32) as u32]);
+        for i in 0..self.rows * self.samples {
+            let word = philox([(i / 4) as u32, step, 0, 0], key)[i % 4];
+            y[i] = if word < self.threshold() { x[i] / (1.0 - f64::from(self.rate)) } else { 0.0 };
+        }
+    }
+}

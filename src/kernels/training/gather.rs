@@ -1,0 +1,32 @@
+//! Numbers in another order: how weights are turned for a gradient, and packed for a shader.
+
+use crate::kernels::Operation;
+
+/// `y[i] = x[order[i] − 1]`, and 0 where `order[i]` is 0.
+///
+/// Reads x, and order as whole numbers in f32, below 2²⁴; writes y, as long as order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gather {
+    /// Numbers of x.
+    pub from: usize,
+    /// Numbers of y.
+    pub length: usize,
+}
+
+impl Operation for Gather {
+    fn floating_point_operations(&self) -> usize {
+        0
+    }
+
+    fn describe(&self) -> String {
+        format!("gather {}", self.length)
+    }
+
+    fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {
+        let [x, order] = reads else { unreachable!("the plan gives a gather two reads") };
+        for i in 0..self.length {
+            let place = order[i] as usize;
+            y[i] = if place == 0 { 0.0 } else { x[place - 1] };
+        }
+    }
+}

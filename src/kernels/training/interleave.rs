@@ -1,0 +1,43 @@
+//! Channels that are the phases of fewer, faster ones are put back in turn: the last step of the gradient of a strided
+//! convolution by its input.
+
+use crate::kernels::Operation;
+
+/// `y[b, c, t] = x[b, (t mod factor) · channels + c, t / factor]`.
+///
+/// Reads x `[batch, factor · channels, in_samples]`; writes y `[batch, channels, out_samples]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Interleave {
+    /// Records.
+    pub batch: usize,
+    /// Channels of y.
+    pub channels: usize,
+    /// Phases of each.
+    pub factor: usize,
+    /// Samples of each phase.
+    pub in_samples: usize,
+    /// Samples of y, at most `factor · in_samples`.
+    pub out_samples: usize,
+}
+
+impl Operation for Interleave {
+    fn floating_point_operations(&self) -> usize {
+        0
+    }
+
+    fn describe(&self) -> String {
+        format!("interleave {}", self.factor)
+    }
+
+    fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {
+        let [x] = reads else { unreachable!("the plan gives an interleave one read") };
+        for b in 0..self.batch {
+            for c in 0..self.channels {
+                for t in 0..self.out_samples {
+                    let row = (b * self.factor + t % self.factor) * self.channels + c;
+                    y[(b * self.channels + c) * self.out_samples + t] = x[row * self.in_samples + t / self.factor];
+                }
+            }
+        }
+    }
+}

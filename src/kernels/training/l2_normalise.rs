@@ -1,0 +1,79 @@
+//! Rows brought to length 1, and the gradient.
+//!
+//! ŷ = x/‖x‖ has dx = (dy − ŷ·(ŷ·dy))/‖x‖. The norm is at least [`SMALLEST_NORM`], PyTorch's bound.
+
+use crate::kernels::Operation;
+
+/// A row shorter than this is divided by it.
+pub const SMALLEST_NORM: f64 = 1e-12;
+
+pub(super) fn norm(x: &[f64]) -> f64 {
+    dot(x, x).sqrt().max(SMALLEST_NORM)
+}
+
+pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// `y[r] = x[r] / ‖x[r]‖`.
+///
+/// Reads x `[rows, features]`; writes y, shaped like x.
+#[derive(Debug, Clone, PartialEq)]
+pub struct L2Normalise {
+    /// Rows.
+    pub rows: usize,
+    /// Numbers of a row.
+    pub features: usize,
+}
+
+impl Operation for L2Normalise {
+    fn floating_point_operations(&self) -> usize {
+        3 * self.rows * self.features
+    }
+
+    fn describe(&self) -> String {
+        "L2 normalise".into()
+    }
+
+    fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {
+        let [x] = reads else { unreachable!("the plan gives a normalisation one read") };
+        for (x, y) in x.chunks(self.features).zip(y.chunks_mut(self.features)) {
+            let norm = norm(x);
+            x.iter().zip(y).for_each(|(x, y)| *y = x / norm);
+        }
+    }
+}
+
+/// The gradient by x.
+///
+/// Reads x and dy; writes dx, all `[rows, features]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct L2NormaliseGradient {
+    /// Rows.
+    pub rows: usize,
+    /// Numbers of a row.
+    pub features: usize,
+}
+
+impl Operation for L2NormaliseGradient {
+    fn floating_point_operations(&self) -> usize {
+        8 * self.rows * self.features
+    }
+
+    fn describe(&self) -> String {
+        "L2 normalise gradient".into()
+    }
+
+    fn reference(&self, reads: &[&[f64]], dx: &mut [f64]) {
+        let [x, dy] = reads else { unreachable!("the plan gives a normalisation's gradient two reads") };
+        for r in 0..self.rows {
+            let row = r * self.features..(r + 1) * self.features;
+            let (x, dy) = (&x[row.clone()], &dy[row.clone()]);
+            let norm = norm(x);
+            let along = dot(x, dy) / (norm * norm);
+            for (i, dx) in dx[row].iter_mut().enumerate() {
+                *dx = (dy[i] - x[i] * along) / norm;
+            }
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! What training adds to a plan: the gradients of the operations, batch norm by batch statistics, losses, optimiser.
+//!
+//! A gradient by an input is written `dx`, that by an output `dy`. An operation that is its own reverse with other
+//! weights has no kernel here: the gradient of a convolution or a linear layer by its input is a convolution or a
+//! linear layer whose weights [`Gather`] has turned.
+//!
+//! Batch statistics are those of a group: the two views of a record pass in one batch, the first half one view, the
+//! second half the other, and each half is normalised by itself.
+
+mod adam;
+mod batch_norm;
+mod channel_sum;
+mod conv1d_weight_gradient;
+mod cosine_loss;
+mod dropout;
+mod gather;
+mod global_average_pool_gradient;
+mod interleave;
+mod l2_normalise;
+mod max_pool_gradient;
+mod moving_average;
+mod nt_xent;
+mod relu;
+mod squared_sums;
+mod supervised_loss;
+
+use super::Operation;
+
+pub use adam::Adam;
+pub use batch_norm::{BatchNorm, Groups, BatchNormGradientSums, BatchNormInputGradient, BatchStatistics, RunningStatistics};
+pub use channel_sum::ChannelSum;
+pub use conv1d_weight_gradient::Conv1dWeightGradient;
+pub use cosine_loss::{CosineLoss, CosineLossGradient};
+pub use dropout::Dropout;
+pub use gather::Gather;
+pub use global_average_pool_gradient::GlobalAveragePoolGradient;
+pub use interleave::Interleave;
+pub use l2_normalise::{L2Normalise, L2NormaliseGradient, SMALLEST_NORM};
+pub use max_pool_gradient::MaxPoolGradient;
+pub use moving_average::{Accumulate, MovingAverage};
+pub use nt_xent::{NtXentGradient, NtXentLoss, Similarity};
+pub use relu::{Relu, ReluGradient};
+pub use squared_sums::SquaredSums;
+pub use supervised_loss::{SupervisedLoss, SupervisedLossKind, SupervisedLossGradient};
+
+/// What changes from step to step, in the order of the numbers that the host hands in: [`Schedule::LEN`] floats.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Schedule {
+    /// Steps before this one, as the counter of the random numbers.
+    pub step: u32,
+    /// Learning rate; 0 leaves parameters and moments as they are.
+    pub learning_rate: f64,
+    /// 1 − β₁ᵗ and 1 − β₂ᵗ of [`Adam`], t counting from 1.
+    pub corrections: [f64; 2],
+    /// How much of the target network stays, for [`MovingAverage`].
+    pub target_momentum: f64,
+    /// What is left of the gradient so far and the share of this part of the batch, for [`Accumulate`].
+    pub accumulate: [f64; 2],
+}
+
+impl Schedule {
+    /// Numbers of the input.
+    pub const LEN: usize = 8;
+    /// Where [`Schedule::step`] stands: below 2²⁴, so that an f32 holds it.
+    pub const STEP: usize = 0;
+    /// Where the learning rate stands.
+    pub const LEARNING_RATE: usize = 1;
+    /// Where the two corrections stand.
+    pub const CORRECTIONS: usize = 2;
+    /// Where the target's momentum stands.
+    pub const TARGET_MOMENTUM: usize = 4;
+    /// Where the two factors of [`Accumulate`] stand.
+    pub const ACCUMULATE: usize = 5;
+
+    /// The numbers as kernels read them.
+    pub fn numbers(&self) -> [f32; Self::LEN] {
+        let [first, second] = self.corrections;
+        let [kept, share] = self.accumulate;
+        let numbers = [f64::from(self.step), self.learning_rate, first, second, self.target_momentum, kept, share, 0.0];
+        numbers.map(|number| number as f32)
+    }
+}
+
+/// Any operation that only training needs. Shapes and meaning stand with each.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "each variant is the operation of its name")]
+pub enum Training {
+    Accumulate(Accumulate),
+    Adam(Adam),
+    BatchNorm(BatchNorm),
+    BatchNormGradientSums(BatchNormGradientSums),
+    BatchNormInputGradient(BatchNormInputGradient),
+    BatchStatistics(BatchStatistics),
+    ChannelSum(ChannelSum),
+    Conv1dWeightGradient(Conv1dWeightGradient),
+    CosineLoss(CosineLoss),
+    CosineLossGradient(CosineLossGradient),
+    Dropout(Dropout),
+    Gather(Gather),
+    GlobalAveragePoolGradient(GlobalAveragePoolGradient),
+    Interleave(Interleave),
+    L2Normalise(L2Normalise),
+    L2NormaliseGradient(L2NormaliseGradient),
+    MaxPoolGradient(MaxPoolGradient),
+    MovingAverage(MovingAverage),
+    NtXentGradient(NtXentGradient),
+    NtXentLoss(NtXentLoss),
+    Relu(Relu),
+    ReluGradient(ReluGradient),
+    RunningStatistics(RunningStatistics),
+    Similarity(Similarity),
+    SquaredSums(SquaredSums),
+    SupervisedLoss(SupervisedLoss),
+    SupervisedLossGradient(SupervisedLossGradient),
+}
+
+macro_rules! each {
+    ($self:expr, $kernel:ident => $result:expr, $($name:ident)*) => {
+        match $self { $(Training::$name($kernel) => $result,)* }
+    };
+}
+
+impl Training {
+    /// The operation behind the name.
+    pub fn operation(&self) -> &dyn Operation {
+        each!(self, kernel => kernel,
+            Accumulate Adam BatchNorm BatchNormGradientSums BatchNormInputGradient BatchStatistics ChannelSum
+            Conv1dWeightGradient CosineLoss CosineLossGradient Dropout Gather GlobalAveragePoolGradient Interleave
+            L2Normalise L2NormaliseGradient MaxPoolGradient MovingAverage NtXentGradient NtXentLoss Relu ReluGradient
+            RunningStatistics Similarity SquaredSums SupervisedLoss SupervisedLossGradient)
+    }
+}
+
+macro_rules! into_kernel {
+    ($($name:ident)*) => {
+        $(impl From<$name> for super::Kernel {
+            fn from(kernel: $name) -> Self {
+                super::Kernel::Training(Training::$name(kernel))
+            }
+        })*
+    };
+}
+
+into_kernel!(
+    Accumulate Adam BatchNorm BatchNormGradientSums BatchNormInputGradient BatchStatistics ChannelSum
+    Conv1dWeightGradient CosineLoss CosineLossGradient Dropout Gather GlobalAveragePoolGradient Interleave
+    L2Normalise L2NormaliseGradient MaxPoolGradient MovingAverage NtXentGradient NtXentLoss Relu ReluGradient
+    RunningStatistics Similarity SquaredSums SupervisedLoss SupervisedLossGradient
+);

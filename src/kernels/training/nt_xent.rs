@@ -1,0 +1,117 @@
+//! NT-Xent, SimCLR's loss (Chen et al. 2020): each embedding must find the other view of its record among all others.
+//!
+//! With s_ij = z_i·z_j/τ of unit rows, the loss of row i is ln Σ_{j≠i} e^{s_ij} − s_ip, where its positive p is
+//! i + N mod 2N: rows 0..N are one view of N records, rows N..2N the other. With q_ij = e^{s_ij}/Σ_{k≠i} e^{s_ik} − [j = p],
+//! the mean loss has dz_i = Σ_{j≠i} (q_ij + q_ji)·z_j / (2N·τ).
+
+use crate::kernels::Operation;
+
+use super::l2_normalise::dot;
+
+/// `s[i, j] = z_i · z_j / temperature`.
+///
+/// Reads z `[rows, features]`, unit rows; writes `[rows, rows]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Similarity {
+    /// Rows, two for each record.
+    pub rows: usize,
+    /// Numbers of a row.
+    pub features: usize,
+    /// The temperature τ.
+    pub temperature: f32,
+}
+
+impl Operation for Similarity {
+    fn floating_point_operations(&self) -> usize {
+        2 * self.rows * self.rows * self.features
+    }
+
+    fn describe(&self) -> String {
+        "similarities".into()
+    }
+
+    fn reference(&self, reads: &[&[f64]], similarities: &mut [f64]) {
+        let [z] = reads else { unreachable!("the plan gives similarities one read") };
+        let z = |i: usize| &z[i * self.features..][..self.features];
+        for i in 0..self.rows {
+            for j in 0..self.rows {
+                similarities[i * self.rows + j] = dot(z(i), z(j)) / f64::from(self.temperature);
+            }
+        }
+    }
+}
+
+/// The loss of each row.
+///
+/// Reads similarities `[rows, rows]`; writes `[rows]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NtXentLoss {
+    /// Rows, two for each record.
+    pub rows: usize,
+}
+
+impl NtXentLoss {
+    /// The row that shows the same record.
+    fn positive(&self, row: usize) -> usize {
+        (row + self.rows / 2) % self.rows
+    }
+}
+
+impl Operation for NtXentLoss {
+    fn floating_point_operations(&self) -> usize {
+        3 * self.rows * self.rows
+    }
+
+    fn describe(&self) -> String {
+        "NT-Xent".into()
+    }
+
+    fn reference(&self, reads: &[&[f64]], losses: &mut [f64]) {
+        let [similarities] = reads else { unreachable!("the plan gives NT-Xent one read") };
+        for i in 0..self.rows {
+            let row = &similarities[i * self.rows..][..self.rows];
+            let others = || (0..self.rows).filter(|&j| j != i).map(|j| row[j]);
+            let largest = others().fold(f64::NEG_INFINITY, f64::max);
+            let sum: f64 = others().map(|s| (s - largest).exp()).sum();
+            losses[i] = largest + sum.ln() - row[self.positive(i)];
+        }
+    }
+}
+
+/// The gradient of the mean loss by z.
+///
+/// Reads z `[rows, features]`, similarities `[rows, rows]`, losses `[rows]`; writes dz, shaped like z.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NtXentGradient(pub Similarity);
+
+impl Operation for NtXentGradient {
+    fn floating_point_operations(&self) -> usize {
+        2 * self.0.rows * self.0.rows * (self.0.features + 4)
+    }
+
+    fn describe(&self) -> String {
+        "NT-Xent gradient".into()
+    }
+
+    fn reference(&self, reads: &[&[f64]], dz: &mut [f64]) {
+        let [z, similarities, losses] = reads else { unreachable!("the plan gives NT-Xent's gradient three reads") };
+        let Similarity { rows, features, temperature } = self.0;
+        let loss = NtXentLoss { rows };
+        // q_ij: the logarithm of the sum is the loss and the positive's similarity together.
+        let q = |i: usize, j: usize| {
+            let positive = loss.positive(i);
+            let logarithm = losses[i] + similarities[i * rows + positive];
+            (similarities[i * rows + j] - logarithm).exp() - f64::from(u8::from(j == positive))
+        };
+        let scale = rows as f64 * f64::from(temperature);
+        for i in 0..rows {
+            for d in 0..features {
+                let mut sum = 0.0;
+                for j in (0..rows).filter(|&j| j != i) {
+                    sum += (q(i, j) + q(j, i)) * z[j * features + d];
+                }
+                dz[i * features + d] = sum / scale;
+            }
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! ReLU where no batch norm or convolution takes it along, and its gradient.
+
+use crate::kernels::Operation;
+
+/// `y = max(0, x)`, number by number.
+///
+/// Reads x `[batch, channels, samples]`; writes y, shaped like x.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Relu {
+    /// Rows: records times channels.
+    pub rows: usize,
+    /// Samples of each.
+    pub samples: usize,
+}
+
+impl Operation for Relu {
+    fn floating_point_operations(&self) -> usize {
+        self.rows * self.samples
+    }
+
+    fn describe(&self) -> String {
+        "ReLU".into()
+    }
+
+    fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {
+        let [x] = reads else { unreachable!("the plan gives a ReLU one read") };
+        for i in 0..self.rows * self.samples {
+            y[i] = x[i].max(0.0);
+        }
+    }
+}
+
+/// `dx = dy` where x > 0, else 0; at 0 it is 0, as in PyTorch.
+///
+/// Reads x and dy; writes dx, all `[batch, channels, samples]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReluGradient {
+    /// Rows: records times channels.
+    pub rows: usize,
+    /// Samples of each.
+    pub samples: usize,
+}
+
+impl Operation for ReluGradient {
+    fn floating_point_operations(&self) -> usize {
+        self.rows * self.samples
+    }
+
+    fn describe(&self) -> String {
+        "ReLU gradient".into()
+    }
+
+    fn reference(&self, reads: &[&[f64]], dx: &mut [f64]) {
+        let [x, dy] = reads else { unreachable!("the plan gives a ReLU gradient two reads") };
+        for i in 0..self.rows * self.samples {
+            dx[i] = if x[i] > 0.0 { dy[i] } else { 0.0 };
+        }
+    }
+}

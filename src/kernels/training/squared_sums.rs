@@ -1,0 +1,36 @@
+//! The first half of a norm: sums of squares, one for each stretch, in a fixed order.
+
+use crate::kernels::Operation;
+
+/// `y[s] = Σ x[i]²` over stretch s of [`SquaredSums::STRETCHES`] equally long ones.
+///
+/// Reads x `[length]`; writes `[STRETCHES]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SquaredSums {
+    /// Numbers of x.
+    pub length: usize,
+}
+
+impl SquaredSums {
+    /// How many sums there are: few enough that every reader may add them up again.
+    pub const STRETCHES: usize = 256;
+}
+
+impl Operation for SquaredSums {
+    fn floating_point_operations(&self) -> usize {
+        2 * self.length
+    }
+
+    fn describe(&self) -> String {
+        "sums of squares".into()
+    }
+
+    fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {
+        let [x] = reads else { unreachable!("the plan gives sums of squares one read") };
+        let stretch = self.length.div_ceil(Self::STRETCHES);
+        for (s, y) in y.iter_mut().enumerate() {
+            let x = &x[(s * stretch).min(self.length)..((s + 1) * stretch).min(self.length)];
+            *y = x.iter().map(|x| x * x).sum();
+        }
+    }
+}

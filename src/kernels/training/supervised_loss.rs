@@ -1,0 +1,102 @@
+//! Weighted binary cross entropy and focal loss (Lin et al. 2017, with its α_t), of several labels a record.
+//!
+//! With p = σ(z): y·w₁·(1 − p)^γ·(−ln p) + (1 − y)·w₀·p^γ·(−ln(1 − p)) for each class, times the class's weight, mean
+//! over classes and records. Focal loss has γ = 2, w₁ = α = 0.25, w₀ = 1 − α; cross entropy has γ = 0 and both weights 1.
+//! Labels y between 0 and 1, as mixed records have them, are mixtures of both terms.
+
+use crate::kernels::Operation;
+
+/// What the loss is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SupervisedLossKind {
+    /// How much the well classified are played down: the exponent γ.
+    pub focus: u32,
+    /// Weight of a positive.
+    pub positive: f32,
+    /// Weight of a negative.
+    pub negative: f32,
+}
+
+impl SupervisedLossKind {
+    /// Binary cross entropy.
+    pub const CROSS_ENTROPY: Self = Self { focus: 0, positive: 1.0, negative: 1.0 };
+    /// Focal loss with γ = 2 and α = 0.25, as Lin et al. found best.
+    pub const FOCAL: Self = Self { focus: 2, positive: 0.25, negative: 0.75 };
+
+    /// The loss for a logit and its derivative, for a positive and for a negative.
+    fn terms(&self, z: f64) -> [[f64; 2]; 2] {
+        let (p, gamma) = (1.0 / (1.0 + (-z).exp()), f64::from(self.focus));
+        // −ln σ(x) = ln(1 + e^−x), without overflow.
+        let entropy = |x: f64| (-x).max(0.0) + (-x.abs()).exp().ln_1p();
+        let term = |weight: f32, right: f64, wrong: f64, entropy: f64| {
+            let factor = f64::from(weight) * wrong.powi(self.focus as i32);
+            [factor * entropy, -factor * (gamma * right * entropy + wrong)]
+        };
+        let [negative, slope] = term(self.negative, 1.0 - p, p, entropy(-z));
+        [term(self.positive, p, 1.0 - p, entropy(z)), [negative, -slope]]
+    }
+
+    fn mixed(&self, z: f64, y: f64) -> [f64; 2] {
+        let [positive, negative] = self.terms(z);
+        [0, 1].map(|part| y * positive[part] + (1.0 - y) * negative[part])
+    }
+}
+
+/// The loss of each record, mean over its classes.
+///
+/// Reads logits `[batch, classes]`, labels `[batch, classes]`, class weights `[classes]`; writes `[batch]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SupervisedLoss {
+    /// Records.
+    pub batch: usize,
+    /// Classes.
+    pub classes: usize,
+    /// Which loss.
+    pub kind: SupervisedLossKind,
+}
+
+impl Operation for SupervisedLoss {
+    fn floating_point_operations(&self) -> usize {
+        12 * self.batch * self.classes
+    }
+
+    fn describe(&self) -> String {
+        "supervised loss".into()
+    }
+
+    fn reference(&self, reads: &[&[f64]], losses: &mut [f64]) {
+        let [logits, labels, weights] = reads else { unreachable!("the plan gives a loss three reads") };
+        for b in 0..self.batch {
+            let mut sum = 0.0;
+            for c in 0..self.classes {
+                let i = b * self.classes + c;
+                sum += weights[c] * self.kind.mixed(logits[i], labels[i])[0];
+            }
+            losses[b] = sum / self.classes as f64;
+        }
+    }
+}
+
+/// The gradient of the mean loss of the batch by the logits.
+///
+/// Reads as [`SupervisedLoss`]; writes `[batch, classes]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SupervisedLossGradient(pub SupervisedLoss);
+
+impl Operation for SupervisedLossGradient {
+    fn floating_point_operations(&self) -> usize {
+        self.0.floating_point_operations()
+    }
+
+    fn describe(&self) -> String {
+        "supervised loss gradient".into()
+    }
+
+    fn reference(&self, reads: &[&[f64]], gradient: &mut [f64]) {
+        let [logits, labels, weights] = reads else { unreachable!("the plan gives a loss gradient three reads") };
+        let SupervisedLoss { batch, classes, kind } = &self.0;
+        for i in 0..batch * classes {
+            gradient[i] = weights[i % classes] * kind.mixed(logits[i], labels[i])[1] / (batch * classes) as f64;
+        }
+    }
+}

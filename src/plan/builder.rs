@@ -1,0 +1,107 @@
+//! How a plan comes together, step after step.
+
+use std::sync::Arc;
+
+use super::{Buffer, BufferId, PART_ALIGNMENT, Plan, Step, Storage, slots};
+use crate::{Error, ErrorKind, Result, kernels::Kernel};
+
+/// A plan to be.
+#[derive(Debug, Default)]
+pub struct Builder {
+    buffers: Vec<Buffer>,
+    steps: Vec<Step>,
+    inputs: Vec<BufferId>,
+}
+
+impl Builder {
+    fn buffer(&mut self, name: &str, shape: [usize; 3], storage: Storage) -> Result<BufferId> {
+        // Shaders index with 32 bits.
+        let length = shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
+        if length.is_none_or(|length| length > u32::MAX as usize) {
+            let cause = format!("buffer {name} would be {shape:?}, more than 2^32 numbers");
+            return Err(Error::new(ErrorKind::Shape, cause, "give fewer records at once, or shorter ones"));
+        }
+        self.buffers.push(Buffer { name: name.into(), shape, storage });
+        Ok(self.buffers.len() - 1)
+    }
+
+    /// A buffer that the host fills before each run.
+    ///
+    /// # Errors
+    /// More than 2³² numbers, as of all of these.
+    pub fn input(&mut self, name: &str, shape: [usize; 3]) -> Result<BufferId> {
+        let id = self.activation(name, shape)?;
+        self.inputs.push(id);
+        Ok(id)
+    }
+
+    /// A buffer that never changes.
+    ///
+    /// # Errors
+    /// As [`Builder::input`].
+    pub fn constant(&mut self, name: &str, values: &Arc<[f32]>) -> Result<BufferId> {
+        self.buffer(name, [1, 1, values.len()], Storage::Constant(values.clone()))
+    }
+
+    /// A buffer that steps change from run to run, and what it holds before the first.
+    ///
+    /// # Errors
+    /// As [`Builder::input`].
+    pub fn state(&mut self, name: &str, values: Arc<[f32]>) -> Result<BufferId> {
+        self.buffer(name, [1, 1, values.len()], Storage::State(values))
+    }
+
+    /// A part of a state.
+    ///
+    /// # Errors
+    /// As [`Builder::input`].
+    pub fn part(&mut self, name: &str, of: BufferId, offset: usize, shape: [usize; 3]) -> Result<BufferId> {
+        let fits = matches!(self.buffers[of].storage, Storage::State(_)) && offset.is_multiple_of(PART_ALIGNMENT);
+        assert!(fits && offset + shape.iter().product::<usize>() <= self.buffers[of].len(), "part {name} of {of}");
+        self.buffer(name, shape, Storage::Part { of, offset })
+    }
+
+    /// The shape of a buffer.
+    pub fn shape(&self, id: BufferId) -> [usize; 3] {
+        self.buffers[id].shape
+    }
+
+    /// The steps so far.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    fn activation(&mut self, name: &str, shape: [usize; 3]) -> Result<BufferId> {
+        // The slot is given when all of its readers are known.
+        self.buffer(name, shape, Storage::Activation { slot: usize::MAX })
+    }
+
+    /// A step that makes a buffer of this shape.
+    ///
+    /// # Errors
+    /// As [`Builder::input`].
+    pub fn step(
+        &mut self,
+        name: &str,
+        kernel: impl Into<Kernel>,
+        reads: &[BufferId],
+        shape: [usize; 3],
+    ) -> Result<BufferId> {
+        let write = self.activation(name, shape)?;
+        self.step_into(name, kernel, reads, write);
+        Ok(write)
+    }
+
+    /// A step that writes, or changes, a state or a part of one.
+    pub fn step_into(&mut self, name: &str, kernel: impl Into<Kernel>, reads: &[BufferId], write: BufferId) {
+        self.steps.push(Step { name: name.into(), kernel: kernel.into(), reads: reads.to_vec(), write });
+    }
+
+    /// The plan, of which these buffers can be read after a run.
+    pub fn finish(self, outputs: Vec<BufferId>) -> Plan {
+        let Self { mut buffers, steps, inputs } = self;
+        let slots = slots::assign(&mut buffers, &steps, &inputs, &outputs);
+        let batch = inputs.first().map_or(0, |&input| buffers[input].shape[0]);
+        Plan { batch, buffers, steps, inputs, outputs, slots }
+    }
+}

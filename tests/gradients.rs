@@ -1,0 +1,142 @@
+//! Training steps beside PyTorch's: losses, every gradient, and the state after three steps.
+
+mod common;
+
+use common::{Tensors, shared, skip};
+use ecgpu::{
+    backend::reference::ReferenceExecutor,
+    kernels::training::{Schedule, SupervisedLossKind},
+    network::{Network, Parameters, Tensor, card_55k, full_542k},
+    plan::BufferId,
+    train::{Heads, Objective, Optimiser, Place, TrainingStep},
+};
+
+/// ‖Δ‖/‖golden‖ of a state after three steps. They move weights by about a tenth of their norm; Adam's step is the
+/// gradient's sign where it is small, so rounding alone, of the initial state to f32, gives 1.1e-4 in float64.
+const STATE: f64 = 1e-3;
+
+/// One golden file and what it was made with.
+struct Case {
+    tensors: Tensors,
+    network: Network,
+    objective: Objective,
+}
+
+impl Case {
+    fn open(name: &str) -> Option<Self> {
+        let path = shared("ECGPU_GOLDEN", "shared/golden")?.join(format!("train_{name}.safetensors"));
+        if !path.is_file() {
+            skip(&format!("{} is not there", path.display()));
+            return None;
+        }
+        let tensors = Tensors::open(path);
+        let network = if name.starts_with("card") { card_55k() } else { full_542k() };
+        let supervised = |loss| Objective::Supervised { loss, class_weights: tensors.get("class_weights").1 };
+        let objective = match name {
+            "simclr" => Objective::SimClr { temperature: 0.07, heads: Heads { hidden: 128, out: 32 } },
+            "byol" => Objective::Byol { heads: Heads { hidden: 256, out: 64 } },
+            _ if name.ends_with("bce") => supervised(SupervisedLossKind::CROSS_ENTROPY),
+            _ => supervised(SupervisedLossKind::FOCAL),
+        };
+        Some(Self { tensors, network, objective })
+    }
+
+    fn inputs(&self) -> Vec<Vec<f32>> {
+        match self.objective {
+            Objective::Supervised { .. } => vec![self.tensors.get("x").1, self.tensors.get("y").1],
+            _ => vec![[self.tensors.get("xa").1, self.tensors.get("xb").1].concat()],
+        }
+    }
+
+    fn step(&self) -> TrainingStep {
+        let initial = self.tensors.names().into_iter().filter_map(|name| {
+            let (shape, values) = self.tensors.get(&name);
+            Some((name.strip_prefix("init.")?.to_string(), Tensor { shape, values }))
+        });
+        let parameters = Parameters::new(initial);
+        TrainingStep::new(&self.network, &self.objective, &Optimiser::default(), &parameters, [6, 200]).unwrap()
+    }
+
+    /// Batch norm follows these layers, so the true gradient of their biases is zero, and Adam turns rounding into whole
+    /// steps.
+    fn is_noise(&self, tensor: &str) -> bool {
+        let convolutions = ["encoder.0.bias", "encoder.4.bias", "encoder.8.bias"];
+        convolutions.contains(&tensor) || ["projector.0.bias", "predictor.0.bias"].contains(&tensor)
+    }
+
+    /// Compares a flat state with the tensors that the file has under `prefix`.
+    fn compare(&self, prefix: &str, places: &[Place], flat: &[f32], bound: f64) {
+        assert!(!places.is_empty());
+        for place in places.iter().filter(|place| !self.is_noise(&place.name)) {
+            let (shape, golden) = self.tensors.get(&format!("{prefix}.{}", place.name));
+            assert_eq!(shape, place.shape, "{}", place.name);
+            let difference = common::nmse(&flat[place.offset..][..place.len()], &golden).sqrt();
+            assert!(difference <= bound, "{prefix}.{}: ‖Δ‖/‖golden‖ = {difference:.1e}", place.name);
+        }
+    }
+}
+
+fn schedule(step: u32) -> [f32; Schedule::LEN] {
+    let t = step as i32 + 1;
+    Schedule {
+        step,
+        learning_rate: 1e-3,
+        corrections: [1.0 - 0.9f64.powi(t), 1.0 - 0.999f64.powi(t)],
+        target_momentum: 0.99,
+        accumulate: [0.0, 1.0],
+    }
+    .numbers()
+}
+
+fn matches_pytorch(name: &str) {
+    let Some(case) = Case::open(name) else { return };
+    let step = case.step();
+    let mut executor = ReferenceExecutor::new(&step.plan);
+    let inputs = case.inputs();
+    let flat = |executor: &ReferenceExecutor, id: BufferId| -> Vec<f32> {
+        executor.values(id).iter().map(|&value| value as f32).collect()
+    };
+    for at in 0..3 {
+        let schedule = schedule(at);
+        let mut inputs: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
+        inputs.insert(1, &schedule);
+        let losses = &executor.run_exact(&inputs).unwrap()[0];
+        let loss = case.objective.loss_scale() * losses.iter().sum::<f64>() / losses.len() as f64;
+        let golden = f64::from(case.tensors.get(&format!("loss.{at}")).1[0]);
+        assert!((loss - golden).abs() <= 1e-5 * golden.abs().max(1.0), "loss {at}: {loss} instead of {golden}");
+        if at == 0 {
+            case.compare("grad", &step.layout.trained, &flat(&executor, step.gradient), 1e-4);
+        }
+    }
+    case.compare("step3", &step.layout.trained, &flat(&executor, step.trained), STATE);
+    case.compare("step3", &step.layout.running, &flat(&executor, step.running), STATE);
+    if let Some([target, running]) = step.target {
+        case.compare("target3", &step.target_layout.trained, &flat(&executor, target), STATE);
+        case.compare("target3", &step.target_layout.running, &flat(&executor, running), STATE);
+    }
+}
+
+#[test]
+fn cross_entropy_of_network_55k() {
+    matches_pytorch("card_bce");
+}
+
+#[test]
+fn focal_loss_of_network_55k() {
+    matches_pytorch("card_focal");
+}
+
+#[test]
+fn focal_loss_of_network_542k() {
+    matches_pytorch("full_focal");
+}
+
+#[test]
+fn simclr() {
+    matches_pytorch("simclr");
+}
+
+#[test]
+fn byol() {
+    matches_pytorch("byol");
+}
