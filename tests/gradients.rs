@@ -57,11 +57,12 @@ impl Case {
         TrainingStep::new(&self.network, &self.objective, &Optimiser::default(), &parameters, [6, 200]).unwrap()
     }
 
-    /// Batch norm follows these layers, so the true gradient of their biases is zero, and Adam turns rounding into whole
+    /// Batch norm follows these layers, some behind a linear layer, so the true gradient of their biases is zero, and Adam turns rounding into whole
     /// steps.
     fn is_noise(&self, tensor: &str) -> bool {
         let convolutions = ["encoder.0.bias", "encoder.4.bias", "encoder.8.bias"];
-        convolutions.contains(&tensor) || ["projector.0.bias", "predictor.0.bias"].contains(&tensor)
+        let heads = ["projector.0.bias", "projector.3.bias", "predictor.0.bias"];
+        convolutions.contains(&tensor) || heads.contains(&tensor)
     }
 
     /// Compares a flat state with the tensors that the file has under `prefix`.

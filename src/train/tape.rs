@@ -93,17 +93,8 @@ impl<'a> Tape<'a> {
         match named.layer {
             Layer::Conv1d { in_channels, kernel, stride, padding, bias, .. } => {
                 let relu = false;
-                let conv = Conv1d {
-                    batch,
-                    in_channels,
-                    in_samples,
-                    out_channels,
-                    out_samples,
-                    kernel,
-                    stride,
-                    padding,
-                    relu,
-                };
+                let conv =
+                    Conv1d { batch, in_channels, in_samples, out_channels, out_samples, kernel, stride, padding, relu };
                 let trained = self.store.trained;
                 let weight = self.part(trained, &format!("{name}.weight"), out_channels * in_channels * kernel)?;
                 let shift = match bias {
@@ -153,8 +144,7 @@ impl<'a> Tape<'a> {
         }
         let step = format!("{}{name}", self.prefix);
         let moments = [self.views, 2 * channels, 1];
-        let statistics =
-            self.builder.step(&format!("{step}.statistics"), BatchStatistics(sizes), &[x], moments)?;
+        let statistics = self.builder.step(&format!("{step}.statistics"), BatchStatistics(sizes), &[x], moments)?;
         let running = self.part(self.store.running, &format!("{name}.running_mean"), 2 * channels)?;
         let update = RunningStatistics { sizes, momentum: MOMENTUM };
         self.builder.step_into(&format!("{step}.running"), update, &[statistics], running);
@@ -179,13 +169,7 @@ impl<'a> Tape<'a> {
         Ok(())
     }
 
-    fn reverse(
-        &mut self,
-        entry: Entry,
-        dy: BufferId,
-        gradient: BufferId,
-        wanted: bool,
-    ) -> Result<Option<BufferId>> {
+    fn reverse(&mut self, entry: Entry, dy: BufferId, gradient: BufferId, wanted: bool) -> Result<Option<BufferId>> {
         match entry {
             Entry::Conv1d { name, conv, x, weight, bias } => {
                 self.weight_gradient(&name, &conv, x, dy, gradient)?;
@@ -245,16 +229,8 @@ impl<'a> Tape<'a> {
         let Conv1d { batch, in_channels, in_samples, out_channels, out_samples, kernel, stride, padding, .. } = *conv;
         let tensor = format!("{name}.weight");
         let into = self.part(gradient, &tensor, out_channels * in_channels * kernel)?;
-        let kernel = Conv1dWeightGradient {
-            batch,
-            in_channels,
-            in_samples,
-            out_channels,
-            out_samples,
-            kernel,
-            stride,
-            padding,
-        };
+        let kernel =
+            Conv1dWeightGradient { batch, in_channels, in_samples, out_channels, out_samples, kernel, stride, padding };
         self.builder.step_into(&format!("{}{tensor}.gradient", self.prefix), kernel, &[x, dy], into);
         Ok(())
     }

@@ -110,7 +110,8 @@ impl Trial {
         (buffers[0].storage, buffers[write].storage) =
             (Storage::Activation { slot: 0 }, Storage::Activation { slot: 1 });
         let alone = Step { reads: (0..write).collect(), write, ..step.clone() };
-        let alone = Plan { batch: plan.batch, buffers, steps: vec![alone], inputs: vec![0], outputs: vec![write], slots: 2 };
+        let alone =
+            Plan { batch: plan.batch, buffers, steps: vec![alone], inputs: vec![0], outputs: vec![write], slots: 2 };
         let mut random = Random::new(1, 0);
         let input: Vec<f32> = (0..alone.buffers[0].len()).map(|_| random.normal() as f32).collect();
         let exact =

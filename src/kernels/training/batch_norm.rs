@@ -41,8 +41,7 @@ impl Groups {
         (0..self.groups * self.channels).map(move |at| {
             let (group, channel) = (at / self.channels, at % self.channels);
             let [mean, variance] = [0, 1].map(|part| statistics[(group * 2 + part) * self.channels + channel]);
-            let [gamma, beta] =
-                [0, 1].map(|part| affine.map_or(0.0, |affine| affine[part * self.channels + channel]));
+            let [gamma, beta] = [0, 1].map(|part| affine.map_or(0.0, |affine| affine[part * self.channels + channel]));
             Channel { group, channel, mean, scale: 1.0 / (variance + BATCH_NORM_EPSILON).sqrt(), gamma, beta }
         })
     }

@@ -27,7 +27,9 @@ mod supervised_loss;
 use super::Operation;
 
 pub use adam::Adam;
-pub use batch_norm::{BatchNorm, Groups, BatchNormGradientSums, BatchNormInputGradient, BatchStatistics, RunningStatistics};
+pub use batch_norm::{
+    BatchNorm, BatchNormGradientSums, BatchNormInputGradient, BatchStatistics, Groups, RunningStatistics,
+};
 pub use channel_sum::ChannelSum;
 pub use conv1d_weight_gradient::Conv1dWeightGradient;
 pub use cosine_loss::{CosineLoss, CosineLossGradient};
@@ -41,7 +43,7 @@ pub use moving_average::{Accumulate, MovingAverage};
 pub use nt_xent::{NtXentGradient, NtXentLoss, Similarity};
 pub use relu::{Relu, ReluGradient};
 pub use squared_sums::SquaredSums;
-pub use supervised_loss::{SupervisedLoss, SupervisedLossKind, SupervisedLossGradient};
+pub use supervised_loss::{SupervisedLoss, SupervisedLossGradient, SupervisedLossKind};
 
 /// What changes from step to step, in the order of the numbers that the host hands in: [`Schedule::LEN`] floats.
 #[derive(Debug, Clone, Copy, PartialEq)]
