@@ -4,10 +4,9 @@ mod common;
 
 use common::{Tensors, shared, skip};
 use ecgpu::{
-    backend::reference::ReferenceExecutor,
+    Device, backend,
     kernels::training::{Schedule, SupervisedLossKind},
     network::{Network, Parameters, Tensor, card_55k, full_542k},
-    plan::BufferId,
     train::{Heads, Objective, Optimiser, Place, TrainingStep},
 };
 
@@ -89,55 +88,64 @@ fn schedule(step: u32) -> [f32; Schedule::LEN] {
     .numbers()
 }
 
-fn matches_pytorch(name: &str) {
+fn matches_pytorch(name: &str, device: &Device) {
     let Some(case) = Case::open(name) else { return };
     let step = case.step();
-    let mut executor = ReferenceExecutor::new(&step.plan);
-    let inputs = case.inputs();
-    let flat = |executor: &ReferenceExecutor, id: BufferId| -> Vec<f32> {
-        executor.values(id).iter().map(|&value| value as f32).collect()
-    };
+    let mut trainer = backend::open(device, None).unwrap().prepare_training(&step.plan).unwrap();
+    let (inputs, mut outputs) = (case.inputs(), Vec::new());
     for at in 0..3 {
         let schedule = schedule(at);
         let mut inputs: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
         inputs.insert(1, &schedule);
-        let losses = &executor.run_exact(&inputs).unwrap()[0];
+        trainer.run(&inputs, &mut outputs).unwrap();
+        let losses: Vec<f64> = outputs[0].iter().map(|&loss| f64::from(loss)).collect();
         let loss = case.objective.loss_scale() * losses.iter().sum::<f64>() / losses.len() as f64;
         let golden = f64::from(case.tensors.get(&format!("loss.{at}")).1[0]);
         assert!((loss - golden).abs() <= 1e-5 * golden.abs().max(1.0), "loss {at}: {loss} instead of {golden}");
         if at == 0 {
-            case.compare("grad", &step.layout.trained, &flat(&executor, step.gradient), 1e-4);
+            case.compare("grad", &step.layout.trained, &trainer.state(step.gradient).unwrap(), 1e-4);
         }
     }
-    case.compare("step3", &step.layout.trained, &flat(&executor, step.trained), STATE);
-    case.compare("step3", &step.layout.running, &flat(&executor, step.running), STATE);
+    case.compare("step3", &step.layout.trained, &trainer.state(step.trained).unwrap(), STATE);
+    case.compare("step3", &step.layout.running, &trainer.state(step.running).unwrap(), STATE);
     if let Some([target, running]) = step.target {
-        case.compare("target3", &step.target_layout.trained, &flat(&executor, target), STATE);
-        case.compare("target3", &step.target_layout.running, &flat(&executor, running), STATE);
+        case.compare("target3", &step.target_layout.trained, &trainer.state(target).unwrap(), STATE);
+        case.compare("target3", &step.target_layout.running, &trainer.state(running).unwrap(), STATE);
     }
 }
 
-#[test]
-fn cross_entropy_of_network_55k() {
-    matches_pytorch("card_bce");
+/// Every case on one device.
+macro_rules! on {
+    ($module:ident, $device:expr) => {
+        mod $module {
+            use super::*;
+
+            #[test]
+            fn cross_entropy_of_network_55k() {
+                matches_pytorch("card_bce", &$device);
+            }
+
+            #[test]
+            fn focal_loss_of_network_55k() {
+                matches_pytorch("card_focal", &$device);
+            }
+
+            #[test]
+            fn focal_loss_of_network_542k() {
+                matches_pytorch("full_focal", &$device);
+            }
+
+            #[test]
+            fn simclr() {
+                matches_pytorch("simclr", &$device);
+            }
+
+            #[test]
+            fn byol() {
+                matches_pytorch("byol", &$device);
+            }
+        }
+    };
 }
 
-#[test]
-fn focal_loss_of_network_55k() {
-    matches_pytorch("card_focal");
-}
-
-#[test]
-fn focal_loss_of_network_542k() {
-    matches_pytorch("full_focal");
-}
-
-#[test]
-fn simclr() {
-    matches_pytorch("simclr");
-}
-
-#[test]
-fn byol() {
-    matches_pytorch("byol");
-}
+on!(reference, Device::Reference);

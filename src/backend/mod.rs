@@ -12,6 +12,8 @@ use std::{
 
 pub use device::{Device, open, open_gpu};
 
+#[cfg(feature = "train")]
+use crate::plan::BufferId;
 use crate::{Error, ErrorKind, Result, plan::Plan};
 
 /// What runs a plan, in words.
@@ -39,6 +41,16 @@ pub trait Backend: Send + Sync {
     /// # Errors
     /// The device refuses a shader, a buffer or their number.
     fn prepare(&self, plan: &Plan) -> Result<Box<dyn Executor>>;
+
+    /// As [`Backend::prepare`], for a plan with states.
+    ///
+    /// # Errors
+    /// The device refuses a shader, a buffer or their number.
+    #[cfg(feature = "train")]
+    fn prepare_training(&self, plan: &Plan) -> Result<Box<dyn Trainer>> {
+        let _ = plan;
+        Err(Error::new(ErrorKind::Device, format!("{} cannot train", self.info().name), "use --device reference"))
+    }
 }
 
 /// A plan on a device, ready to run any number of times.
@@ -55,6 +67,39 @@ pub trait Executor: Send {
     /// # Errors
     /// The device failed, or cannot tell.
     fn profile(&mut self, input: &[f32]) -> Result<Vec<Duration>>;
+}
+
+/// A plan with states on a device: each run leaves its states to the next.
+#[cfg(feature = "train")]
+pub trait Trainer: Send {
+    /// Runs the plan on one array for each of its inputs and fills `outputs`, one for each of its outputs.
+    ///
+    /// # Errors
+    /// An input of the wrong length, or the device failed.
+    fn run(&mut self, inputs: &[&[f32]], outputs: &mut Vec<Vec<f32>>) -> Result<()>;
+
+    /// What a state holds.
+    ///
+    /// # Errors
+    /// The device failed.
+    fn state(&mut self, state: BufferId) -> Result<Vec<f32>>;
+
+    /// Makes a state hold these numbers.
+    ///
+    /// # Errors
+    /// As many numbers as the state does not have, or the device failed.
+    fn set_state(&mut self, state: BufferId, values: &[f32]) -> Result<()>;
+}
+
+/// Checks that there are as many numbers as a state has.
+#[cfg(feature = "train")]
+fn check_state(plan: &Plan, state: BufferId, values: &[f32]) -> Result<()> {
+    let buffer = &plan.buffers[state];
+    if values.len() == buffer.len() {
+        return Ok(());
+    }
+    let cause = format!("{} numbers for state {}, which has {}", values.len(), buffer.name, buffer.len());
+    Err(Error::new(ErrorKind::Shape, cause, "use what was saved from the same network and objective"))
 }
 
 /// Activations that one forward pass may take, 1 GiB, so that a large batch is split before memory runs short. One record

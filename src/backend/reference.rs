@@ -6,6 +6,8 @@ use std::{
 };
 
 use super::{Backend, DeviceInfo, Executor, batch_by_memory, check_inputs};
+#[cfg(feature = "train")]
+use super::{Trainer, check_state};
 use crate::{
     Result,
     plan::{Buffer, BufferId, Plan, Step, Storage},
@@ -105,17 +107,43 @@ impl Backend for Reference {
     fn prepare(&self, plan: &Plan) -> Result<Box<dyn Executor>> {
         Ok(Box::new(ReferenceExecutor::new(plan)))
     }
+
+    #[cfg(feature = "train")]
+    fn prepare_training(&self, plan: &Plan) -> Result<Box<dyn Trainer>> {
+        Ok(Box::new(ReferenceExecutor::new(plan)))
+    }
+}
+
+fn narrow(values: &[f64]) -> Vec<f32> {
+    values.iter().map(|&value| value as f32).collect()
 }
 
 impl Executor for ReferenceExecutor {
     fn run(&mut self, input: &[f32], outputs: &mut Vec<Vec<f32>>) -> Result<()> {
-        let exact = self.run_exact(&[input])?;
-        *outputs = exact.into_iter().map(|values| values.into_iter().map(|value| value as f32).collect()).collect();
+        *outputs = self.run_exact(&[input])?.iter().map(|values| narrow(values)).collect();
         Ok(())
     }
 
     fn profile(&mut self, input: &[f32]) -> Result<Vec<Duration>> {
         self.run_exact(&[input])?;
         Ok(self.times.clone())
+    }
+}
+
+#[cfg(feature = "train")]
+impl Trainer for ReferenceExecutor {
+    fn run(&mut self, inputs: &[&[f32]], outputs: &mut Vec<Vec<f32>>) -> Result<()> {
+        *outputs = self.run_exact(inputs)?.iter().map(|values| narrow(values)).collect();
+        Ok(())
+    }
+
+    fn state(&mut self, state: BufferId) -> Result<Vec<f32>> {
+        Ok(narrow(self.values(state)))
+    }
+
+    fn set_state(&mut self, state: BufferId, values: &[f32]) -> Result<()> {
+        check_state(&self.plan, state, values)?;
+        self.buffers[state] = widen(values);
+        Ok(())
     }
 }
