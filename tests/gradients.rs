@@ -14,6 +14,11 @@ use ecgpu::{
 /// gradient's sign where it is small, so rounding alone, of the initial state to f32, gives 1.1e-4 in float64.
 const STATE: f64 = 1e-3;
 
+/// How far a loss may be from the golden, as a part of it or of 1: at first, and after steps of Adam, which turn rounding
+/// into whole steps: in f32 the gradients of SimCLR, where a small temperature magnifies the rounding of the forward pass,
+/// are right to 3e-6, and then its second loss to 1.3e-5.
+const LOSS: [f64; 3] = [1e-5, 5e-5, 5e-5];
+
 /// One golden file and what it was made with.
 struct Case {
     tensors: Tensors,
@@ -104,7 +109,10 @@ fn matches_pytorch(name: &str, device: &Device) {
         let losses: Vec<f64> = outputs[0].iter().map(|&loss| f64::from(loss)).collect();
         let loss = case.objective.loss_scale() * losses.iter().sum::<f64>() / losses.len() as f64;
         let golden = f64::from(case.tensors.get(&format!("loss.{at}")).1[0]);
-        assert!((loss - golden).abs() <= 1e-5 * golden.abs().max(1.0), "loss {at}: {loss} instead of {golden}");
+        assert!(
+            (loss - golden).abs() <= LOSS[at as usize] * golden.abs().max(1.0),
+            "loss {at}: {loss} instead of {golden}"
+        );
         if at == 0 {
             case.compare("grad", &step.layout.trained, &trainer.state(step.gradient).unwrap(), 1e-4);
         }
