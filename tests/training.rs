@@ -463,8 +463,8 @@ fn a_weight_gradient_off_by_one_is_caught() {
     caught(long_weight_gradient, plain, "part * RECORDS;", "part * (RECORDS - 1);");
     let subgroups = "conv1d_weight_gradient/subgroups";
     caught(weight_gradient, subgroups, "- LEAD) / 4", "- LEAD + 4) / 4");
-    caught(weight_gradient, subgroups, "i + 1 < quads", "true");
-    caught(weight_gradient, subgroups, "o < sizes.out_channels &&", "");
+    caught(weight_gradient, subgroups, "< quads);", "< 2 * quads);");
+    caught(weight_gradient, subgroups, "o < sizes.out_channels &&", "o + 1 < sizes.out_channels &&");
 }
 
 #[test]
@@ -494,7 +494,7 @@ fn other_mistakes_are_caught() {
     caught(squared_sums, "squared_sums", "(s + 1) * sizes.stretch", "(s + 1) * sizes.stretch - 1");
     caught(supervised_loss, "supervised_loss", "factor *= wrong;", "factor *= right;");
     caught(pool_gradients, "max_pool_gradient", "other > value", "other >= value || i % 2 == 1");
-    caught(interleave, "interleave", "t % FACTOR * sizes.channels", "t % FACTOR");
+    caught(interleave, "interleave", " + t % FACTOR)", ")");
     caught(channel_sum, "channel_sum/plain", "lane < half", "lane + 1 < half");
     caught(channel_sum, "channel_sum/columns", "b < sizes.batch", "b < 1");
     caught(running_sums, "moving_average", "1.0 - momentum", "momentum");
