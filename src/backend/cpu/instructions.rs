@@ -2,6 +2,7 @@
 
 use super::{
     filtering::{self, Evaluation, FilteredTile},
+    packing::{self, Filters},
     pool::{self, Reduction},
     simd::{self, Simd},
     tile::{self, DirectTile, VECTORS},
@@ -19,6 +20,7 @@ pub(super) struct Kernels {
     pub(super) direct: unsafe fn(&DirectTile),
     pub(super) filtered: unsafe fn(&FilteredTile),
     pub(super) evaluate: unsafe fn(&Evaluation),
+    pub(super) filters: unsafe fn(&Filters),
     pub(super) largest: unsafe fn(&mut Reduction),
     pub(super) mean: unsafe fn(&mut Reduction),
 }
@@ -37,6 +39,7 @@ macro_rules! kernels {
                 direct,
                 filtered,
                 evaluate,
+                filters,
                 largest,
                 mean,
             };
@@ -55,6 +58,11 @@ macro_rules! kernels {
             $(#[$features])?
             unsafe fn evaluate(inputs: &Evaluation) {
                 unsafe { filtering::evaluate::<$simd>(inputs) }
+            }
+
+            $(#[$features])?
+            unsafe fn filters(job: &Filters) {
+                unsafe { packing::filters(job) }
             }
 
             $(#[$features])?

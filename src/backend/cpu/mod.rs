@@ -11,6 +11,7 @@ mod filtering;
 mod forward;
 mod instructions;
 mod memory;
+mod packing;
 mod parallel;
 mod pool;
 mod rows;
@@ -29,10 +30,10 @@ use std::{
 
 use super::{Backend, ConstantCache, DeviceInfo, Executor, batch_by_memory, check_input};
 use crate::{Result, plan::Plan};
-use conv1d::Packing;
 use forward::{Forward, Memory, Part, Places};
 use instructions::Kernels;
-use memory::{Aligned, Area};
+use memory::Area;
+use packing::{Order, Packing};
 use parallel::{Progress, Team};
 
 /// The CPU as a device.
@@ -43,7 +44,7 @@ pub struct Cpu {
 }
 
 /// What was packed from one constant: a length asks for one packing, another for another.
-type Shelf = Mutex<Vec<(Packing, Arc<Aligned>)>>;
+type Shelf = Mutex<Vec<(Packing, Arc<Area>)>>;
 
 /// Multiplications and additions that make one more worker worth its start: 40 µs of a core, where a sleeping thread
 /// takes up to 50 to come.
@@ -73,15 +74,27 @@ impl Cpu {
         Self { packed: ConstantCache::default(), team, kernels: instructions::available()[0] }
     }
 
-    fn packed(&self, values: &Arc<[f32]>, packing: Packing, pack: &dyn Fn(&[f32]) -> Aligned) -> Arc<Aligned> {
-        let shelf = self.packed.get(values, Arc::default);
-        let mut shelf = shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, packed)) = shelf.iter().find(|(known, _)| *known == packing) {
-            return packed.clone();
+    /// Decides how the plan runs and packs what has not been packed yet for another plan.
+    fn forward(&self, plan: &Plan, workers: usize) -> Forward {
+        let mut missing = Vec::new();
+        let forward = Forward::new(plan, self.kernels, workers, |values, packing| {
+            let shelf = self.packed.get(values, Arc::default);
+            let known = shelf.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some((_, packed)) = known.iter().find(|(known, _)| *known == packing) {
+                return packed.clone();
+            }
+            let packed = Arc::new(Area::unwritten(packing.panels * packing.panel_len()));
+            missing.push((values.clone(), packing, packed.clone()));
+            packed
+        });
+        let orders: Vec<Order> =
+            missing.iter().map(|(weight, packing, packed)| Order { packing: *packing, weight, packed }).collect();
+        packing::pack(&orders, self.kernels, &self.team);
+        for (values, packing, packed) in missing {
+            let shelf = self.packed.get(&values, Arc::default);
+            shelf.lock().unwrap_or_else(PoisonError::into_inner).push((packing, packed));
         }
-        let packed = Arc::new(pack(values));
-        shelf.push((packing, packed.clone()));
-        packed
+        forward
     }
 }
 
@@ -98,8 +111,7 @@ impl Backend for Cpu {
 
     fn prepare(&self, plan: &Plan) -> Result<Box<dyn Executor>> {
         let workers = self.team.workers().min(1 + plan.floating_point_operations() / WORTH_A_WORKER);
-        let pack = |values: &Arc<[f32]>, packing, pack: &dyn Fn(&[f32]) -> Aligned| self.packed(values, packing, pack);
-        let forward = Forward::new(plan, self.kernels, workers, pack);
+        let forward = self.forward(plan, workers);
         // Whole rounds of a record for each worker, each in memory of its own; what is left over, all work on together,
         // unless it is so much that a last round is faster.
         let rest = plan.batch % workers;
