@@ -149,3 +149,4 @@ macro_rules! on {
 }
 
 on!(reference, Device::Reference);
+on!(cpu, Device::Cpu);

@@ -19,6 +19,8 @@ mod simd;
 #[cfg(test)]
 mod tests;
 mod tile;
+#[cfg(feature = "train")]
+mod training;
 
 use std::{
     sync::{
@@ -28,6 +30,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+#[cfg(feature = "train")]
+use super::Trainer;
 use super::{Backend, ConstantCache, DeviceInfo, Executor, batch_by_memory, check_input};
 use crate::{Result, plan::Plan};
 use forward::{Forward, Memory, Part, Places};
@@ -132,6 +136,11 @@ impl Backend for Cpu {
             progress,
             forward,
         }))
+    }
+
+    #[cfg(feature = "train")]
+    fn prepare_training(&self, plan: &Plan) -> Result<Box<dyn Trainer>> {
+        Ok(Box::new(training::CpuTrainer::new(self, plan)))
     }
 }
 

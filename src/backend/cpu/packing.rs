@@ -87,18 +87,26 @@ pub(super) fn pack(orders: &[Order], kernels: &Kernels, team: &Team) {
         let (Order { packing, weight, packed }, panel) = panels[item];
         let len = packing.panel_len();
         let packed = packed.place(panel * len, 1, 0, len);
-        // SAFETY: each item has a panel of its own, in bounds as just checked, and nobody reads before all are done; the
-        // processor has the kernels' instructions.
-        unsafe {
-            if packing.is_padded(panel) {
-                packed.write_bytes(0, len);
-            }
-            match packing.filter {
-                Some(_) => (kernels.filters)(&Filters { packing, panel, weight, packed }),
-                None => packing.taps(panel, weight, packed),
-            }
-        }
+        // SAFETY: each item has a panel of its own, in bounds as just checked, and nobody reads before all are done.
+        unsafe { pack_panel(packing, panel, weight, packed, kernels) };
     });
+}
+
+/// Packs one panel.
+///
+/// # Safety
+/// `packed` has room for a panel that nobody else reads or writes.
+pub(super) unsafe fn pack_panel(packing: &Packing, panel: usize, weight: &[f32], packed: *mut f32, kernels: &Kernels) {
+    // SAFETY: as the caller vouches; the processor has the kernels' instructions.
+    unsafe {
+        if packing.is_padded(panel) {
+            packed.write_bytes(0, packing.panel_len());
+        }
+        match packing.filter {
+            Some(_) => (kernels.filters)(&Filters { packing, panel, weight, packed }),
+            None => packing.taps(panel, weight, packed),
+        }
+    }
 }
 
 /// The values of a panel's filters at the points. Inlined into a function that enables an instruction set, for the sums
