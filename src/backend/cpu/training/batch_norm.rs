@@ -67,8 +67,8 @@ unsafe fn row<'a>(of: &Spread, row: usize, context: &Context<'a>) -> &'a [f32] {
     unsafe { area.read(start..start + of.rows.channels) }
 }
 
-/// What a group's statistics make of the columns, in a worker's scratch: a·x + b with 0 for both where there is no
-/// channel, the mean, and 1/√(σ² + ε).
+/// What a group's statistics make of the columns, in a worker's scratch: a·(x − mean) + b with 0 for all where there
+/// is no channel, and 1/√(σ² + ε).
 struct Coefficients<'a> {
     a: &'a [f32],
     b: &'a [f32],
@@ -97,7 +97,7 @@ impl<'a> Coefficients<'a> {
             let inverse = 1.0 / (f64::from(statistics[channels + c]) + BATCH_NORM_EPSILON).sqrt();
             let factor = f64::from(affine[c]) * inverse;
             a[c] = factor as f32;
-            b[c] = (f64::from(affine[channels + c]) - f64::from(statistics[c]) * factor) as f32;
+            b[c] = affine[channels + c];
             mean[c] = statistics[c];
             scale[c] = inverse as f32;
         }
@@ -105,7 +105,7 @@ impl<'a> Coefficients<'a> {
     }
 
     fn affine(&self, relu: bool) -> Affine<'a> {
-        Affine { a: self.a, b: self.b, relu }
+        Affine { centre: self.mean, a: self.a, b: self.b, relu }
     }
 }
 
@@ -307,7 +307,7 @@ impl Operation for Sums {
             let of = Coefficients::new(self.reads[0].rows.width, [statistics, affine], context);
             let [x, dy] = self.reads.each_ref().map(|from| self.chunks.block(from, item, context));
             let [products, sums] = self.partial.write(item);
-            let mut job = GradientSums { x, dy, affine: of.affine(self.relu), centre: of.mean, products, sums };
+            let mut job = GradientSums { x, dy, affine: of.affine(self.relu), products, sums };
             (context.kernels.training.gradient_sums)(&mut job);
         }
     }
@@ -363,11 +363,11 @@ impl Operation for Gradient {
             let (slope, shift) = rest.split_at_mut(width);
             // γ·s·(dy − β̄ − (x − μ)·s·γ̄), with s = 1/√(σ² + ε) and the sums' means γ̄ and β̄.
             for c in 0..channels {
-                let [outer, s, mean] = [of.a[c], of.scale[c], of.mean[c]].map(f64::from);
+                let [outer, s] = [of.a[c], of.scale[c]].map(f64::from);
                 let [gamma, beta] = [sums[c], sums[channels + c]].map(|sum| f64::from(sum) / count);
                 scale[c] = of.a[c];
                 slope[c] = (-outer * s * gamma) as f32;
-                shift[c] = (outer * (mean * s * gamma - beta)) as f32;
+                shift[c] = (-outer * beta) as f32;
             }
             let [x, dy] = self.reads.each_ref().map(|from| self.chunks.block(from, item, context));
             let dx = self.chunks.target(&self.dx, item, context);
