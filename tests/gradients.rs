@@ -11,8 +11,9 @@ use ecgpu::{
 };
 
 /// ‖Δ‖/‖golden‖ of a state after three steps. They move weights by about a tenth of their norm; Adam's step is the
-/// gradient's sign where it is small, so rounding alone, of the initial state to f32, gives 1.1e-4 in float64.
-const STATE: f64 = 1e-3;
+/// gradient's sign where it is small: rounding of the initial state to f32 alone gives 1.1e-4 in float64, and float32
+/// throughout 1.1e-3 in the statistics of a batch of six.
+const STATE: f64 = 3e-3;
 
 /// Relative difference of the losses after Adam's first step, for the same reason: in float32 PyTorch itself differs from
 /// the golden by 3.5e-4 in BYOL's third loss.
