@@ -1,7 +1,8 @@
 //! ecgpu beside other systems: a program that loads a network, then answers commands on standard input with JSON lines.
 //!
 //! `peer card|full THREADS` reads `../golden/NETWORK.safetensors` and `../golden/NETWORK_io.safetensors` and runs on the
-//! device that `ECGPU_DEVICE` names. Commands: `logits`; `check`; `time BATCH SAMPLES WARMUP RUNS SECONDS`. For comparing
+//! device that `ECGPU_DEVICE` names. Commands: `logits`; `check`; `time BATCH SAMPLES WARMUP RUNS SECONDS`; with
+//! feature `train` also `train BATCH SAMPLES SECONDS`. For comparing
 //! speed on one machine with systems that answer the same commands.
 
 use std::{
@@ -43,6 +44,10 @@ fn answer(classifier: &Classifier, golden: &Golden, words: &[&str]) -> Fallible<
         ["time", batch, samples, warmup, runs, seconds] => {
             let limit = Limit { runs: runs.parse()?, time: Duration::from_secs_f64(seconds.parse()?) };
             time(classifier, golden, (batch.parse()?, samples.parse()?), warmup.parse()?, limit)
+        }
+        #[cfg(feature = "train")]
+        ["train", batch, samples, seconds] => {
+            train(classifier, [batch.parse()?, samples.parse()?], Duration::from_secs_f64(seconds.parse()?))
         }
         _ => Err(format!("unknown command: {}", words.join(" ")).into()),
     }
@@ -90,6 +95,51 @@ fn time(
     }
     Ok(json!({ "ms": milliseconds, "max_abs_error": largest_error(&logits, &expected) }))
 }
+
+/// Records a second of whole training steps: forward with batch norm in training mode, binary cross entropy, backward,
+/// Adam, on random numbers. The first three steps warm up.
+#[cfg(feature = "train")]
+fn train(classifier: &Classifier, [batch, samples]: [usize; 2], limit: Duration) -> Fallible<Value> {
+    use ecgpu::{
+        kernels::training::SupervisedLossKind,
+        random::Random,
+        train::{Learner, Objective, Optimiser, Rates},
+    };
+    let weights = Weights::from_path(&classifier.weights().source)?;
+    let objective =
+        Objective::Supervised { loss: SupervisedLossKind::CROSS_ENTROPY, class_weights: vec![1.0; CLASSES] };
+    let shape = [batch, samples];
+    let mut learner = Learner::new(
+        classifier.backend(),
+        &weights.network,
+        &objective,
+        Optimiser::default(),
+        &weights.parameters,
+        shape,
+    )?;
+    let mut random = Random::new(1, 0);
+    let records: Vec<f32> = (0..batch * 12 * samples).map(|_| random.normal() as f32).collect();
+    let labels: Vec<f32> = (0..batch * CLASSES).map(|_| f32::from(u8::from(random.uniform() < 0.3))).collect();
+    let rates = Rates { learning: 1e-3, target_momentum: 1.0 };
+    let mut learn = || learner.learn(&records, Some(&labels), rates).map(|loss| loss.value);
+    let first_loss = learn()?;
+    let mut last_loss = 0.0;
+    for _ in 0..2 {
+        last_loss = learn()?;
+    }
+    let (start, mut seconds) = (Instant::now(), Vec::new());
+    while start.elapsed() < limit || seconds.is_empty() {
+        let step = Instant::now();
+        last_loss = learn()?;
+        seconds.push(step.elapsed().as_secs_f64());
+    }
+    seconds.sort_by(f64::total_cmp);
+    let rate = batch as f64 / seconds[seconds.len() / 2];
+    Ok(json!({ "records_per_s": rate, "steps": seconds.len(), "first_loss": first_loss, "last_loss": last_loss }))
+}
+
+#[cfg(feature = "train")]
+const CLASSES: usize = 5;
 
 fn largest_error(computed: &[f32], expected: &[f32]) -> f32 {
     // A NaN or a missing logit counts as an error that no bound allows.

@@ -88,6 +88,11 @@ impl Classifier {
         self.shared.backend.info()
     }
 
+    /// What it runs on, for plans of one's own.
+    pub fn backend(&self) -> &dyn Backend {
+        self.shared.backend.as_ref()
+    }
+
     /// The network, its parameters and its input contract.
     pub fn weights(&self) -> &Weights {
         &self.shared.weights
