@@ -8,7 +8,10 @@ use std::{
 };
 
 use half::{bf16, f16};
-use safetensors::{Dtype, SafeTensors, tensor::TensorInfo};
+use safetensors::{
+    Dtype, SafeTensors,
+    tensor::{Metadata, TensorInfo},
+};
 
 use super::{Contract, Network, published};
 use crate::{Error, ErrorKind, Result, random::Random};
@@ -93,8 +96,13 @@ impl Weights {
         let mut file = File::open(path).map_err(failed)?;
         let known = file.metadata().map_err(failed)?;
         if known.is_file() && (1..=LARGEST_FILE).contains(&known.len()) {
-            let header = header_alone(&mut file, known.len() as usize).map_err(failed)?;
-            return read(&header, &mut file, &source).map_err(|error| error.at(source));
+            // The place of the tensors stays untouched and so takes no memory: each is read to where it goes, which
+            // spares 2 MB and their half a millisecond.
+            let mut bytes = vec![0; known.len() as usize];
+            read_header(&mut file, &mut bytes).map_err(failed)?;
+            let header = header(&bytes).map_err(|error| error.at(&source))?;
+            drop(bytes);
+            return read(&header, &mut file, &source).map_err(|error| error.at(&source));
         }
         // A device or a pipe does not say how much it holds.
         let mut bytes = Vec::new();
@@ -111,7 +119,9 @@ impl Weights {
     /// # Errors
     /// As [`Weights::from_path`].
     pub fn from_bytes(bytes: &[u8], source: &str) -> Result<Self> {
-        read(bytes, &mut Cursor::new(bytes), source).map_err(|error| error.at(source))
+        header(bytes)
+            .and_then(|header| read(&header, &mut Cursor::new(bytes), source))
+            .map_err(|error| error.at(source))
     }
 
     /// Random weights under the default contract, for measuring time, which does not depend on them: activations keep a
@@ -136,25 +146,26 @@ impl Weights {
     }
 }
 
-/// As many bytes as the file has, of which only the header is read. The tensors' places stay untouched and so take no
-/// memory: each tensor is read to where it goes, which spares 2 MB and their half a millisecond.
-fn header_alone(file: &mut File, len: usize) -> std::io::Result<Vec<u8>> {
-    let mut bytes = vec![0; len];
-    let (size, rest) = bytes.split_at_mut(size_of::<u64>().min(len));
+/// Reads a file's header to the beginning of `bytes`, which are as many as the file has.
+fn read_header(file: &mut File, bytes: &mut [u8]) -> std::io::Result<()> {
+    let (size, rest) = bytes.split_at_mut(size_of::<u64>().min(bytes.len()));
     file.read_exact(size)?;
     let size = size.try_into().map_or(0, u64::from_le_bytes);
     let size = usize::try_from(size).map_or(rest.len(), |size| size.min(rest.len()));
-    file.read_exact(&mut rest[..size])?;
-    Ok(bytes)
+    file.read_exact(&mut rest[..size])
 }
 
-/// Reads weights from `file`; `bytes` are as many, with the same header.
-fn read(bytes: &[u8], file: &mut (impl Read + Seek), source: &str) -> Result<Weights> {
+/// A file's header, and where it ends.
+fn header(bytes: &[u8]) -> Result<(usize, Metadata)> {
     let not_one = |error: safetensors::SafeTensorError| {
         let remedy = "give a complete file in the safetensors format";
         Error::new(ErrorKind::Weights, format!("not a readable safetensors file ({error})"), remedy)
     };
     let (size, header) = SafeTensors::read_metadata(bytes).map_err(not_one)?;
+    Ok((size_of::<u64>() + size, header))
+}
+
+fn read((end, header): &(usize, Metadata), file: &mut (impl Read + Seek), source: &str) -> Result<Weights> {
     let infos = header.tensors();
     let names: Vec<&str> = infos.keys().map(String::as_str).filter(|name| !name.ends_with(COUNTER)).collect();
     let (network, prefix) = recognise(&names)?;
@@ -169,7 +180,7 @@ fn read(bytes: &[u8], file: &mut (impl Read + Seek), source: &str) -> Result<Wei
         let stored = format!("{prefix}{name}");
         let info = infos.get(&stored);
         let mut values = |info: &TensorInfo| {
-            let start = size_of::<u64>() + size + info.data_offsets.0;
+            let start = end + info.data_offsets.0;
             file.seek(SeekFrom::Start(start as u64)).and_then(|_| decoded(file, info))
         };
         tensors.push((name, load(info.copied(), &mut values, &network, &stored, shape, &mut stored_as)?));
@@ -246,8 +257,8 @@ fn load(
         |error: std::io::Error| Error::new(ErrorKind::File, error.to_string(), "check the file and its disk");
     let values = values(info).map_err(unreadable)?;
     let values = values.ok_or_else(|| refuse(format!("stored as {}, not F32, F16 or BF16", info.dtype)))?;
-    // A sum without a branch, for one pass over all is faster than a search that may end early.
-    if values.iter().any(|value| !value.is_finite())
+    // All at once first: a search that may end anywhere takes no vectors, and four times as long.
+    if !values.iter().fold(true, |all, value| all & value.is_finite())
         && let Some(at) = values.iter().position(|value| !value.is_finite())
     {
         return Err(refuse(format!("element {at} is {}", values[at])));
