@@ -73,12 +73,13 @@ impl Classifier {
         Self::on(weights, backend::open(&device, None)?)
     }
 
-    /// Puts weights on a backend that is already open.
+    /// Puts weights on a backend that is already open. On a [`Cpu`](crate::backend::cpu::Cpu) the program carries no GPU
+    /// code.
     ///
     /// # Errors
     /// The weights are incomplete.
     pub fn on(weights: Weights, backend: Box<dyn Backend>) -> Result<Self> {
-        let folded = Folded::new(&weights.network, &weights.parameters)?;
+        let folded = Folded::new(&weights.network, weights.parameters)?;
         let shared = Shared { contract: weights.contract, folded, backend, prepared: Mutex::default() };
         Ok(Self { shared: Arc::new(shared), worker: Worker::default() })
     }

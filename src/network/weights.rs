@@ -5,6 +5,7 @@ use std::{
     fs::File,
     io::{Cursor, Read, Seek, SeekFrom},
     path::Path,
+    sync::Arc,
 };
 
 use half::{bf16, f16};
@@ -31,7 +32,7 @@ pub struct Tensor {
     /// Outermost dimension first.
     pub shape: Vec<usize>,
     /// As many as the shape's product.
-    pub values: Vec<f32>,
+    pub values: Arc<[f32]>,
 }
 
 /// Tensors by name, batch norm unfolded, as training wants them.
@@ -50,12 +51,25 @@ impl Parameters {
     /// There is no tensor of this name.
     pub fn values(&self, name: &str) -> Result<&[f32]> {
         let missing = || Error::new(ErrorKind::Weights, format!("tensor {name} is missing"), "use a complete file");
-        self.0.get(name).map(|tensor| tensor.values.as_slice()).ok_or_else(missing)
+        self.0.get(name).map(|tensor| &*tensor.values).ok_or_else(missing)
+    }
+
+    /// Hands a tensor's values out for good; without other owners they can be changed in place.
+    pub(super) fn take(&mut self, name: &str) -> Result<Arc<[f32]>> {
+        self.values(name)?;
+        Ok(self.0.remove(name).map(|tensor| tensor.values).unwrap_or_default())
     }
 
     /// Every tensor with its name, sorted by name.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Tensor)> {
         self.0.iter().map(|(name, tensor)| (name.as_str(), tensor))
+    }
+}
+
+impl From<&Parameters> for Parameters {
+    /// The same tensors, shared.
+    fn from(parameters: &Parameters) -> Self {
+        parameters.clone()
     }
 }
 
@@ -239,7 +253,7 @@ fn recognise(names: &[&str]) -> Result<(Network, String)> {
 
 fn load(
     info: Option<&TensorInfo>,
-    values: &mut dyn FnMut(&TensorInfo) -> std::io::Result<Option<Vec<f32>>>,
+    values: &mut dyn FnMut(&TensorInfo) -> std::io::Result<Option<Arc<[f32]>>>,
     network: &Network,
     name: &str,
     shape: Vec<usize>,
@@ -275,7 +289,7 @@ fn load(
 
 /// The tensor's values in f32, read from where `file` stands; nothing where the type is none of those that weights are
 /// published in.
-fn decoded(file: &mut impl Read, info: &TensorInfo) -> std::io::Result<Option<Vec<f32>>> {
+fn decoded(file: &mut impl Read, info: &TensorInfo) -> std::io::Result<Option<Arc<[f32]>>> {
     let len = info.shape.iter().product();
     let mut halves = |to_f32: fn([u8; 2]) -> f32| {
         let mut bytes = vec![[0u8; 2]; len];
@@ -284,10 +298,11 @@ fn decoded(file: &mut impl Read, info: &TensorInfo) -> std::io::Result<Option<Ve
     };
     match info.dtype {
         Dtype::F32 => {
-            let mut values = vec![0.0f32; len];
-            file.read_exact(bytemuck::cast_slice_mut(&mut values))?;
+            let mut values: Arc<[f32]> = std::iter::repeat_n(0.0, len).collect();
+            let numbers = Arc::get_mut(&mut values).expect("it has just been made");
+            file.read_exact(bytemuck::cast_slice_mut(numbers))?;
             // Where the processor's order of bytes is the file's, nothing is left of this.
-            values.iter_mut().for_each(|value| *value = f32::from_bits(u32::from_le(value.to_bits())));
+            numbers.iter_mut().for_each(|value| *value = f32::from_bits(u32::from_le(value.to_bits())));
             Ok(Some(values))
         }
         Dtype::F16 => halves(|bytes| f16::from_le_bytes(bytes).to_f32()),

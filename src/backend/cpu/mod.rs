@@ -37,6 +37,18 @@ use packing::{Order, Packing};
 use parallel::{Progress, Team};
 
 /// The CPU as a device.
+///
+/// A program that puts a classifier on it by [`Classifier::on`](crate::Classifier::on), and names neither
+/// [`Device`](crate::Device) nor [`gpu`](super::gpu), carries no GPU code, for the linker drops what nobody calls: 1.5 MB
+/// stripped instead of 6.1, without a feature or a setting. `examples/cpu_peer.rs` is one.
+///
+/// ```
+/// use ecgpu::{Classifier, Weights, backend::cpu::Cpu};
+///
+/// let classifier = Classifier::on(Weights::built_in()?, Box::new(Cpu::with_threads(1)?))?;
+/// # assert!(classifier.device().backend == "cpu");
+/// # Ok::<(), ecgpu::Error>(())
+/// ```
 pub struct Cpu {
     packed: ConstantCache<Arc<Shelf>>,
     team: Team,
