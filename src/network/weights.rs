@@ -1,7 +1,7 @@
 //! Weights files: safetensors, recognised by the names and shapes of their tensors.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     fs::File,
     io::{Cursor, Read, Seek, SeekFrom},
     path::Path,
@@ -180,8 +180,8 @@ fn header(bytes: &[u8]) -> Result<(usize, Metadata)> {
 }
 
 fn read((end, header): &(usize, Metadata), file: &mut (impl Read + Seek), source: &str) -> Result<Weights> {
-    let infos = header.tensors();
-    let names: Vec<&str> = infos.keys().map(String::as_str).filter(|name| !name.ends_with(COUNTER)).collect();
+    let mut stored = Stored { infos: header.tensors(), start: *end, file };
+    let names: Vec<&str> = stored.infos.keys().map(String::as_str).filter(|name| !name.ends_with(COUNTER)).collect();
     let (network, prefix) = recognise(&names)?;
     let expected = network.tensors();
     if let Some(name) = names.iter().find(|name| !expected.iter().any(|(known, _)| is_prefixed(name, &prefix, known))) {
@@ -191,13 +191,8 @@ fn read((end, header): &(usize, Metadata), file: &mut (impl Read + Seek), source
     let mut tensors = Vec::with_capacity(expected.len());
     let mut stored_as = Vec::new();
     for (name, shape) in expected {
-        let stored = format!("{prefix}{name}");
-        let info = infos.get(&stored);
-        let mut values = |info: &TensorInfo| {
-            let start = end + info.data_offsets.0;
-            file.seek(SeekFrom::Start(start as u64)).and_then(|_| decoded(file, info))
-        };
-        tensors.push((name, load(info.copied(), &mut values, &network, &stored, shape, &mut stored_as)?));
+        let tensor = stored.tensor(&network, &format!("{prefix}{name}"), shape, &mut stored_as)?;
+        tensors.push((name, tensor));
     }
     let (contract, assumed) = Contract::from_metadata(header.metadata().as_ref().unwrap_or(&Default::default()))?;
     check_contract(&contract, &network)?;
@@ -251,63 +246,72 @@ fn recognise(names: &[&str]) -> Result<(Network, String)> {
     })
 }
 
-fn load(
-    info: Option<&TensorInfo>,
-    values: &mut dyn FnMut(&TensorInfo) -> std::io::Result<Option<Arc<[f32]>>>,
-    network: &Network,
-    name: &str,
-    shape: Vec<usize>,
-    stored_as: &mut Vec<String>,
-) -> Result<Tensor> {
-    let refuse = |what: String| {
-        let cause = format!("network {}, tensor {name} of shape {shape:?}: {what}", network.name);
-        Error::new(ErrorKind::Weights, cause, "give a file that fits the network exactly")
-    };
-    let info = info.ok_or_else(|| refuse("it is missing".into()))?;
-    if info.shape != shape {
-        return Err(refuse(format!("the file has shape {:?}", info.shape)));
-    }
-    let unreadable =
-        |error: std::io::Error| Error::new(ErrorKind::File, error.to_string(), "check the file and its disk");
-    let values = values(info).map_err(unreadable)?;
-    let values = values.ok_or_else(|| refuse(format!("stored as {}, not F32, F16 or BF16", info.dtype)))?;
-    // All at once first: a search that may end anywhere takes no vectors, and four times as long.
-    if !values.iter().fold(true, |all, value| all & value.is_finite())
-        && let Some(at) = values.iter().position(|value| !value.is_finite())
-    {
-        return Err(refuse(format!("element {at} is {}", values[at])));
-    }
-    if let Some(at) = values.iter().position(|&value| name.ends_with("running_var") && value < 0.0) {
-        return Err(refuse(format!("element {at} is {}, but a variance is never negative", values[at])));
-    }
-    let kind = info.dtype.to_string();
-    if !stored_as.contains(&kind) {
-        stored_as.push(kind);
-    }
-    Ok(Tensor { shape, values })
+/// A file's tensors.
+struct Stored<'a, File> {
+    infos: HashMap<String, &'a TensorInfo>,
+    /// Where in the file they begin.
+    start: usize,
+    file: &'a mut File,
 }
 
-/// The tensor's values in f32, read from where `file` stands; nothing where the type is none of those that weights are
-/// published in.
-fn decoded(file: &mut impl Read, info: &TensorInfo) -> std::io::Result<Option<Arc<[f32]>>> {
-    let len = info.shape.iter().product();
-    let mut halves = |to_f32: fn([u8; 2]) -> f32| {
-        let mut bytes = vec![[0u8; 2]; len];
-        file.read_exact(bytes.as_flattened_mut())?;
-        Ok(Some(bytes.into_iter().map(to_f32).collect()))
-    };
-    match info.dtype {
-        Dtype::F32 => {
-            let mut values: Arc<[f32]> = std::iter::repeat_n(0.0, len).collect();
-            let numbers = Arc::get_mut(&mut values).expect("it has just been made");
-            file.read_exact(bytemuck::cast_slice_mut(numbers))?;
-            // Where the processor's order of bytes is the file's, nothing is left of this.
-            numbers.iter_mut().for_each(|value| *value = f32::from_bits(u32::from_le(value.to_bits())));
-            Ok(Some(values))
+impl<File: Read + Seek> Stored<'_, File> {
+    fn tensor(
+        &mut self,
+        network: &Network,
+        name: &str,
+        shape: Vec<usize>,
+        stored_as: &mut Vec<String>,
+    ) -> Result<Tensor> {
+        let refuse = |what: String| {
+            let cause = format!("network {}, tensor {name} of shape {shape:?}: {what}", network.name);
+            Error::new(ErrorKind::Weights, cause, "give a file that fits the network exactly")
+        };
+        let info = self.infos.get(name).copied().ok_or_else(|| refuse("it is missing".into()))?;
+        if info.shape != shape {
+            return Err(refuse(format!("the file has shape {:?}", info.shape)));
         }
-        Dtype::F16 => halves(|bytes| f16::from_le_bytes(bytes).to_f32()),
-        Dtype::BF16 => halves(|bytes| bf16::from_le_bytes(bytes).to_f32()),
-        _ => Ok(None),
+        let values = self
+            .values(info)
+            .map_err(|error| Error::new(ErrorKind::File, error.to_string(), "check the file and its disk"))?;
+        let values = values.ok_or_else(|| refuse(format!("stored as {}, not F32, F16 or BF16", info.dtype)))?;
+        // All at once first: a search that may end anywhere takes no vectors, and four times as long.
+        if !values.iter().fold(true, |all, value| all & value.is_finite())
+            && let Some(at) = values.iter().position(|value| !value.is_finite())
+        {
+            return Err(refuse(format!("element {at} is {}", values[at])));
+        }
+        if let Some(at) = values.iter().position(|&value| name.ends_with("running_var") && value < 0.0) {
+            return Err(refuse(format!("element {at} is {}, but a variance is never negative", values[at])));
+        }
+        let kind = info.dtype.to_string();
+        if !stored_as.contains(&kind) {
+            stored_as.push(kind);
+        }
+        Ok(Tensor { shape, values })
+    }
+
+    /// A tensor's values in f32; nothing where the type is none of those that weights are published in.
+    fn values(&mut self, info: &TensorInfo) -> std::io::Result<Option<Arc<[f32]>>> {
+        let len = info.shape.iter().product();
+        self.file.seek(SeekFrom::Start((self.start + info.data_offsets.0) as u64))?;
+        let mut halves = |to_f32: fn([u8; 2]) -> f32| {
+            let mut bytes = vec![[0u8; 2]; len];
+            self.file.read_exact(bytes.as_flattened_mut())?;
+            Ok(Some(bytes.into_iter().map(to_f32).collect()))
+        };
+        match info.dtype {
+            Dtype::F32 => {
+                let mut values: Arc<[f32]> = std::iter::repeat_n(0.0, len).collect();
+                let numbers = Arc::get_mut(&mut values).expect("it has just been made");
+                self.file.read_exact(bytemuck::cast_slice_mut(numbers))?;
+                // Where the processor's order of bytes is the file's, nothing is left of this.
+                numbers.iter_mut().for_each(|value| *value = f32::from_bits(u32::from_le(value.to_bits())));
+                Ok(Some(values))
+            }
+            Dtype::F16 => halves(|bytes| f16::from_le_bytes(bytes).to_f32()),
+            Dtype::BF16 => halves(|bytes| bf16::from_le_bytes(bytes).to_f32()),
+            _ => Ok(None),
+        }
     }
 }
 
