@@ -2,7 +2,7 @@
 //! so the result has the same bits for any number of threads.
 //!
 //! `forward` cuts a record's pass into parts and these into items, `parallel` hands the items out. `conv1d` runs a
-//! convolution as `choice` decides, in the tiles of `tile` and `filtering`, which `instructions` builds for each kind
+//! convolution as `choice` decides, with weights as `packing` lays them, in the tiles of `tile` and `filtering`, which `instructions` builds for each kind
 //! of vector in `simd`. Activations lie as `rows` says, in `memory`.
 
 mod choice;
