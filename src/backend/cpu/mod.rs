@@ -2,8 +2,8 @@
 //! so the result has the same bits for any number of threads.
 //!
 //! `forward` cuts a record's pass into parts and these into items, `parallel` hands the items out. `conv1d` runs a
-//! convolution as `choice` decides, with weights as `packing` lays them, in the tiles of `tile` and `filtering`, which `instructions` builds for each kind
-//! of vector in `simd`. Activations lie as `rows` says, in `memory`.
+//! convolution as `choice` decides, with weights as `packing` lays them, in the tiles of `tile` and `filtering`, which
+//! `instructions` builds for each kind of vector in `simd`. Activations lie as `rows` says, in `memory`.
 
 mod choice;
 mod conv1d;
