@@ -25,7 +25,7 @@ pub struct Classifier {
 }
 
 struct Shared {
-    weights: Weights,
+    contract: Contract,
     folded: Folded,
     backend: Box<dyn Backend>,
     prepared: Mutex<Vec<Prepared>>,
@@ -73,13 +73,14 @@ impl Classifier {
         Self::on(weights, backend::open(&device, None)?)
     }
 
-    /// Puts weights on a backend that is already open.
+    /// Puts weights on a backend that is already open. On a [`Cpu`](crate::backend::cpu::Cpu) the program carries no GPU
+    /// code.
     ///
     /// # Errors
     /// The weights are incomplete.
     pub fn on(weights: Weights, backend: Box<dyn Backend>) -> Result<Self> {
-        let folded = Folded::new(&weights.network, &weights.parameters)?;
-        let shared = Shared { weights, folded, backend, prepared: Mutex::default() };
+        let folded = Folded::new(&weights.network, weights.parameters)?;
+        let shared = Shared { contract: weights.contract, folded, backend, prepared: Mutex::default() };
         Ok(Self { shared: Arc::new(shared), worker: Worker::default() })
     }
 
@@ -93,9 +94,9 @@ impl Classifier {
         self.shared.backend.as_ref()
     }
 
-    /// The network, its parameters and its input contract.
-    pub fn weights(&self) -> &Weights {
-        &self.shared.weights
+    /// What goes in and what comes out.
+    pub fn contract(&self) -> &Contract {
+        &self.shared.contract
     }
 
     /// The network as it runs, batch norm folded.
@@ -144,7 +145,7 @@ impl Classifier {
 
     /// What the logits and the embedding that [`Classifier::run`] gave for record `index` of `batch` mean.
     pub fn interpret(&self, output: &Output, index: usize, batch: usize) -> Prediction {
-        Prediction::new(&self.shared.weights.contract, output, index, batch)
+        Prediction::new(&self.shared.contract, output, index, batch)
     }
 }
 
@@ -177,7 +178,7 @@ fn sigmoid(logit: f32) -> f64 {
 
 impl Shared {
     fn run(&self, input: &[f32], batch: usize, samples: usize) -> Result<Output> {
-        let leads = self.weights.network.in_channels();
+        let leads = self.folded.network.in_channels();
         let record = leads.checked_mul(samples).filter(|&record| record.checked_mul(batch) == Some(input.len()));
         let Some(record) = record.filter(|&record| record > 0 && batch > 0) else {
             let cause = format!("an input of {} numbers for shape [{batch}, {leads}, {samples}]", input.len());
@@ -240,7 +241,7 @@ impl Shared {
     }
 
     fn classify(&self, recordings: &[Recording]) -> Vec<Result<Prediction>> {
-        let contract = &self.weights.contract;
+        let contract = &self.contract;
         let inputs: Vec<Result<Vec<f32>>> = recordings.iter().map(|recording| contract.input(recording)).collect();
         let lengths: BTreeSet<usize> = inputs.iter().flatten().map(Vec::len).collect();
         let mut results: Vec<Result<Prediction>> =

@@ -55,7 +55,7 @@ impl Case {
     fn step(&self) -> TrainingStep {
         let initial = self.tensors.names().into_iter().filter_map(|name| {
             let (shape, values) = self.tensors.get(&name);
-            Some((name.strip_prefix("init.")?.to_string(), Tensor { shape, values }))
+            Some((name.strip_prefix("init.")?.to_string(), Tensor { shape, values: values.into() }))
         });
         let parameters = Parameters::new(initial);
         TrainingStep::new(&self.network, &self.objective, &Optimiser::default(), &parameters, [6, 200]).unwrap()

@@ -2,8 +2,8 @@
 //! so the result has the same bits for any number of threads.
 //!
 //! `forward` cuts a record's pass into parts and these into items, `parallel` hands the items out. `conv1d` runs a
-//! convolution as `choice` decides, in the tiles of `tile` and `filtering`, which `instructions` builds for each kind
-//! of vector in `simd`. Activations lie as `rows` says, in `memory`.
+//! convolution as `choice` decides, with weights as `packing` lays them, in the tiles of `tile` and `filtering`, which
+//! `instructions` builds for each kind of vector in `simd`. Activations lie as `rows` says, in `memory`.
 
 mod choice;
 mod conv1d;
@@ -41,6 +41,18 @@ use packing::{Order, Packing};
 use parallel::{Progress, Team};
 
 /// The CPU as a device.
+///
+/// A program that puts a classifier on it by [`Classifier::on`](crate::Classifier::on), and names neither
+/// [`Device`](crate::Device) nor [`gpu`](super::gpu), carries no GPU code, for the linker drops what nobody calls: 1.5 MB
+/// stripped instead of 6.1, without a feature or a setting. `examples/cpu_peer.rs` is one.
+///
+/// ```
+/// use ecgpu::{Classifier, Weights, backend::cpu::Cpu};
+///
+/// let classifier = Classifier::on(Weights::built_in()?, Box::new(Cpu::with_threads(1)?))?;
+/// # assert!(classifier.device().backend == "cpu");
+/// # Ok::<(), ecgpu::Error>(())
+/// ```
 pub struct Cpu {
     packed: ConstantCache<Arc<Shelf>>,
     team: Team,

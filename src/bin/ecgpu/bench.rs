@@ -91,7 +91,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 fn measure(classifier: &Classifier, batch: usize, samples: usize, time: Duration) -> Result<Times> {
-    let leads = classifier.weights().network.in_channels();
+    let leads = classifier.folded().network.in_channels();
     let input: Vec<f32> = (0..batch * leads * samples).map(|at| (at as f32 * 0.01).sin()).collect();
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_millis(500) {
@@ -106,7 +106,7 @@ fn measure(classifier: &Classifier, batch: usize, samples: usize, time: Duration
     times.sort_unstable();
     let plan = Plan::new(classifier.folded(), batch, samples, Keep::Results)?;
     Ok(Times {
-        network: classifier.weights().network.name.clone(),
+        network: classifier.folded().network.name.clone(),
         samples,
         runs: times.len(),
         median: times[times.len() / 2],

@@ -151,7 +151,7 @@ fn classify_raw(classifier: &Classifier, file: &Path) -> Vec<Item> {
     let run = || {
         let array = format::read_raw(file)?;
         let [batch, leads, samples] = array.shape;
-        let expected = classifier.weights().network.in_channels();
+        let expected = classifier.folded().network.in_channels();
         if leads != expected {
             let cause =
                 format!("an array [{batch}, {leads}, {samples}] where [batch, {expected}, samples] is expected");
@@ -265,7 +265,7 @@ impl<'a> Printer<'a> {
              {faint}Network {}. For research only: not a medical device.{faint:#}\n",
             device.name,
             device.backend,
-            self.classifier.weights().network.name,
+            self.classifier.folded().network.name,
         ));
     }
 }
