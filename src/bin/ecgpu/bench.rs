@@ -65,7 +65,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut device = None;
     let chosen = |network: &Network| arguments.network.as_ref().is_none_or(|name| *name == network.name);
     for network in published().into_iter().filter(chosen) {
-        let classifier = Classifier::on(Weights::random(network, 1), arguments.place.open()?)?;
+        let classifier = Classifier::on(Weights::random(network, 1), arguments.place.open_one()?)?;
         let info = device.insert(classifier.device());
         for &samples in &lengths {
             let times = measure(&classifier, batch, samples, Duration::from_secs(arguments.seconds))?;
