@@ -160,8 +160,7 @@ fn check_agreement(name: &str, outputs: &[Vec<f32>], answer: &[Vec<f32>]) -> Res
             return Ok(());
         }
         let nmse = Difference::between(output, &answer).nmse;
-        // Written so that NaN fails.
-        if !(nmse <= LARGEST_NMSE) {
+        if nmse.is_nan() || nmse > LARGEST_NMSE {
             let cause = format!("{name} computes other numbers than the CPU (NMSE {nmse:.1e})");
             return Err(Error::new(ErrorKind::Parity, cause, "update its driver, and see `ecgpu verify --device gpu`"));
         }

@@ -92,9 +92,8 @@ impl Listed {
     fn measure(&mut self, progress: &ProgressBar) -> Result<()> {
         let classifier = Classifier::open(Weights::random(full_542k(), 1), self.device.clone())?;
         for batch in BATCHES {
-            if let Some((last, median)) = BATCHES.iter().zip(self.times.iter().map(|times| times.median)).last()
-                && median.mul_f64(batch as f64 / *last as f64) > LONGEST_RUN
-            {
+            let per_record = self.times.last().map(|times| times.median / BATCHES[self.times.len() - 1] as u32);
+            if per_record.is_some_and(|time| time * batch as u32 > LONGEST_RUN) {
                 break;
             }
             self.times.push(bench::measure(&classifier, batch, SAMPLES, TIME)?);
