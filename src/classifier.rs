@@ -45,6 +45,8 @@ pub struct Output {
     pub logits: Vec<f32>,
     /// `[batch, features]`: 256 features in network 542k, 128 in 55k.
     pub embedding: Vec<f32>,
+    /// What computed the records, in their order: how many, and on which device.
+    pub devices: Vec<(usize, DeviceInfo)>,
 }
 
 /// What the network says of one recording.
@@ -60,6 +62,8 @@ pub struct Prediction {
     pub labels: Vec<String>,
     /// 256 numbers in network 542k, 128 in 55k.
     pub embedding: Vec<f32>,
+    /// What computed them.
+    pub device: DeviceInfo,
     /// What is odd about the recording.
     pub warnings: Vec<String>,
 }
@@ -84,7 +88,7 @@ impl Classifier {
         Ok(Self { shared: Arc::new(shared), worker: Worker::default() })
     }
 
-    /// What runs the network.
+    /// What runs the network; with [`Device::Auto`] what ran it last.
     pub fn device(&self) -> DeviceInfo {
         self.shared.backend.info()
     }
@@ -92,6 +96,11 @@ impl Classifier {
     /// What it runs on, for plans of one's own.
     pub fn backend(&self) -> &dyn Backend {
         self.shared.backend.as_ref()
+    }
+
+    /// Why the GPU that [`Device::Auto`] would have taken is used no more, where it has failed; the CPU answers then.
+    pub fn fault(&self) -> Option<Error> {
+        self.shared.backend.fault()
     }
 
     /// What goes in and what comes out.
@@ -149,6 +158,25 @@ impl Classifier {
     }
 }
 
+impl Output {
+    /// What computed record `index`.
+    fn device(&self, index: usize) -> Option<&DeviceInfo> {
+        let mut end = 0;
+        let found = self.devices.iter().find(|(records, _)| {
+            end += records;
+            index < end
+        });
+        found.map(|(_, device)| device)
+    }
+
+    fn push_device(&mut self, records: usize, device: DeviceInfo) {
+        match self.devices.last_mut() {
+            Some((count, last)) if *last == device => *count += records,
+            _ => self.devices.push((records, device)),
+        }
+    }
+}
+
 impl Prediction {
     fn new(contract: &Contract, output: &Output, index: usize, batch: usize) -> Self {
         let of_record = |values: &[f32]| {
@@ -166,6 +194,7 @@ impl Prediction {
             probabilities,
             labels,
             embedding: of_record(&output.embedding),
+            device: output.device(index).cloned().unwrap_or_default(),
             warnings: Vec::new(),
         }
     }
@@ -232,6 +261,8 @@ impl Shared {
         entry.executor.run(input, &mut results)?;
         output.logits.extend_from_slice(&results[LOGITS]);
         output.embedding.extend_from_slice(&results[EMBEDDING]);
+        // Nobody else runs anything as long as the executors are locked, so that this is what has just run.
+        output.push_device(batch, self.backend.info());
         // The most recently used stands last.
         prepared.push(entry);
         if prepared.len() > KEPT_SHAPES {
