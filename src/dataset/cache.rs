@@ -289,3 +289,45 @@ fn remove_abandoned(path: &Path) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_place_that_can_be_written_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        let places = [file.join("under a file"), folder.path().join("new/place.cache"), folder.path().join("third")];
+        let (path, partial) = Partial::create_first(&places).unwrap();
+        assert_eq!(path, &places[1]);
+        partial.rename(path).unwrap();
+        assert!(places[1].exists() && fs::read_dir(folder.path().join("new")).unwrap().count() == 1);
+        let error = Partial::create_first(&places[..1]).err().unwrap();
+        assert!(error.cause().contains("under a file: "), "{error}");
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_removed_and_what_another_writes_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.cache");
+        let [abandoned, busy, other] =
+            ["a.1.partial", "a.2.partial", "b.1.partial"].map(|name| folder.path().join(name));
+        [&abandoned, &busy, &other].into_iter().for_each(|path| fs::write(path, "part").unwrap());
+        let writer = File::open(&busy).unwrap();
+        writer.lock().unwrap();
+        drop(Partial::create(&path).unwrap());
+        assert_eq!([&abandoned, &busy, &other].map(|path| path.exists()), [false, true, true]);
+    }
+
+    #[test]
+    fn the_users_folder_comes_after_the_datas_own() {
+        let places = places(Path::new("/data"), &Options::default());
+        assert_eq!(places[0], Path::new("/data/.ecgpu-100hz.cache"));
+        assert!(places.len() == 1 || places[1].file_name().unwrap().to_string_lossy().starts_with("ptb-xl-100hz-"));
+        let chosen = Options { cache: Some("/chosen".into()), sampling_rate: SamplingRate::Hz500 };
+        let places = super::places(Path::new("/data"), &chosen);
+        assert!(places.len() == 1 && places[0].starts_with("/chosen"), "{places:?}");
+    }
+}

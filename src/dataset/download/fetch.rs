@@ -161,12 +161,13 @@ impl<'a> Fetcher<'a> {
             StatusCode::RANGE_NOT_SATISFIABLE if held > 0 => return Ok(()),
             status => return Err(of_status(url, status, &response)),
         };
-        let written = OpenOptions::new().create(true).write(true).truncate(false).open(partial).and_then(|mut file| {
-            file.set_len(start)?;
-            std::io::Seek::seek(&mut file, std::io::SeekFrom::End(0))?;
-            Ok(file)
-        });
-        let file = written.map_err(|error| Broken::Final(of_disk(partial, &error)))?;
+        let mut options = OpenOptions::new();
+        if start > 0 {
+            options.append(true)
+        } else {
+            options.write(true).truncate(true)
+        };
+        let file = options.create(true).open(partial).map_err(|error| Broken::Final(of_disk(partial, &error)))?;
         self.receive(url, response.into_body(), file, partial)
     }
 
