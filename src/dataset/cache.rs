@@ -220,7 +220,7 @@ fn size_and_time(path: &Path) -> [u64; 2] {
 
 /// FNV-1a (Fowler, Noll and Vo) over words of 8 bytes: several GB a second, against a disk's faults and not an attacker's.
 fn checksum(bytes: &[u8]) -> u64 {
-    let words = bytes.chunks_exact(8).map(|word| bytemuck::pod_read_unaligned::<u64>(word));
+    let words = bytes.chunks_exact(8).map(bytemuck::pod_read_unaligned::<u64>);
     words.fold(0xcbf2_9ce4_8422_2325, |hash, word| (hash ^ word).wrapping_mul(0x0100_0000_01b3))
 }
 

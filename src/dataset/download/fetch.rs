@@ -216,12 +216,17 @@ fn range_start(response: &Response<Body>) -> Option<u64> {
 }
 
 fn of_request(url: &str, error: &ureq::Error) -> Broken {
-    use ureq::Error::{BadUri, Http, InvalidProxyUrl, TooManyRedirects};
+    use ureq::Error::{BadUri, Http, InvalidProxyUrl, Io, TooManyRedirects};
     let cause = error.to_string();
     match error {
         BadUri(_) | Http(_) => Broken::Final(Failure::OfAll(bad(url, &cause, "check the URL"))),
         InvalidProxyUrl => {
             Broken::Final(Failure::OfAll(bad(url, &cause, "check the variables HTTPS_PROXY, ALL_PROXY")))
+        }
+        // Where TLS finds a certificate that it does not trust, another try finds the same.
+        Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+            let remedy = "check the URL, and whether the network's proxy replaces certificates";
+            Broken::Final(Failure::OfAll(bad(url, &cause, remedy)))
         }
         TooManyRedirects => Broken::Final(Failure::OfFile(bad(url, &cause, "check the URL"))),
         _ => Broken::Temporary(bad(url, &cause, NETWORK), Duration::ZERO),
