@@ -3,10 +3,12 @@
 
 mod input_gradient;
 mod layout;
+mod learner;
 mod objective;
 mod step;
 mod tape;
 
 pub use layout::{Layout, Place};
+pub use learner::{Learner, LearnerState, Loss, Rates};
 pub use objective::{Heads, Objective};
 pub use step::{Optimiser, TrainingStep};
