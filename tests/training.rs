@@ -528,6 +528,26 @@ fn two_steps(gpu: &Gpu, step: &TrainingStep) -> [Vec<f32>; 2] {
     [outputs.swap_remove(0), trainer.state(step.trained).unwrap()]
 }
 
+/// The gradient of a step, of which the weights are packed on the device in another order for each variant.
+#[test]
+fn every_variant_of_the_convolution_serves_training() {
+    let step = step_of(3);
+    let gradient = |backend: &dyn Backend| {
+        let mut trainer = backend.prepare_training(&step.plan).unwrap();
+        let inputs = step.plan.inputs.iter().map(|&id| vec![0.5; step.plan.buffers[id].len()]);
+        let mut inputs: Vec<Vec<f32>> = inputs.collect();
+        inputs[0] = Case::new(8).normal(inputs[0].len());
+        trainer.run(&inputs.iter().map(Vec::as_slice).collect::<Vec<_>>(), &mut Vec::new()).unwrap();
+        trainer.state(step.gradient).unwrap()
+    };
+    let exact = gradient(&Reference);
+    for variant in ["plain", "tile 8", "tile 4", "tile 4 sliced", "subgroups"] {
+        let Some(gpu) = gpu() else { return };
+        let error = nmse(&gradient(&gpu.with_variant(variant)), &exact);
+        assert!(error <= LARGEST, "{variant}: {error:.1e}");
+    }
+}
+
 #[test]
 fn the_same_step_gives_the_same_bits() {
     let Some(gpu) = gpu() else { return };
