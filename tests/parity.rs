@@ -50,7 +50,7 @@ fn the_gpu_agrees_on_the_built_in_weights_and_forty_random_networks() {
 
 #[test]
 fn every_variant_agrees_on_the_built_in_weights_and_random_networks() {
-    for variant in ["plain", "tile 8", "tile 4", "tile 4 sliced", "subgroups", "rows", "halves"] {
+    for variant in ["plain", "tile 8", "tile 4", "tile 4 sliced", "subgroups", "wide", "rows", "halves"] {
         let Some(gpu) = gpu() else { return };
         assert_passed(&verify(&gpu.with_variant(variant), &built_in(), 10).unwrap());
     }
@@ -125,9 +125,10 @@ fn a_convolution_of_any_size_agrees_on_both() {
         .unwrap();
 }
 
-/// The check that `verify` uses, on a GPU whose shader `name` has `wrong` in place of `right`.
-fn caught(name: &'static str, right: &'static str, wrong: &'static str) {
-    let Some(gpu) = gpu() else { return };
+/// The first stage that the check that `verify` uses finds wrong on a GPU whose shader `name` has `wrong` in place of
+/// `right`. None where it cannot be tried.
+fn first_wrong(name: &'static str, right: &'static str, wrong: &'static str) -> Option<StageReport> {
+    let gpu = gpu()?;
     let edit = move |shader: &str, source: &str| {
         if shader != name {
             return source.to_string();
@@ -135,16 +136,27 @@ fn caught(name: &'static str, right: &'static str, wrong: &'static str) {
         assert!(source.contains(right), "shaders/{name}.wgsl no longer has `{right}`: sabotage it anew");
         source.replace(right, wrong)
     };
-    let (operation, variant) = name.split_once('/').unwrap_or((name, "plain"));
+    let (_, variant) = name.split_once('/').unwrap_or((name, "plain"));
     let variant = if variant == "tile" { "tile 8" } else { variant };
-    if variant == "subgroups" && gpu.accelerator().subgroup_size != Some(8) {
-        return skip("subgroups are not of eight lanes");
+    if ["subgroups", "wide"].contains(&variant) && gpu.accelerator().subgroup_size != Some(8) {
+        skip("subgroups are not of eight lanes");
+        return None;
+    }
+    if variant == "wide" && !gpu.accelerator().int64 {
+        skip("no 64-bit integers");
+        return None;
     }
     let sabotaged = gpu.with_variant(variant).with_edited_shaders(Arc::new(edit));
     let (small, _, _) = random_network(0);
     let reports = verify(&sabotaged, &small, 12).unwrap();
-    let first = reports.iter().find(|report| !report.passed);
-    let first = first.unwrap_or_else(|| panic!("{name} with `{wrong}` passed unnoticed"));
+    let first = reports.into_iter().find(|report| !report.passed);
+    Some(first.unwrap_or_else(|| panic!("{name} with `{wrong}` passed unnoticed")))
+}
+
+/// As [`first_wrong`], and the stage is one that the shader computes.
+fn caught(name: &'static str, right: &'static str, wrong: &'static str) {
+    let Some(first) = first_wrong(name, right, wrong) else { return };
+    let (operation, _) = name.split_once('/').unwrap_or((name, ""));
     let operation = operation.trim_end_matches("1d").replace('_', " ");
     assert!(first.operation.starts_with(&operation), "{name} is wrong, and {first:?} is named");
 }
@@ -165,8 +177,9 @@ fn tuned_with(gpu: Gpu, name: &'static str, right: &'static str, wrong: String) 
 /// The shader of the first convolution's default variant.
 fn default_shader(gpu: &Gpu) -> &'static str {
     let plan = Plan::new(&built_in(), 1, 100, Keep::Results).unwrap();
-    let row = Row { head: 8, start: 0, stride: 64 };
-    plan.steps[0].kernel.operation().variants(row, row, &gpu.accelerator())[0].shader.name
+    let operation = plan.steps[0].kernel.operation();
+    let row = |start| Row { head: 16, start, stride: 64 };
+    operation.variants(row(operation.start(0)), row(0), &gpu.accelerator())[0].shader.name
 }
 
 /// The default is made slightly wrong, wrong beyond its samples alone, and impossible to compile.
@@ -220,6 +233,7 @@ fn an_off_by_one_in_the_padding_is_caught() {
     caught("conv1d/plain", "conv.x_row - PADDING;", "conv.x_row - PADDING + 1;");
     caught("conv1d/tile", "- LEAD) / 4", "- LEAD + 4) / 4");
     caught("conv1d/subgroups", "- LEAD) / 4", "- LEAD + 4) / 4");
+    caught("conv1d/wide", "conv.x_row - LEAD;", "conv.x_row - LEAD + LOADED;");
 }
 
 #[test]
@@ -227,12 +241,13 @@ fn a_dropped_bias_is_caught() {
     caught("conv1d/plain", "var sum0 = bias[group.y];", "var sum0 = 0.0 * bias[group.y];");
     caught("conv1d/tile", "bias[quad + 1], slice == 0", "bias[quad + 0], slice == 0");
     caught("conv1d/subgroups", "let biases = bias[", "let biases = 0.0 * bias[");
+    caught("conv1d/wide", "let biases = bias[", "let biases = 0.0 * bias[");
     caught("linear", "var sum = bias[o];", "var sum = 0.0 * bias[o];");
 }
 
 #[test]
 fn a_skipped_relu_is_caught() {
-    for name in ["conv1d/plain", "conv1d/tile", "conv1d/subgroups"] {
+    for name in ["conv1d/plain", "conv1d/tile", "conv1d/subgroups", "conv1d/wide"] {
         caught(name, "select(sum, max(sum, vec4(0.0)), RELU)", "sum");
     }
 }
@@ -242,22 +257,24 @@ fn a_swapped_stride_is_caught() {
     caught("conv1d/plain", "t * STRIDE + k", "t + k");
     caught("conv1d/tile", "lane * STRIDE;", "lane;");
     caught("conv1d/subgroups", "i * STRIDE - LEAD", "i - LEAD");
+    caught("conv1d/wide", "record + i * STRIDE", "record + i");
     caught("max_pool/plain", "t * STRIDE", "t * KERNEL");
 }
 
 #[test]
 fn a_last_channel_that_is_not_written_is_caught() {
     caught("conv1d/plain", "if o + 3 < conv.out_channels {", "if o + 4 < conv.out_channels {");
-    for name in ["conv1d/tile", "conv1d/subgroups"] {
+    for name in ["conv1d/tile", "conv1d/subgroups", "conv1d/wide"] {
         caught(name, "o >= conv.out_channels", "o + 1 >= conv.out_channels");
     }
 }
 
+/// Whoever reads the row next is named, as what is wrong is no sample.
 #[test]
 fn a_row_that_does_not_end_in_zeros_is_caught() {
-    caught("conv1d/plain", "select(vec4(0.0), rectified, t < conv.out_samples)", "rectified");
-    for name in ["conv1d/tile", "conv1d/subgroups"] {
-        caught(name, "select(vec4(0.0), rectified, inside)", "rectified");
+    first_wrong("conv1d/plain", "select(vec4(0.0), rectified, t < conv.out_samples)", "rectified");
+    for name in ["conv1d/tile", "conv1d/subgroups", "conv1d/wide"] {
+        first_wrong(name, "select(vec4(0.0), rectified, inside)", "rectified");
     }
 }
 
@@ -274,6 +291,14 @@ fn a_slightly_wrong_weight_is_caught() {
     caught("conv1d/plain", "let w = weight[", "let w = 1.0001 * weight[");
     caught("conv1d/tile", "weights[i] = weight[", "weights[i] = 1.0001 * weight[");
     caught("conv1d/subgroups", "let weights0 = weight[", "let weights0 = 1.0001 * weight[");
+    caught("conv1d/wide", "let v0 = low(", "let v0 = 1.0001 * low(");
+}
+
+#[test]
+fn a_window_that_is_cut_off_at_the_end_of_a_tile_is_caught() {
+    caught("conv1d/wide", "lane == LANES - 1;", "lane == LANES;");
+    caught("conv1d/wide", "behind += LANES * row;", "behind += row;");
+    caught("conv1d/wide", "(lane + 1) % LANES", "lane");
 }
 
 #[test]

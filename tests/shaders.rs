@@ -34,11 +34,11 @@ fn plans() -> Vec<Plan> {
 
 /// Every variant of a step, on a device that has everything.
 fn variants(step: &Step) -> Vec<Variant> {
-    let accelerator = Accelerator { software: true, subgroup_size: Some(8), workgroup_bytes: 16 << 10 };
-    // Rows where windows begin with a whole vec4 in one kernel and in the next amid one.
+    let accelerator = Accelerator { software: true, subgroup_size: Some(8), int64: true, workgroup_bytes: 16 << 10 };
+    // Rows where windows begin with a whole vec4 in one kernel and in the next amid one, then where each begins best.
     let row = |start| Row { head: 16, start, stride: 512 };
     let variants = |x, y| step.kernel.operation().variants(row(x), row(y), &accelerator);
-    [variants(0, 2), variants(1, 2)].concat()
+    [variants(0, 2), variants(1, 2), variants(step.kernel.operation().start(2), 2)].concat()
 }
 
 #[test]
@@ -53,7 +53,8 @@ fn every_shader_is_valid_with_every_constant_it_is_built_with() {
         let (name, source) = (shader.name, &shader.source);
         let module = wgsl::parse_str(source).unwrap_or_else(|error| panic!("{}", error.emit_to_string(source)));
         // Only what every adapter has, but for variants that are chosen where there are subgroups.
-        let capabilities = if subgroups { Capabilities::SUBGROUP } else { Capabilities::empty() };
+        let capabilities =
+            if subgroups { Capabilities::SUBGROUP | Capabilities::SHADER_INT64 } else { Capabilities::empty() };
         let mut validator = Validator::new(ValidationFlags::all(), capabilities);
         validator.subgroup_stages(naga::valid::ShaderStages::COMPUTE);
         validator.subgroup_operations(naga::valid::SubgroupOperationSet::all());

@@ -53,7 +53,7 @@ impl Operation for MaxPool {
 
     /// As far as the start of y may push the first window before its row.
     fn head(&self) -> usize {
-        if self.halves() { 2 * 3 } else { 0 }
+        if self.halves() { 2 * 7 } else { 0 }
     }
 
     fn start(&self, y: usize) -> usize {

@@ -16,8 +16,8 @@ pub use max_pool::MaxPool;
 
 /// Where a GPU keeps the samples of an activation's channels: `head` zeros, then one row of `stride` floats for each
 /// channel of each record. In a row the samples begin at float `start`, and everything else is zero, so that a reader's
-/// padding lies there, before and after. Head and stride are multiples of four where a reader or the writer works in
-/// vec4s; the start is what brings the reader's windows to whole vec4s.
+/// padding lies there, before and after. Head and stride are multiples of eight where a reader or the writer works in
+/// vec4s or wider loads; the start is what brings the reader's windows to whole loads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row {
     /// Floats before the first row.
@@ -35,6 +35,8 @@ pub struct Accelerator {
     pub software: bool,
     /// Invocations of a subgroup, where shaders may use subgroups and all have the same size.
     pub subgroup_size: Option<usize>,
+    /// Whether shaders may use 64-bit integers.
+    pub int64: bool,
     /// Workgroup memory that one workgroup may have.
     pub workgroup_bytes: usize,
 }

@@ -14,7 +14,7 @@ impl Rows {
     pub(super) fn of(plan: &Plan) -> Self {
         // The head is the same for all, so that buffers that share memory never write into another's.
         let heads = plan.steps.iter().map(|step| step.kernel.operation().head());
-        let head = heads.max().unwrap_or(0).next_multiple_of(4);
+        let head = heads.max().unwrap_or(0).next_multiple_of(8);
         let mut starts = vec![0; plan.buffers.len()];
         let mut margins = vec![0; plan.buffers.len()];
         let mut multiples = vec![1; plan.buffers.len()];
@@ -51,9 +51,9 @@ impl Rows {
         if buffer.constant.is_some() { buffer.len() } else { head + batch * channels * stride }
     }
 
-    /// Bytes that a buffer takes, in whole vec4s.
+    /// Bytes that a buffer takes, in whole loads.
     pub(super) fn bytes(&self, plan: &Plan, id: BufferId) -> u64 {
-        (self.len(plan, id).next_multiple_of(4) * size_of::<f32>()) as u64
+        (self.len(plan, id).next_multiple_of(8) * size_of::<f32>()) as u64
     }
 }
 

@@ -14,7 +14,7 @@ fn machine() -> Machine {
 }
 
 fn accelerator() -> Accelerator {
-    Accelerator { software: false, subgroup_size: None, workgroup_bytes: 16 << 10 }
+    Accelerator { software: false, subgroup_size: None, int64: false, workgroup_bytes: 16 << 10 }
 }
 
 fn variants(shape: &StepShape) -> Vec<Variant> {
