@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use crate::{Error, ErrorKind, Result, kernels::Accelerator};
+use crate::{
+    Error, ErrorKind, Result,
+    kernels::{Accelerator, Storage},
+};
 
 /// A GPU, not yet opened.
 #[derive(Debug, Clone)]
@@ -80,8 +83,8 @@ impl Adapter {
             .unwrap_or(3)
     }
 
-    /// A device with the default limits, buffers raised to what the adapter offers, and subgroups and timestamps where it
-    /// has them.
+    /// A device with the default limits, buffers raised to what the adapter offers, and subgroups, f16 and timestamps
+    /// where it has them.
     pub(super) fn request(&self) -> Result<(wgpu::Device, wgpu::Queue)> {
         let offered = self.adapter.limits();
         let limits = wgpu::Limits {
@@ -89,9 +92,10 @@ impl Adapter {
             max_buffer_size: offered.max_buffer_size,
             ..wgpu::Limits::default().or_worse_values_from(&offered)
         };
+        let wanted = wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16 | wgpu::Features::TIMESTAMP_QUERY;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("ecgpu"),
-            required_features: self.adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY),
+            required_features: self.adapter.features() & wanted,
             required_limits: limits,
             ..wgpu::DeviceDescriptor::default()
         };
@@ -111,6 +115,7 @@ pub(super) fn accelerator(device: &wgpu::Device) -> Accelerator {
         software: info.device_type == wgpu::DeviceType::Cpu,
         subgroup_size: subgroups.then_some(sizes[0] as usize),
         workgroup_bytes: device.limits().max_compute_workgroup_storage_size as usize,
+        storage: Storage::F32,
     }
 }
 

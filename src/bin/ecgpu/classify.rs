@@ -240,6 +240,7 @@ impl<'a> Printer<'a> {
             "record": item.record,
             "device": device.name,
             "backend": device.backend,
+            "precision": device.storage.to_string(),
             "logits": prediction.logits,
             "probabilities": probabilities,
             "labels": prediction.labels,
@@ -264,7 +265,7 @@ impl<'a> Printer<'a> {
             "{count} {recordings} in {took} on {} ({}), which took {opened} to open.\n\
              {faint}Network {}. For research only: not a medical device.{faint:#}\n",
             device.name,
-            device.backend,
+            device.how(),
             self.classifier.weights().network.name,
         ));
     }
