@@ -25,7 +25,7 @@ fn plans() -> Vec<Plan> {
         let folded = Folded::new(&network, &parameters).unwrap();
         [(1, 1000), (32, 5000)].map(|(batch, samples)| Plan::new(&folded, batch, samples, Keep::Results).unwrap())
     });
-    let random = (0..50).map(|seed| {
+    let random = (0..20).map(|seed| {
         let (folded, batch, samples) = random_network(seed);
         Plan::new(&folded, batch, samples, Keep::Stages).unwrap()
     });
