@@ -9,6 +9,7 @@ use crate::{
     Error, ErrorKind, Recording, Result,
     backend::{self, Backend, Device, DeviceInfo, Executor},
     ecg::quality,
+    kernels::LARGEST_F16,
     network::{Contract, Folded, LARGEST_INPUT, Weights},
     plan::{EMBEDDING, Keep, LOGITS, Plan},
     worker::Worker,
@@ -215,7 +216,7 @@ impl Shared {
             return Err(Error::new(ErrorKind::Recording, cause, format!("give numbers up to {LARGEST_INPUT:e}")));
         }
         let output = self.forward_all(input, record, samples)?;
-        check_finite(&output.logits)?;
+        self.check_finite(&output.logits)?;
         Ok(output)
     }
 
@@ -281,22 +282,23 @@ impl Shared {
                 results[at] = outcome.as_ref().map_err(Error::clone).and_then(|output| {
                     let warnings = warnings(contract, &recordings[at]);
                     let prediction = Prediction::new(contract, output, place, members.len());
-                    check_finite(&prediction.logits).map(|()| Prediction { warnings, ..prediction })
+                    self.check_finite(&prediction.logits).map(|()| Prediction { warnings, ..prediction })
                 });
             }
         }
         results
     }
-}
 
-/// Weights of an absurd size overflow inside the network.
-fn check_finite(logits: &[f32]) -> Result<()> {
-    match logits.iter().find(|logit| !logit.is_finite()) {
-        Some(logit) => {
-            let cause = format!("the network gives a logit of {logit}: its numbers grew too large");
-            Err(Error::new(ErrorKind::Weights, cause, "give the weights of a trained network"))
-        }
-        None => Ok(()),
+    /// Weights of an absurd size overflow inside the network; f16 does so beyond 65504.
+    fn check_finite(&self, logits: &[f32]) -> Result<()> {
+        let Some(logit) = logits.iter().find(|logit| !logit.is_finite()) else { return Ok(()) };
+        let (grew, remedy) = if self.backend.info().storage.is_half() {
+            (format!("beyond {LARGEST_F16}, where f16 ends"), "run it with --precision f32")
+        } else {
+            ("too large".into(), "give the weights of a trained network")
+        };
+        let cause = format!("the network gives a logit of {logit}: its numbers grew {grew}");
+        Err(Error::new(ErrorKind::Weights, cause, remedy))
     }
 }
 

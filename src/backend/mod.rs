@@ -5,6 +5,7 @@ mod auto;
 pub mod cpu;
 mod device;
 pub mod gpu;
+mod precision;
 pub mod reference;
 
 use std::{
@@ -14,8 +15,9 @@ use std::{
 
 pub use auto::Auto;
 pub use device::{Device, open, open_gpu};
+pub use precision::Precision;
 
-use crate::{Error, ErrorKind, Result, plan::Plan};
+use crate::{Error, ErrorKind, Result, kernels::Storage, plan::Plan};
 
 /// What runs a plan, in words.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,6 +26,18 @@ pub struct DeviceInfo {
     pub name: String,
     /// `vulkan`, `metal`, `dx12`, `cpu` or `reference`.
     pub backend: String,
+    /// How it stores weights and activations.
+    pub storage: Storage,
+}
+
+impl DeviceInfo {
+    /// The backend, and the storage where it is not the usual one: `vulkan`, or `vulkan, packed f16`.
+    pub fn how(&self) -> String {
+        match self.storage {
+            Storage::F32 => self.backend.clone(),
+            storage => format!("{}, {}", self.backend, storage.to_string().replace('-', " ")),
+        }
+    }
 }
 
 /// A device that can run plans.
@@ -52,7 +66,8 @@ pub trait Backend: Send + Sync {
 
 /// A plan on a device, ready to run any number of times.
 pub trait Executor: Send {
-    /// Runs the plan on `input` `[batch, leads, samples]` and fills `outputs`, one for each of the plan's outputs.
+    /// Runs the plan on `input` `[batch, leads, samples]` and fills `outputs`, one for each of the plan's outputs. A record
+    /// in which a number grew beyond what the device stores has NaN in all of them.
     ///
     /// # Errors
     /// The device failed.

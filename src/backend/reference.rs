@@ -3,7 +3,11 @@
 use std::time::{Duration, Instant};
 
 use super::{Backend, DeviceInfo, Executor, batch_by_memory, check_input};
-use crate::{Result, plan::Plan};
+use crate::{
+    Result,
+    kernels::Storage,
+    plan::{Plan, Step},
+};
 
 /// The reference as a device.
 #[derive(Debug, Clone, Copy, Default)]
@@ -16,6 +20,23 @@ pub struct Reference;
 pub fn run(plan: &Plan, input: &[f32]) -> Result<Vec<Vec<f64>>> {
     let (outputs, _) = run_timed(plan, input)?;
     Ok(outputs)
+}
+
+/// Every step's output where each reads what `stored` has of the one before: `input`, then the outputs of all steps as a
+/// device has kept them.
+pub(crate) fn run_apart(plan: &Plan, input: &[f32], stored: &[Vec<f32>]) -> Vec<Vec<f64>> {
+    let widen = |values: &[f32]| values.iter().map(|&value| f64::from(value)).collect::<Vec<f64>>();
+    let held = |id: usize| {
+        let written = plan.steps.iter().position(|step| step.write == id).map(|at| stored[at].as_slice());
+        widen(plan.buffers[id].constant.as_deref().or(written).unwrap_or(input))
+    };
+    let output = |step: &Step| {
+        let reads: Vec<Vec<f64>> = step.reads.iter().map(|&id| held(id)).collect();
+        let mut write = vec![0.0; plan.buffers[step.write].len()];
+        step.kernel.operation().reference(&reads.iter().map(Vec::as_slice).collect::<Vec<_>>(), &mut write);
+        write
+    };
+    plan.steps.iter().map(output).collect()
 }
 
 /// The outputs, and how long each step took.
@@ -39,7 +60,7 @@ fn run_timed(plan: &Plan, input: &[f32]) -> Result<(Vec<Vec<f64>>, Vec<Duration>
 
 impl Backend for Reference {
     fn info(&self) -> DeviceInfo {
-        DeviceInfo { name: "float64 reference".into(), backend: "reference".into() }
+        DeviceInfo { name: "float64 reference".into(), backend: "reference".into(), storage: Storage::F32 }
     }
 
     fn largest_batch(&self, plan: &Plan) -> Result<usize> {

@@ -5,6 +5,8 @@ mod slots;
 
 use std::sync::Arc;
 
+use half::f16;
+
 use crate::{
     Error, ErrorKind, Result,
     kernels::{Conv1d, GlobalAveragePool, Kernel, Linear, MaxPool},
@@ -122,6 +124,24 @@ impl Plan {
     pub fn slot_bytes(&self, slot: usize) -> usize {
         let of_slot = self.buffers.iter().filter(|buffer| buffer.slot == Some(slot));
         of_slot.map(|buffer| buffer.len() * size_of::<f32>()).max().unwrap_or(0)
+    }
+
+    /// Whether a buffer is one of those that are kept in f16 where the precision is f16: all weights, and what
+    /// convolutions and max pools write. The input, biases and features stay in f32: they are few, and the host has them
+    /// so.
+    pub fn may_be_f16(&self, id: BufferId) -> bool {
+        let filters = |step: &Step| matches!(step.kernel, Kernel::Conv1d(_) | Kernel::MaxPool(_));
+        self.steps.iter().any(|step| (step.write == id && filters(step)) || step.reads.get(1) == Some(&id))
+    }
+
+    /// The same plan with the weights that may be f16 rounded to it.
+    pub fn with_f16_weights(&self) -> Self {
+        let mut plan = self.clone();
+        for id in (0..self.buffers.len()).filter(|&id| self.may_be_f16(id)) {
+            let rounded = |values: &Arc<[f32]>| values.iter().map(|&value| f16::from_f32(value).to_f32()).collect();
+            plan.buffers[id].constant = self.buffers[id].constant.as_ref().map(rounded);
+        }
+        plan
     }
 
     /// Multiplications and additions of the whole forward pass.

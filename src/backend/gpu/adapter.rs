@@ -2,11 +2,16 @@
 
 use std::fmt;
 
-use crate::{Error, ErrorKind, Result, kernels::Accelerator};
+use crate::{
+    Error, ErrorKind, Result,
+    kernels::{Accelerator, Storage},
+};
 
 /// What shaders and profiles use where it is there.
-const USED: wgpu::Features =
-    wgpu::Features::SUBGROUP.union(wgpu::Features::SHADER_INT64).union(wgpu::Features::TIMESTAMP_QUERY);
+const USED: wgpu::Features = wgpu::Features::SUBGROUP
+    .union(wgpu::Features::SHADER_INT64)
+    .union(wgpu::Features::SHADER_F16)
+    .union(wgpu::Features::TIMESTAMP_QUERY);
 
 /// A GPU, not yet opened.
 #[derive(Debug, Clone)]
@@ -85,7 +90,7 @@ impl Adapter {
             .unwrap_or(3)
     }
 
-    /// A device with the default limits, buffers raised to what the adapter offers, and subgroups, 64-bit integers
+    /// A device with the default limits, buffers raised to what the adapter offers, and subgroups, 64-bit integers, f16
     /// and timestamps where it has them.
     pub(super) fn request(&self) -> Result<(wgpu::Device, wgpu::Queue)> {
         let offered = self.adapter.limits();
@@ -117,6 +122,7 @@ pub(super) fn accelerator(device: &wgpu::Device) -> Accelerator {
         subgroup_size: subgroups.then_some(sizes[0] as usize),
         int64: device.features().contains(wgpu::Features::SHADER_INT64),
         workgroup_bytes: device.limits().max_compute_workgroup_storage_size as usize,
+        storage: Storage::F32,
     }
 }
 

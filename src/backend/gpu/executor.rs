@@ -5,11 +5,11 @@ use std::{
     time::Duration,
 };
 
-use super::{Executor, Faults, Gpu, faults, profile::profile, readback, rows::Rows};
+use super::{Executor, Faults, Gpu, faults, overflow::Overflow, profile::profile, readback, rows::Rows};
 use crate::{
-    Result,
+    Error, ErrorKind, Result,
     backend::check_input,
-    kernels::{Row, Variant},
+    kernels::{LARGEST_F16, Row, Storage, Variant},
     plan::{Buffer, BufferId, Plan, Step},
 };
 
@@ -26,6 +26,7 @@ pub(super) struct GpuExecutor {
     input: Input,
     pub(super) outputs: Vec<Output>,
     staging: wgpu::Buffer,
+    overflow: Option<Overflow>,
     spin: Duration,
 }
 
@@ -53,7 +54,7 @@ struct Input {
     rows: Vec<f32>,
 }
 
-/// A buffer that is copied into the staging buffer at `offset`; both in bytes. Its rows, `length` floats in all, have
+/// A buffer that is copied into the staging buffer at `offset`; both in bytes. Its rows, `length` numbers in all, have
 /// `samples` each.
 pub(super) struct Output {
     pub(super) buffer: wgpu::Buffer,
@@ -66,7 +67,7 @@ pub(super) struct Output {
 
 impl GpuExecutor {
     pub(super) fn new(gpu: &Gpu, plan: &Plan) -> Result<Self> {
-        let rows = Rows::of(plan);
+        let rows = gpu.rows(plan);
         let variants = plan.steps.iter().map(|step| gpu.variant(step, &rows)).collect::<Result<Vec<Variant>>>()?;
         Self::with_variants(gpu, plan, &rows, variants)
     }
@@ -81,8 +82,11 @@ impl GpuExecutor {
             variants.into_iter().zip(plan.steps.iter().map(|step| step.reads.len())).collect();
         gpu.pipelines.make(&variants)?;
         let dispatches = plan.steps.iter().zip(&variants);
-        let dispatches =
-            dispatches.map(|(step, (variant, _))| dispatch(gpu, plan, step, variant, &activations)).collect();
+        let overflow = gpu.info.storage.is_half().then(|| Overflow::new(gpu, plan.batch));
+        let dispatch = |(step, (variant, _)): (&Step, &(Variant, usize))| {
+            dispatch(gpu, plan, rows, step, variant, &activations, overflow.as_ref())
+        };
+        let dispatches = dispatches.map(dispatch).collect::<Result<Vec<Dispatch>>>()?;
         let mut offset = 0;
         let outputs: Vec<Output> = plan
             .outputs
@@ -98,7 +102,7 @@ impl GpuExecutor {
             .collect();
         let staging = gpu.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("staging"),
-            size: offset,
+            size: offset + overflow.as_ref().map_or(0, Overflow::bytes),
             usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
@@ -115,6 +119,7 @@ impl GpuExecutor {
             input,
             outputs,
             staging,
+            overflow,
             spin: if gpu.accelerator.software { Duration::ZERO } else { SPIN },
         })
     }
@@ -125,7 +130,8 @@ impl GpuExecutor {
         for (row, samples) in rows.chunks_exact_mut(row.stride).zip(samples.chunks_exact(*length)) {
             row[start..][..*length].copy_from_slice(samples);
         }
-        self.queue.write_buffer(buffer, (row.head * size_of::<f32>()) as u64, bytemuck::cast_slice(rows));
+        let start = (row.head * row.storage.bytes()) as u64;
+        self.queue.write_buffer(buffer, start, &row.storage.encode(rows));
     }
 
     fn submit(&mut self, samples: &[f32]) {
@@ -137,6 +143,9 @@ impl GpuExecutor {
         for output in &self.outputs {
             encoder.copy_buffer_to_buffer(&output.buffer, 0, &self.staging, output.offset, output.bytes);
         }
+        if let Some(overflow) = &self.overflow {
+            overflow.copy(&mut encoder, &self.staging);
+        }
         self.queue.submit([encoder.finish()]);
     }
 
@@ -146,12 +155,17 @@ impl GpuExecutor {
         // Why the device failed says more than that the readback did.
         self.faults.check()?;
         let view = view?;
-        let values: &[f32] = bytemuck::cast_slice(&view);
         outputs.resize(self.outputs.len(), Vec::new());
         for (output, Output { offset, row, samples, length, .. }) in outputs.iter_mut().zip(&self.outputs) {
-            let rows = values[*offset as usize / size_of::<f32>() + row.head..][..*length].chunks_exact(row.stride);
+            let start = *offset as usize + row.head * row.storage.bytes();
+            let values = row.storage.decode(&view[start..][..length * row.storage.bytes()]);
             output.clear();
-            rows.for_each(|floats| output.extend_from_slice(&floats[row.start..][..*samples]));
+            values
+                .chunks_exact(row.stride)
+                .for_each(|row_of| output.extend_from_slice(&row_of[row.start..][..*samples]));
+        }
+        if let Some(overflow) = &self.overflow {
+            overflow.mark(&self.queue, &view, outputs);
         }
         drop(view);
         self.staging.unmap();
@@ -225,26 +239,51 @@ fn filled(gpu: &Gpu, label: &str, contents: &[u8], usage: wgpu::BufferUsages) ->
     buffer
 }
 
-/// A constant in the order in which a variant reads it, uploaded once.
-fn constant(gpu: &Gpu, step: &Step, variant: &str, read: usize, values: &Arc<[f32]>) -> wgpu::Buffer {
+/// A constant in the order in which a variant reads it and as `storage` says, uploaded once.
+///
+/// # Errors
+/// A number that is too large for f16.
+fn constant(
+    gpu: &Gpu,
+    step: &Step,
+    variant: &str,
+    read: usize,
+    (values, storage): (&Arc<[f32]>, Storage),
+) -> Result<wgpu::Buffer> {
     let uploads = gpu.constants.get(values, Arc::default);
     let mut uploads = uploads.lock().unwrap_or_else(PoisonError::into_inner);
-    let upload = || {
-        let packed = step.kernel.operation().packed(variant, read, values);
-        filled(gpu, &step.name, bytemuck::cast_slice(&packed), wgpu::BufferUsages::STORAGE)
-    };
-    uploads.entry(variant.to_string()).or_insert_with(upload).clone()
+    if let Some(uploaded) = uploads.get(variant) {
+        return Ok(uploaded.clone());
+    }
+    let beyond = |value: &&f32| storage.is_half() && (value.is_nan() || value.abs() > LARGEST_F16);
+    if let Some(value) = values.iter().find(beyond) {
+        let cause = format!("step {} has a weight of {value:e}, and f16 ends at {LARGEST_F16}", step.name);
+        return Err(Error::new(ErrorKind::Weights, cause, "run it with --precision f32"));
+    }
+    let packed = step.kernel.operation().packed(variant, read, values);
+    let buffer = filled(gpu, &step.name, &storage.encode(&packed), wgpu::BufferUsages::STORAGE);
+    uploads.insert(variant.to_string(), buffer.clone());
+    Ok(buffer)
 }
 
-fn dispatch(gpu: &Gpu, plan: &Plan, step: &Step, variant: &Variant, activations: &Activations) -> Dispatch {
+fn dispatch(
+    gpu: &Gpu,
+    plan: &Plan,
+    rows: &Rows,
+    step: &Step,
+    variant: &Variant,
+    activations: &Activations,
+    overflow: Option<&Overflow>,
+) -> Result<Dispatch> {
     let pipeline = gpu.pipelines.get(&variant.shader, step.reads.len());
     let parameters = filled(gpu, &step.name, bytemuck::cast_slice(&variant.parameters), wgpu::BufferUsages::UNIFORM);
     let reads = step.reads.iter().enumerate().map(|(read, &id)| match &plan.buffers[id].constant {
-        Some(values) => constant(gpu, step, variant.name, read, values),
-        None => activations.of(id).clone(),
+        Some(values) => constant(gpu, step, variant.name, read, (values, rows.row(id).storage)),
+        None => Ok(activations.of(id).clone()),
     });
-    let buffers: Vec<wgpu::Buffer> = reads.chain([activations.of(step.write).clone()]).collect();
-    let bound = std::iter::once(&parameters).chain(&buffers);
+    let reads = reads.collect::<Result<Vec<wgpu::Buffer>>>()?;
+    let overflow = overflow.filter(|_| variant.shader.notes_overflow).map(|overflow| &overflow.buffer);
+    let bound = [&parameters].into_iter().chain(&reads).chain([activations.of(step.write)]).chain(overflow);
     let entries: Vec<wgpu::BindGroupEntry> = (0..)
         .zip(bound)
         .map(|(binding, buffer)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() })
@@ -255,5 +294,5 @@ fn dispatch(gpu: &Gpu, plan: &Plan, step: &Step, variant: &Variant, activations:
         entries: &entries,
     });
     // `largest_batch` has checked that each fits into the device's limit, which is a u32.
-    Dispatch { pipeline, bindings, grid: variant.grid.map(|groups| groups as u32) }
+    Ok(Dispatch { pipeline, bindings, grid: variant.grid.map(|groups| groups as u32) })
 }

@@ -74,7 +74,7 @@ impl Pipelines {
         });
         let bind_group_layout = self.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
             label: Some(shader.name),
-            entries: &bindings(reads),
+            entries: &bindings(reads, if shader.notes_overflow { 2 } else { 1 }),
         });
         let layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: Some(shader.name),
@@ -101,11 +101,11 @@ fn key(shader: &Shader) -> String {
     format!("{} {:?}\n{}", shader.name, shader.constants, shader.source)
 }
 
-/// The parameters, the buffers that are read, the buffer that is written.
-fn bindings(reads: usize) -> Vec<wgpu::BindGroupLayoutEntry> {
+/// The parameters, the buffers that are read, the buffers that are written.
+fn bindings(reads: usize, writes: usize) -> Vec<wgpu::BindGroupLayoutEntry> {
     let types = std::iter::once(wgpu::BufferBindingType::Uniform)
         .chain(std::iter::repeat_n(wgpu::BufferBindingType::Storage { read_only: true }, reads))
-        .chain(std::iter::once(wgpu::BufferBindingType::Storage { read_only: false }));
+        .chain(std::iter::repeat_n(wgpu::BufferBindingType::Storage { read_only: false }, writes));
     let entry = |(binding, ty)| wgpu::BindGroupLayoutEntry {
         binding,
         visibility: wgpu::ShaderStages::COMPUTE,

@@ -72,7 +72,8 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
             if arguments.json {
                 let object = json!({
                     "network": times.network, "batch": batch, "samples": samples,
-                    "device": info.name, "backend": info.backend, "runs": times.runs,
+                    "device": info.name, "backend": info.backend,
+                    "precision": info.storage.to_string(), "runs": times.runs,
                     "median_ms": milliseconds(times.median), "p95_ms": milliseconds(times.percentile_95),
                     "records_per_s": times.records_a_second(batch), "gflop_per_s": times.gflops(),
                 });
@@ -82,7 +83,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
     }
     if let (Some(info), false) = (device, arguments.json) {
-        print(&format!("{STRONG}{}{STRONG:#} ({})\n\n", info.name, info.backend));
+        print(&format!("{STRONG}{}{STRONG:#} ({})\n\n", info.name, info.how()));
         let heading = ["network", "input", "median, ms", "95th percentile, ms", "records/s", "GFLOP/s"];
         table(&heading, &rows).iter().for_each(|line| print(&format!("{line}\n")));
         print(&format!("\n{FAINT}From the host's array to the logits on the host.{FAINT:#}\n"));

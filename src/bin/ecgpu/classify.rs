@@ -260,6 +260,7 @@ impl<'a> Printer<'a> {
             "record": item.record,
             "device": device.name,
             "backend": device.backend,
+            "precision": device.storage.to_string(),
             "logits": prediction.logits,
             "probabilities": probabilities,
             "labels": prediction.labels,
@@ -281,11 +282,10 @@ impl<'a> Printer<'a> {
         let devices = match &self.classified[..] {
             [(_, device)] => {
                 let opened = terminal::duration(self.opened);
-                format!(" on {} ({}), which took {opened} to open", device.name, device.backend)
+                format!(" on {} ({}), which took {opened} to open", device.name, device.how())
             }
             several => {
-                let on =
-                    several.iter().map(|(count, device)| format!("{count} on {} ({})", device.name, device.backend));
+                let on = several.iter().map(|(count, device)| format!("{count} on {} ({})", device.name, device.how()));
                 format!(": {}", on.collect::<Vec<_>>().join(", "))
             }
         };

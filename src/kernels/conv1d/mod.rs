@@ -5,10 +5,13 @@ mod subgroups;
 mod tile;
 mod wide;
 
-use super::{Accelerator, Operation, Row, Shader, Variant};
+use super::{
+    Accelerator, Operation, Row, Shader, Variant,
+    storage::{self, Elements},
+};
 
 /// The longest kernel whose taps are written out one by one.
-const UNROLLED: usize = 16;
+pub(super) const UNROLLED: usize = 16;
 /// Floats of the largest load of any variant.
 const ALIGNED: usize = 8;
 
@@ -41,7 +44,7 @@ pub struct Conv1d {
 
 impl Operation for Conv1d {
     fn variants(&self, x: Row, y: Row, accelerator: &Accelerator) -> Vec<Variant> {
-        let plain = plain::variant(self, x, y);
+        let plain = plain::variant(self, x, y, accelerator);
         let tiles = tile::variants(self, x, y, accelerator);
         if accelerator.software {
             // A barrier costs more there than the loads that it saves.
@@ -50,6 +53,10 @@ impl Operation for Conv1d {
             return wide.into_iter().chain(subgroups).chain([plain]).chain(tiles).collect();
         }
         tiles.into_iter().chain([plain]).chain(subgroups::variant(self, x, y, accelerator)).collect()
+    }
+
+    fn constants(&self) -> Vec<usize> {
+        vec![self.out_channels * self.in_channels * self.kernel, self.out_channels]
     }
 
     fn packed(&self, variant: &str, read: usize, values: &[f32]) -> Vec<f32> {
@@ -136,6 +143,17 @@ impl Conv1d {
     fn shift(&self, x: Row, y: Row) -> usize {
         (x.start + 3 * (self.padding + y.start * self.stride)) % 4
     }
+}
+
+/// What stands at `//# storage`, for a shader that reads x in such elements and weights in vec4s.
+fn storage_lines(x: Row, y: Row, accelerator: &Accelerator, elements: Elements) -> Vec<String> {
+    let reads = [("x", x.storage, elements), ("weight", accelerator.storage, Elements::Four)];
+    storage::lines(&reads, Some(y.storage), 2)
+}
+
+/// A shader that writes y.
+fn shader(name: &'static str, source: String, y: Row, constants: Vec<(&'static str, f64)>) -> Shader {
+    Shader { name, source: source.into(), notes_overflow: y.storage.is_half(), constants }
 }
 
 /// Weights `[out_channels, taps]` in blocks of `block` output channels, each `length` long, the last filled up with zeros:

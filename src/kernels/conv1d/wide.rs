@@ -30,7 +30,7 @@
 //! - alignment to eight floats made rows of 250 samples 264 long, and a fifth column of tiles cost 64→128 kernel 7 a
 //!   quarter: a tile that has nothing but zeros does not compute.
 
-use super::{Conv1d, Row, Shader, Variant, blocks};
+use super::{Conv1d, Row, Variant, blocks, shader};
 use crate::kernels::{Accelerator, fill};
 
 const LANES: usize = 8;
@@ -41,14 +41,16 @@ const CHANNELS: usize = 16;
 
 pub(super) const NAME: &str = "wide";
 
-/// None where subgroups differ from eight lanes or there are no 64-bit integers, and where a row of y does not begin with
+/// None where subgroups differ from eight lanes or there are no 64-bit integers, where anything is stored in f16, and where a row of y does not begin with
 /// a load of x or a window reaches further than into the next lane's samples.
 pub(super) fn variant(conv: &Conv1d, x: Row, y: Row, accelerator: &Accelerator) -> Option<Variant> {
     let (samples, kernel, stride) = (samples(conv), conv.kernel, conv.stride);
     let (own, window) = (samples * stride, (samples - 1) * stride + kernel);
     let lead = (conv.padding + y.start * stride).checked_sub(x.start)?;
     let aligned = [lead, x.head, x.stride].iter().all(|floats| floats.is_multiple_of(LOADED));
-    if accelerator.subgroup_size != Some(LANES) || !accelerator.int64 || !aligned || stride > 4 || window > 2 * own {
+    let is_f32 = !accelerator.storage.is_half() && !y.storage.is_half();
+    let fits = aligned && stride <= 4 && window <= 2 * own;
+    if accelerator.subgroup_size != Some(LANES) || !accelerator.int64 || !is_f32 || !fits {
         return None;
     }
     let weights = CHANNELS * kernel;
@@ -99,7 +101,7 @@ pub(super) fn variant(conv: &Conv1d, x: Row, y: Row, accelerator: &Accelerator) 
     );
     Some(Variant {
         name: NAME,
-        shader: Shader { name: "conv1d/wide", source: source.into(), constants: conv.constants([("LEAD", lead)]) },
+        shader: shader("conv1d/wide", source, y, conv.constants([("LEAD", lead)])),
         parameters: conv.parameters(x.head, x, y),
         grid: [y.stride.div_ceil(LANES * samples), conv.out_channels.div_ceil(CHANNELS), conv.batch],
         subgroups: true,
