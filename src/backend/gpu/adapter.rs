@@ -80,8 +80,8 @@ impl Adapter {
             .unwrap_or(3)
     }
 
-    /// A device with the default limits, buffers raised to what the adapter offers, and subgroups and timestamps where it
-    /// has them.
+    /// A device with the default limits, buffers raised to what the adapter offers, and subgroups, timestamps and pipeline
+    /// caches where it has them.
     pub(super) fn request(&self) -> Result<(wgpu::Device, wgpu::Queue)> {
         let offered = self.adapter.limits();
         let limits = wgpu::Limits {
@@ -91,7 +91,8 @@ impl Adapter {
         };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("ecgpu"),
-            required_features: self.adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY),
+            required_features: self.adapter.features()
+                & (wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::PIPELINE_CACHE),
             required_limits: limits,
             ..wgpu::DeviceDescriptor::default()
         };

@@ -197,15 +197,15 @@ pub(super) fn hash<'a>(
     let texts = shapes.map(|shape| format!("{shape} {:?}\n", variants(shape)));
     std::iter::once(env!("CARGO_PKG_VERSION").to_string())
         .chain(texts)
-        .fold(FNV_OFFSET, |hash, text| fnv1a(hash, &text))
+        .fold(FNV_OFFSET, |hash, text| fnv1a(hash, text.as_bytes()))
 }
 
 /// Fowler, Noll and Vo's constants for 64 bits.
-const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+pub(super) const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
 
-fn fnv1a(hash: u64, text: &str) -> u64 {
-    text.bytes().fold(hash, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(FNV_PRIME))
+pub(super) fn fnv1a(hash: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(hash, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(FNV_PRIME))
 }
 
 impl fmt::Display for Tuning {

@@ -62,17 +62,28 @@ struct Place {
     /// The kernels that `ecgpu tune` chose for the GPU
     #[arg(long, value_name = "FILE")]
     tuning: Option<std::path::PathBuf>,
+    /// A file that keeps the GPU's compiled pipelines for the next start; made if absent
+    #[arg(long, value_name = "FILE")]
+    pipeline_cache: Option<std::path::PathBuf>,
 }
 
 impl Place {
     fn open(&self) -> Result<Box<dyn Backend>> {
-        let Some(path) = &self.tuning else { return backend::open(&self.device, self.threads) };
-        let tuning = Tuning::from_path(path)?;
-        let gpu = backend::open_gpu(&self.device)?.ok_or_else(|| {
-            let cause = format!("--device {} takes no GPU here, and --tuning is for a GPU", self.device);
-            Error::new(ErrorKind::Usage, cause, "give --device gpu, or leave --tuning out")
+        let option = match (&self.tuning, &self.pipeline_cache) {
+            (None, None) => return backend::open(&self.device, self.threads),
+            (Some(_), _) => "--tuning",
+            (None, Some(_)) => "--pipeline-cache",
+        };
+        let mut gpu = backend::open_gpu(&self.device)?.ok_or_else(|| {
+            let cause = format!("--device {} takes no GPU here, and {option} is for a GPU", self.device);
+            Error::new(ErrorKind::Usage, cause, format!("give --device gpu, or leave {option} out"))
         })?;
-        let gpu = gpu.with_tuning(tuning).map_err(|error| error.at(path.display()))?;
+        if let Some(path) = &self.tuning {
+            gpu = gpu.with_tuning(Tuning::from_path(path)?).map_err(|error| error.at(path.display()))?;
+        }
+        if let Some(path) = &self.pipeline_cache {
+            gpu = gpu.with_pipeline_cache(path, |warning| terminal::note(&warning.to_string()));
+        }
         Ok(Box::new(gpu))
     }
 }
