@@ -191,3 +191,7 @@ fn replace(path: &Path, contents: &[u8]) -> std::io::Result<()> {
         let _ = std::fs::remove_file(&beside);
     })
 }
+
+#[cfg(test)]
+#[path = "pipeline_cache_tests.rs"]
+mod tests;
