@@ -5,6 +5,10 @@
 //! FNV-1a checksum of all the rest, and the key, which says what it holds for: adapter, driver and build. A file that is
 //! damaged or holds for something else costs a warning, is not used and is replaced; one that is no pipeline cache at all
 //! is left alone. It is written beside its place, synchronised and renamed, so that a reader never sees a part of one.
+//!
+//! Predicted: nothing gained on Mesa 22.3's lavapipe, which compiles at the first dispatch. Measured from process start to
+//! the first logits, 25 interleaved runs: 864 ms without and 885 ms with it, quartiles 800 and 814, within the noise.
+//! The reason: its cache holds the 32 bytes of a header and no code. It is for drivers that compile with the pipeline.
 
 use std::{
     fs::File,
