@@ -1,9 +1,9 @@
 //! Memory that the host and the GPU both reach, made once and mapped anew for each forward.
 //!
 //! `Queue::write_buffer` makes, maps and frees such a buffer for each call and submits the copy in a command buffer of its
-//! own; a buffer that is kept is written in place, without a copy of the input in between. On lavapipe the two, in turns within
-//! one process, are equal within the noise: the tenth percentile of a forward by a kept buffer is 0 to 6 % less in five of
-//! six cases.
+//! own; a buffer that is kept is written in place, without a copy of the input in between. On lavapipe, in turns within
+//! one process on a busy machine, the median forward by a kept buffer was 0.6 to 7 % shorter in each of six cases; the
+//! fastest tenth of them was between 6 % shorter and 8 % longer.
 
 use std::{
     sync::mpsc::{Receiver, SyncSender, sync_channel},
