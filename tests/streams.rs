@@ -116,9 +116,9 @@ fn host_device(binding: u64) -> Option<(wgpu::Device, wgpu::Queue)> {
 
 #[test]
 fn a_batch_beyond_the_devices_limit_is_streamed_in_parts_with_the_same_bits() {
-    let Some((device, queue)) = host_device(384 << 10) else { return };
+    let Some((device, queue)) = host_device(1 << 20) else { return };
     let part = Gpu::from_host(device.clone(), queue.clone()).largest_batch(&plan(1, 1000)).unwrap();
-    assert!((2..8).contains(&part), "{part}");
+    assert!((2..32).contains(&part), "{part}");
     let classifier = Classifier::open(Weights::built_in().unwrap(), Device::Host(device, queue)).unwrap();
     let input = inputs(1, 5 * part + 1, 1000).remove(0);
     let together = classifier.run(&input, 5 * part + 1, 1000).unwrap();
