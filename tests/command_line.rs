@@ -460,6 +460,27 @@ fn a_tuning_is_made_and_gives_the_same_logits() {
 }
 
 #[test]
+fn a_pipeline_cache_changes_nothing_but_the_time() {
+    assert_one_line(&run(&["bench", "--device", "cpu", "--pipeline-cache", "a"]), 2, "--pipeline-cache is for a GPU");
+    if !has_gpu() {
+        return;
+    }
+    let folder = Folder::new();
+    let file = folder.path("gpu.pipelines");
+    let without = classified(&["--device", "gpu"]);
+    for _ in 0..2 {
+        assert_eq!(classified(&["--device", "gpu", "--pipeline-cache", &file])[0]["logits"], without[0]["logits"]);
+    }
+    fs::write(&file, &fs::read(&file).unwrap()[..50]).unwrap();
+    for place in [&file, &folder.path("none/gpu.pipelines")] {
+        let Outcome { stdout, stderr, code } =
+            run(&["classify", "--json", "--device", "gpu", "--pipeline-cache", place]);
+        assert_eq!((code, &objects(&stdout)[0]["logits"]), (0, &without[0]["logits"]));
+        assert!(stderr.starts_with("note: ") && stderr.lines().count() == 1 && stderr.contains(place), "{stderr}");
+    }
+}
+
+#[test]
 fn a_tuning_that_does_not_hold_here_is_explained() {
     if !has_gpu() {
         return;

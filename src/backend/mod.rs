@@ -9,6 +9,7 @@ mod precision;
 pub mod reference;
 
 use std::{
+    borrow::Cow,
     sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
@@ -72,6 +73,25 @@ pub trait Executor: Send {
     /// # Errors
     /// The device failed.
     fn run(&mut self, input: &[f32], outputs: &mut Vec<Vec<f32>>) -> Result<()>;
+
+    /// Runs the plan on each input in turn and hands its outputs to `each`: the same bits as by [`Executor::run`], but a
+    /// device with memory of its own computes while the host makes the next input and reads the last outputs.
+    ///
+    /// # Errors
+    /// The device failed, or an input has the wrong length. `each` has had the outputs of earlier inputs; later ones are
+    /// not asked for.
+    fn stream<'a>(
+        &mut self,
+        inputs: &mut dyn Iterator<Item = Cow<'a, [f32]>>,
+        each: &mut dyn FnMut(&[Vec<f32>]),
+    ) -> Result<()> {
+        let mut outputs = Vec::new();
+        for input in inputs {
+            self.run(&input, &mut outputs)?;
+            each(&outputs);
+        }
+        Ok(())
+    }
 
     /// Runs the plan and says how long the device computed on each of its steps, in order: without transfers, waiting
     /// and whatever else a run takes.

@@ -7,11 +7,12 @@ use crate::{
     kernels::{Accelerator, Storage},
 };
 
-/// What shaders and profiles use where it is there.
+/// What shaders, profiles and pipeline caches use where it is there.
 const USED: wgpu::Features = wgpu::Features::SUBGROUP
     .union(wgpu::Features::SHADER_INT64)
     .union(wgpu::Features::SHADER_F16)
-    .union(wgpu::Features::TIMESTAMP_QUERY);
+    .union(wgpu::Features::TIMESTAMP_QUERY)
+    .union(wgpu::Features::PIPELINE_CACHE);
 
 /// A GPU, not yet opened.
 #[derive(Debug, Clone)]
@@ -90,8 +91,8 @@ impl Adapter {
             .unwrap_or(3)
     }
 
-    /// A device with the default limits, buffers raised to what the adapter offers, and subgroups, 64-bit integers, f16
-    /// and timestamps where it has them.
+    /// A device with the default limits, buffers raised to what the adapter offers, and subgroups, 64-bit integers, f16,
+    /// timestamps and pipeline caches where it has them.
     pub(super) fn request(&self) -> Result<(wgpu::Device, wgpu::Queue)> {
         let offered = self.adapter.limits();
         let limits = wgpu::Limits {

@@ -1,11 +1,12 @@
 //! One plan on one GPU: buffers, bind groups and pipelines made once, then run any number of times.
 
 use std::{
+    borrow::Cow,
     sync::{Arc, PoisonError},
     time::Duration,
 };
 
-use super::{Executor, Faults, Gpu, faults, overflow::Overflow, profile::profile, readback, rows::Rows};
+use super::{Executor, Faults, Gpu, faults, overflow::Overflow, profile, rows::Rows, staging::Staging};
 use crate::{
     Error, ErrorKind, Result,
     backend::check_input,
@@ -17,6 +18,9 @@ use crate::{
 /// may cost as much again. A software device gets none, because it computes on the core that would be polling.
 const SPIN: Duration = Duration::from_micros(200);
 
+/// Forwards in flight at once in a stream: one that the device computes, and one that the host fills or reads.
+const SLOTS: usize = 2;
+
 pub(super) struct GpuExecutor {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
@@ -25,10 +29,20 @@ pub(super) struct GpuExecutor {
     pub(super) dispatches: Vec<Dispatch>,
     input: Input,
     pub(super) outputs: Vec<Output>,
-    staging: wgpu::Buffer,
     overflow: Option<Overflow>,
+    /// One, and [`SLOTS`] from the first stream on.
+    slots: Vec<Slot>,
     spin: Duration,
 }
+
+/// The host's memory of one forward. What lies on the device is shared by all slots, since it runs one after the other.
+struct Slot {
+    upload: Staging,
+    readback: Staging,
+}
+
+/// A forward that was submitted, by its slot.
+struct InFlight(usize, wgpu::SubmissionIndex);
 
 pub(super) struct Dispatch {
     pipeline: wgpu::ComputePipeline,
@@ -45,13 +59,13 @@ impl Dispatch {
     }
 }
 
-/// The buffer that the samples are written to: rows of `samples`, each followed by zeros up to the stride.
+/// The buffer that the samples are copied to: rows of `samples`, each in zeros up to the stride.
 struct Input {
     buffer: wgpu::Buffer,
     row: Row,
     samples: usize,
-    /// What is written; the zeros in it are written once, by its making.
-    rows: Vec<f32>,
+    /// Of all rows.
+    bytes: u64,
 }
 
 /// A buffer that is copied into the staging buffer at `offset`; both in bytes. Its rows, `length` numbers in all, have
@@ -100,17 +114,10 @@ impl GpuExecutor {
                 output
             })
             .collect();
-        let staging = gpu.device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("staging"),
-            size: offset + overflow.as_ref().map_or(0, Overflow::bytes),
-            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
-        let (row, samples) = (rows.row(plan.input), plan.buffers[plan.input].shape[2]);
-        let [batch, channels, _] = plan.buffers[plan.input].shape;
-        let buffer = activations.of(plan.input).clone();
-        let input = Input { buffer, row, samples, rows: vec![0.0; batch * channels * row.stride] };
-        Ok(Self {
+        let (row, [batch, channels, samples]) = (rows.row(plan.input), plan.buffers[plan.input].shape);
+        let bytes = (batch * channels * row.stride * size_of::<f32>()) as u64;
+        let input = Input { buffer: activations.of(plan.input).clone(), row, samples, bytes };
+        let mut executor = Self {
             device: gpu.device.clone(),
             queue: gpu.queue.clone(),
             faults: gpu.faults.clone(),
@@ -118,43 +125,63 @@ impl GpuExecutor {
             dispatches,
             input,
             outputs,
-            staging,
             overflow,
+            slots: Vec::with_capacity(SLOTS),
             spin: if gpu.accelerator.software { Duration::ZERO } else { SPIN },
-        })
+        };
+        executor.add_slot();
+        Ok(executor)
     }
 
-    fn write_input(&mut self, samples: &[f32]) {
-        let Input { buffer, row, samples: length, rows } = &mut self.input;
-        let start = row.start;
-        for (row, samples) in rows.chunks_exact_mut(row.stride).zip(samples.chunks_exact(*length)) {
-            row[start..][..*length].copy_from_slice(samples);
+    fn add_slot(&mut self) {
+        let upload = Staging::upload(&self.device, self.input.bytes);
+        let outputs: u64 = self.outputs.iter().map(|output| output.bytes).sum();
+        let flags = self.overflow.as_ref().map_or(0, Overflow::bytes);
+        let readback = Staging::readback(&self.device, outputs + flags);
+        self.slots.push(Slot { upload, readback });
+    }
+
+    /// Writes the samples into a slot's memory and records their copy to the device. The zeros between them stay from the
+    /// memory's making.
+    fn upload(&self, slot: usize, samples: &[f32], encoder: &mut wgpu::CommandEncoder) -> Result<()> {
+        let (Input { buffer, row, samples: length, bytes }, upload) = (&self.input, &self.slots[slot].upload);
+        let mut memory = upload.view_mut()?;
+        for (at, samples) in samples.chunks_exact(*length).enumerate() {
+            let samples: &[u8] = bytemuck::cast_slice(samples);
+            let start = (at * row.stride + row.start) * size_of::<f32>();
+            memory.slice(start..start + samples.len()).copy_from_slice(samples);
         }
-        let start = (row.head * row.storage.bytes()) as u64;
-        self.queue.write_buffer(buffer, start, &row.storage.encode(rows));
+        drop(memory);
+        upload.unmap();
+        encoder.copy_buffer_to_buffer(&upload.buffer, 0, buffer, (row.head * size_of::<f32>()) as u64, *bytes);
+        Ok(())
     }
 
-    fn submit(&mut self, samples: &[f32]) {
-        self.write_input(samples);
+    /// Submits one forward, whose results are in the slot's memory once it is done.
+    fn submit(&self, slot: usize, samples: &[f32]) -> Result<InFlight> {
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        self.upload(slot, samples, &mut encoder)?;
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         self.dispatches.iter().for_each(|dispatch| dispatch.record(&mut pass));
         drop(pass);
+        let Slot { upload, readback } = &self.slots[slot];
         for output in &self.outputs {
-            encoder.copy_buffer_to_buffer(&output.buffer, 0, &self.staging, output.offset, output.bytes);
+            encoder.copy_buffer_to_buffer(&output.buffer, 0, &readback.buffer, output.offset, output.bytes);
         }
         if let Some(overflow) = &self.overflow {
-            overflow.copy(&mut encoder, &self.staging);
+            overflow.copy(&mut encoder, &readback.buffer);
         }
-        self.queue.submit([encoder.finish()]);
+        let submission = self.queue.submit([encoder.finish()]);
+        upload.map();
+        readback.map();
+        Ok(InFlight(slot, submission))
     }
 
-    /// Waits for the submission and copies the staging buffer out.
-    fn read(&self, outputs: &mut Vec<Vec<f32>>) -> Result<()> {
-        let view = readback::map(&self.device, &self.staging, self.spin);
-        // Why the device failed says more than that the readback did.
-        self.faults.check()?;
-        let view = view?;
+    /// Waits for a forward and copies its results out.
+    fn collect(&self, InFlight(slot, submission): InFlight, outputs: &mut Vec<Vec<f32>>) -> Result<()> {
+        let readback = &self.slots[slot].readback;
+        readback.wait(&self.device, submission, self.spin)?;
+        let view = readback.view()?;
         outputs.resize(self.outputs.len(), Vec::new());
         for (output, Output { offset, row, samples, length, .. }) in outputs.iter_mut().zip(&self.outputs) {
             let start = *offset as usize + row.head * row.storage.bytes();
@@ -168,29 +195,63 @@ impl GpuExecutor {
             overflow.mark(&self.queue, &view, outputs);
         }
         drop(view);
-        self.staging.unmap();
+        readback.unmap();
         Ok(())
+    }
+
+    /// Checks and submits an input of a stream.
+    fn start(&mut self, slot: usize, input: &[f32]) -> Result<InFlight> {
+        check_input(&self.plan, input)?;
+        if slot == self.slots.len() {
+            // Without memory for a second slot the device is as sound as before.
+            faults::scoped(&self.device.clone(), || {
+                self.add_slot();
+                Ok(())
+            })?;
+        }
+        self.faults.guard(&self.device, || self.submit(slot, input))
+    }
+
+    fn finish(&self, in_flight: InFlight, outputs: &mut Vec<Vec<f32>>) -> Result<()> {
+        self.faults.guard(&self.device, || self.collect(in_flight, outputs))
     }
 }
 
 impl Executor for GpuExecutor {
     fn run(&mut self, input: &[f32], outputs: &mut Vec<Vec<f32>>) -> Result<()> {
-        check_input(&self.plan, input)?;
-        self.faults.check()?;
-        let device = self.device.clone();
-        faults::scoped(&device, || {
-            self.submit(input);
-            self.read(outputs)
-        })
+        let in_flight = self.start(0, input)?;
+        self.finish(in_flight, outputs)
+    }
+
+    fn stream<'a>(
+        &mut self,
+        inputs: &mut dyn Iterator<Item = Cow<'a, [f32]>>,
+        each: &mut dyn FnMut(&[Vec<f32>]),
+    ) -> Result<()> {
+        let (mut outputs, mut before) = (Vec::new(), None);
+        for (slot, input) in (0..SLOTS).cycle().zip(inputs) {
+            let submitted = self.start(slot, &input);
+            // The one before is over with, whatever has become of this one.
+            if let Some(before) = before.take() {
+                self.finish(before, &mut outputs)?;
+                each(&outputs);
+            }
+            before = Some(submitted?);
+        }
+        if let Some(last) = before {
+            self.finish(last, &mut outputs)?;
+            each(&outputs);
+        }
+        Ok(())
     }
 
     fn profile(&mut self, input: &[f32]) -> Result<Vec<Duration>> {
         check_input(&self.plan, input)?;
-        self.faults.check()?;
-        let device = self.device.clone();
-        faults::scoped(&device, || {
-            self.write_input(input);
-            profile(self)
+        profile::check(&self.device)?;
+        self.faults.guard(&self.device, || {
+            let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            self.upload(0, input, &mut encoder)?;
+            profile::profile(self, &self.slots[0].upload, encoder)
         })
     }
 }

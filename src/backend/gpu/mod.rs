@@ -6,15 +6,17 @@ mod executor;
 mod faults;
 mod overflow;
 mod pipeline;
+mod pipeline_cache;
 mod profile;
-mod readback;
 mod rows;
+mod staging;
 mod step_shape;
 mod tune;
 mod tuning;
 
 use std::{
     collections::HashMap,
+    path::PathBuf,
     sync::{Arc, Mutex},
 };
 
@@ -33,6 +35,7 @@ use crate::{
 use executor::GpuExecutor;
 use faults::Faults;
 use pipeline::Pipelines;
+use pipeline_cache::PipelineCache;
 use rows::Rows;
 
 /// Changes a shader before it is compiled: called with its name and its source. For proving that a comparison notices.
@@ -123,6 +126,21 @@ impl Gpu {
         (self.accelerator.storage, self.info.storage) = (storage, storage);
         // What was uploaded before was stored otherwise.
         self.constants = ConstantCache::default();
+        self
+    }
+
+    /// The same device, which takes its compiled pipelines from a file where they are in it, and writes those that are
+    /// not into it. It is for drivers that keep none themselves; only Vulkan has it. Drivers trust the bytes: name a file
+    /// that nobody can write who is not trusted with this process.
+    ///
+    /// A cache is never a reason to fail: what is wrong with the file, now or when it is written, goes to `warn`, pipelines
+    /// are compiled as without it, and a file that is damaged or holds for another adapter, driver or build is replaced.
+    pub fn with_pipeline_cache(
+        mut self,
+        path: impl Into<PathBuf>,
+        warn: impl Fn(&Error) + Send + Sync + 'static,
+    ) -> Self {
+        self.pipelines.cache = PipelineCache::open(&self.device, path.into(), Box::new(warn));
         self
     }
 

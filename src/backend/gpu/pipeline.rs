@@ -6,7 +6,7 @@ use std::{
     thread::ScopedJoinHandle,
 };
 
-use super::{EditShader, faults};
+use super::{EditShader, faults, pipeline_cache::PipelineCache};
 use crate::{
     Result,
     kernels::{Shader, Variant},
@@ -17,11 +17,12 @@ pub(super) struct Pipelines {
     device: wgpu::Device,
     made: Mutex<HashMap<String, wgpu::ComputePipeline>>,
     pub(super) edit: Option<EditShader>,
+    pub(super) cache: Option<PipelineCache>,
 }
 
 impl Pipelines {
     pub(super) fn new(device: wgpu::Device) -> Self {
-        Self { device, made: Mutex::default(), edit: None }
+        Self { device, made: Mutex::default(), edit: None, cache: None }
     }
 
     /// Compiles those that are not made yet, each on a thread of its own: drivers take some ten milliseconds for each.
@@ -48,6 +49,9 @@ impl Pipelines {
             };
             threads.into_iter().map(join).collect::<Result<Vec<_>>>()
         })?;
+        if let (Some(cache), false) = (&self.cache, compiled.is_empty()) {
+            cache.save();
+        }
         made.extend(compiled);
         Ok(())
     }
@@ -91,7 +95,7 @@ impl Pipelines {
                 // Every shader writes its workgroup memory before it reads it.
                 zero_initialize_workgroup_memory: false,
             },
-            cache: None,
+            cache: self.cache.as_ref().map(|cache| &cache.cache),
         })
     }
 }

@@ -232,10 +232,10 @@ pub(super) fn hash<'a>(
 }
 
 /// Fowler, Noll and Vo's constants for 64 bits.
-const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+pub(super) const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
 
-fn fnv1a(hash: u64, symbols: impl Iterator<Item = u64>) -> u64 {
+pub(super) fn fnv1a(hash: u64, symbols: impl Iterator<Item = u64>) -> u64 {
     symbols.fold(hash, |hash, symbol| (hash ^ symbol).wrapping_mul(FNV_PRIME))
 }
 

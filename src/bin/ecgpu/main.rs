@@ -71,6 +71,9 @@ struct Place {
     /// The kernels that `ecgpu tune` chose for the GPU
     #[arg(long, value_name = "FILE")]
     tuning: Option<std::path::PathBuf>,
+    /// A file that keeps the GPU's compiled pipelines for the next start; made if absent
+    #[arg(long, value_name = "FILE")]
+    pipeline_cache: Option<std::path::PathBuf>,
 }
 
 /// Opens the GPU that an option is for, in this precision.
@@ -85,18 +88,22 @@ fn open_gpu(device: &Device, precision: Precision, option: &str) -> Result<Gpu> 
 impl Place {
     /// What classifies.
     fn open(&self) -> Result<Box<dyn Backend>> {
-        if self.tuning.is_some() || self.precision == Precision::F16 {
-            return self.open_one();
-        }
-        backend::open(&self.device, self.threads)
+        if self.gpu_option().is_some() { self.open_one() } else { backend::open(&self.device, self.threads) }
+    }
+
+    /// The first option that only a GPU can follow.
+    fn gpu_option(&self) -> Option<&'static str> {
+        let options = [
+            (self.tuning.is_some(), "--tuning"),
+            (self.precision == Precision::F16, "--precision f16"),
+            (self.pipeline_cache.is_some(), "--pipeline-cache"),
+        ];
+        options.into_iter().find_map(|(given, option)| given.then_some(option))
     }
 
     /// The device to look at: with auto the GPU where there is one that opens, else the CPU.
     fn open_one(&self) -> Result<Box<dyn Backend>> {
-        let Some(path) = &self.tuning else {
-            if self.precision == Precision::F16 {
-                return Ok(Box::new(open_gpu(&self.device, self.precision, "--precision f16")?));
-            }
+        let Some(option) = self.gpu_option() else {
             if !matches!(self.device, Device::Auto) {
                 return backend::open(&self.device, self.threads);
             }
@@ -106,9 +113,13 @@ impl Place {
             });
             return gpu.map_or_else(|| backend::open(&Device::Cpu, self.threads), |gpu| Ok(Box::new(gpu)));
         };
-        let tuning = Tuning::from_path(path)?;
-        let gpu = open_gpu(&self.device, self.precision, "--tuning")?;
-        let gpu = gpu.with_tuning(tuning).map_err(|error| error.at(path.display()))?;
+        let mut gpu = open_gpu(&self.device, self.precision, option)?;
+        if let Some(path) = &self.tuning {
+            gpu = gpu.with_tuning(Tuning::from_path(path)?).map_err(|error| error.at(path.display()))?;
+        }
+        if let Some(path) = &self.pipeline_cache {
+            gpu = gpu.with_pipeline_cache(path, |warning| terminal::note(&warning.to_string()));
+        }
         Ok(Box::new(gpu))
     }
 }
