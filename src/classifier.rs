@@ -133,7 +133,8 @@ impl Classifier {
     }
 
     /// As [`Classifier::run`] for many inputs of one shape, the same bits but sooner: a GPU computes on one while the host
-    /// makes and uploads the next and reads the last back. One output an input, in their order.
+    /// makes and uploads the next and reads the last back. One output an input, in their order. `inputs` must not use this
+    /// classifier, which waits for them.
     ///
     /// # Errors
     /// As [`Classifier::run`], of the first input that has one.
