@@ -3,35 +3,45 @@
 
 use std::time::Duration;
 
-use super::{executor::GpuExecutor, readback};
+use super::{executor::GpuExecutor, staging::Staging};
 use crate::{Error, ErrorKind, Result};
 
 /// Bytes of a timestamp.
 const TIMESTAMP: u64 = 8;
 
-/// Runs the plan once, its input being written already, and returns each step's time.
+/// # Errors
+/// The device was opened without timestamps.
+pub(super) fn check(device: &wgpu::Device) -> Result<()> {
+    if device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
+        return Ok(());
+    }
+    let remedy = "profile another device, or have the host application open this one with TIMESTAMP_QUERY";
+    Err(Error::new(ErrorKind::Device, "the GPU gives no timestamps", remedy))
+}
+
+/// Runs the plan once behind what `encoder` has, the copy of its input from `upload`, and returns each step's time.
 ///
 /// # Errors
-/// The device was opened without timestamps, or fails.
-pub(super) fn profile(executor: &GpuExecutor) -> Result<Vec<Duration>> {
+/// The device fails.
+pub(super) fn profile(
+    executor: &GpuExecutor,
+    upload: &Staging,
+    mut encoder: wgpu::CommandEncoder,
+) -> Result<Vec<Duration>> {
     let GpuExecutor { device, queue, dispatches, .. } = executor;
-    if !device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
-        let remedy = "profile another device, or have the host application open this one with TIMESTAMP_QUERY";
-        return Err(Error::new(ErrorKind::Device, "the GPU gives no timestamps", remedy));
-    }
     let count = 2 * dispatches.len() as u32;
     let queries = device.create_query_set(&wgpu::QuerySetDescriptor {
         label: Some("profile"),
         ty: wgpu::QueryType::Timestamp,
         count,
     });
-    let buffer = |label, usage| {
-        let size = u64::from(count) * TIMESTAMP;
-        device.create_buffer(&wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false })
-    };
-    let resolved = buffer("timestamps", wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC);
-    let staging = buffer("timestamps read back", wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ);
-    let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    let resolved = device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some("timestamps"),
+        size: u64::from(count) * TIMESTAMP,
+        usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
+        mapped_at_creation: false,
+    });
+    let readback = Staging::readback(device, resolved.size());
     for (first, dispatch) in (0..).step_by(2).zip(dispatches) {
         let timestamp_writes = Some(wgpu::ComputePassTimestampWrites {
             query_set: &queries,
@@ -42,9 +52,12 @@ pub(super) fn profile(executor: &GpuExecutor) -> Result<Vec<Duration>> {
         dispatch.record(&mut encoder.begin_compute_pass(&descriptor));
     }
     encoder.resolve_query_set(&queries, 0..count, &resolved, 0);
-    encoder.copy_buffer_to_buffer(&resolved, 0, &staging, 0, staging.size());
-    queue.submit([encoder.finish()]);
-    let view = readback::map(device, &staging, Duration::ZERO)?;
+    encoder.copy_buffer_to_buffer(&resolved, 0, &readback.buffer, 0, resolved.size());
+    let submission = queue.submit([encoder.finish()]);
+    upload.map();
+    readback.map();
+    readback.wait(device, submission, Duration::ZERO)?;
+    let view = readback.view()?;
     let ticks: &[u64] = bytemuck::cast_slice(&view);
     let nanoseconds = f64::from(queue.get_timestamp_period());
     let time = |pair: &[u64]| Duration::from_nanos((pair[1].saturating_sub(pair[0]) as f64 * nanoseconds) as u64);
