@@ -185,7 +185,9 @@ fn each_line_of_json_is_a_result() {
     assert_eq!(records, ["format16", "batch_fortran[0]", "batch_fortran[1]", "expected"]);
     for result in &results {
         let keys: Vec<&String> = result.as_object().unwrap().keys().collect();
-        assert_eq!(keys, ["source", "record", "device", "backend", "logits", "probabilities", "labels", "warnings"]);
+        let expected =
+            ["source", "record", "device", "backend", "precision", "logits", "probabilities", "labels", "warnings"];
+        assert_eq!(keys, expected);
         assert_eq!(numbers(&result["logits"]).len(), 5);
         let probabilities = result["probabilities"].as_object().unwrap();
         assert_eq!(probabilities.keys().collect::<Vec<_>>(), ["NORM", "MI", "STTC", "HYP", "CD"]);

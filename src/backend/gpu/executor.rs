@@ -115,7 +115,7 @@ impl GpuExecutor {
             })
             .collect();
         let (row, [batch, channels, samples]) = (rows.row(plan.input()), plan.buffers[plan.input()].shape);
-        let bytes = (batch * channels * row.stride * size_of::<f32>()) as u64;
+        let bytes = (batch * channels * row.stride * row.storage.bytes()) as u64;
         let input = Input { buffer: activations.of(plan.input()).clone(), row, samples, bytes };
         let mut executor = Self {
             device: gpu.device.clone(),
@@ -147,13 +147,13 @@ impl GpuExecutor {
         let (Input { buffer, row, samples: length, bytes }, upload) = (&self.input, &self.slots[slot].upload);
         let mut memory = upload.view_mut()?;
         for (at, samples) in samples.chunks_exact(*length).enumerate() {
-            let samples: &[u8] = bytemuck::cast_slice(samples);
-            let start = (at * row.stride + row.start) * size_of::<f32>();
-            memory.slice(start..start + samples.len()).copy_from_slice(samples);
+            let samples = row.storage.encode(samples);
+            let start = (at * row.stride + row.start) * row.storage.bytes();
+            memory.slice(start..start + samples.len()).copy_from_slice(&samples);
         }
         drop(memory);
         upload.unmap();
-        encoder.copy_buffer_to_buffer(&upload.buffer, 0, buffer, (row.head * size_of::<f32>()) as u64, *bytes);
+        encoder.copy_buffer_to_buffer(&upload.buffer, 0, buffer, (row.head * row.storage.bytes()) as u64, *bytes);
         Ok(())
     }
 
