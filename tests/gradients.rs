@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Tensors, shared, skip};
+use common::{Tensors, has_gpu, shared, skip};
 use ecgpu::{
     Device, backend,
     kernels::training::{Schedule, SupervisedLossKind},
@@ -94,6 +94,9 @@ fn schedule(step: u32) -> [f32; Schedule::LEN] {
 }
 
 fn matches_pytorch(name: &str, device: &Device) {
+    if matches!(device, Device::Gpu) && !has_gpu() {
+        return;
+    }
     let Some(case) = Case::open(name) else { return };
     let step = case.step();
     let mut trainer = backend::open(device, None).unwrap().prepare_training(&step.plan).unwrap();
@@ -156,3 +159,4 @@ macro_rules! on {
 
 on!(reference, Device::Reference);
 on!(cpu, Device::Cpu);
+on!(gpu, Device::Gpu);

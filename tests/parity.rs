@@ -111,7 +111,7 @@ fn subgroups_are_used_where_all_have_eight_lanes() {
     let Accelerator { software, subgroup_size, .. } = gpu.accelerator();
     let plan = Plan::new(&built_in(), 1, 1000, Keep::Results).unwrap();
     let row = Row { head: 8, start: 0, stride: 512, storage: Storage::F32 };
-    let variants = plan.steps[0].kernel.operation().variants(row, row, &gpu.accelerator());
+    let variants = plan.steps[0].kernel.operation().variants(&[row, row], &gpu.accelerator());
     assert_eq!(variants[0].subgroups, software && subgroup_size == Some(8), "{:?}", gpu.accelerator());
     assert!(variants.iter().any(|variant| variant.name == "plain"));
 }
@@ -245,7 +245,7 @@ fn default_shader(gpu: &Gpu) -> &'static str {
     let plan = Plan::new(&built_in(), 1, 100, Keep::Results).unwrap();
     let operation = plan.steps[0].kernel.operation();
     let row = |start| Row { head: 16, start, stride: 64, storage: Storage::F32 };
-    operation.variants(row(operation.start(0)), row(0), &gpu.accelerator())[0].shader.name
+    operation.variants(&[row(operation.start(0)), row(0)], &gpu.accelerator())[0].shader.name
 }
 
 /// The default is made slightly wrong, wrong beyond its samples alone, and impossible to compile.

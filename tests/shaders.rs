@@ -29,7 +29,43 @@ fn plans() -> Vec<Plan> {
         let (folded, batch, samples) = random_network(seed);
         Plan::new(&folded, batch, samples, Keep::Stages).unwrap()
     });
-    published.chain(random).collect()
+    let plans = published.chain(random);
+    #[cfg(feature = "train")]
+    let plans = plans.chain(training_plans());
+    plans.collect()
+}
+
+/// A step of training of every kind, and a plan of what none of these has.
+#[cfg(feature = "train")]
+fn training_plans() -> Vec<Plan> {
+    use ecgpu::{
+        kernels::training::{Accumulate, Dropout, Schedule, SupervisedLossKind},
+        plan::Builder,
+        train::{Heads, Objective, Optimiser, TrainingStep},
+    };
+    let heads = Heads { hidden: 96, out: 32 };
+    let objectives = [
+        Objective::Supervised { loss: SupervisedLossKind::FOCAL, class_weights: vec![1.0; 5] },
+        Objective::SimClr { temperature: 0.07, heads },
+        Objective::Byol { heads },
+    ];
+    let mut plans = Vec::new();
+    for network in published() {
+        for (at, objective) in objectives.iter().enumerate() {
+            let optimiser = Optimiser { clip: (at == 0).then_some(1.0), ..Optimiser::default() };
+            let parameters = TrainingStep::initial(&network, objective, 1);
+            plans.push(TrainingStep::new(&network, objective, &optimiser, &parameters, [8, 1000]).unwrap().plan);
+        }
+    }
+    let mut builder = Builder::default();
+    let x = builder.input("x", [2, 3, 5]).unwrap();
+    let schedule = builder.input("schedule", [1, 1, Schedule::LEN]).unwrap();
+    let dropout = Dropout { rows: 6, samples: 5, rate: 0.5, seed: 1 };
+    let y = builder.step("dropout", dropout, &[x, schedule], [2, 3, 5]).unwrap();
+    let sum = builder.state("sum", vec![0.0; 30].into()).unwrap();
+    builder.step_into("accumulate", Accumulate { length: 30 }, &[y, schedule], sum);
+    plans.push(builder.finish(vec![y]));
+    plans
 }
 
 /// Every variant of a step that stores so, on a device that has everything.
@@ -38,10 +74,15 @@ fn variants(step: &Step, storage: Storage) -> Vec<Variant> {
     let accelerator = Accelerator { software: true, subgroup_size: Some(8), int64: true, workgroup_bytes, storage };
     // Rows where windows begin with a whole vec4 in one kernel and in the next amid one, then where each begins best.
     let row = |start, storage| Row { head: 16, start, stride: 512, storage };
-    let variants = |x, y| step.kernel.operation().variants(x, y, &accelerator);
+    let variants = |x: Row, y: Row| {
+        let mut rows = vec![x; step.reads.len()];
+        rows.push(y);
+        step.kernel.operation().variants(&rows, &accelerator)
+    };
     let first_x = variants(row(0, Storage::F32), row(2, storage));
     let best = row(step.kernel.operation().start(2), storage);
-    let other = [row(0, storage), row(1, storage), best].map(|x| variants(x, row(2, storage)));
+    // Operations of training take none but equal rows.
+    let other = [row(0, storage), row(1, storage), row(2, storage), best].map(|x| variants(x, row(2, storage)));
     first_x.into_iter().chain(other.into_iter().flatten()).collect()
 }
 
@@ -80,7 +121,8 @@ fn every_shader_is_valid_with_every_constant_it_is_built_with() {
         process_overrides(&module, &info, Some((naga::ShaderStage::Compute, "main")), &constants)
             .unwrap_or_else(|error| panic!("{name} with {constants:?}: {error}"));
     }
-    let files = files_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders"), "");
+    let mut files = files_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders"), "");
+    files.retain(|file| cfg!(feature = "train") || !file.starts_with("training/"));
     assert_eq!(seen, files, "every file in shaders/ is used by a kernel, and the other way round");
     assert!(validated.len() > 50, "only {} specialisations", validated.len());
 }

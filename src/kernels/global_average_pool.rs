@@ -5,7 +5,7 @@
 //! on one thread, and the loop over a row without any too little to be seen.
 
 use super::{
-    Accelerator, Operation, Row, Shader, Variant, fill,
+    Accelerator, Operation, Row, Shader, Variant, ends, fill,
     storage::{self, Elements},
 };
 
@@ -26,7 +26,8 @@ pub struct GlobalAveragePool {
 }
 
 impl Operation for GlobalAveragePool {
-    fn variants(&self, x: Row, y: Row, accelerator: &Accelerator) -> Vec<Variant> {
+    fn variants(&self, rows: &[Row], accelerator: &Accelerator) -> Vec<Variant> {
+        let [x, y] = ends(rows);
         // Mirrors of `struct GlobalAveragePool` in the shaders.
         let parameters = |x_head| [self.channels, self.samples, x_head, x.stride, y.head, y.stride, y.start, 0];
         let shader = |name, template, elements| {

@@ -1,7 +1,7 @@
 //! A linear layer with bias. Twin: shaders/linear.wgsl.
 
 use super::{
-    Accelerator, Operation, Row, Shader, Variant, fill,
+    Accelerator, Operation, Row, Shader, Variant, ends, fill,
     storage::{self, Elements},
 };
 
@@ -22,7 +22,8 @@ pub struct Linear {
 }
 
 impl Operation for Linear {
-    fn variants(&self, x: Row, y: Row, accelerator: &Accelerator) -> Vec<Variant> {
+    fn variants(&self, rows: &[Row], accelerator: &Accelerator) -> Vec<Variant> {
+        let [x, y] = ends(rows);
         let reads = [("x", x.storage, Elements::One), ("weight", accelerator.storage, Elements::One)];
         let storage = storage::lines(&reads, None, 2);
         let source = fill(include_str!("../../shaders/linear.wgsl"), &[("storage", storage)]).into();

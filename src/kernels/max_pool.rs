@@ -2,7 +2,7 @@
 //! the larger of each two samples, in vec4s: a quarter of the loads, which are what lavapipe spends its time on.
 
 use super::{
-    Accelerator, Operation, Row, Shader, Variant, fill,
+    Accelerator, Operation, Row, Shader, Variant, ends, fill,
     storage::{self, Elements},
 };
 
@@ -37,7 +37,8 @@ impl MaxPool {
 }
 
 impl Operation for MaxPool {
-    fn variants(&self, x: Row, y: Row, _: &Accelerator) -> Vec<Variant> {
+    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+        let [x, y] = ends(rows);
         // Mirrors of `struct MaxPool` in the shaders.
         let parameters = |x_head| [self.channels, self.out_samples, x_head, x.stride, y.head, y.stride, y.start, 0];
         let grid = [y.stride.div_ceil(WORKGROUP * SAMPLES), self.channels, self.batch];

@@ -16,7 +16,7 @@ use crate::{
 
 /// How long a forward is polled for before the thread sleeps: about what a large GPU takes for one record, as waking up
 /// may cost as much again. A software device gets none, because it computes on the core that would be polling.
-const SPIN: Duration = Duration::from_micros(200);
+pub(super) const SPIN: Duration = Duration::from_micros(200);
 
 /// Forwards in flight at once in a stream: one that the device computes, and one that the host fills or reads.
 const SLOTS: usize = 2;
@@ -51,6 +51,24 @@ pub(super) struct Dispatch {
 }
 
 impl Dispatch {
+    /// A variant on what it reads and, last, what it writes.
+    pub(super) fn new(gpu: &Gpu, name: &str, variant: &Variant, buffers: &[wgpu::BindingResource]) -> Self {
+        // Behind what is written may stand the flags of an overflow.
+        let writes = 1 + usize::from(variant.shader.notes_overflow);
+        let pipeline = gpu.pipelines.get(&variant.shader, buffers.len() - writes);
+        let parameters = filled(gpu, name, bytemuck::cast_slice(&variant.parameters), wgpu::BufferUsages::UNIFORM);
+        let bound = std::iter::once(parameters.as_entire_binding()).chain(buffers.iter().cloned());
+        let entries: Vec<wgpu::BindGroupEntry> =
+            (0..).zip(bound).map(|(binding, resource)| wgpu::BindGroupEntry { binding, resource }).collect();
+        let bindings = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(name),
+            layout: &pipeline.get_bind_group_layout(0),
+            entries: &entries,
+        });
+        // Whoever chose the variant has checked that each fits into the device's limit, which is a u32.
+        Self { pipeline, bindings, grid: variant.grid.map(|groups| groups as u32) }
+    }
+
     pub(super) fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
         let [x, y, z] = self.grid;
         pass.set_pipeline(&self.pipeline);
@@ -251,7 +269,8 @@ impl Executor for GpuExecutor {
         self.faults.guard(&self.device, || {
             let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             self.upload(0, input, &mut encoder)?;
-            profile::profile(self, &self.slots[0].upload, encoder)
+            let dispatches: Vec<&Dispatch> = self.dispatches.iter().collect();
+            profile::profile(&self.device, &self.queue, &dispatches, encoder, &[&self.slots[0].upload])
         })
     }
 }
@@ -289,7 +308,7 @@ impl Activations {
 
 /// A buffer with these contents. wgpu's own `create_buffer_init` panics where the device is lost or out of memory; a
 /// write is an error that the caller's scope catches.
-fn filled(gpu: &Gpu, label: &str, contents: &[u8], usage: wgpu::BufferUsages) -> wgpu::Buffer {
+pub(super) fn filled(gpu: &Gpu, label: &str, contents: &[u8], usage: wgpu::BufferUsages) -> wgpu::Buffer {
     let buffer = gpu.device.create_buffer(&wgpu::BufferDescriptor {
         label: Some(label),
         size: contents.len() as u64,
@@ -304,7 +323,7 @@ fn filled(gpu: &Gpu, label: &str, contents: &[u8], usage: wgpu::BufferUsages) ->
 ///
 /// # Errors
 /// A number that is too large for f16.
-fn constant(
+pub(super) fn constant(
     gpu: &Gpu,
     step: &Step,
     variant: &str,
@@ -336,24 +355,13 @@ fn dispatch(
     activations: &Activations,
     overflow: Option<&Overflow>,
 ) -> Result<Dispatch> {
-    let pipeline = gpu.pipelines.get(&variant.shader, step.reads.len());
-    let parameters = filled(gpu, &step.name, bytemuck::cast_slice(&variant.parameters), wgpu::BufferUsages::UNIFORM);
     let reads = step.reads.iter().enumerate().map(|(read, &id)| match plan.buffers[id].constant() {
         Some(values) => constant(gpu, step, variant.name, read, (values, rows.row(id).storage)),
         None => Ok(activations.of(id).clone()),
     });
     let reads = reads.collect::<Result<Vec<wgpu::Buffer>>>()?;
     let overflow = overflow.filter(|_| variant.shader.notes_overflow).map(|overflow| &overflow.buffer);
-    let bound = [&parameters].into_iter().chain(&reads).chain([activations.of(step.write)]).chain(overflow);
-    let entries: Vec<wgpu::BindGroupEntry> = (0..)
-        .zip(bound)
-        .map(|(binding, buffer)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() })
-        .collect();
-    let bindings = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
-        label: Some(&step.name),
-        layout: &pipeline.get_bind_group_layout(0),
-        entries: &entries,
-    });
-    // `largest_batch` has checked that each fits into the device's limit, which is a u32.
-    Ok(Dispatch { pipeline, bindings, grid: variant.grid.map(|groups| groups as u32) })
+    let bound = reads.iter().chain([activations.of(step.write)]).chain(overflow);
+    let bindings: Vec<wgpu::BindingResource> = bound.map(wgpu::Buffer::as_entire_binding).collect();
+    Ok(Dispatch::new(gpu, &step.name, variant, &bindings))
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{executor::GpuExecutor, staging::Staging};
+use super::{executor::Dispatch, staging::Staging};
 use crate::{Error, ErrorKind, Result};
 
 /// Bytes of a timestamp.
@@ -19,16 +19,17 @@ pub(super) fn check(device: &wgpu::Device) -> Result<()> {
     Err(Error::new(ErrorKind::Device, "the GPU gives no timestamps", remedy))
 }
 
-/// Runs the plan once behind what `encoder` has, the copy of its input from `upload`, and returns each step's time.
+/// Runs dispatches once behind what `encoder` has, the copies of their inputs from `uploads`, and returns each one's time.
 ///
 /// # Errors
 /// The device fails.
 pub(super) fn profile(
-    executor: &GpuExecutor,
-    upload: &Staging,
+    device: &wgpu::Device,
+    queue: &wgpu::Queue,
+    dispatches: &[&Dispatch],
     mut encoder: wgpu::CommandEncoder,
+    uploads: &[&Staging],
 ) -> Result<Vec<Duration>> {
-    let GpuExecutor { device, queue, dispatches, .. } = executor;
     let count = 2 * dispatches.len() as u32;
     let queries = device.create_query_set(&wgpu::QuerySetDescriptor {
         label: Some("profile"),
@@ -54,7 +55,7 @@ pub(super) fn profile(
     encoder.resolve_query_set(&queries, 0..count, &resolved, 0);
     encoder.copy_buffer_to_buffer(&resolved, 0, &readback.buffer, 0, resolved.size());
     let submission = queue.submit([encoder.finish()]);
-    upload.map();
+    uploads.iter().for_each(|upload| upload.map());
     readback.map();
     readback.wait(device, submission, Duration::ZERO)?;
     let view = readback.view()?;

@@ -19,7 +19,7 @@ fn accelerator() -> Accelerator {
 
 fn variants(shape: &StepShape) -> Vec<Variant> {
     let accelerator = Accelerator { storage: shape.storage, ..accelerator() };
-    shape.kernel.operation().variants(shape.x, shape.y, &accelerator)
+    shape.kernel.operation().variants(&[shape.x, shape.y], &accelerator)
 }
 
 fn tuning() -> Tuning {

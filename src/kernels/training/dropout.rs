@@ -1,7 +1,10 @@
 //! Dropout (Srivastava et al. 2014), its own gradient: the same mask is drawn again for it.
 
-use super::Schedule;
-use crate::{kernels::Operation, random::philox};
+use super::{Schedule, WORKGROUP, first, line, shader};
+use crate::{
+    kernels::{Accelerator, Operation, Row, Variant},
+    random::philox,
+};
 
 /// `y = x / (1 − rate)` with probability 1 − rate, else 0. The mask is a function of seed, step and place alone.
 ///
@@ -26,6 +29,20 @@ impl Dropout {
 }
 
 impl Operation for Dropout {
+    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+        let [x, schedule, y] = rows else { unreachable!("the plan gives a dropout two reads") };
+        // Mirror of `struct Dropout` in the shader.
+        let parameters = [self.rows, self.samples, first(*x), x.stride, first(*schedule), y.head, y.stride, y.start];
+        let constants = [
+            ("SCALE", 1.0 / (1.0 - f64::from(self.rate))),
+            ("THRESHOLD", f64::from(self.threshold())),
+            ("KEY_0", f64::from(self.seed as u32)),
+            ("KEY_1", f64::from((self.seed >> 32) as u32)),
+        ];
+        let grid = line((self.rows * y.stride).div_ceil(WORKGROUP));
+        vec![Variant::plain(shader!("dropout", constants), parameters, grid)]
+    }
+
     fn floating_point_operations(&self) -> usize {
         self.rows * self.samples
     }

@@ -24,7 +24,7 @@ mod relu;
 mod squared_sums;
 mod supervised_loss;
 
-use super::Operation;
+use super::{Operation, Row};
 
 pub use adam::Adam;
 pub use batch_norm::{
@@ -44,6 +44,41 @@ pub use nt_xent::{NtXentGradient, NtXentLoss, Similarity};
 pub use relu::{Relu, ReluGradient};
 pub use squared_sums::SquaredSums;
 pub use supervised_loss::{SupervisedLoss, SupervisedLossGradient, SupervisedLossKind};
+
+/// Invocations of a workgroup in most of the shaders.
+const WORKGROUP: usize = 64;
+
+/// The shader shaders/training/`name`.wgsl.
+macro_rules! shader {
+    ($name:literal, $constants:expr) => {
+        crate::kernels::Shader {
+            name: concat!("training/", $name),
+            source: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/training/", $name, ".wgsl")).into(),
+            constants: $constants.to_vec(),
+            notes_overflow: false,
+        }
+    };
+}
+use shader;
+
+/// A shader without constants.
+const NO_CONSTANTS: [(&str, f64); 0] = [];
+
+/// Where the first sample lies.
+fn first(row: Row) -> usize {
+    row.head + row.start
+}
+
+/// Workgroups for so many of them in one line, which may be longer than one dimension of a grid.
+fn line(workgroups: usize) -> [usize; 3] {
+    const LONGEST: usize = 1 << 15;
+    if workgroups <= LONGEST { [workgroups, 1, 1] } else { [LONGEST, workgroups.div_ceil(LONGEST), 1] }
+}
+
+/// Whether rows are equal and of whole vec4s, as an operation needs that is [`Operation::aligned`].
+fn equal(rows: &[Row]) -> bool {
+    rows.iter().all(|row| *row == rows[0] && row.head.is_multiple_of(4) && row.stride.is_multiple_of(4))
+}
 
 /// What changes from step to step, in the order of the numbers that the host hands in: [`Schedule::LEN`] floats.
 #[derive(Debug, Clone, Copy, PartialEq)]
