@@ -128,7 +128,8 @@ fn a_batch_beyond_the_devices_limit_is_streamed_in_parts_with_the_same_bits() {
         alone.logits.extend(output.logits);
         alone.embedding.extend(output.embedding);
     }
-    assert_eq!(together, alone);
+    // Not the whole at once: what differs would fill a page.
+    assert!(together.logits == alone.logits && together.embedding == alone.embedding);
 }
 
 #[test]
