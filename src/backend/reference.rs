@@ -64,6 +64,12 @@ impl ReferenceExecutor {
         &self.buffers[root][range]
     }
 
+    /// What a state holds, to be changed beyond what f32 can hold.
+    #[cfg(all(test, feature = "train"))]
+    pub(crate) fn state_mut(&mut self, state: BufferId) -> &mut [f64] {
+        &mut self.buffers[state]
+    }
+
     /// Runs the plan and returns its outputs.
     ///
     /// # Errors
