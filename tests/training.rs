@@ -567,8 +567,8 @@ fn a_state_that_is_set_comes_back_and_nothing_else_is_a_state() {
     let mut values = trainer.state(step.running).unwrap();
     assert_eq!(
         &values[..],
-        &*match &step.plan.buffers[step.running].storage {
-            ecgpu::plan::Storage::State(values) => values.clone(),
+        &*match &step.plan.buffers[step.running].role {
+            ecgpu::plan::Role::State(values) => values.clone(),
             other => panic!("{other:?}"),
         }
     );

@@ -7,6 +7,8 @@ mod learner;
 mod objective;
 mod step;
 mod tape;
+#[cfg(test)]
+mod tests;
 
 pub use layout::{Layout, Place};
 pub use learner::{Learner, LearnerState, Loss, Rates};
