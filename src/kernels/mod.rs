@@ -166,7 +166,8 @@ pub trait Operation {
         Vec::new()
     }
 
-    /// A constant in the order in which a variant's shader reads it; `read` is its place among the step's reads.
+    /// What it reads after x, a constant or weights that are trained, in the order in which a variant's shader reads it;
+    /// `read` is its place among the step's reads. Numbers are moved, and zeros put between them, nothing else.
     fn packed(&self, variant: &str, read: usize, values: &[f32]) -> Vec<f32> {
         let _ = (variant, read);
         values.to_vec()

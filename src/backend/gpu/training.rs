@@ -26,6 +26,9 @@ use crate::{
 /// Rows of numbers without anything between or before them.
 const DENSE: Row = Row { head: 0, start: 0, stride: 1, storage: Storage::F32 };
 
+/// Numbers that a gather can tell apart, whose places are whole numbers in f32.
+const LARGEST_GATHER: usize = 1 << 24;
+
 pub(super) struct GpuTrainer {
     device: wgpu::Device,
     queue: wgpu::Queue,
@@ -336,7 +339,8 @@ impl Dispatches<'_> {
         places.push(scratch.clone());
         self.made.push(Planned { step: at, variant, places });
         let sum = ChannelSum { batch: parts, channels, samples: 1 };
-        self.push(at, &sum.into(), &[DENSE, rows.row(step.write)], vec![scratch, memory.of(step.write)])
+        self.push(at, &sum.into(), &[DENSE, rows.row(step.write)], vec![scratch, memory.of(step.write)]);
+        Ok(())
     }
 
     /// Weights in the order in which a variant reads them.
@@ -348,6 +352,10 @@ impl Dispatches<'_> {
         read: usize,
         (weights, row, from): (Place, Row, usize),
     ) -> Result<Place> {
+        if from > LARGEST_GATHER {
+            let cause = format!("step {} has {from} weights, more than {LARGEST_GATHER}", step.name);
+            return Err(Error::new(ErrorKind::Shape, cause, "train a smaller network, or use --device cpu"));
+        }
         let ramp: Vec<f32> = (1..=from).map(|place| place as f32).collect();
         let order = step.kernel.operation().packed(variant, read, &ramp);
         if order == ramp && row.head + row.start == 0 {
@@ -358,14 +366,15 @@ impl Dispatches<'_> {
         let order = filled(self.gpu, &step.name, bytemuck::cast_slice(&order), wgpu::BufferUsages::STORAGE);
         let dense = Row { stride: length, ..DENSE };
         let places = vec![weights, Place::whole(order), packed.clone()];
-        self.push(at, &Gather { from, length }.into(), &[row, dense, dense], places)?;
+        self.push(at, &Gather { from, length }.into(), &[row, dense, dense], places);
         Ok(packed)
     }
 
-    fn push(&mut self, step: usize, kernel: &Kernel, rows: &[Row], places: Vec<Place>) -> Result<()> {
+    /// A dispatch that the plan does not have.
+    fn push(&mut self, step: usize, kernel: &Kernel, rows: &[Row], places: Vec<Place>) {
+        // Gathers and sums take any rows.
         let variant = kernel.operation().variants(rows, &self.gpu.accelerator).swap_remove(0);
         self.made.push(Planned { step, variant, places });
-        Ok(())
     }
 
     /// Compiles and binds everything.
