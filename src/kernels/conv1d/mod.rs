@@ -135,11 +135,21 @@ impl Conv1d {
         [("RELU", f64::from(u8::from(self.relu)))].into_iter().chain(sizes).collect()
     }
 
-    /// As [`Self::constants`], for a shader that works in vec4s: `LEAD` is how far before a row of x the window of the
-    /// row of y begins, both from their first floats, in whole vec4s.
-    fn vector_constants(&self, x: Row, y: Row) -> Vec<(&'static str, f64)> {
-        let lead = self.padding + y.start * self.stride + self.shift(x, y) - x.start;
-        self.constants([("LEAD", lead)])
+    /// How far before a row of x the window of the row of y begins, both from their first floats; negative where it begins
+    /// later, as it may where another reader of x has decided where its rows start.
+    fn lead(&self, x: Row, y: Row) -> isize {
+        (self.padding + y.start * self.stride) as isize - x.start as isize
+    }
+
+    /// `LEAD`, how far back from the head a shader goes that reads whole vec4s or more, where the first window begins `lead`
+    /// before its row; and the head to go back from.
+    fn lead_and_head(&self, lead: isize, x: Row) -> (Vec<(&'static str, f64)>, usize) {
+        (self.constants([("LEAD", lead.max(0) as usize)]), x.head + (-lead).max(0) as usize)
+    }
+
+    /// [`Self::lead_and_head`] of a shader that works in vec4s.
+    fn vector_lead_and_head(&self, x: Row, y: Row) -> (Vec<(&'static str, f64)>, usize) {
+        self.lead_and_head(self.lead(x, y) + self.shift(x, y) as isize, x)
     }
 
     /// How many samples before its first tap a window of whole vec4s begins.

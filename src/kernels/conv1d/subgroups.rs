@@ -76,10 +76,11 @@ pub(super) fn variant(conv: &Conv1d, x: Row, y: Row, accelerator: &Accelerator) 
         ],
     );
     let columns = y.stride.div_ceil(LANES * TILE_SAMPLES);
+    let (constants, head) = conv.vector_lead_and_head(x, y);
     Some(Variant {
         name: NAME,
-        shader: shader("conv1d/subgroups", source, y, conv.vector_constants(x, y)),
-        parameters: conv.parameters(x.head, x, y),
+        shader: shader("conv1d/subgroups", source, y, constants),
+        parameters: conv.parameters(head, x, y),
         grid: [columns, conv.out_channels.div_ceil(channels), conv.batch],
         subgroups: true,
     })

@@ -132,10 +132,11 @@ fn variant(conv: &Conv1d, x: Row, y: Row, division: Division, accelerator: &Acce
         ],
     );
     let columns = y.stride.div_ceil(LANES * TILE_SAMPLES);
+    let (constants, head) = conv.vector_lead_and_head(x, y);
     Some(Variant {
         name,
-        shader: shader("conv1d/tile", source, y, conv.vector_constants(x, y)),
-        parameters: conv.parameters(x.head, x, y),
+        shader: shader("conv1d/tile", source, y, constants),
+        parameters: conv.parameters(head, x, y),
         grid: [columns, conv.out_channels.div_ceil(4 * quads * GROUPS), conv.batch],
         subgroups: false,
     })

@@ -46,8 +46,8 @@ pub(super) const NAME: &str = "wide";
 pub(super) fn variant(conv: &Conv1d, x: Row, y: Row, accelerator: &Accelerator) -> Option<Variant> {
     let (samples, kernel, stride) = (samples(conv), conv.kernel, conv.stride);
     let (own, window) = (samples * stride, (samples - 1) * stride + kernel);
-    let lead = (conv.padding + y.start * stride).checked_sub(x.start)?;
-    let aligned = [lead, x.head, x.stride].iter().all(|floats| floats.is_multiple_of(LOADED));
+    let lead = conv.lead(x, y);
+    let aligned = [lead.unsigned_abs(), x.head, x.stride].iter().all(|floats| floats.is_multiple_of(LOADED));
     let is_f32 = !accelerator.storage.is_half() && !y.storage.is_half();
     let fits = aligned && stride <= 4 && window <= 2 * own;
     if accelerator.subgroup_size != Some(LANES) || !accelerator.int64 || !is_f32 || !fits {
@@ -99,10 +99,11 @@ pub(super) fn variant(conv: &Conv1d, x: Row, y: Row, accelerator: &Accelerator) 
             ("store", store.collect()),
         ],
     );
+    let (constants, head) = conv.lead_and_head(lead, x);
     Some(Variant {
         name: NAME,
-        shader: shader("conv1d/wide", source, y, conv.constants([("LEAD", lead)])),
-        parameters: conv.parameters(x.head, x, y),
+        shader: shader("conv1d/wide", source, y, constants),
+        parameters: conv.parameters(head, x, y),
         grid: [y.stride.div_ceil(LANES * samples), conv.out_channels.div_ceil(CHANNELS), conv.batch],
         subgroups: true,
     })
