@@ -8,7 +8,7 @@ use super::{super::reference, *};
 use crate::{
     kernels::{Conv1d, GlobalAveragePool, Kernel, Linear, MaxPool},
     network::{Folded, Weights},
-    plan::{Buffer, Keep, Step},
+    plan::{Builder, Keep},
     random::Random,
 };
 
@@ -23,13 +23,11 @@ fn normal(seed: u64, len: usize, deviation: f64) -> Arc<[f32]> {
 
 /// A plan with one step.
 fn plan(kernel: Kernel, x: [usize; 3], constants: &[Arc<[f32]>], y: [usize; 3]) -> Plan {
-    let buffer =
-        |name: &str, shape, constant: Option<Arc<[f32]>>, slot| Buffer { name: name.into(), shape, constant, slot };
-    let mut buffers = vec![buffer("x", x, None, Some(0)), buffer("y", y, None, Some(1))];
-    buffers.extend(constants.iter().map(|values| buffer("constant", [1, 1, values.len()], Some(values.clone()), None)));
-    let reads = [0].into_iter().chain(2..buffers.len()).collect();
-    let steps = vec![Step { name: "step".into(), kernel, reads, write: 1 }];
-    Plan { batch: x[0], buffers, steps, input: 0, outputs: vec![1], slots: 2 }
+    let mut builder = Builder::default();
+    let mut reads = vec![builder.input("x", x).unwrap()];
+    reads.extend(constants.iter().map(|values| builder.constant("constant", values).unwrap()));
+    let y = builder.step("step", kernel, &reads, y).unwrap();
+    builder.finish(vec![y])
 }
 
 fn backends(threads: usize) -> impl Iterator<Item = Cpu> {

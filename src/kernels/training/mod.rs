@@ -1,4 +1,5 @@
-//! What training adds to a plan: the gradients of the operations, batch norm by batch statistics, losses, optimiser.
+//! What training adds to a plan: augmentations, the gradients of the operations, batch norm by batch statistics, losses,
+//! optimiser.
 //!
 //! A gradient by an input is written `dx`, that by an output `dy`. An operation that is its own reverse with other
 //! weights has no kernel here: the gradient of a convolution or a linear layer by its input is a convolution or a
@@ -8,6 +9,7 @@
 //! second half the other, and each half is normalised by itself.
 
 mod adam;
+pub mod augment;
 mod batch_norm;
 mod channel_sum;
 mod conv1d_weight_gradient;
@@ -25,6 +27,7 @@ mod squared_sums;
 mod supervised_loss;
 
 use super::Operation;
+use augment::{BandPass, Draw, Mix, MixLabels, TemporalDropout, TimeWarp, WanderAndNoise};
 
 pub use adam::Adam;
 pub use batch_norm::{
@@ -89,6 +92,7 @@ impl Schedule {
 pub enum Training {
     Accumulate(Accumulate),
     Adam(Adam),
+    BandPass(BandPass),
     BatchNorm(BatchNorm),
     BatchNormGradientSums(BatchNormGradientSums),
     BatchNormInputGradient(BatchNormInputGradient),
@@ -97,6 +101,7 @@ pub enum Training {
     Conv1dWeightGradient(Conv1dWeightGradient),
     CosineLoss(CosineLoss),
     CosineLossGradient(CosineLossGradient),
+    Draw(Draw),
     Dropout(Dropout),
     Gather(Gather),
     GlobalAveragePoolGradient(GlobalAveragePoolGradient),
@@ -104,6 +109,8 @@ pub enum Training {
     L2Normalise(L2Normalise),
     L2NormaliseGradient(L2NormaliseGradient),
     MaxPoolGradient(MaxPoolGradient),
+    Mix(Mix),
+    MixLabels(MixLabels),
     MovingAverage(MovingAverage),
     NtXentGradient(NtXentGradient),
     NtXentLoss(NtXentLoss),
@@ -114,6 +121,9 @@ pub enum Training {
     SquaredSums(SquaredSums),
     SupervisedLoss(SupervisedLoss),
     SupervisedLossGradient(SupervisedLossGradient),
+    TemporalDropout(TemporalDropout),
+    TimeWarp(TimeWarp),
+    WanderAndNoise(WanderAndNoise),
 }
 
 macro_rules! each {
@@ -126,10 +136,11 @@ impl Training {
     /// The operation behind the name.
     pub fn operation(&self) -> &dyn Operation {
         each!(self, kernel => kernel,
-            Accumulate Adam BatchNorm BatchNormGradientSums BatchNormInputGradient BatchStatistics ChannelSum
-            Conv1dWeightGradient CosineLoss CosineLossGradient Dropout Gather GlobalAveragePoolGradient Interleave
-            L2Normalise L2NormaliseGradient MaxPoolGradient MovingAverage NtXentGradient NtXentLoss Relu ReluGradient
-            RunningStatistics Similarity SquaredSums SupervisedLoss SupervisedLossGradient)
+            Accumulate Adam BandPass BatchNorm BatchNormGradientSums BatchNormInputGradient BatchStatistics ChannelSum
+            Conv1dWeightGradient CosineLoss CosineLossGradient Draw Dropout Gather GlobalAveragePoolGradient Interleave
+            L2Normalise L2NormaliseGradient MaxPoolGradient Mix MixLabels MovingAverage NtXentGradient NtXentLoss Relu
+            ReluGradient RunningStatistics Similarity SquaredSums SupervisedLoss SupervisedLossGradient TemporalDropout
+            TimeWarp WanderAndNoise)
     }
 }
 
@@ -144,8 +155,9 @@ macro_rules! into_kernel {
 }
 
 into_kernel!(
-    Accumulate Adam BatchNorm BatchNormGradientSums BatchNormInputGradient BatchStatistics ChannelSum
-    Conv1dWeightGradient CosineLoss CosineLossGradient Dropout Gather GlobalAveragePoolGradient Interleave
-    L2Normalise L2NormaliseGradient MaxPoolGradient MovingAverage NtXentGradient NtXentLoss Relu ReluGradient
-    RunningStatistics Similarity SquaredSums SupervisedLoss SupervisedLossGradient
+    Accumulate Adam BandPass BatchNorm BatchNormGradientSums BatchNormInputGradient BatchStatistics ChannelSum
+    Conv1dWeightGradient CosineLoss CosineLossGradient Draw Dropout Gather GlobalAveragePoolGradient Interleave
+    L2Normalise L2NormaliseGradient MaxPoolGradient Mix MixLabels MovingAverage NtXentGradient NtXentLoss Relu
+    ReluGradient RunningStatistics Similarity SquaredSums SupervisedLoss SupervisedLossGradient TemporalDropout
+    TimeWarp WanderAndNoise
 );
