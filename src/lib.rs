@@ -23,6 +23,8 @@ mod error;
 pub mod kernels;
 pub mod network;
 pub mod plan;
+#[cfg(feature = "train")]
+pub mod plot;
 pub mod random;
 #[cfg(feature = "train")]
 pub mod train;

@@ -103,36 +103,12 @@ impl Batch {
 }
 
 /// Each augmentation by itself, at every record.
-fn each() -> [(&'static str, Augmentations); 7] {
-    let Augmentations { warp, mixup, band_pass, cutmix, motion, noise, dropout } = Augmentations::default();
-    let always = |amount: Option<Amount>| amount.map(|amount| Amount { rate: 1.0, ..amount });
-    let none = Augmentations::NONE;
-    [
-        ("warp", Augmentations { warp: always(warp), ..none }),
-        ("mixup", Augmentations { mixup: mixup.map(|mixup| Mixup { rate: 1.0, ..mixup }), ..none }),
-        ("band-pass", Augmentations { band_pass: band_pass.map(|band| Band { rate: 1.0, ..band }), ..none }),
-        ("cutmix", Augmentations { cutmix: always(cutmix), ..none }),
-        ("motion", Augmentations { motion: motion.map(|motion| Motion { rate: 1.0, ..motion }), ..none }),
-        ("noise", Augmentations { noise: always(noise), ..none }),
-        ("dropout", Augmentations { dropout: always(dropout), ..none }),
-    ]
+fn each() -> impl Iterator<Item = (&'static str, Augmentations)> {
+    Augmentations::default().always().each()
 }
 
 fn only(name: &str) -> Augmentations {
-    each().into_iter().find(|(other, _)| *other == name).unwrap().1
-}
-
-fn always_all() -> Augmentations {
-    let [warp, mixup, band_pass, cutmix, motion, noise, dropout] = each().map(|(_, one)| one);
-    Augmentations {
-        warp: warp.warp,
-        mixup: mixup.mixup,
-        band_pass: band_pass.band_pass,
-        cutmix: cutmix.cutmix,
-        motion: motion.motion,
-        noise: noise.noise,
-        dropout: dropout.dropout,
-    }
+    name.parse::<Augmentations>().unwrap().always()
 }
 
 /// Whether each of the seven happened.
@@ -215,7 +191,7 @@ fn what_does_not_happen_leaves_every_bit() {
 #[test]
 fn limb_leads_follow_from_i_and_ii_whatever_happens() {
     let batch = Batch::ecgs(4, 100.0);
-    for (name, augmentations) in each().into_iter().chain([("all", always_all())]) {
+    for (name, augmentations) in each().chain([("all", only("all"))]) {
         let x = batch.augmented(&augmentations).x;
         assert_ne!(x, batch.x, "{name}");
         for (row, (at, lead)) in (0..4).flat_map(|row| Lead::STANDARD.iter().enumerate().map(move |lead| (row, lead))) {
@@ -271,7 +247,7 @@ fn mixup_mixes_labels_as_it_mixes_samples() {
     // Lead r of record r is 1, all others 0, so that the leads show whose samples they are.
     let batch = Batch::of(8, 100, 100.0, |record, lead, _| f64::from(u8::from(record == lead)));
     let mut partners = BTreeSet::new();
-    for (name, augmentations) in [("mixup", only("mixup")), ("cutmix", only("cutmix")), ("all", always_mixed())] {
+    for (name, augmentations) in [("mixup", only("mixup")), ("cutmix", only("cutmix")), ("all", only("mixup,cutmix"))] {
         let Outcome { x, labels, draws } = batch.augmented(&augmentations);
         for (row, draws) in draws.iter().enumerate() {
             let of = |class: usize| batch.lead(&x, row, class).iter().map(|x| f64::from(*x)).sum::<f64>() / 100.0;
@@ -291,10 +267,6 @@ fn mixup_mixes_labels_as_it_mixes_samples() {
         }
     }
     assert!(partners.len() > 10, "partners are drawn, not the next record: {partners:?}");
-}
-
-fn always_mixed() -> Augmentations {
-    Augmentations { mixup: only("mixup").mixup, ..only("cutmix") }
 }
 
 #[test]
@@ -418,7 +390,7 @@ fn dropout_leaves_a_straight_line_between_the_samples_beside_the_gap() {
 #[test]
 fn draws_follow_from_seed_step_and_row_alone() {
     let batch = Batch::ecgs(6, 100.0);
-    let run = |seed, step| batch.run(&Device::Reference, &batch.plan(&always_all(), seed, 2).unwrap(), step);
+    let run = |seed, step| batch.run(&Device::Reference, &batch.plan(&only("all"), seed, 2).unwrap(), step);
     let first = run(1, 5);
     assert_eq!(first.x, run(1, 5).x);
     assert_eq!((first.x.len(), first.draws.len()), (2 * batch.x.len(), 12));
@@ -431,7 +403,7 @@ fn draws_follow_from_seed_step_and_row_alone() {
     for (row, draws) in first.draws.iter().enumerate() {
         assert_eq!([draws.partner / 6, draws.cut_partner / 6], [row / 6; 2], "views do not mix");
     }
-    let alone = Augmentations { mixup: None, cutmix: None, ..always_all() };
+    let alone = only("-mixup,-cutmix");
     let fewer = Batch { records: 3, labels: vec![0.0; 18], ..batch.clone() };
     let fewer = Batch { x: batch.x[..batch.x.len() / 2].to_vec(), ..fewer };
     let part = fewer.run(&Device::Reference, &fewer.plan(&alone, 1, 1).unwrap(), 5);

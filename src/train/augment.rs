@@ -144,9 +144,9 @@ impl Augmentations {
         ]
     }
 
-    /// Those as published of [`NAMES`] that are switched on.
-    fn published(on: [bool; Draw::AUGMENTATIONS]) -> Self {
-        let Self { warp, mixup, band_pass, cutmix, motion, noise, dropout } = Self::default();
+    /// Those of [`NAMES`] that are switched on.
+    fn only(self, on: [bool; Draw::AUGMENTATIONS]) -> Self {
+        let Self { warp, mixup, band_pass, cutmix, motion, noise, dropout } = self;
         Self {
             warp: warp.filter(|_| on[0]),
             mixup: mixup.filter(|_| on[1]),
@@ -155,6 +155,27 @@ impl Augmentations {
             motion: motion.filter(|_| on[4]),
             noise: noise.filter(|_| on[5]),
             dropout: dropout.filter(|_| on[6]),
+        }
+    }
+
+    /// Each that is there by itself, with its name.
+    pub fn each(self) -> impl Iterator<Item = (&'static str, Self)> {
+        let on = self.switches();
+        let single = move |at: usize| (NAMES[at], self.only(std::array::from_fn(|other| other == at)));
+        (0..NAMES.len()).filter(move |&at| on[at]).map(single)
+    }
+
+    /// The same, at every record.
+    pub fn always(self) -> Self {
+        let amount = |amount: Option<Amount>| amount.map(|amount| Amount { rate: 1.0, ..amount });
+        Self {
+            warp: amount(self.warp),
+            mixup: self.mixup.map(|mixup| Mixup { rate: 1.0, ..mixup }),
+            band_pass: self.band_pass.map(|band| Band { rate: 1.0, ..band }),
+            cutmix: amount(self.cutmix),
+            motion: self.motion.map(|motion| Motion { rate: 1.0, ..motion }),
+            noise: amount(self.noise),
+            dropout: amount(self.dropout),
         }
     }
 
@@ -444,7 +465,7 @@ impl FromStr for Augmentations {
                 }
             }
         }
-        Ok(Self::published(on))
+        Ok(Self::default().only(on))
     }
 }
 
