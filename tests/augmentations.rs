@@ -2,18 +2,22 @@
 
 #![cfg(feature = "train")]
 
+mod common;
+
 use std::{collections::BTreeSet, f64::consts::TAU};
 
+use common::has_gpu;
 use ecgpu::{
     Device, backend,
     ecg::{Condition, Lead, synthesize},
     kernels::training::{
-        Schedule,
+        Schedule, SupervisedLossKind,
         augment::{Draws, Segment},
     },
+    network::card_55k,
     plan::{Builder, Plan},
     train::{
-        Augmentations,
+        Augmentations, Augmenting, Heads, Objective, Optimiser, TrainingStep,
         augment::{Amount, Augmented, Band, Mixup, Motion, Signal},
     },
 };
@@ -71,7 +75,12 @@ impl Batch {
         let schedule = builder.input("schedule", [1, 1, Schedule::LEN])?;
         let labels = builder.input("labels", [self.records, self.classes, 1])?;
         let Augmented { records, labels, draws } =
-            augmentations.add(&mut builder, &self.signal, seed, views, [records, schedule], Some(labels))?;
+            Augmenting { augmentations: *augmentations, signal: self.signal.clone(), seed }.add(
+                &mut builder,
+                views,
+                [records, schedule],
+                Some(labels),
+            )?;
         Ok(builder.finish([Some(records), labels, draws].into_iter().flatten().collect()))
     }
 
@@ -455,4 +464,72 @@ fn what_makes_no_sense_is_refused_with_a_remedy() {
     assert!(short.plan(&only("cutmix"), 0, 1).is_ok(), "one sample of three");
     let short = Batch::of(2, 2, 100.0, |_, _, _| 0.0);
     refuse(only("cutmix"), &short, "too short");
+}
+
+#[test]
+fn a_gpu_draws_the_same_and_augments_alike() {
+    if !has_gpu() {
+        return;
+    }
+    let batches = [Batch::ecgs(9, 100.0), Batch::ecgs(3, 500.0), Batch::of(5, 37, 120.0, |r, l, t| (r + l + t) as f64)];
+    for (batch, views) in batches.iter().flat_map(|batch| [(batch, 1), (batch, 2)]) {
+        let all = Augmentations::default();
+        for (name, augmentations) in all.always().each().chain([("all", all.always()), ("as published", all)]) {
+            let plan = batch.plan(&augmentations, 1 << 33 | 5, views).unwrap();
+            let [gpu, reference] = [Device::Gpu, Device::Reference].map(|device| batch.run(&device, &plan, 70_000));
+            let place = format!("{name}, {} samples, {views} views", batch.samples);
+            for (a, b) in gpu.draws.iter().zip(&reference.draws) {
+                let whole = |d: &Draws| (happened(d), d.partner, d.cut, d.cut_partner, d.gap);
+                assert_eq!(whole(a), whole(b), "{place}");
+                let near = |a: f64, b: f64| (a - b).abs() <= 1e-6 * b.abs();
+                assert!(near(a.factor, b.factor) && near(a.anchor, b.anchor) && near(a.share, b.share), "{place}");
+                assert!(near(a.band[0], b.band[0]) && near(a.band[1], b.band[1]), "{place}");
+                assert!(near(a.wander, b.wander) && near(a.noise, b.noise), "{place}");
+            }
+            let worst = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert_eq!((gpu.x.len(), gpu.labels.len()), (reference.x.len(), reference.labels.len()), "{place}");
+            let largest = reference.x.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
+            let [x, labels] = [worst(&gpu.x, &reference.x) / largest, worst(&gpu.labels, &reference.labels)];
+            // A position in time is rounded to 2^-13 of a sample at 5000; the rest to what sine and logarithm of a GPU are.
+            let bound = if augmentations.warp.is_some() { 1e-4 } else { 1e-5 };
+            assert!(x < bound && labels < 1e-6, "{place}: {x:.1e} of the largest sample, labels {labels:.1e}");
+        }
+    }
+}
+
+/// A step of training that augments gives the losses of one that is handed the augmented batch.
+#[test]
+fn a_training_step_trains_on_the_augmented_batch() {
+    let devices = [Device::Reference, Device::Gpu];
+    for device in devices.iter().filter(|device| !matches!(device, Device::Gpu) || has_gpu()) {
+        let batch = Batch::ecgs(5, 100.0);
+        let augmenting =
+            Augmenting { augmentations: Augmentations::default().always(), signal: batch.signal.clone(), seed: 3 };
+        let network = card_55k();
+        let heads = Heads { hidden: 16, out: 8 };
+        let supervised = Objective::Supervised { loss: SupervisedLossKind::FOCAL, class_weights: vec![1.0; 5] };
+        for objective in [supervised, Objective::SimClr { temperature: 0.5, heads }, Objective::Byol { heads }] {
+            let parameters = TrainingStep::initial(&network, &objective, 1);
+            let step = |augmenting: Option<&Augmenting>| {
+                let sizes = [batch.records, batch.samples];
+                TrainingStep::new(&network, &objective, &Optimiser::default(), &parameters, sizes, augmenting).unwrap()
+            };
+            let losses = |step: TrainingStep, x: &[f32], labels: &[f32]| {
+                let mut trainer = backend::open(device, None).unwrap().prepare_training(&step.plan).unwrap();
+                let mut inputs = vec![x, &[0.0; Schedule::LEN], labels];
+                inputs.truncate(step.plan.inputs.len());
+                let mut outputs = Vec::new();
+                trainer.run(&inputs, &mut outputs).unwrap();
+                outputs.remove(0)
+            };
+            let views = objective.views();
+            let outside = batch.run(device, &batch.plan(&augmenting.augmentations, 3, views).unwrap(), 0);
+            let expected = losses(step(None), &outside.x, &outside.labels);
+            let inside = losses(step(Some(&augmenting)), &batch.x, &batch.labels);
+            let unlike = losses(step(None), &batch.x.repeat(views), &batch.labels);
+            let far = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(far(&inside, &expected) < 1e-5, "{objective:?}: {inside:?} instead of {expected:?}");
+            assert!(far(&unlike, &expected) > 1e-3, "{objective:?}: augmentations change the loss");
+        }
+    }
 }

@@ -90,6 +90,17 @@ pub struct Signal {
     pub millivolts: f64,
 }
 
+/// Augmentations of one training: which, of what, and what they are drawn from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Augmenting {
+    /// Which, how often and how strongly.
+    pub augmentations: Augmentations,
+    /// What the records are.
+    pub signal: Signal,
+    /// What everything is drawn from.
+    pub seed: u64,
+}
+
 /// An augmented batch in a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Augmented {
@@ -144,6 +155,11 @@ impl Augmentations {
         ]
     }
 
+    /// Whether labels change.
+    fn mixes(&self) -> bool {
+        self.mixup.is_some() || self.cutmix.is_some()
+    }
+
     /// Those of [`NAMES`] that are switched on.
     fn only(self, on: [bool; Draw::AUGMENTATIONS]) -> Self {
         let Self { warp, mixup, band_pass, cutmix, motion, noise, dropout } = self;
@@ -194,48 +210,6 @@ impl Augmentations {
         limited.map(note).into_iter().collect()
     }
 
-    /// Adds the steps that make `views` augmented views of the records `[records, leads, samples]` and, where there are
-    /// labels `[records, classes, 1]`, mix those accordingly. What is drawn follows from the seed and the step in the schedule.
-    ///
-    /// # Errors
-    /// A rate or a range that makes no sense, alone or for the sampling rate; records too short for the segments; mixup or
-    /// CutMix with a single record.
-    pub fn add(
-        &self,
-        builder: &mut Builder,
-        signal: &Signal,
-        seed: u64,
-        views: usize,
-        [records, schedule]: [BufferId; 2],
-        labels: Option<BufferId>,
-    ) -> Result<Augmented> {
-        if *self == Self::NONE && views == 1 {
-            return Ok(Augmented { records, labels, draws: None });
-        }
-        let shape = builder.shape(records);
-        self.check(signal, shape, views)?;
-        let drawn = self.draw(builder, signal, seed, views * shape[0], [records, schedule])?;
-        let steps = Steps { builder, signal, seed, schedule, draws: drawn };
-        steps.add(self, views, records, labels)
-    }
-
-    fn draw(
-        &self,
-        builder: &mut Builder,
-        signal: &Signal,
-        seed: u64,
-        rows: usize,
-        [records, schedule]: [BufferId; 2],
-    ) -> Result<BufferId> {
-        let [records, _, samples] = builder.shape(records);
-        let settings: Vec<f32> =
-            self.settings(samples, signal.sampling_rate).iter().flat_map(Setting::numbers).collect();
-        let settings = builder.constant("augment.settings", &settings.into())?;
-        let quantiles = builder.constant("augment.shares", &shares(self.mixup.map_or(1.0, |mixup| mixup.alpha)))?;
-        let draw = Draw { rows, records, samples, seed };
-        builder.step("augment.draw", draw, &[schedule, settings, quantiles], [rows, 1, Draws::LEN])
-    }
-
     /// What [`Draw`] draws from.
     fn settings(&self, samples: usize, sampling_rate: f64) -> [Setting; Draw::AUGMENTATIONS] {
         let single = |[low, high]: [f64; 2]| [low as f32, high as f32];
@@ -261,35 +235,6 @@ impl Augmentations {
             segment(self.dropout),
         ]
         .map(Option::unwrap_or_default)
-    }
-
-    fn check(&self, signal: &Signal, [records, leads, samples]: [usize; 3], views: usize) -> Result<()> {
-        let Signal { sampling_rate, millivolts, .. } = signal;
-        for (what, value, unit) in [("a sampling rate", *sampling_rate, "Hz"), ("records in units", *millivolts, "mV")]
-        {
-            if !(value.is_finite() && value > 0.0) {
-                return usage(format!("{what} of {value} {unit}"), "give a number above 0");
-            }
-        }
-        if leads != signal.leads.len() {
-            let cause = format!("records of {leads} leads, of which {} are named", signal.leads.len());
-            return usage(cause, "name each lead once");
-        }
-        if records < 2 && (self.mixup.is_some() || self.cutmix.is_some()) {
-            let cause = "mixup and CutMix in a batch of one record: there is no other";
-            return usage(cause.into(), "train with two or more records in a batch, or without both");
-        }
-        if views.saturating_mul(records) >= MOST_ROWS {
-            return usage(format!("{views} views of {records} records"), "give fewer records at once");
-        }
-        self.check_ranges(*sampling_rate)?;
-        let segments = [self.cutmix, self.dropout].into_iter().flatten();
-        // A sample remains at each end.
-        if segments.map(|amount| length(amount.range[1], samples) + 2.0).any(|least| least > samples as f64) {
-            let cause = format!("records of {samples} samples, too short to cut a segment out of");
-            return usage(cause, "give longer records, or choose shorter segments");
-        }
-        Ok(())
     }
 
     /// That each range makes sense, with what it is called and the limits that it must keep.
@@ -330,6 +275,127 @@ impl Augmentations {
     }
 }
 
+impl Augmenting {
+    /// Adds the steps that make `views` augmented views of the records `[records, leads, samples]` and, where there are
+    /// labels `[records, classes, 1]`, mix those accordingly. What is drawn follows from the seed and the step in the schedule.
+    ///
+    /// # Errors
+    /// A rate or a range that makes no sense, alone or for the sampling rate; records too short for the segments; mixup or
+    /// CutMix with a single record.
+    pub fn add(
+        &self,
+        builder: &mut Builder,
+        views: usize,
+        [records, schedule]: [BufferId; 2],
+        labels: Option<BufferId>,
+    ) -> Result<Augmented> {
+        if self.augmentations == Augmentations::NONE && views == 1 {
+            return Ok(Augmented { records, labels, draws: None });
+        }
+        self.check(builder.shape(records), views)?;
+        let draws = self.draw(builder, views, [records, schedule])?;
+        let labels = labels.map(|labels| self.mix_labels(builder, records, labels, draws)).transpose()?;
+        let mut x = self.recorded(builder, records, draws)?;
+        if self.augmentations.motion.is_some() || self.augmentations.noise.is_some() {
+            x = self.disturb(builder, x, [draws, schedule])?;
+        }
+        if self.augmentations.dropout.is_some() {
+            let shape @ [rows, leads, samples] = builder.shape(x);
+            x = builder.step("augment.dropout", TemporalDropout { rows, leads, samples }, &[x, draws], shape)?;
+        }
+        Ok(Augmented { records: x, labels, draws: Some(draws) })
+    }
+
+    fn draw(&self, builder: &mut Builder, views: usize, [records, schedule]: [BufferId; 2]) -> Result<BufferId> {
+        let [records, _, samples] = builder.shape(records);
+        let settings = self.augmentations.settings(samples, self.signal.sampling_rate);
+        let settings: Vec<f32> = settings.iter().flat_map(Setting::numbers).collect();
+        let settings = builder.constant("augment.settings", &settings.into())?;
+        let alpha = self.augmentations.mixup.map_or(1.0, |mixup| mixup.alpha);
+        let quantiles = builder.constant("augment.shares", &shares(alpha))?;
+        let rows = views * records;
+        let draw = Draw { rows, records, samples, seed: self.seed };
+        builder.step("augment.draw", draw, &[schedule, settings, quantiles], [rows, 1, Draws::LEN])
+    }
+
+    /// Warping, band-pass and mixing, in the order of the module's first lines.
+    fn recorded(&self, builder: &mut Builder, records: BufferId, draws: BufferId) -> Result<BufferId> {
+        let ([count, leads, samples], [rows, ..]) = (builder.shape(records), builder.shape(draws));
+        let (chosen, shape, mut x) = (&self.augmentations, [rows, leads, samples], records);
+        if chosen.warp.is_some() || rows > count {
+            x = builder.step("augment.warp", TimeWarp { rows, records: count, leads, samples }, &[x, draws], shape)?;
+        }
+        if chosen.band_pass.is_some() {
+            let kernel = BandPass { rows, leads, samples, sampling_rate: self.signal.sampling_rate as f32 };
+            x = builder.step("augment.band_pass", kernel, &[x, draws], shape)?;
+        }
+        if chosen.mixes() {
+            x = builder.step("augment.mix", Mix { rows, leads, samples }, &[x, draws], shape)?;
+        }
+        Ok(x)
+    }
+
+    fn mix_labels(
+        &self,
+        builder: &mut Builder,
+        records: BufferId,
+        labels: BufferId,
+        draws: BufferId,
+    ) -> Result<BufferId> {
+        let ([records, _, samples], [rows, ..]) = (builder.shape(records), builder.shape(draws));
+        if !self.augmentations.mixes() && rows == records {
+            return Ok(labels);
+        }
+        let [_, classes, one] = builder.shape(labels);
+        let kernel = MixLabels { rows, records, classes, samples };
+        builder.step("augment.labels", kernel, &[labels, draws], [rows, classes, one])
+    }
+
+    /// Motion artefacts and noise.
+    fn disturb(&self, builder: &mut Builder, x: BufferId, [draws, schedule]: [BufferId; 2]) -> Result<BufferId> {
+        let (shape @ [rows, leads, samples], seed) = (builder.shape(x), self.seed);
+        let groups = Groups { groups: rows, batch: 1, channels: leads, samples };
+        let statistics = builder.step("augment.statistics", BatchStatistics(groups), &[x], [rows, 2 * leads, 1])?;
+        let sources = builder.constant("augment.sources", &sources(&self.signal.leads))?;
+        let amplitude = self.augmentations.motion.map_or([0.0; 2], |motion| motion.amplitude);
+        let amplitude = amplitude.map(|millivolts| (millivolts / self.signal.millivolts) as f32);
+        let sampling_rate = self.signal.sampling_rate as f32;
+        let kernel = WanderAndNoise { rows, leads, samples, sampling_rate, amplitude, seed };
+        builder.step("augment.noise", kernel, &[x, draws, statistics, sources, schedule], shape)
+    }
+
+    fn check(&self, [records, leads, samples]: [usize; 3], views: usize) -> Result<()> {
+        let Self { augmentations, signal: Signal { leads: named, sampling_rate, millivolts }, .. } = self;
+        for (what, value, unit) in [("a sampling rate", *sampling_rate, "Hz"), ("records in units", *millivolts, "mV")]
+        {
+            if !(value.is_finite() && value > 0.0) {
+                return usage(format!("{what} of {value} {unit}"), "give a number above 0");
+            }
+        }
+        if leads != named.len() {
+            return usage(
+                format!("records of {leads} leads, of which {} are named", named.len()),
+                "name each lead once",
+            );
+        }
+        if records < 2 && augmentations.mixes() {
+            let cause = "mixup and CutMix in a batch of one record: there is no other";
+            return usage(cause.into(), "train with two or more records in a batch, or without both");
+        }
+        if views.saturating_mul(records) >= MOST_ROWS {
+            return usage(format!("{views} views of {records} records"), "give fewer records at once");
+        }
+        augmentations.check_ranges(*sampling_rate)?;
+        let segments = [augmentations.cutmix, augmentations.dropout].into_iter().flatten();
+        // A sample remains at each end.
+        if segments.map(|amount| length(amount.range[1], samples) + 2.0).any(|least| least > samples as f64) {
+            let cause = format!("records of {samples} samples, too short to cut a segment out of");
+            return usage(cause, "give longer records, or choose shorter segments");
+        }
+        Ok(())
+    }
+}
+
 /// Samples of a share of a record, at least one.
 fn length(share: f64, samples: usize) -> f64 {
     (share * samples as f64).round().max(1.0)
@@ -337,66 +403,6 @@ fn length(share: f64, samples: usize) -> f64 {
 
 fn usage<T>(cause: String, remedy: &str) -> Result<T> {
     Err(Error::new(ErrorKind::Usage, cause, remedy))
-}
-
-/// A plan that the augmentations are added to.
-struct Steps<'a> {
-    builder: &'a mut Builder,
-    signal: &'a Signal,
-    seed: u64,
-    schedule: BufferId,
-    draws: BufferId,
-}
-
-impl Steps<'_> {
-    fn add(
-        self,
-        chosen: &Augmentations,
-        views: usize,
-        records: BufferId,
-        labels: Option<BufferId>,
-    ) -> Result<Augmented> {
-        let Self { builder, signal, seed, schedule, draws } = self;
-        let [count, leads, samples] = builder.shape(records);
-        let (rows, sampling_rate) = (views * count, signal.sampling_rate as f32);
-        let shape = [rows, leads, samples];
-        let mut x = records;
-        if chosen.warp.is_some() || views > 1 {
-            x = builder.step("augment.warp", TimeWarp { rows, records: count, leads, samples }, &[x, draws], shape)?;
-        }
-        if chosen.band_pass.is_some() {
-            x = builder.step(
-                "augment.band_pass",
-                BandPass { rows, leads, samples, sampling_rate },
-                &[x, draws],
-                shape,
-            )?;
-        }
-        let mut mixed = labels;
-        if chosen.mixup.is_some() || chosen.cutmix.is_some() {
-            x = builder.step("augment.mix", Mix { rows, leads, samples }, &[x, draws], shape)?;
-            mixed = labels.map(|labels| mix_labels(builder, [labels, draws], [rows, samples])).transpose()?;
-        }
-        if chosen.motion.is_some() || chosen.noise.is_some() {
-            let groups = Groups { groups: rows, batch: 1, channels: leads, samples };
-            let statistics = builder.step("augment.statistics", BatchStatistics(groups), &[x], [rows, 2 * leads, 1])?;
-            let sources = builder.constant("augment.sources", &sources(&signal.leads))?;
-            let amplitude = chosen.motion.map_or([0.0; 2], |motion| motion.amplitude);
-            let amplitude = amplitude.map(|millivolts| (millivolts / signal.millivolts) as f32);
-            let kernel = WanderAndNoise { rows, leads, samples, sampling_rate, amplitude, seed };
-            x = builder.step("augment.noise", kernel, &[x, draws, statistics, sources, schedule], shape)?;
-        }
-        if chosen.dropout.is_some() {
-            x = builder.step("augment.dropout", TemporalDropout { rows, leads, samples }, &[x, draws], shape)?;
-        }
-        Ok(Augmented { records: x, labels: mixed, draws: Some(draws) })
-    }
-}
-
-fn mix_labels(builder: &mut Builder, [labels, draws]: [BufferId; 2], [rows, samples]: [usize; 2]) -> Result<BufferId> {
-    let [records, classes, one] = builder.shape(labels);
-    let kernel = MixLabels { rows, records, classes, samples };
-    builder.step("augment.labels", kernel, &[labels, draws], [rows, classes, one])
 }
 
 /// What [`WanderAndNoise`] reads of each lead: III, aVR, aVL and aVF follow from I and II where those are there.

@@ -8,7 +8,7 @@ mod objective;
 mod step;
 mod tape;
 
-pub use augment::Augmentations;
+pub use augment::{Augmentations, Augmenting};
 pub use layout::{Layout, Place};
 pub use objective::{Heads, Objective};
 pub use step::{Optimiser, TrainingStep};

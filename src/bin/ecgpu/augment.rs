@@ -19,7 +19,7 @@ use ecgpu::{
     plan::{Builder, Plan},
     plot::{Anchor, Area, Font, Paper, Pen, Svg},
     train::{
-        Augmentations,
+        Augmentations, Augmenting,
         augment::{Augmented, Signal},
     },
 };
@@ -165,8 +165,12 @@ impl Pair {
         let records = builder.input("records", [2, Lead::STANDARD.len(), self.samples])?;
         let schedule = builder.input("schedule", [1, 1, Schedule::LEN])?;
         let signal = Signal { leads: Lead::STANDARD.to_vec(), sampling_rate: self.sampling_rate, millivolts: 1.0 };
-        let Augmented { records, draws, .. } =
-            augmentations.add(&mut builder, &signal, seed, 1, [records, schedule], None)?;
+        let Augmented { records, draws, .. } = Augmenting { augmentations: *augmentations, signal, seed }.add(
+            &mut builder,
+            1,
+            [records, schedule],
+            None,
+        )?;
         Ok(builder.finish([Some(records), draws].into_iter().flatten().collect()))
     }
 

@@ -26,7 +26,7 @@ mod relu;
 mod squared_sums;
 mod supervised_loss;
 
-use super::Operation;
+use super::{Operation, Row, Shader, fill};
 use augment::{BandPass, Draw, Mix, MixLabels, TemporalDropout, TimeWarp, WanderAndNoise};
 
 pub use adam::Adam;
@@ -47,6 +47,54 @@ pub use nt_xent::{NtXentGradient, NtXentLoss, Similarity};
 pub use relu::{Relu, ReluGradient};
 pub use squared_sums::SquaredSums;
 pub use supervised_loss::{SupervisedLoss, SupervisedLossGradient, SupervisedLossKind};
+
+/// Invocations of a workgroup in most of the shaders.
+const WORKGROUP: usize = 64;
+
+/// The shader shaders/training/`name`.wgsl.
+macro_rules! shader {
+    ($name:literal, $constants:expr) => {
+        crate::kernels::Shader {
+            name: concat!("training/", $name),
+            source: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/training/", $name, ".wgsl")).into(),
+            constants: $constants.to_vec(),
+        }
+    };
+}
+use shader;
+
+/// A shader without constants.
+const NO_CONSTANTS: [(&str, f64); 0] = [];
+
+/// The two words of a seed.
+fn key(seed: u64) -> [u32; 2] {
+    [seed as u32, (seed >> 32) as u32]
+}
+
+/// A shader with random numbers of this seed, which stand where its text has the line `//# philox`.
+fn drawing(mut shader: Shader, seed: u64) -> Shader {
+    let philox = include_str!("../../../shaders/training/philox.wgsl");
+    shader.source = fill(&shader.source, &[("philox", vec![philox.into()])]).into();
+    let [key_0, key_1] = key(seed).map(f64::from);
+    shader.constants.extend([("KEY_0", key_0), ("KEY_1", key_1)]);
+    shader
+}
+
+/// Where the first sample lies.
+fn first(row: Row) -> usize {
+    row.head + row.start
+}
+
+/// Workgroups for so many of them in one line, which may be longer than one dimension of a grid.
+fn line(workgroups: usize) -> [usize; 3] {
+    const LONGEST: usize = 1 << 15;
+    if workgroups <= LONGEST { [workgroups, 1, 1] } else { [LONGEST, workgroups.div_ceil(LONGEST), 1] }
+}
+
+/// Whether rows are equal and of whole vec4s, as an operation needs that is [`Operation::aligned`].
+fn equal(rows: &[Row]) -> bool {
+    rows.iter().all(|row| *row == rows[0] && row.head.is_multiple_of(4) && row.stride.is_multiple_of(4))
+}
 
 /// What changes from step to step, in the order of the numbers that the host hands in: [`Schedule::LEN`] floats.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -6,7 +6,10 @@
 //! edge of 0.5 Hz at 500 Hz puts the poles of the usual direct form so near to 1 that f32 would spoil them.
 
 use super::Draws;
-use crate::kernels::Operation;
+use crate::kernels::{
+    Accelerator, Operation, Row, Variant,
+    training::{first, line, shader},
+};
 
 /// Filters each lead to its row's band.
 ///
@@ -80,6 +83,16 @@ impl BandPass {
 }
 
 impl Operation for BandPass {
+    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+        let [x, draws, y] = rows else { unreachable!("the plan gives a band-pass two reads") };
+        let read = [first(*x), x.stride, first(*draws), draws.stride];
+        // Mirror of `struct BandPass` in the shader.
+        let sizes = [self.rows, self.leads, self.samples, self.run_up()];
+        let parameters = [sizes.as_slice(), &read, &[y.head, y.stride, y.start]].concat();
+        let constants = [("SAMPLING_RATE", f64::from(self.sampling_rate))];
+        vec![Variant::plain(shader!("augment/band_pass", constants), parameters, line(self.rows * self.leads))]
+    }
+
     fn floating_point_operations(&self) -> usize {
         2 * 2 * 14 * self.rows * self.leads * (self.samples + self.run_up())
     }

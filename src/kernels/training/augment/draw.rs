@@ -1,7 +1,13 @@
 //! What happens to each record, drawn.
 
-use super::{Draws, Segment, below, between, key, uniform};
-use crate::{kernels::Operation, kernels::training::Schedule, random::philox};
+use super::{Draws, Segment, below, between, uniform};
+use crate::{
+    kernels::{
+        Accelerator, Operation, Row, Variant,
+        training::{NO_CONSTANTS, Schedule, WORKGROUP, drawing, first, key, line, shader},
+    },
+    random::philox,
+};
 
 /// Draws for each row whether it is warped, mixed, filtered and so on, and how much.
 ///
@@ -105,6 +111,15 @@ impl Draw {
 }
 
 impl Operation for Draw {
+    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+        let [schedule, settings, quantiles, y] = rows else { unreachable!("the plan gives a draw three reads") };
+        let tables = [first(*schedule), first(*settings), first(*quantiles)];
+        // Mirror of `struct Draw` in the shader.
+        let parameters = [[self.rows, self.records, self.samples], tables, [y.head, y.stride, y.start]].concat();
+        let shader = drawing(shader!("augment/draw", NO_CONSTANTS), self.seed);
+        vec![Variant::plain(shader, parameters, line(self.rows.div_ceil(WORKGROUP)))]
+    }
+
     fn floating_point_operations(&self) -> usize {
         self.rows * Draws::LEN
     }

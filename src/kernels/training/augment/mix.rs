@@ -1,7 +1,10 @@
 //! Two records made one: mixup (Zhang et al. 2018) and CutMix (Yun et al. 2019) along time.
 
 use super::Draws;
-use crate::kernels::Operation;
+use crate::kernels::{
+    Accelerator, Operation, Row, Variant,
+    training::{NO_CONSTANTS, WORKGROUP, first, line, shader},
+};
 
 /// `y = (1 − share)·x + share·x[partner]`, and `x[cut_partner]` within the drawn segment.
 ///
@@ -17,6 +20,16 @@ pub struct Mix {
 }
 
 impl Operation for Mix {
+    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+        let [x, draws, y] = rows else { unreachable!("the plan gives a mixture two reads") };
+        let read = [first(*x), x.stride, first(*draws), draws.stride];
+        // Mirror of `struct Mix` in the shader.
+        let parameters =
+            [[self.rows, self.leads, self.samples].as_slice(), &read, &[y.head, y.stride, y.start]].concat();
+        let grid = line((self.rows * self.leads * y.stride).div_ceil(WORKGROUP));
+        vec![Variant::plain(shader!("augment/mix", NO_CONSTANTS), parameters, grid)]
+    }
+
     fn floating_point_operations(&self) -> usize {
         3 * self.rows * self.leads * self.samples
     }
@@ -62,6 +75,16 @@ pub struct MixLabels {
 }
 
 impl Operation for MixLabels {
+    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+        let [labels, draws, y] = rows else { unreachable!("the plan gives mixed labels two reads") };
+        let read = [first(*labels), labels.stride, first(*draws), draws.stride];
+        // Mirror of `struct MixLabels` in the shader.
+        let sizes = [self.rows, self.records, self.classes, self.samples];
+        let parameters = [sizes.as_slice(), &read, &[y.head, y.stride, y.start]].concat();
+        let grid = line((self.rows * self.classes * y.stride).div_ceil(WORKGROUP));
+        vec![Variant::plain(shader!("augment/mix_labels", NO_CONSTANTS), parameters, grid)]
+    }
+
     fn floating_point_operations(&self) -> usize {
         6 * self.rows * self.classes
     }

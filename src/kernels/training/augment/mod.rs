@@ -4,6 +4,9 @@
 //! draws the same and a run that starts again goes on as it would have. Each later step turns what was not drawn into a
 //! plain copy.
 //!
+//! Twins: shaders/training/augment/. Whole numbers that are drawn, and whether something happens, are exact in f32, so a
+//! GPU draws them as the reference does; amounts agree to rounding.
+//!
 //! III, aVR, aVL and aVF follow from I and II, and still do afterwards: warping, filtering, mixing and dropping do the
 //! same linear thing to every lead, and what is added is drawn for I, II and V1 to V6 alone; the others get what follows.
 
@@ -118,11 +121,6 @@ mod domain {
     pub const WANDER: u32 = 8;
     /// The noise of each sample.
     pub const NOISE: u32 = 9;
-}
-
-/// The two words of a seed.
-fn key(seed: u64) -> [u32; 2] {
-    [seed as u32, (seed >> 32) as u32]
 }
 
 /// A word's upper 24 bits as a number in [0, 1): exact in f32, so that every device decides alike.

@@ -1,7 +1,10 @@
 //! A gap in the recording, bridged: what lies between two samples becomes the straight line from one to the other.
 
 use super::Draws;
-use crate::kernels::Operation;
+use crate::kernels::{
+    Accelerator, Operation, Row, Variant,
+    training::{NO_CONSTANTS, WORKGROUP, first, line, shader},
+};
 
 /// Draws a line through each row's gap, in every lead.
 ///
@@ -17,6 +20,16 @@ pub struct TemporalDropout {
 }
 
 impl Operation for TemporalDropout {
+    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+        let [x, draws, y] = rows else { unreachable!("the plan gives a temporal dropout two reads") };
+        let read = [first(*x), x.stride, first(*draws), draws.stride];
+        // Mirror of `struct TemporalDropout` in the shader.
+        let parameters =
+            [[self.rows, self.leads, self.samples].as_slice(), &read, &[y.head, y.stride, y.start]].concat();
+        let grid = line((self.rows * self.leads * y.stride).div_ceil(WORKGROUP));
+        vec![Variant::plain(shader!("augment/temporal_dropout", NO_CONSTANTS), parameters, grid)]
+    }
+
     fn floating_point_operations(&self) -> usize {
         4 * self.rows * self.leads * self.samples
     }

@@ -1,7 +1,10 @@
 //! Another heart rate: time runs faster or slower about a drawn sample.
 
 use super::Draws;
-use crate::kernels::Operation;
+use crate::kernels::{
+    Accelerator, Operation, Row, Variant,
+    training::{NO_CONSTANTS, WORKGROUP, first, line, shader},
+};
 
 /// `y[t] = x(anchor + (t − anchor)·factor)`, interpolated by Catmull and Rom's cubic (1974): a straight line would take a
 /// fifth off what lies at 20 Hz in a record of 100 Hz, half a sample away from its samples. Beyond its ends a record goes on mirrored.
@@ -38,6 +41,17 @@ fn catmull_rom([a, b, c, d]: [f64; 4], f: f64) -> f64 {
 }
 
 impl Operation for TimeWarp {
+    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+        let [x, draws, y] = rows else { unreachable!("the plan gives a time warp two reads") };
+        let read = [first(*x), x.stride, first(*draws), draws.stride];
+        // Mirror of `struct TimeWarp` in the shader.
+        let parameters =
+            [[self.rows, self.records, self.leads, self.samples].as_slice(), &read, &[y.head, y.stride, y.start]]
+                .concat();
+        let grid = line((self.rows * self.leads * y.stride).div_ceil(WORKGROUP));
+        vec![Variant::plain(shader!("augment/time_warp", NO_CONSTANTS), parameters, grid)]
+    }
+
     fn floating_point_operations(&self) -> usize {
         20 * self.rows * self.leads * self.samples
     }

@@ -2,8 +2,17 @@
 
 use std::f64::consts::TAU;
 
-use super::{Draws, between, domain, key, uniform};
-use crate::{kernels::Operation, kernels::training::Schedule, random::philox};
+use super::{Draws, between, domain, uniform};
+use crate::{
+    kernels::{
+        Accelerator, Operation, Row, Variant,
+        training::{Schedule, WORKGROUP, drawing, first, key, line, shader},
+    },
+    random::philox,
+};
+
+/// Samples that an invocation takes: as many as four random words give normal numbers.
+const SAMPLES: usize = 4;
 
 /// `y = x + a·sin(2π(f·t + φ)) + level·deviation·n`: f and level were drawn for the row; each lead draws its own amplitude
 /// a and phase φ, as each electrode moves by itself, and a normal number n for each sample.
@@ -54,9 +63,9 @@ impl WanderAndNoise {
         if of.deviation == 0.0 {
             return 0.0;
         }
-        let block = of.lead * self.samples.div_ceil(4) + t / 4;
+        let block = of.lead * self.samples.div_ceil(SAMPLES) + t / SAMPLES;
         let words = philox([block as u32, of.step, of.row as u32, domain::NOISE], key(self.seed));
-        of.deviation * normal(words, t % 4)
+        of.deviation * normal(words, t % SAMPLES)
     }
 }
 
@@ -69,6 +78,26 @@ fn normal(words: [u32; 4], n: usize) -> f64 {
 }
 
 impl Operation for WanderAndNoise {
+    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+        let [x, draws, statistics, sources, schedule, y] = rows else {
+            unreachable!("the plan gives wander and noise five reads")
+        };
+        let sizes = [self.rows, self.leads, self.samples];
+        let read = [first(*x), x.stride, first(*draws), draws.stride, first(*statistics), statistics.stride];
+        let rest = [first(*sources), first(*schedule), y.head, y.stride, y.start];
+        // Mirror of `struct WanderAndNoise` in the shader.
+        let parameters = [sizes.as_slice(), &read, &rest].concat();
+        let [smallest, largest] = self.amplitude.map(f64::from);
+        let constants = [
+            ("SAMPLING_RATE", f64::from(self.sampling_rate)),
+            ("SMALLEST_AMPLITUDE", smallest),
+            ("LARGEST_AMPLITUDE", largest),
+        ];
+        let shader = drawing(shader!("augment/wander_and_noise", constants), self.seed);
+        let grid = line((self.rows * self.leads * y.stride.div_ceil(SAMPLES)).div_ceil(WORKGROUP));
+        vec![Variant::plain(shader, parameters, grid)]
+    }
+
     fn floating_point_operations(&self) -> usize {
         20 * self.rows * self.leads * self.samples
     }
