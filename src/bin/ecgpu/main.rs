@@ -41,7 +41,7 @@ enum Command {
     Inspect(inspect::Arguments),
     Synth(synth::Arguments),
     #[cfg(feature = "train")]
-    Augment(augment::Arguments),
+    Augment(Box<augment::Arguments>),
 }
 
 /// Where to run and what.
