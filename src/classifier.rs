@@ -25,7 +25,7 @@ pub struct Classifier {
 }
 
 struct Shared {
-    weights: Weights,
+    contract: Contract,
     folded: Folded,
     backend: Box<dyn Backend>,
     prepared: Mutex<Vec<Prepared>>,
@@ -45,6 +45,8 @@ pub struct Output {
     pub logits: Vec<f32>,
     /// `[batch, features]`: 256 features in network 542k, 128 in 55k.
     pub embedding: Vec<f32>,
+    /// What computed the records, in their order: how many, and on which device.
+    pub devices: Vec<(usize, DeviceInfo)>,
 }
 
 /// What the network says of one recording.
@@ -60,6 +62,8 @@ pub struct Prediction {
     pub labels: Vec<String>,
     /// 256 numbers in network 542k, 128 in 55k.
     pub embedding: Vec<f32>,
+    /// What computed them.
+    pub device: DeviceInfo,
     /// What is odd about the recording.
     pub warnings: Vec<String>,
 }
@@ -73,24 +77,35 @@ impl Classifier {
         Self::on(weights, backend::open(&device, None)?)
     }
 
-    /// Puts weights on a backend that is already open.
+    /// Puts weights on a backend that is already open. On a [`Cpu`](crate::backend::cpu::Cpu) the program carries no GPU
+    /// code.
     ///
     /// # Errors
     /// The weights are incomplete.
     pub fn on(weights: Weights, backend: Box<dyn Backend>) -> Result<Self> {
-        let folded = Folded::new(&weights.network, &weights.parameters)?;
-        let shared = Shared { weights, folded, backend, prepared: Mutex::default() };
+        let folded = Folded::new(&weights.network, weights.parameters)?;
+        let shared = Shared { contract: weights.contract, folded, backend, prepared: Mutex::default() };
         Ok(Self { shared: Arc::new(shared), worker: Worker::default() })
     }
 
-    /// What runs the network.
+    /// What runs the network; with [`Device::Auto`] what ran it last.
     pub fn device(&self) -> DeviceInfo {
         self.shared.backend.info()
     }
 
-    /// The network, its parameters and its input contract.
-    pub fn weights(&self) -> &Weights {
-        &self.shared.weights
+    /// What it runs on, for plans of one's own.
+    pub fn backend(&self) -> &dyn Backend {
+        self.shared.backend.as_ref()
+    }
+
+    /// Why the GPU that [`Device::Auto`] would have taken is used no more, where it has failed; the CPU answers then.
+    pub fn fault(&self) -> Option<Error> {
+        self.shared.backend.fault()
+    }
+
+    /// What goes in and what comes out.
+    pub fn contract(&self) -> &Contract {
+        &self.shared.contract
     }
 
     /// The network as it runs, batch norm folded.
@@ -139,7 +154,26 @@ impl Classifier {
 
     /// What the logits and the embedding that [`Classifier::run`] gave for record `index` of `batch` mean.
     pub fn interpret(&self, output: &Output, index: usize, batch: usize) -> Prediction {
-        Prediction::new(&self.shared.weights.contract, output, index, batch)
+        Prediction::new(&self.shared.contract, output, index, batch)
+    }
+}
+
+impl Output {
+    /// What computed record `index`.
+    fn device(&self, index: usize) -> Option<&DeviceInfo> {
+        let mut end = 0;
+        let found = self.devices.iter().find(|(records, _)| {
+            end += records;
+            index < end
+        });
+        found.map(|(_, device)| device)
+    }
+
+    fn push_device(&mut self, records: usize, device: DeviceInfo) {
+        match self.devices.last_mut() {
+            Some((count, last)) if *last == device => *count += records,
+            _ => self.devices.push((records, device)),
+        }
     }
 }
 
@@ -160,6 +194,7 @@ impl Prediction {
             probabilities,
             labels,
             embedding: of_record(&output.embedding),
+            device: output.device(index).cloned().unwrap_or_default(),
             warnings: Vec::new(),
         }
     }
@@ -172,7 +207,7 @@ fn sigmoid(logit: f32) -> f64 {
 
 impl Shared {
     fn run(&self, input: &[f32], batch: usize, samples: usize) -> Result<Output> {
-        let leads = self.weights.network.in_channels();
+        let leads = self.folded.network.in_channels();
         let record = leads.checked_mul(samples).filter(|&record| record.checked_mul(batch) == Some(input.len()));
         let Some(record) = record.filter(|&record| record > 0 && batch > 0) else {
             let cause = format!("an input of {} numbers for shape [{batch}, {leads}, {samples}]", input.len());
@@ -226,6 +261,8 @@ impl Shared {
         entry.executor.run(input, &mut results)?;
         output.logits.extend_from_slice(&results[LOGITS]);
         output.embedding.extend_from_slice(&results[EMBEDDING]);
+        // Nobody else runs anything as long as the executors are locked, so that this is what has just run.
+        output.push_device(batch, self.backend.info());
         // The most recently used stands last.
         prepared.push(entry);
         if prepared.len() > KEPT_SHAPES {
@@ -235,7 +272,7 @@ impl Shared {
     }
 
     fn classify(&self, recordings: &[Recording]) -> Vec<Result<Prediction>> {
-        let contract = &self.weights.contract;
+        let contract = &self.contract;
         let inputs: Vec<Result<Vec<f32>>> = recordings.iter().map(|recording| contract.input(recording)).collect();
         let lengths: BTreeSet<usize> = inputs.iter().flatten().map(Vec::len).collect();
         let mut results: Vec<Result<Prediction>> =

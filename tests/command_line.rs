@@ -354,6 +354,25 @@ fn the_devices_are_listed() {
 }
 
 #[test]
+fn the_devices_are_measured_when_asked_for() {
+    let devices = objects(&printed(&["devices", "--measure", "--json"]));
+    let [measured @ .., reference] = &devices[..] else { panic!("{devices:?}") };
+    assert!(reference.get("measured").is_none() && devices.len() > 1, "{reference}");
+    let points: Vec<&Value> = measured.iter().flat_map(|device| device["measured"].as_array().unwrap()).collect();
+    for batch in [1, 8, 32, 128] {
+        let of_batch: Vec<_> = points.iter().filter(|point| point["batch"] == batch).collect();
+        let time = |point: &Value| point["median_ms"].as_f64().unwrap();
+        let least = of_batch.iter().map(|point| time(point)).fold(f64::INFINITY, f64::min);
+        for point in of_batch {
+            assert_eq!(point["fastest"], time(point) == least, "{point}");
+            let per_second = f64::from(batch) / time(point) * 1e3;
+            assert!((point["records_per_s"].as_f64().unwrap() / per_second - 1.0).abs() < 1e-9, "{point}");
+        }
+    }
+    assert!(points.iter().filter(|point| point["fastest"] == true).count() >= 2, "{points:?}");
+}
+
+#[test]
 fn every_stage_is_verified() {
     let reports = objects(&printed(&["verify", "--networks", "2", "--json", "--device", "cpu"]));
     assert!(reports.len() > 9 && reports.iter().all(|report| report["passed"] == true), "{reports:?}");

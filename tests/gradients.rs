@@ -11,8 +11,13 @@ use ecgpu::{
 };
 
 /// ‖Δ‖/‖golden‖ of a state after three steps. They move weights by about a tenth of their norm; Adam's step is the
-/// gradient's sign where it is small, so rounding alone, of the initial state to f32, gives 1.1e-4 in float64.
-const STATE: f64 = 1e-3;
+/// gradient's sign where it is small: rounding of the initial state to f32 alone gives 1.1e-4 in float64, and float32
+/// throughout 1.1e-3 in the statistics of a batch of six.
+const STATE: f64 = 3e-3;
+
+/// Relative difference of the losses after Adam's first step, for the same reason: in float32 PyTorch itself differs from
+/// the golden by 3.5e-4 in BYOL's third loss.
+const LATER_LOSS: f64 = 1e-3;
 
 /// One golden file and what it was made with.
 struct Case {
@@ -50,7 +55,7 @@ impl Case {
     fn step(&self) -> TrainingStep {
         let initial = self.tensors.names().into_iter().filter_map(|name| {
             let (shape, values) = self.tensors.get(&name);
-            Some((name.strip_prefix("init.")?.to_string(), Tensor { shape, values }))
+            Some((name.strip_prefix("init.")?.to_string(), Tensor { shape, values: values.into() }))
         });
         let parameters = Parameters::new(initial);
         TrainingStep::new(&self.network, &self.objective, &Optimiser::default(), &parameters, [6, 200], None).unwrap()
@@ -104,7 +109,8 @@ fn matches_pytorch(name: &str, device: &Device) {
         let losses: Vec<f64> = outputs[0].iter().map(|&loss| f64::from(loss)).collect();
         let loss = case.objective.loss_scale() * losses.iter().sum::<f64>() / losses.len() as f64;
         let golden = f64::from(case.tensors.get(&format!("loss.{at}")).1[0]);
-        assert!((loss - golden).abs() <= 1e-5 * golden.abs().max(1.0), "loss {at}: {loss} instead of {golden}");
+        let bound = if at == 0 { 1e-5 } else { LATER_LOSS } * golden.abs().max(1.0);
+        assert!((loss - golden).abs() <= bound, "loss {at}: {loss} instead of {golden}");
         if at == 0 {
             case.compare("grad", &step.layout.trained, &trainer.state(step.gradient).unwrap(), 1e-4);
         }
@@ -152,4 +158,5 @@ macro_rules! on {
 }
 
 on!(reference, Device::Reference);
+on!(cpu, Device::Cpu);
 on!(gpu, Device::Gpu);

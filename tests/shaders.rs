@@ -18,7 +18,7 @@ use naga::{
 fn plans() -> Vec<Plan> {
     let published = published().into_iter().flat_map(|network| {
         let zeros = |(name, shape): (String, Vec<usize>)| {
-            let values = vec![0.0; shape.iter().product()];
+            let values = vec![0.0; shape.iter().product()].into();
             (name, Tensor { shape, values })
         };
         let parameters = Parameters::new(network.tensors().into_iter().map(zeros));

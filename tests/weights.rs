@@ -98,6 +98,19 @@ fn a_file_on_disk_is_named_as_the_source() {
     assert_eq!(Weights::from_path(&path).unwrap().source, path.display().to_string());
 }
 
+#[test]
+fn a_file_on_disk_reads_as_its_bytes_do_even_when_it_is_cut_short() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("card.safetensors");
+    let bytes = WeightsFile::random(&card_55k()).to_bytes();
+    for len in [0, 5, 8, 100, bytes.len() / 2, bytes.len() - 1, bytes.len()] {
+        std::fs::write(&path, &bytes[..len]).unwrap();
+        let read = Weights::from_path(&path);
+        assert_eq!(read.is_ok(), len == bytes.len());
+        assert_eq!(read, Weights::from_bytes(&bytes[..len], &path.display().to_string()), "{len} bytes");
+    }
+}
+
 // What the metadata says must be done.
 
 #[test]

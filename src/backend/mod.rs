@@ -1,5 +1,7 @@
-//! Who runs a plan: [`mod@reference`] (float64 loops), [`cpu`] (f32) and [`gpu`] (wgpu). All three take the same plan.
+//! Who runs a plan: [`mod@reference`] (float64 loops), [`cpu`] (f32) and [`gpu`] (wgpu). All three take the same plan, and
+//! [`Auto`] hands it to the faster one.
 
+mod auto;
 pub mod cpu;
 mod device;
 pub mod gpu;
@@ -10,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+pub use auto::Auto;
 pub use device::{Device, open, open_gpu};
 
 #[cfg(feature = "train")]
@@ -17,7 +20,7 @@ use crate::plan::BufferId;
 use crate::{Error, ErrorKind, Result, plan::Plan};
 
 /// What runs a plan, in words.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeviceInfo {
     /// The device's own name.
     pub name: String,
@@ -27,7 +30,7 @@ pub struct DeviceInfo {
 
 /// A device that can run plans.
 pub trait Backend: Send + Sync {
-    /// What it is called.
+    /// What it is called; of several devices the one that ran last.
     fn info(&self) -> DeviceInfo;
 
     /// How many records it can take at once; `plan` is for one.
@@ -50,6 +53,12 @@ pub trait Backend: Send + Sync {
     fn prepare_training(&self, plan: &Plan) -> Result<Box<dyn Trainer>> {
         let _ = plan;
         Err(Error::new(ErrorKind::Device, format!("{} cannot train", self.info().name), "use --device reference"))
+    }
+
+    /// Why one of several devices is used no more, though the others go on. None as long as all is well, and for a single
+    /// device, whose runs fail instead.
+    fn fault(&self) -> Option<Error> {
+        None
     }
 }
 

@@ -49,15 +49,16 @@ pub struct Folded {
 }
 
 impl Folded {
-    /// Joins every Conv1d with the BatchNorm and the ReLU that follow it.
+    /// Joins every Conv1d with the BatchNorm and the ReLU that follow it. Parameters that are given away are changed in
+    /// place; of borrowed ones, what changes is copied.
     ///
     /// # Errors
     /// A missing tensor, or a BatchNorm or ReLU that follows no convolution.
-    pub fn new(network: &Network, parameters: &Parameters) -> Result<Self> {
-        let mut layers = Vec::new();
+    pub fn new(network: &Network, parameters: impl Into<Parameters>) -> Result<Self> {
+        let (mut parameters, mut layers) = (parameters.into(), Vec::new());
         let mut index = 0;
         while index < network.layers.len() {
-            let folded = fold_at(network, parameters, index)?;
+            let folded = fold_at(network, &mut parameters, index)?;
             index = folded.last_layer + 1;
             layers.push(folded);
         }
@@ -65,20 +66,20 @@ impl Folded {
     }
 }
 
-fn fold_at(network: &Network, parameters: &Parameters, index: usize) -> Result<FoldedLayer> {
+fn fold_at(network: &Network, parameters: &mut Parameters, index: usize) -> Result<FoldedLayer> {
     let named = &network.layers[index];
-    let tensor = |part: &str| parameters.values(&format!("{}.{part}", named.name));
+    let tensor = |part: &str| format!("{}.{part}", named.name);
     let mut last_layer = index;
     let operation = match named.layer {
         Layer::Conv1d { in_channels, out_channels, kernel, stride, padding, bias } => {
-            let (mut weight, mut shift): (Arc<[f32]>, _) = (tensor("weight")?.into(), vec![0.0; out_channels]);
+            let (mut weight, mut shift) = (parameters.take(&tensor("weight"))?, vec![0.0; out_channels]);
             if bias {
-                shift = tensor("bias")?.iter().map(|&value| f64::from(value)).collect();
+                shift = parameters.values(&tensor("bias"))?.iter().map(|&value| f64::from(value)).collect();
             }
             if let Some(Layer::BatchNorm { .. }) = network.layers.get(last_layer + 1).map(|next| next.layer) {
                 last_layer += 1;
-                let values = Arc::get_mut(&mut weight).expect("the copy made above has no other owner");
-                fold_batch_norm(values, &mut shift, &network.layers[last_layer].name, parameters)?;
+                let name = &network.layers[last_layer].name;
+                fold_batch_norm(Arc::make_mut(&mut weight), &mut shift, name, parameters)?;
             }
             let relu = network.layers.get(last_layer + 1).is_some_and(|next| next.layer == Layer::Relu);
             last_layer += usize::from(relu);
@@ -88,7 +89,7 @@ fn fold_at(network: &Network, parameters: &Parameters, index: usize) -> Result<F
         Layer::MaxPool { kernel, stride } => FoldedOperation::MaxPool { kernel, stride },
         Layer::GlobalAveragePool => FoldedOperation::GlobalAveragePool,
         Layer::Linear { in_features, out_features } => {
-            let (weight, bias) = (tensor("weight")?.into(), tensor("bias")?.into());
+            let (weight, bias) = (parameters.take(&tensor("weight"))?, parameters.take(&tensor("bias"))?);
             FoldedOperation::Linear { in_features, out_features, weight, bias }
         }
         Layer::BatchNorm { .. } | Layer::Relu => {
@@ -135,9 +136,10 @@ mod tests {
                 ("n.running_mean", vec![1], vec![1.0]),
                 ("n.running_var", vec![1], vec![4.0 - 1e-5]),
             ]
-            .map(|(name, shape, values)| (name.to_string(), Tensor { shape, values })),
+            .map(|(name, shape, values)| (name.to_string(), Tensor { shape, values: values.into() })),
         );
         let folded = Folded::new(&network, &parameters).unwrap();
+        assert_eq!(Folded::new(&network, parameters), Ok(folded.clone()), "in place or not");
         assert_eq!(folded.layers.len(), 1);
         let FoldedOperation::Conv1d { relu, weight, bias, .. } = &folded.layers[0].operation else {
             panic!("a convolution stays one")

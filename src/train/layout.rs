@@ -98,7 +98,7 @@ impl Layout {
     pub fn parameters(&self, trained: &[f32], running: &[f32]) -> Parameters {
         let tensors = |places: &[Place], flat: &[f32]| {
             let tensor = |place: &Place| {
-                let values = flat[place.offset..][..place.len()].to_vec();
+                let values = flat[place.offset..][..place.len()].into();
                 (place.name.clone(), Tensor { shape: place.shape.clone(), values })
             };
             places.iter().map(tensor).collect::<Vec<_>>()

@@ -4,11 +4,13 @@
 pub mod augment;
 mod input_gradient;
 mod layout;
+mod learner;
 mod objective;
 mod step;
 mod tape;
 
 pub use augment::{Augmentations, Augmenting};
 pub use layout::{Layout, Place};
+pub use learner::{Learner, LearnerState, Loss, Rates};
 pub use objective::{Heads, Objective};
 pub use step::{Optimiser, TrainingStep};

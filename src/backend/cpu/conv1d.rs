@@ -1,4 +1,4 @@
-//! A convolution in tiles, and its weights in the order in which the tiles read them.
+//! A convolution in tiles.
 //!
 //! How it came to this, for 12 leads of 1000 samples through the six convolutions of the 542k network, on two Zen 4
 //! cores with AVX-512 (3.6 · 10⁹ vector operations a second each, so at least 1.70 ms directly with one thread):
@@ -15,17 +15,14 @@
 
 use super::{
     choice::{Cut, Filter, Work, piece},
-    filtering::{self, Evaluation, FilteredTile, POINTS},
+    filtering::{Evaluation, FilteredTile, POINTS},
     instructions::Kernels,
-    memory::{Aligned, Area},
-    parallel::for_each_chunk,
+    memory::Area,
+    packing::Packing,
     rows::Rows,
     tile::{DirectTile, Finish, Target},
 };
 use crate::kernels::Conv1d;
-
-/// Channels whose weights are packed side by side; every panel is a multiple of it.
-const BLOCK: usize = 8;
 
 /// A convolution with all its decisions made.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,14 +35,6 @@ pub(super) struct Conv {
     /// Rows of a tile at most.
     rows: usize,
     filter: Option<Filter>,
-}
-
-/// What the packed weights depend on besides the weights.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Packing {
-    width: usize,
-    panel: usize,
-    filter: Option<(usize, usize)>,
 }
 
 impl Conv {
@@ -80,8 +69,15 @@ impl Conv {
     }
 
     pub(super) fn packing(&self) -> Packing {
-        let filter = self.filter.map(|filter| (filter.parts, filter.taps));
-        Packing { width: self.x.width, panel: self.panel, filter }
+        let Conv1d { in_channels, out_channels, kernel, stride, .. } = self.conv;
+        Packing {
+            shape: [out_channels, in_channels, kernel],
+            stride,
+            width: self.x.width,
+            panel: self.panel,
+            panels: self.panels(),
+            filter: self.filter.map(|filter| (filter.parts, filter.taps)),
+        }
     }
 
     fn panels(&self) -> usize {
@@ -95,73 +91,13 @@ impl Conv {
 
     /// Multiplications for one output.
     fn depth(&self) -> usize {
-        self.filter.map_or(self.conv.kernel * self.x.width, |filter| filter.parts * self.columns())
-    }
-
-    /// Weights as `[panels, depth, channels of a panel]`, with `points` before `depth` for minimal filtering.
-    ///
-    /// It is most of what a first forward pass costs, so panels are packed side by side, and each writes runs of its
-    /// channels.
-    pub(super) fn packed(&self, weight: &[f32]) -> Aligned {
-        let points = if self.filter.is_some() { POINTS } else { 1 };
-        let panel_len = points * self.depth() * self.panel;
-        let mut packed = Aligned::new(self.panels() * panel_len);
-        let panels = &mut packed.as_mut_slice()[..self.panels() * panel_len];
-        for_each_chunk(panels, panel_len, |panel, values| match self.filter {
-            None => self.pack_taps(panel * self.panel, weight, values),
-            Some(filter) => self.pack_filters(filter, panel * self.panel, weight, values),
-        });
-        packed
-    }
-
-    fn pack_taps(&self, first: usize, weight: &[f32], values: &mut [f32]) {
-        let Conv1d { in_channels, out_channels, kernel, .. } = self.conv;
-        for (o, weight) in
-            weight.chunks(in_channels * kernel).take(out_channels).skip(first).take(self.panel).enumerate()
-        {
-            for (c, taps) in weight.chunks(kernel).enumerate() {
-                for (k, &tap) in taps.iter().enumerate() {
-                    values[(k * self.x.width + c) * self.panel + o] = tap;
-                }
-            }
-        }
-    }
-
-    /// A filter's values at the points are linear in its taps. [`BLOCK`] channels are evaluated side by side, so that
-    /// their sums stay in registers.
-    fn pack_filters(&self, filter: Filter, first: usize, weight: &[f32], values: &mut [f32]) {
-        let Conv1d { in_channels, out_channels, kernel, stride, .. } = self.conv;
-        let unit = |tap: usize| -> Vec<f64> { (0..filter.taps).map(|t| f64::from(u8::from(t == tap))).collect() };
-        let of_tap: Vec<[f64; POINTS]> = (0..filter.taps).map(|tap| filtering::filter_at_points(&unit(tap))).collect();
-        let mut taps = vec![[0.0; BLOCK]; filter.taps];
-        let blocks = (0..self.panel).step_by(BLOCK).filter(|block| first + block < out_channels);
-        let phases = (0..filter.parts * stride).map(|at| (at / stride, at % stride));
-        for (block, (part, phase)) in blocks.flat_map(|block| phases.clone().map(move |phase| (block, phase))) {
-            for c in 0..in_channels {
-                for (t, taps) in taps.iter_mut().enumerate() {
-                    let k = (part * filter.taps + t) * stride + phase;
-                    for (o, tap) in (first + block..).zip(taps) {
-                        let is_there = k < kernel && o < out_channels;
-                        *tap = if is_there { weight[(o * in_channels + c) * kernel + k].into() } else { 0.0 };
-                    }
-                }
-                let row = part * self.columns() + phase * self.x.width + c;
-                for point in 0..POINTS {
-                    let mut sums = [0.0; BLOCK];
-                    for (taps, of_tap) in taps.iter().zip(&of_tap) {
-                        sums.iter_mut().zip(taps).for_each(|(sum, tap)| *sum += of_tap[point] * tap);
-                    }
-                    let values = &mut values[(point * self.depth() + row) * self.panel + block..][..BLOCK];
-                    values.iter_mut().zip(sums).for_each(|(value, sum)| *value = sum as f32);
-                }
-            }
-        }
+        self.packing().depth()
     }
 
     /// The bias with zeros up to whole panels.
-    pub(super) fn padded_bias(&self, bias: &[f32]) -> Aligned {
-        let mut padded = Aligned::new(self.y.width);
-        padded.as_mut_slice()[..bias.len()].copy_from_slice(bias);
+    pub(super) fn padded_bias(&self, bias: &[f32]) -> Vec<f32> {
+        let mut padded = bias.to_vec();
+        padded.resize(self.y.width, 0.0);
         padded
     }
 

@@ -20,25 +20,41 @@ pub(super) const POINTS: usize = 8;
 /// The points but the last, ∞. Pairs ± share work in the transforms.
 const FINITE: [f64; POINTS - 1] = [0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5];
 
-/// What interpolation divides by: for each finite point the product of its distances from the others.
-const DIVISORS: [f64; POINTS - 1] = {
-    let mut divisors = [1.0; POINTS - 1];
+/// What interpolation multiplies by: for each finite point one over the product of its distances from the others.
+const FACTORS: [f64; POINTS - 1] = {
+    let mut factors = [1.0; POINTS - 1];
     let mut pair = 0;
-    while pair < divisors.len() * divisors.len() {
-        let (i, j) = (pair / divisors.len(), pair % divisors.len());
+    while pair < factors.len() * factors.len() {
+        let (i, j) = (pair / factors.len(), pair % factors.len());
         if i != j {
-            divisors[i] *= FINITE[i] - FINITE[j];
+            factors[i] /= FINITE[i] - FINITE[j];
         }
         pair += 1;
     }
-    divisors
+    factors
 };
 
-/// The filter's values at the points, each divided by what interpolation asks for; at most 6 taps.
-pub(super) fn filter_at_points(taps: &[f64]) -> [f64; POINTS] {
-    let mut values = [taps.last().copied().unwrap_or(0.0); POINTS];
-    for ((value, point), divisor) in values.iter_mut().zip(FINITE).zip(DIVISORS) {
-        *value = taps.iter().rev().fold(0.0, |sum, tap| sum * point + tap) / divisor;
+/// Filters that are evaluated side by side: a vector of the largest kind in f64. Every panel is a multiple of it.
+pub(super) const BLOCK: usize = 8;
+
+/// A block of filters' values at the points, each times what interpolation asks for; at most 6 taps.
+///
+/// At ± a point even powers are the same and odd ones of opposite sign; the factors, over six distances, are the same.
+#[inline(always)]
+pub(super) fn filters_at_points<const TAPS: usize>(taps: &[[f64; BLOCK]; TAPS]) -> [[f64; BLOCK]; POINTS] {
+    let mut values = [taps[TAPS - 1]; POINTS];
+    values[0] = taps[0].map(|tap| tap * FACTORS[0]);
+    for point in [1, 3, 5] {
+        // Horner's rule in the square of the point, for the even and for the odd taps.
+        let square = FINITE[point] * FINITE[point];
+        let mut sums = [[0.0; BLOCK]; 2];
+        for (tap, taps) in taps.iter().enumerate().rev() {
+            sums[tap % 2].iter_mut().zip(taps).for_each(|(sum, tap)| *sum = *sum * square + tap);
+        }
+        for lane in 0..BLOCK {
+            let [even, odd] = [sums[0][lane] * FACTORS[point], sums[1][lane] * (FINITE[point] * FACTORS[point])];
+            (values[point][lane], values[point + 1][lane]) = (even + odd, even - odd);
+        }
     }
     values
 }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::{
     choice::{Cut, piece},
-    conv1d::{Conv, Packing},
+    conv1d::Conv,
     instructions::Kernels,
-    memory::{Aligned, Area},
+    memory::Area,
+    packing::Packing,
     pool::Reduction,
     rows::Rows,
 };
@@ -40,8 +41,8 @@ struct Prepared {
 /// A convolution with its constants.
 struct Convolution {
     conv: Conv,
-    weight: Arc<Aligned>,
-    bias: Aligned,
+    weight: Arc<Area>,
+    bias: Vec<f32>,
 }
 
 enum Operation {
@@ -94,12 +95,12 @@ const ROWS_AT_A_TIME: usize = 256;
 const COLUMNS_AT_A_TIME: usize = 64;
 
 impl Forward {
-    /// Decides everything; `pack` gives a convolution's packed weights, made or kept.
+    /// Decides everything; `packed` says where a convolution's weights are packed, or will be before the first pass.
     pub(super) fn new(
         plan: &Plan,
         kernels: &'static Kernels,
         workers: usize,
-        pack: impl Fn(&Arc<[f32]>, Packing, &dyn Fn(&[f32]) -> Aligned) -> Arc<Aligned>,
+        mut packed: impl FnMut(&Arc<[f32]>, Packing) -> Arc<Area>,
     ) -> Self {
         let mut rows: Vec<Option<Rows>> = vec![None; plan.buffers.len()];
         let [_, channels, samples] = plan.buffers[plan.input()].shape;
@@ -115,7 +116,7 @@ impl Forward {
                 Kernel::GlobalAveragePool(_) => Operation::Mean,
                 kernel => {
                     let conv = Conv::new(&as_convolution(kernel), x, kernels);
-                    let weight = pack(constant(step, 1), conv.packing(), &|weight| conv.packed(weight));
+                    let weight = packed(constant(step, 1), conv.packing());
                     let bias = conv.padded_bias(constant(step, 2));
                     Operation::Conv(Box::new(Convolution { conv, weight, bias }))
                 }
@@ -213,7 +214,8 @@ impl Forward {
 
     fn convolution(&self, step: usize) -> (&Conv, [&[f32]; 2]) {
         match &self.steps[step].operation {
-            Operation::Conv(it) => (&it.conv, [it.weight.as_slice(), it.bias.as_slice()]),
+            // SAFETY: nobody writes weights once they are packed, which is before the first pass.
+            Operation::Conv(it) => (&it.conv, [unsafe { it.weight.read(0..it.weight.len()) }, &it.bias]),
             Operation::MaxPool { .. } | Operation::Mean => unreachable!("step {step} is no convolution"),
         }
     }

@@ -1,7 +1,13 @@
 //! The kernels, built for each instruction set, and which of them this processor can run.
 
+#[cfg(feature = "train")]
+use super::training::{
+    columns::{self, GradientSums, InputGradient, Moments, Normalise},
+    outer::{self, OuterTile},
+};
 use super::{
     filtering::{self, Evaluation, FilteredTile},
+    packing::{self, Filters},
     pool::{self, Reduction},
     simd::{self, Simd},
     tile::{self, DirectTile, VECTORS},
@@ -19,8 +25,21 @@ pub(super) struct Kernels {
     pub(super) direct: unsafe fn(&DirectTile),
     pub(super) filtered: unsafe fn(&FilteredTile),
     pub(super) evaluate: unsafe fn(&Evaluation),
+    pub(super) filters: unsafe fn(&Filters),
     pub(super) largest: unsafe fn(&mut Reduction),
     pub(super) mean: unsafe fn(&mut Reduction),
+    #[cfg(feature = "train")]
+    pub(super) training: TrainingKernels,
+}
+
+/// What only training runs.
+#[cfg(feature = "train")]
+pub(super) struct TrainingKernels {
+    pub(super) moments: unsafe fn(&mut Moments),
+    pub(super) normalise: unsafe fn(&mut Normalise),
+    pub(super) gradient_sums: unsafe fn(&mut GradientSums),
+    pub(super) input_gradient: unsafe fn(&mut InputGradient),
+    pub(super) outer: unsafe fn(&mut OuterTile),
 }
 
 /// One module with the kernels for one instruction set.
@@ -37,8 +56,11 @@ macro_rules! kernels {
                 direct,
                 filtered,
                 evaluate,
+                filters,
                 largest,
                 mean,
+                #[cfg(feature = "train")]
+                training: TrainingKernels { moments, normalise, gradient_sums, input_gradient, outer },
             };
 
             // SAFETY (all functions): the same is asked of the caller, and the instruction set is enabled here.
@@ -58,6 +80,11 @@ macro_rules! kernels {
             }
 
             $(#[$features])?
+            unsafe fn filters(job: &Filters) {
+                unsafe { packing::filters(job) }
+            }
+
+            $(#[$features])?
             unsafe fn largest(reduction: &mut Reduction) {
                 unsafe { pool::largest::<$simd>(reduction) }
             }
@@ -65,6 +92,36 @@ macro_rules! kernels {
             $(#[$features])?
             unsafe fn mean(reduction: &mut Reduction) {
                 unsafe { pool::mean::<$simd>(reduction) }
+            }
+
+            #[cfg(feature = "train")]
+            $(#[$features])?
+            unsafe fn moments(job: &mut Moments) {
+                unsafe { columns::moments::<$simd>(job) }
+            }
+
+            #[cfg(feature = "train")]
+            $(#[$features])?
+            unsafe fn normalise(job: &mut Normalise) {
+                unsafe { columns::normalise::<$simd>(job) }
+            }
+
+            #[cfg(feature = "train")]
+            $(#[$features])?
+            unsafe fn gradient_sums(job: &mut GradientSums) {
+                unsafe { columns::gradient_sums::<$simd>(job) }
+            }
+
+            #[cfg(feature = "train")]
+            $(#[$features])?
+            unsafe fn input_gradient(job: &mut InputGradient) {
+                unsafe { columns::input_gradient::<$simd>(job) }
+            }
+
+            #[cfg(feature = "train")]
+            $(#[$features])?
+            unsafe fn outer(job: &mut OuterTile) {
+                unsafe { outer::outer::<$simd>(job) }
             }
         }
     };

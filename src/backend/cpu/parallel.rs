@@ -194,20 +194,6 @@ impl Drop for StopOnPanic<'_> {
     }
 }
 
-/// Calls `work` with each chunk of `size` numbers and its place, on all of the process's threads. For what is done once;
-/// a forward pass has its [`Team`].
-#[cfg(feature = "threads")]
-pub(super) fn for_each_chunk(data: &mut [f32], size: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
-    use rayon::prelude::*;
-    data.par_chunks_mut(size).enumerate().for_each(|(index, chunk)| work(index, chunk));
-}
-
-/// Calls `work` with each chunk of `size` numbers and its place.
-#[cfg(not(feature = "threads"))]
-pub(super) fn for_each_chunk(data: &mut [f32], size: usize, work: impl Fn(usize, &mut [f32])) {
-    data.chunks_mut(size).enumerate().for_each(|(index, chunk)| work(index, chunk));
-}
-
 #[cfg(test)]
 mod tests {
     #[cfg(feature = "threads")]

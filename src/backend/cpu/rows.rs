@@ -3,6 +3,8 @@
 //! So the taps of a convolution are one run of numbers, a stride s only makes rows s times as wide, and no kernel cares
 //! for the length. Rows of zeros stand before and after the samples for the convolution that reads them.
 
+use std::ops::Range;
+
 use super::memory::{Area, LINE};
 
 /// Channels and samples that change places together, four vectors of the smallest kind: 12 leads of 1000 samples take
@@ -10,6 +12,7 @@ use super::memory::{Area, LINE};
 const BLOCK: usize = 4;
 
 /// Turns a block of rows into one of columns.
+#[inline(always)]
 fn transpose(from: &[f32], from_row: usize, to: &mut [f32], to_row: usize) {
     let mut block = [[0.0; BLOCK]; BLOCK];
     for (row, block) in block.iter_mut().enumerate() {
@@ -18,6 +21,27 @@ fn transpose(from: &[f32], from_row: usize, to: &mut [f32], to_row: usize) {
     for column in 0..BLOCK {
         let turned = [block[0][column], block[1][column], block[2][column], block[3][column]];
         to[column * to_row..][..BLOCK].copy_from_slice(&turned);
+    }
+}
+
+/// Turns rows into columns: `to[c, r] = from[r, c]` for the `columns` of every row in `from`.
+#[inline(always)]
+pub(super) fn transposed(from: &[f32], from_row: usize, columns: Range<usize>, to: &mut [f32], to_row: usize) {
+    let rows = from.len() / from_row;
+    for row in (0..rows).step_by(BLOCK) {
+        let height = BLOCK.min(rows - row);
+        for column in (0..columns.len()).step_by(BLOCK) {
+            let width = BLOCK.min(columns.len() - column);
+            let from = &from[row * from_row + columns.start + column..];
+            let to = &mut to[column * to_row + row..];
+            if height == BLOCK && width == BLOCK {
+                transpose(from, from_row, to, to_row);
+            } else {
+                for (r, c) in (0..height).flat_map(|r| (0..width).map(move |c| (r, c))) {
+                    to[c * to_row + r] = from[r * from_row + c];
+                }
+            }
+        }
     }
 }
 
@@ -70,21 +94,7 @@ impl Rows {
     pub(super) unsafe fn enter(&self, record: &[f32], first: usize, count: usize, memory: &Area) {
         // SAFETY: as the caller vouches.
         let rows = unsafe { memory.write(self.at(first as isize)..self.at((first + count) as isize)) };
-        for channel in (0..self.channels).step_by(BLOCK) {
-            let channels = BLOCK.min(self.channels - channel);
-            for sample in (0..count).step_by(BLOCK) {
-                let samples = BLOCK.min(count - sample);
-                let from = &record[channel * self.samples + first + sample..];
-                let to = &mut rows[sample * self.width + channel..];
-                if channels == BLOCK && samples == BLOCK {
-                    transpose(from, self.samples, to, self.width);
-                } else {
-                    for (c, s) in (0..channels).flat_map(|c| (0..samples).map(move |s| (c, s))) {
-                        to[s * self.width + c] = from[c * self.samples + s];
-                    }
-                }
-            }
-        }
+        transposed(record, self.samples, first..first + count, rows, self.width);
     }
 
     /// Gives one record back as `[channels, samples]`.

@@ -19,6 +19,9 @@ pub(super) trait Simd: Copy {
     /// self · factor + addend, in one rounding where the instruction set can.
     unsafe fn times_plus(self, factor: Self, addend: Self) -> Self;
     unsafe fn larger(self, other: Self) -> Self;
+    /// self where `other` is above 0, else 0.
+    #[cfg(feature = "train")]
+    unsafe fn where_positive(self, other: Self) -> Self;
 }
 
 /// Four numbers in plain Rust, for any processor.
@@ -73,13 +76,20 @@ impl Simd for Portable {
     unsafe fn larger(self, other: Self) -> Self {
         self.zip(other, f32::max)
     }
+
+    #[cfg(feature = "train")]
+    #[inline(always)]
+    unsafe fn where_positive(self, other: Self) -> Self {
+        self.zip(other, |a, b| if b > 0.0 { a } else { 0.0 })
+    }
 }
 
 /// A vector that each method hands to one intrinsic.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! simd {
     ($name:ident, $vector:ty, $lanes:literal, $rows:literal, $splat:ident, $load:ident, $store:ident, $plus:ident,
-     $minus:ident, $larger:ident, |$a:ident, $factor:ident, $addend:ident| $times_plus:expr) => {
+     $minus:ident, $larger:ident, |$a:ident, $factor:ident, $addend:ident| $times_plus:expr,
+     |$value:ident, $other:ident| $where_positive:expr) => {
         #[derive(Clone, Copy)]
         pub(super) struct $name($vector);
 
@@ -123,6 +133,13 @@ macro_rules! simd {
             unsafe fn larger(self, other: Self) -> Self {
                 Self(unsafe { $larger(self.0, other.0) })
             }
+
+            #[cfg(feature = "train")]
+            #[inline(always)]
+            unsafe fn where_positive(self, other: Self) -> Self {
+                let ($value, $other) = (self.0, other.0);
+                Self(unsafe { $where_positive })
+            }
         }
     };
 }
@@ -143,7 +160,8 @@ simd!(
     _mm512_add_ps,
     _mm512_sub_ps,
     _mm512_max_ps,
-    |a, factor, addend| _mm512_fmadd_ps(a, factor, addend)
+    |a, factor, addend| _mm512_fmadd_ps(a, factor, addend),
+    |value, other| _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(other, _mm512_setzero_ps()), value)
 );
 #[cfg(target_arch = "x86_64")]
 // 16 registers: 12 sums, 2 weights, 1 spread number.
@@ -158,7 +176,8 @@ simd!(
     _mm256_add_ps,
     _mm256_sub_ps,
     _mm256_max_ps,
-    |a, factor, addend| _mm256_fmadd_ps(a, factor, addend)
+    |a, factor, addend| _mm256_fmadd_ps(a, factor, addend),
+    |value, other| _mm256_and_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(other, _mm256_setzero_ps()), value)
 );
 #[cfg(target_arch = "aarch64")]
 use std::arch::aarch64::*;
@@ -176,5 +195,6 @@ simd!(
     vaddq_f32,
     vsubq_f32,
     vmaxnmq_f32,
-    |a, factor, addend| vfmaq_f32(addend, a, factor)
+    |a, factor, addend| vfmaq_f32(addend, a, factor),
+    |value, other| vreinterpretq_f32_u32(vandq_u32(vcgtq_f32(other, vdupq_n_f32(0.0)), vreinterpretq_u32_f32(value)))
 );

@@ -8,7 +8,7 @@ use super::{super::reference, *};
 use crate::{
     kernels::{Conv1d, GlobalAveragePool, Kernel, Linear, MaxPool},
     network::{Folded, Weights},
-    plan::{Builder, Keep},
+    plan::{Builder, Keep, Plan},
     random::Random,
 };
 
@@ -26,8 +26,8 @@ fn plan(kernel: Kernel, x: [usize; 3], constants: &[Arc<[f32]>], y: [usize; 3]) 
     let mut builder = Builder::default();
     let mut reads = vec![builder.input("x", x).unwrap()];
     reads.extend(constants.iter().map(|values| builder.constant("constant", values).unwrap()));
-    let y = builder.step("step", kernel, &reads, y).unwrap();
-    builder.finish(vec![y])
+    let write = builder.step("step", kernel, &reads, y).unwrap();
+    builder.finish(vec![write])
 }
 
 fn backends(threads: usize) -> impl Iterator<Item = Cpu> {

@@ -101,7 +101,8 @@ impl GpuTrainer {
             plan.outputs.iter().map(|&id| output(plan, &rows, &memory, id, &mut offset)).collect();
         let staging = gpu.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("staging"),
-            size: offset,
+            // A plan of states alone has no output, and nothing cannot be mapped.
+            size: offset.max(bytes(4)),
             usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });

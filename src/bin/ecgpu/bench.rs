@@ -49,11 +49,11 @@ pub struct Arguments {
 }
 
 /// What one case took.
-struct Times {
+pub struct Times {
     network: String,
     samples: usize,
     runs: usize,
-    median: Duration,
+    pub median: Duration,
     percentile_95: Duration,
     floating_point_operations: usize,
 }
@@ -65,7 +65,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut device = None;
     let chosen = |network: &Network| arguments.network.as_ref().is_none_or(|name| *name == network.name);
     for network in published().into_iter().filter(chosen) {
-        let classifier = Classifier::on(Weights::random(network, 1), arguments.place.open()?)?;
+        let classifier = Classifier::on(Weights::random(network, 1), arguments.place.open_one()?)?;
         let info = device.insert(classifier.device());
         for &samples in &lengths {
             let times = measure(&classifier, batch, samples, Duration::from_secs(arguments.seconds))?;
@@ -90,8 +90,12 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn measure(classifier: &Classifier, batch: usize, samples: usize, time: Duration) -> Result<Times> {
-    let leads = classifier.weights().network.in_channels();
+/// Times runs for as long as `time`, and at least one, after half a second of runs that do not count.
+///
+/// # Errors
+/// The device cannot run the network at this length, or fails.
+pub fn measure(classifier: &Classifier, batch: usize, samples: usize, time: Duration) -> Result<Times> {
+    let leads = classifier.folded().network.in_channels();
     let input: Vec<f32> = (0..batch * leads * samples).map(|at| (at as f32 * 0.01).sin()).collect();
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_millis(500) {
@@ -106,7 +110,7 @@ fn measure(classifier: &Classifier, batch: usize, samples: usize, time: Duration
     times.sort_unstable();
     let plan = Plan::new(classifier.folded(), batch, samples, Keep::Results)?;
     Ok(Times {
-        network: classifier.weights().network.name.clone(),
+        network: classifier.folded().network.name.clone(),
         samples,
         runs: times.len(),
         median: times[times.len() / 2],
@@ -116,7 +120,7 @@ fn measure(classifier: &Classifier, batch: usize, samples: usize, time: Duration
 }
 
 impl Times {
-    fn records_a_second(&self, batch: usize) -> f64 {
+    pub fn records_a_second(&self, batch: usize) -> f64 {
         batch as f64 / self.median.as_secs_f64()
     }
 
@@ -136,6 +140,6 @@ impl Times {
     }
 }
 
-fn milliseconds(time: Duration) -> f64 {
+pub fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }

@@ -8,6 +8,7 @@ use std::{
 
 use ecgpu::{
     Classifier, Error, ErrorKind, Prediction, Recording, Result,
+    backend::DeviceInfo,
     ecg::{
         Condition, Lead, Unit,
         format::{self, ReadOptions},
@@ -97,11 +98,12 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
             classify(&printer.classifier, chunk, &options)
         };
         progress.suspend(|| items.into_iter().for_each(|item| printer.show(item)));
+        progress.suspend(|| printer.tell_fault());
         progress.inc(chunk.len() as u64);
     }
     progress.finish_and_clear();
     printer.finish();
-    Ok(ExitCode::from(u8::from(printer.failed > 0)))
+    terminal::leave(u8::from(printer.failed > 0))
 }
 
 /// The built-in sample, made anew each time from the synthetic model.
@@ -151,7 +153,7 @@ fn classify_raw(classifier: &Classifier, file: &Path) -> Vec<Item> {
     let run = || {
         let array = format::read_raw(file)?;
         let [batch, leads, samples] = array.shape;
-        let expected = classifier.weights().network.in_channels();
+        let expected = classifier.folded().network.in_channels();
         if leads != expected {
             let cause =
                 format!("an array [{batch}, {leads}, {samples}] where [batch, {expected}, samples] is expected");
@@ -198,7 +200,9 @@ struct Printer<'a> {
     classifier: Classifier,
     opened: Duration,
     start: Instant,
-    classified: usize,
+    /// How many were classified on each device.
+    classified: Vec<(usize, DeviceInfo)>,
+    fault_told: bool,
     failed: usize,
 }
 
@@ -209,7 +213,8 @@ impl<'a> Printer<'a> {
             terminal::note(text);
         }
         let classifier = Classifier::on(weights, arguments.setup.place.open()?)?;
-        Ok(Self { arguments, classifier, opened: start.elapsed(), start, classified: 0, failed: 0 })
+        let (opened, classified) = (start.elapsed(), Vec::new());
+        Ok(Self { arguments, classifier, opened, start, classified, fault_told: false, failed: 0 })
     }
 
     fn fail(&mut self, error: &Error) {
@@ -217,11 +222,26 @@ impl<'a> Printer<'a> {
         terminal::report(error);
     }
 
+    /// Tells once that auto had to do without the GPU.
+    fn tell_fault(&mut self) {
+        if let Some(fault) = self.classifier.fault().filter(|_| !self.fault_told) {
+            self.fault_told = true;
+            terminal::note(&format!("the GPU is not used: {fault}"));
+        }
+    }
+
+    fn count(&mut self, device: &DeviceInfo) {
+        match self.classified.iter_mut().find(|(_, known)| known == device) {
+            Some((count, _)) => *count += 1,
+            None => self.classified.push((1, device.clone())),
+        }
+    }
+
     fn show(&mut self, item: Item) {
         match &item.outcome {
             Err(error) => self.fail(error),
             Ok(prediction) => {
-                self.classified += 1;
+                self.count(&prediction.device);
                 terminal::print(&if self.arguments.json {
                     self.line(&item, prediction)
                 } else {
@@ -232,7 +252,7 @@ impl<'a> Printer<'a> {
     }
 
     fn line(&self, item: &Item, prediction: &Prediction) -> String {
-        let device = self.classifier.device();
+        let device = &prediction.device;
         let probabilities: serde_json::Map<_, _> =
             prediction.classes.iter().cloned().zip(prediction.probabilities.iter().map(|&p| json!(p))).collect();
         let mut object = json!({
@@ -252,20 +272,28 @@ impl<'a> Printer<'a> {
     }
 
     fn finish(&self) {
-        if self.arguments.json || self.classified == 0 {
+        if self.arguments.json || self.classified.is_empty() {
             return;
         }
-        let device = self.classifier.device();
-        let (faint, count) = (terminal::FAINT, self.classified);
+        let count: usize = self.classified.iter().map(|(count, _)| count).sum();
         let recordings = if count == 1 { "recording" } else { "recordings" };
         let took = terminal::duration(self.start.elapsed().saturating_sub(self.opened));
-        let opened = terminal::duration(self.opened);
+        let devices = match &self.classified[..] {
+            [(_, device)] => {
+                let opened = terminal::duration(self.opened);
+                format!(" on {} ({}), which took {opened} to open", device.name, device.backend)
+            }
+            several => {
+                let on =
+                    several.iter().map(|(count, device)| format!("{count} on {} ({})", device.name, device.backend));
+                format!(": {}", on.collect::<Vec<_>>().join(", "))
+            }
+        };
+        let faint = terminal::FAINT;
         terminal::print(&format!(
-            "{count} {recordings} in {took} on {} ({}), which took {opened} to open.\n\
+            "{count} {recordings} in {took}{devices}.\n\
              {faint}Network {}. For research only: not a medical device.{faint:#}\n",
-            device.name,
-            device.backend,
-            self.classifier.weights().network.name,
+            self.classifier.folded().network.name,
         ));
     }
 }

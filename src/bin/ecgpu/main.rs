@@ -4,7 +4,9 @@
 mod augment;
 mod bench;
 mod classify;
+mod dataset;
 mod devices;
+mod download;
 mod inspect;
 mod profile;
 mod synth;
@@ -42,6 +44,8 @@ enum Command {
     Synth(synth::Arguments),
     #[cfg(feature = "train")]
     Augment(Box<augment::Arguments>),
+    Dataset(dataset::Arguments),
+    Download(download::Arguments),
 }
 
 /// Where to run and what.
@@ -57,7 +61,10 @@ struct Setup {
 /// Where to run.
 #[derive(clap::Args)]
 struct Place {
-    /// auto (a real GPU, else the CPU), gpu, gpu:N, a part of a GPU's name, cpu, or reference (float64)
+    /// auto (a real GPU where there is one, else the CPU), gpu, gpu:N, a part of a GPU's name, cpu, or reference (float64)
+    ///
+    /// With auto, classify starts on the CPU and goes over to the GPU for every shape that it measures to be faster there,
+    /// so that the last bits of its results may differ from run to run; any other device gives the same bits each time.
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     device: Device,
     /// Threads that compute on the CPU; all there are if absent
@@ -69,8 +76,26 @@ struct Place {
 }
 
 impl Place {
+    /// What classifies.
     fn open(&self) -> Result<Box<dyn Backend>> {
-        let Some(path) = &self.tuning else { return backend::open(&self.device, self.threads) };
+        match self.tuning {
+            Some(_) => self.open_one(),
+            None => backend::open(&self.device, self.threads),
+        }
+    }
+
+    /// The device to look at: with auto the GPU where there is one that opens, else the CPU.
+    fn open_one(&self) -> Result<Box<dyn Backend>> {
+        let Some(path) = &self.tuning else {
+            if !matches!(self.device, Device::Auto) {
+                return backend::open(&self.device, self.threads);
+            }
+            let gpu = backend::open_gpu(&self.device).unwrap_or_else(|error| {
+                terminal::note(&format!("the GPU is not used: {error}"));
+                None
+            });
+            return gpu.map_or_else(|| backend::open(&Device::Cpu, self.threads), |gpu| Ok(Box::new(gpu)));
+        };
         let tuning = Tuning::from_path(path)?;
         let gpu = backend::open_gpu(&self.device)?.ok_or_else(|| {
             let cause = format!("--device {} takes no GPU here, and --tuning is for a GPU", self.device);
@@ -109,6 +134,8 @@ fn main() -> ExitCode {
         Command::Synth(arguments) => synth::run(&arguments),
         #[cfg(feature = "train")]
         Command::Augment(arguments) => augment::run(&arguments),
+        Command::Dataset(arguments) => dataset::run(&arguments),
+        Command::Download(arguments) => download::run(&arguments),
     };
     match outcome {
         Ok(code) => code,

@@ -48,7 +48,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let network = if arguments.network == "55k" { card_55k() } else { full_542k() };
     let weights = Weights::random(network, 1);
     let folded = Folded::new(&weights.network, &weights.parameters)?;
-    let backend = arguments.place.open()?;
+    let backend = arguments.place.open_one()?;
     // A batch beyond the device's limits is refused here, with the reason.
     let one = Plan::new(&folded, 1, arguments.samples as usize, Keep::Results)?;
     let batch = (arguments.batch as usize).min(backend.largest_batch(&one)?);

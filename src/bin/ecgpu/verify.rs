@@ -21,7 +21,7 @@ use crate::{
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  ecgpu verify                     the device that classify would take
+  ecgpu verify                     a real GPU where there is one, else the CPU
   ecgpu verify --device gpu:1
   ecgpu verify --json | jq -c 'select(.passed | not)'
 
@@ -41,7 +41,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let weights = arguments.setup.weights()?;
     weights.notes.iter().for_each(|text| note(text));
     let folded = Folded::new(&weights.network, &weights.parameters)?;
-    let backend = arguments.setup.place.open()?;
+    let backend = arguments.setup.place.open_one()?;
     let info = backend.info();
     let reports = verify(backend.as_ref(), &folded, arguments.networks)?;
     let failed = reports.iter().find(|report| !report.passed);

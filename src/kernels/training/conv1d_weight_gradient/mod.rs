@@ -2,7 +2,9 @@
 //! a file.
 
 mod plain;
+mod subgroups;
 
+use super::first;
 use crate::kernels::{Accelerator, Operation, Row, Variant};
 
 /// Numbers that one sum may have in f32: more are added up in parts, by records, so that the rounding of a long sum stays
@@ -41,9 +43,11 @@ impl Conv1dWeightGradient {
 }
 
 impl Operation for Conv1dWeightGradient {
-    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+    fn variants(&self, rows: &[Row], accelerator: &Accelerator) -> Vec<Variant> {
         let [x, dy, dw] = rows else { unreachable!("the plan gives a weight gradient two reads") };
-        vec![plain::variant(self, *x, *dy, *dw)]
+        let plain = plain::variant(self, *x, *dy, first(*dw));
+        let subgroups = subgroups::variant(self, [*x, *dy], first(*dw), accelerator);
+        if accelerator.software { subgroups.into_iter().chain([plain]).collect() } else { vec![plain] }
     }
 
     fn parts(&self, _: &str) -> usize {
@@ -52,6 +56,15 @@ impl Operation for Conv1dWeightGradient {
 
     fn margin(&self) -> usize {
         self.padding
+    }
+
+    fn head(&self) -> usize {
+        // The furthest that a window begins before its row, see `LEAD`; a row of dy starts at float 7 at most.
+        self.padding + 7 * self.stride + 3
+    }
+
+    fn row_multiple(&self) -> usize {
+        4
     }
 
     fn floating_point_operations(&self) -> usize {

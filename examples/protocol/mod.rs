@@ -1,0 +1,182 @@
+//! What the programs for comparing ecgpu with other systems share: commands on standard input, JSON lines as answers.
+//!
+//! `PROGRAM card|full THREADS` reads `../golden/NETWORK.safetensors` and `../golden/NETWORK_io.safetensors`. Commands:
+//! `logits`; `check`; `time BATCH SAMPLES WARMUP RUNS SECONDS`; with feature `train` also `train BATCH SAMPLES SECONDS`. For comparing on one machine with systems that answer the
+//! same commands.
+
+use std::{
+    io::{BufRead, Write},
+    time::{Duration, Instant},
+};
+
+use ecgpu::{Classifier, Error, ErrorKind, Weights, backend::Backend};
+use safetensors::SafeTensors;
+use serde_json::{Value, json};
+
+pub type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
+
+/// Answers commands until standard input ends; `open` makes the backend for a number of threads.
+pub fn serve(open: impl FnOnce(Option<usize>) -> ecgpu::Result<Box<dyn Backend>>) -> Fallible<()> {
+    let mut arguments = std::env::args().skip(1);
+    let network = arguments.next().unwrap_or_default();
+    if !["card", "full"].contains(&network.as_str()) {
+        return Err(Error::new(ErrorKind::Usage, "no network", "name it and the threads: card|full THREADS").into());
+    }
+    let threads = arguments.next().map(|threads| threads.parse()).transpose()?;
+    let weights = Weights::from_path(weights_file(&network))?;
+    let classifier = Classifier::on(weights, open(threads)?)?;
+    let golden = Golden(std::fs::read(format!("../golden/{network}_io.safetensors"))?);
+    for line in std::io::stdin().lock().lines() {
+        let line = line?;
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let answer = answer(&classifier, &network, &golden, &words)
+            .unwrap_or_else(|error| json!({ "error": error.to_string() }));
+        println!("{answer}");
+        std::io::stdout().flush()?;
+    }
+    Ok(())
+}
+
+fn weights_file(network: &str) -> String {
+    format!("../golden/{network}.safetensors")
+}
+
+fn answer(classifier: &Classifier, network: &str, golden: &Golden, words: &[&str]) -> Fallible<Value> {
+    match words {
+        ["logits"] => Ok(json!({ "logits": classifier.run(&golden.get("input.1x1000")?, 1, 1000)?.logits })),
+        ["check"] => check(classifier, golden),
+        ["time", batch, samples, warmup, runs, seconds] => {
+            let limit = Limit { runs: runs.parse()?, time: Duration::from_secs_f64(seconds.parse()?) };
+            time(classifier, golden, (batch.parse()?, samples.parse()?), warmup.parse()?, limit)
+        }
+        #[cfg(feature = "train")]
+        ["train", batch, samples, seconds] => {
+            let shape = [batch.parse()?, samples.parse()?];
+            train(classifier, network, shape, Duration::from_secs_f64(seconds.parse()?))
+        }
+        _ => Err(format!("unknown command: {}", words.join(" ")).into()),
+    }
+}
+
+/// The largest absolute error of a logit over every golden input.
+fn check(classifier: &Classifier, golden: &Golden) -> Fallible<Value> {
+    let (mut worst, mut failed) = (0.0f32, serde_json::Map::new());
+    for (shape, batch, samples) in golden.shapes()? {
+        match classifier.run(&golden.get(&format!("input.{shape}"))?, batch, samples) {
+            Ok(output) => worst = worst.max(largest_error(&output.logits, &golden.get(&format!("logits.{shape}"))?)),
+            Err(error) => drop(failed.insert(shape, error.to_string().into())),
+        }
+    }
+    Ok(json!({ "max_abs_error": worst, "failed": failed }))
+}
+
+struct Limit {
+    runs: usize,
+    time: Duration,
+}
+
+/// Milliseconds of every run, from the host's array to the logits on the host. Warming up ends after a second at most.
+fn time(
+    classifier: &Classifier,
+    golden: &Golden,
+    (batch, samples): (usize, usize),
+    warmup: usize,
+    limit: Limit,
+) -> Fallible<Value> {
+    let input = golden.get(&format!("input.1x{samples}"))?.repeat(batch);
+    let expected = golden.get(&format!("logits.1x{samples}"))?.repeat(batch);
+    let start = Instant::now();
+    for _ in 0..warmup {
+        classifier.run(&input, batch, samples)?;
+        if start.elapsed() > Duration::from_secs(1) {
+            break;
+        }
+    }
+    let (start, mut milliseconds, mut logits) = (Instant::now(), Vec::new(), Vec::new());
+    while milliseconds.len() < limit.runs && start.elapsed() < limit.time {
+        let run = Instant::now();
+        logits = classifier.run(&input, batch, samples)?.logits;
+        milliseconds.push(run.elapsed().as_secs_f64() * 1e3);
+    }
+    Ok(json!({ "ms": milliseconds, "max_abs_error": largest_error(&logits, &expected) }))
+}
+
+/// Records a second of whole training steps: forward with batch norm in training mode, binary cross entropy, backward,
+/// Adam, on random numbers. The first three steps warm up.
+#[cfg(feature = "train")]
+fn train(classifier: &Classifier, network: &str, [batch, samples]: [usize; 2], limit: Duration) -> Fallible<Value> {
+    use ecgpu::{
+        kernels::training::SupervisedLossKind,
+        random::Random,
+        train::{Learner, Objective, Optimiser, Rates},
+    };
+    let weights = Weights::from_path(weights_file(network))?;
+    let objective =
+        Objective::Supervised { loss: SupervisedLossKind::CROSS_ENTROPY, class_weights: vec![1.0; CLASSES] };
+    let shape = [batch, samples];
+    let mut learner = Learner::new(
+        classifier.backend(),
+        &weights.network,
+        &objective,
+        Optimiser::default(),
+        &weights.parameters,
+        shape,
+        None,
+    )?;
+    let mut random = Random::new(1, 0);
+    let records: Vec<f32> = (0..batch * 12 * samples).map(|_| random.normal() as f32).collect();
+    let labels: Vec<f32> = (0..batch * CLASSES).map(|_| f32::from(u8::from(random.uniform() < 0.3))).collect();
+    let rates = Rates { learning: 1e-3, target_momentum: 1.0 };
+    let mut learn = || learner.learn(&records, Some(&labels), rates).map(|loss| loss.value);
+    let first_loss = learn()?;
+    let mut last_loss = 0.0;
+    for _ in 0..2 {
+        last_loss = learn()?;
+    }
+    let (start, mut seconds) = (Instant::now(), Vec::new());
+    while start.elapsed() < limit || seconds.is_empty() {
+        let step = Instant::now();
+        last_loss = learn()?;
+        seconds.push(step.elapsed().as_secs_f64());
+    }
+    seconds.sort_by(f64::total_cmp);
+    let rate = batch as f64 / seconds[seconds.len() / 2];
+    Ok(json!({ "records_per_s": rate, "steps": seconds.len(), "first_loss": first_loss, "last_loss": last_loss }))
+}
+
+#[cfg(feature = "train")]
+const CLASSES: usize = 5;
+
+fn largest_error(computed: &[f32], expected: &[f32]) -> f32 {
+    // A NaN or a missing logit counts as an error that no bound allows.
+    let error = |(a, b): (&f32, &f32)| if a.is_nan() { f32::MAX } else { (a - b).abs() };
+    let missing = if computed.len() == expected.len() { 0.0 } else { f32::MAX };
+    computed.iter().zip(expected).map(error).fold(missing, f32::max)
+}
+
+/// Inputs and PyTorch's logits for them.
+struct Golden(Vec<u8>);
+
+impl Golden {
+    fn get(&self, name: &str) -> Fallible<Vec<f32>> {
+        let file = SafeTensors::deserialize(&self.0)?;
+        let tensor = file.tensor(name)?;
+        let values =
+            tensor.data().chunks_exact(4).map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
+        Ok(values.collect())
+    }
+
+    /// Each shape's name, batch and samples.
+    fn shapes(&self) -> Fallible<Vec<(String, usize, usize)>> {
+        let file = SafeTensors::deserialize(&self.0)?;
+        let mut shapes = Vec::new();
+        for name in file.names() {
+            if let Some(shape) = name.strip_prefix("input.") {
+                let size = file.tensor(name)?.shape().to_vec();
+                shapes.push((shape.to_string(), size[0], size[2]));
+            }
+        }
+        shapes.sort();
+        Ok(shapes)
+    }
+}
