@@ -5,19 +5,22 @@ mod auto;
 pub mod cpu;
 mod device;
 pub mod gpu;
+mod precision;
 pub mod reference;
 
 use std::{
+    borrow::Cow,
     sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
 
 pub use auto::Auto;
 pub use device::{Device, open, open_gpu};
+pub use precision::Precision;
 
 #[cfg(feature = "train")]
 use crate::plan::BufferId;
-use crate::{Error, ErrorKind, Result, plan::Plan};
+use crate::{Error, ErrorKind, Result, kernels::Storage, plan::Plan};
 
 /// What runs a plan, in words.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,6 +29,18 @@ pub struct DeviceInfo {
     pub name: String,
     /// `vulkan`, `metal`, `dx12`, `cpu` or `reference`.
     pub backend: String,
+    /// How it stores weights and activations.
+    pub storage: Storage,
+}
+
+impl DeviceInfo {
+    /// The backend, and the storage where it is not the usual one: `vulkan`, or `vulkan, packed f16`.
+    pub fn how(&self) -> String {
+        match self.storage {
+            Storage::F32 => self.backend.clone(),
+            storage => format!("{}, {}", self.backend, storage.to_string().replace('-', " ")),
+        }
+    }
 }
 
 /// A device that can run plans.
@@ -64,11 +79,31 @@ pub trait Backend: Send + Sync {
 
 /// A plan on a device, ready to run any number of times.
 pub trait Executor: Send {
-    /// Runs the plan on `input` `[batch, leads, samples]` and fills `outputs`, one for each of the plan's outputs.
+    /// Runs the plan on `input` `[batch, leads, samples]` and fills `outputs`, one for each of the plan's outputs. A record
+    /// in which a number grew beyond what the device stores has NaN in all of them.
     ///
     /// # Errors
     /// The device failed.
     fn run(&mut self, input: &[f32], outputs: &mut Vec<Vec<f32>>) -> Result<()>;
+
+    /// Runs the plan on each input in turn and hands its outputs to `each`: the same bits as by [`Executor::run`], but a
+    /// device with memory of its own computes while the host makes the next input and reads the last outputs.
+    ///
+    /// # Errors
+    /// The device failed, or an input has the wrong length. `each` has had the outputs of earlier inputs; later ones are
+    /// not asked for.
+    fn stream<'a>(
+        &mut self,
+        inputs: &mut dyn Iterator<Item = Cow<'a, [f32]>>,
+        each: &mut dyn FnMut(&[Vec<f32>]),
+    ) -> Result<()> {
+        let mut outputs = Vec::new();
+        for input in inputs {
+            self.run(&input, &mut outputs)?;
+            each(&outputs);
+        }
+        Ok(())
+    }
 
     /// Runs the plan and says how long the device computed on each of its steps, in order: without transfers, waiting
     /// and whatever else a run takes.

@@ -8,6 +8,8 @@ mod learner;
 mod objective;
 mod step;
 mod tape;
+#[cfg(test)]
+mod tests;
 
 pub use augment::{Augmentations, Augmenting};
 pub use layout::{Layout, Place};

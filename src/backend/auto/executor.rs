@@ -1,6 +1,9 @@
 //! One plan on whichever device is faster: CPU first, then a trial of both on real requests, then the winner.
 
 use std::{
+    borrow::Cow,
+    cell::RefCell,
+    collections::VecDeque,
     mem,
     sync::Arc,
     time::{Duration, Instant},
@@ -99,6 +102,22 @@ impl Executor for AutoExecutor {
         Ok(())
     }
 
+    fn stream<'a>(
+        &mut self,
+        inputs: &mut dyn Iterator<Item = Cow<'a, [f32]>>,
+        each: &mut dyn FnMut(&[Vec<f32>]),
+    ) -> Result<()> {
+        let mut outputs = Vec::new();
+        loop {
+            if matches!(self.state, State::Gpu(_)) && !self.challenger.is_out() {
+                return self.stream_on_gpu(inputs, each);
+            }
+            let Some(input) = inputs.next() else { return Ok(()) };
+            self.run(&input, &mut outputs)?;
+            each(&outputs);
+        }
+    }
+
     fn profile(&mut self, input: &[f32]) -> Result<Vec<Duration>> {
         match &mut self.state {
             State::Gpu(gpu) => gpu.profile(input),
@@ -126,6 +145,44 @@ impl AutoExecutor {
                 Ok(false)
             }
         }
+    }
+
+    /// Streams on the GPU that has won. Should it fail, the CPU answers what it has left open, and the rest.
+    fn stream_on_gpu<'a>(
+        &mut self,
+        inputs: &mut dyn Iterator<Item = Cow<'a, [f32]>>,
+        each: &mut dyn FnMut(&[Vec<f32>]),
+    ) -> Result<()> {
+        let State::Gpu(mut gpu) = mem::replace(&mut self.state, State::Cpu) else { return Ok(()) };
+        let open = RefCell::new(VecDeque::new());
+        let plan = &self.plan;
+        let mut refused = None;
+        let mut kept = std::iter::from_fn(|| {
+            let input = inputs.next()?;
+            refused = check_input(plan, &input).err();
+            open.borrow_mut().push_back(input.clone());
+            refused.is_none().then_some(input)
+        });
+        self.challenger.note_answer(Faster::Gpu);
+        let outcome = gpu.stream(&mut kept, &mut |outputs| {
+            open.borrow_mut().pop_front();
+            each(outputs);
+        });
+        if let Some(error) = refused {
+            self.state = State::Gpu(gpu);
+            return Err(error);
+        }
+        let Err(error) = outcome else {
+            self.state = State::Gpu(gpu);
+            return Ok(());
+        };
+        self.challenger.fail(error);
+        let mut outputs = Vec::new();
+        for input in open.into_inner().into_iter().chain(std::iter::from_fn(|| inputs.next())) {
+            self.run(&input, &mut outputs)?;
+            each(&outputs);
+        }
+        Ok(())
     }
 
     /// Has the GPU prepared in the background, and tried on what the CPU has just answered.

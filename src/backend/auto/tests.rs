@@ -12,6 +12,7 @@ use std::{
 use super::*;
 use crate::{
     ErrorKind,
+    kernels::Storage,
     network::{Folded, FoldedLayer, FoldedOperation, Layer, NamedLayer, Network},
     plan::Keep,
 };
@@ -84,7 +85,7 @@ fn broken(what: &str) -> Error {
 
 impl Backend for Fake {
     fn info(&self) -> DeviceInfo {
-        DeviceInfo { name: self.name.into(), backend: self.name.into() }
+        DeviceInfo { name: self.name.into(), backend: self.name.into(), storage: Storage::F32 }
     }
 
     fn largest_batch(&self, _: &Plan) -> Result<usize> {

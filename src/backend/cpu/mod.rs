@@ -35,7 +35,7 @@ use std::{
 #[cfg(feature = "train")]
 use super::Trainer;
 use super::{Backend, ConstantCache, DeviceInfo, Executor, batch_by_memory, check_input};
-use crate::{Result, plan::Plan};
+use crate::{Result, kernels::Storage, plan::Plan};
 use forward::{Forward, Memory, Part, Places};
 use instructions::Kernels;
 use memory::Area;
@@ -120,7 +120,8 @@ impl Backend for Cpu {
     fn info(&self) -> DeviceInfo {
         let (processor, instructions, threads) = (processor_name(), self.kernels.name, self.team.workers());
         let plural = if threads == 1 { "" } else { "s" };
-        DeviceInfo { name: format!("{processor} ({instructions}, {threads} thread{plural})"), backend: "cpu".into() }
+        let name = format!("{processor} ({instructions}, {threads} thread{plural})");
+        DeviceInfo { name, backend: "cpu".into(), storage: Storage::F32 }
     }
 
     fn largest_batch(&self, plan: &Plan) -> Result<usize> {

@@ -3,6 +3,8 @@
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::mpsc::{Receiver, sync_channel},
+    thread::Scope,
     time::{Duration, Instant},
 };
 
@@ -91,15 +93,24 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
     }
     let progress = progress_bar(files.len());
-    for chunk in files.chunks(arguments.batch as usize) {
-        let items = if arguments.raw {
-            chunk.iter().flat_map(|file| classify_raw(&printer.classifier, file)).collect()
-        } else {
-            classify(&printer.classifier, chunk, &options)
-        };
+    let show = |printer: &mut Printer, items: Vec<Item>, files: usize| {
         progress.suspend(|| items.into_iter().for_each(|item| printer.show(item)));
         progress.suspend(|| printer.tell_fault());
-        progress.inc(chunk.len() as u64);
+        progress.inc(files as u64);
+    };
+    if arguments.raw {
+        for file in &files {
+            let items = classify_raw(&printer.classifier, file);
+            show(&mut printer, items, 1);
+        }
+    } else {
+        std::thread::scope(|scope| -> Result<()> {
+            for (files, read) in read_ahead(scope, &files, arguments.batch as usize, &options)? {
+                let items = classify(&printer.classifier, files, read);
+                show(&mut printer, items, files.len());
+            }
+            Ok(())
+        })?;
     }
     progress.finish_and_clear();
     printer.finish();
@@ -118,8 +129,35 @@ fn sample(classifier: &Classifier) -> Result<Item> {
     })
 }
 
-fn classify(classifier: &Classifier, files: &[PathBuf], options: &ReadOptions) -> Vec<Item> {
-    let read: Vec<Result<Vec<Recording>>> = files.par_iter().map(|file| format::read(file, options)).collect();
+/// The recordings of each file.
+type Read = Vec<Result<Vec<Recording>>>;
+
+/// Reads files, `batch` at a time: those after the ones that are being classified while the device is at these.
+fn read_ahead<'scope, 'env>(
+    scope: &'scope Scope<'scope, 'env>,
+    files: &'env [PathBuf],
+    batch: usize,
+    options: &'env ReadOptions,
+) -> Result<Receiver<(&'env [PathBuf], Read)>> {
+    // Without room in between, no more than one batch waits in memory.
+    let (sender, read) = sync_channel(0);
+    let work = move || {
+        for files in files.chunks(batch) {
+            let read: Read = files.par_iter().map(|file| format::read(file, options)).collect();
+            if sender.send((files, read)).is_err() {
+                // Whoever classifies has gone.
+                return;
+            }
+        }
+    };
+    std::thread::Builder::new().name("reader".into()).spawn_scoped(scope, work).map_err(|error| {
+        let cause = format!("no thread can be started to read files: {error}");
+        Error::new(ErrorKind::Device, cause, "end other programs, or raise the limit of threads")
+    })?;
+    Ok(read)
+}
+
+fn classify(classifier: &Classifier, files: &[PathBuf], read: Read) -> Vec<Item> {
     let mut recordings = Vec::new();
     let counts: Vec<Result<usize>> = read
         .into_iter()
@@ -260,6 +298,7 @@ impl<'a> Printer<'a> {
             "record": item.record,
             "device": device.name,
             "backend": device.backend,
+            "precision": device.storage.to_string(),
             "logits": prediction.logits,
             "probabilities": probabilities,
             "labels": prediction.labels,
@@ -281,11 +320,10 @@ impl<'a> Printer<'a> {
         let devices = match &self.classified[..] {
             [(_, device)] => {
                 let opened = terminal::duration(self.opened);
-                format!(" on {} ({}), which took {opened} to open", device.name, device.backend)
+                format!(" on {} ({}), which took {opened} to open", device.name, device.how())
             }
             several => {
-                let on =
-                    several.iter().map(|(count, device)| format!("{count} on {} ({})", device.name, device.backend));
+                let on = several.iter().map(|(count, device)| format!("{count} on {} ({})", device.name, device.how()));
                 format!(": {}", on.collect::<Vec<_>>().join(", "))
             }
         };

@@ -215,7 +215,8 @@ fn adapter_text(adapter: &Adapter) -> String {
         text += &line(name, value.to_string());
     }
     for (name, has) in adapter.features() {
-        text += &line(name, if has { "yes" } else { "no" }.into());
+        let without = if name == "shader_f16" { "no: --precision f16 packs pairs into 32 bits" } else { "no" };
+        text += &line(name, if has { "yes" } else { without }.into());
     }
     text
 }

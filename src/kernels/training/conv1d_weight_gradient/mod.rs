@@ -10,11 +10,13 @@ use crate::kernels::{Accelerator, Operation, Row, Variant};
 /// Numbers that one sum may have in f32: more are added up in parts, by records, so that the rounding of a long sum stays
 /// small beside the gradient, most of whose terms cancel, and so that there are more workgroups.
 const TERMS: usize = 4096;
+/// Parts at most, so that what they take stays small beside the activations of so many records.
+const MOST_PARTS: usize = 32;
 
 /// `dw[o, c, k] = Σ_b Σ_t dy[b, o, t] · x[b, c, t·stride + k − padding]`, where x is 0 outside its samples.
 ///
 /// Reads x `[batch, in_channels, in_samples]`, dy `[batch, out_channels, out_samples]`; writes dw
-/// `[out_channels, in_channels, kernel]`.
+/// `[out_channels, in_channels, kernel]`, a state.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Conv1dWeightGradient {
     /// Records.
@@ -38,7 +40,7 @@ pub struct Conv1dWeightGradient {
 impl Conv1dWeightGradient {
     /// Records that are added up at a stretch.
     fn records(&self) -> usize {
-        (TERMS / self.out_samples).clamp(1, self.batch)
+        (TERMS / self.out_samples).max(self.batch.div_ceil(MOST_PARTS)).min(self.batch)
     }
 }
 
