@@ -25,6 +25,8 @@ mod error;
 pub mod kernels;
 pub mod network;
 pub mod plan;
+#[cfg(feature = "train")]
+pub mod plot;
 pub mod random;
 #[cfg(feature = "train")]
 pub mod train;

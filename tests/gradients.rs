@@ -58,7 +58,7 @@ impl Case {
             Some((name.strip_prefix("init.")?.to_string(), Tensor { shape, values: values.into() }))
         });
         let parameters = Parameters::new(initial);
-        TrainingStep::new(&self.network, &self.objective, &Optimiser::default(), &parameters, [6, 200]).unwrap()
+        TrainingStep::new(&self.network, &self.objective, &Optimiser::default(), &parameters, [6, 200], None).unwrap()
     }
 
     /// Batch norm follows these layers, some behind a linear layer, so the true gradient of their biases is zero, and Adam turns rounding into whole

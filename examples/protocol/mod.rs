@@ -121,6 +121,7 @@ fn train(classifier: &Classifier, network: &str, [batch, samples]: [usize; 2], l
         Optimiser::default(),
         &weights.parameters,
         shape,
+        None,
     )?;
     let mut random = Random::new(1, 0);
     let records: Vec<f32> = (0..batch * 12 * samples).map(|_| random.normal() as f32).collect();

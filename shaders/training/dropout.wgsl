@@ -2,16 +2,13 @@
 //
 // y[i] = x[i] / (1 - rate) where the i-th random word is below THRESHOLD, else 0
 //
-// The words are Philox4x32-10's, as in src/random.rs: number i is word i % 4 of block i / 4, counted by the step.
+// The words are Philox4x32-10's, which stand where `//#` does: number i is word i % 4 of block i / 4, counted by the step.
 
 override SCALE: f32; // 1 / (1 - rate)
 override THRESHOLD: u32;
-override KEY_0: u32;
-override KEY_1: u32;
 
 const WORKGROUP: u32 = 64;
 const STEP: u32 = 0; // in the schedule
-const ROUNDS: u32 = 10;
 
 struct Dropout {
     rows: u32,
@@ -29,25 +26,7 @@ struct Dropout {
 @group(0) @binding(2) var<storage, read> schedule: array<f32>;  // after schedule_first
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;   // [rows, y_row] after y_head
 
-// The upper and the lower word of a product, from products of halves.
-fn product(a: u32, b: u32) -> vec2<u32> {
-    let low = (a & 0xffffu) * (b & 0xffffu);
-    let middle = (a >> 16) * (b & 0xffffu) + (low >> 16);
-    let other = (a & 0xffffu) * (b >> 16) + (middle & 0xffffu);
-    return vec2((a >> 16) * (b >> 16) + (middle >> 16) + (other >> 16), a * b);
-}
-
-fn philox(block: vec4<u32>) -> vec4<u32> {
-    var counter = block;
-    var key = vec2(KEY_0, KEY_1);
-    for (var round = 0u; round < ROUNDS; round++) {
-        let a = product(0xd2511f53u, counter.x);
-        let b = product(0xcd9e8d57u, counter.z);
-        counter = vec4(b.x ^ counter.y ^ key.x, b.y, a.x ^ counter.w ^ key.y, a.y);
-        key += vec2(0x9e3779b9u, 0xbb67ae85u);
-    }
-    return counter;
-}
+//# philox
 
 @compute @workgroup_size(WORKGROUP)
 fn main(

@@ -65,10 +65,7 @@ pub trait Backend: Send + Sync {
     /// # Errors
     /// The device refuses a shader, a buffer or their number.
     #[cfg(feature = "train")]
-    fn prepare_training(&self, plan: &Plan) -> Result<Box<dyn Trainer>> {
-        let _ = plan;
-        Err(Error::new(ErrorKind::Device, format!("{} cannot train", self.info().name), "use --device reference"))
-    }
+    fn prepare_training(&self, plan: &Plan) -> Result<Box<dyn Trainer>>;
 
     /// Why one of several devices is used no more, though the others go on. None as long as all is well, and for a single
     /// device, whose runs fail instead.

@@ -1,6 +1,6 @@
 //! A network that learns, batch after batch, on one device.
 
-use super::{Objective, Optimiser, TrainingStep};
+use super::{Augmenting, Objective, Optimiser, TrainingStep};
 use crate::{
     Error, ErrorKind, Result,
     backend::{Backend, Trainer},
@@ -46,7 +46,8 @@ pub struct LearnerState {
 }
 
 impl Learner {
-    /// Makes a network ready to learn from batches of so many records with so many samples a lead.
+    /// Makes a network ready to learn from batches of so many records with so many samples a lead, augmented on the device
+    /// or as they are handed in.
     ///
     /// # Errors
     /// As of [`TrainingStep::new`], and what the device refuses.
@@ -57,8 +58,9 @@ impl Learner {
         optimiser: Optimiser,
         parameters: &Parameters,
         shape: [usize; 2],
+        augmenting: Option<&Augmenting>,
     ) -> Result<Self> {
-        let step = TrainingStep::new(network, objective, &optimiser, parameters, shape)?;
+        let step = TrainingStep::new(network, objective, &optimiser, parameters, shape, augmenting)?;
         let trainer = backend.prepare_training(&step.plan)?;
         Ok(Self { step, trainer, optimiser, loss_scale: objective.loss_scale(), taken: 0, outputs: Vec::new() })
     }
@@ -68,7 +70,8 @@ impl Learner {
         self.taken
     }
 
-    /// Learns from one batch: records `[views · records, leads, samples]`, and labels `[records, classes]` for a
+    /// Learns from one batch: records `[views · records, leads, samples]`, or `[records, leads, samples]` where they are
+    /// augmented, and labels `[records, classes]` for a
     /// supervised objective.
     ///
     /// # Errors

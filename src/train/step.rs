@@ -1,7 +1,7 @@
 //! One step of training as a plan: forward, loss, backward, optimiser.
 
 use super::{
-    Layout, Objective,
+    Augmenting, Layout, Objective,
     layout::initial,
     tape::{Store, Tape},
 };
@@ -38,8 +38,9 @@ impl Default for Optimiser {
 /// A plan that trains, and where in it everything lies.
 #[derive(Debug, Clone)]
 pub struct TrainingStep {
-    /// Its inputs are the records `[views · batch, leads, samples]`, the schedule, and the labels `[batch, classes]` of a
-    /// supervised objective; its output the losses, one a row.
+    /// Its inputs are the records `[views · batch, leads, samples]`, or `[batch, leads, samples]` where the step makes the
+    /// views by augmenting; the schedule; and the labels `[batch, classes]` of a supervised objective. Its output are the
+    /// losses, one a row.
     pub plan: Plan,
     /// Where the tensors lie in the flat states.
     pub layout: Layout,
@@ -56,17 +57,19 @@ pub struct TrainingStep {
 }
 
 impl TrainingStep {
-    /// The step for batches of so many records with so many samples a lead, from given parameters or, where there are
-    /// none, fresh ones.
+    /// The step for batches of so many records with so many samples a lead, from given parameters, with augmentations or
+    /// without.
     ///
     /// # Errors
-    /// An objective that does not fit, parameters of another network, or a batch too small for batch norm.
+    /// An objective or an augmentation that does not fit, parameters of another network, or a batch too small for batch
+    /// norm.
     pub fn new(
         network: &Network,
         objective: &Objective,
         optimiser: &Optimiser,
         parameters: &Parameters,
         [records, samples]: [usize; 2],
+        augmenting: Option<&Augmenting>,
     ) -> Result<Self> {
         objective.check(network, records)?;
         let layers = objective.layers(network);
@@ -81,8 +84,19 @@ impl TrainingStep {
 
         let mut builder = Builder::default();
         let views = objective.views();
-        let x = builder.input("records", [views * records, network.in_channels(), samples])?;
+        let rows = if augmenting.is_some() { records } else { views * records };
+        let mut x = builder.input("records", [rows, network.in_channels(), samples])?;
         let schedule = builder.input("schedule", [1, 1, Schedule::LEN])?;
+        let mut labels = match objective {
+            Objective::Supervised { class_weights, .. } => {
+                Some(builder.input("labels", [records, class_weights.len(), 1])?)
+            }
+            _ => None,
+        };
+        if let Some(augmenting) = augmenting {
+            let augmented = augmenting.add(&mut builder, views, [x, schedule], labels)?;
+            (x, labels) = (augmented.records, augmented.labels);
+        }
         let trained = builder.state("trained", trained.into())?;
         let running = builder.state("running", running.into())?;
         let gradient = builder.state("gradient", vec![0.0; length].into())?;
@@ -100,7 +114,8 @@ impl TrainingStep {
         let dy;
         match objective {
             Objective::Supervised { loss, class_weights } => {
-                (losses, dy) = tape.supervised(y, *loss, class_weights)?;
+                let labels = labels.unwrap_or_else(|| unreachable!("a supervised objective has labels"));
+                (losses, dy) = tape.supervised(y, labels, *loss, class_weights)?;
             }
             Objective::SimClr { temperature, .. } => (losses, dy) = tape.simclr(y, *temperature)?,
             Objective::Byol { .. } => {
@@ -138,12 +153,12 @@ impl Tape<'_> {
     fn supervised(
         &mut self,
         y: BufferId,
+        labels: BufferId,
         kind: crate::kernels::training::SupervisedLossKind,
         class_weights: &[f32],
     ) -> Result<(BufferId, BufferId)> {
         let builder = self.builder();
         let shape @ [batch, classes, _] = builder.shape(y);
-        let labels = builder.input("labels", shape)?;
         let weights = builder.constant("class_weights", &class_weights.into())?;
         let loss = SupervisedLoss { batch, classes, kind };
         let losses = builder.step("loss", loss.clone(), &[y, labels, weights], [1, 1, batch])?;

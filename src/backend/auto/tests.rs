@@ -102,6 +102,11 @@ impl Backend for Fake {
             _ => Ok(Box::new(self.clone())),
         }
     }
+
+    #[cfg(feature = "train")]
+    fn prepare_training(&self, plan: &Plan) -> Result<Box<dyn crate::backend::Trainer>> {
+        crate::backend::reference::Reference.prepare_training(plan)
+    }
 }
 
 impl Executor for Fake {

@@ -1,5 +1,7 @@
 //! The command line: one file a command.
 
+#[cfg(feature = "train")]
+mod augment;
 mod bench;
 mod classify;
 mod dataset;
@@ -43,6 +45,8 @@ enum Command {
     Tune(tune::Arguments),
     Inspect(inspect::Arguments),
     Synth(synth::Arguments),
+    #[cfg(feature = "train")]
+    Augment(Box<augment::Arguments>),
     Dataset(dataset::Arguments),
     Download(download::Arguments),
 }
@@ -154,6 +158,8 @@ fn main() -> ExitCode {
         Command::Tune(arguments) => tune::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Synth(arguments) => synth::run(&arguments),
+        #[cfg(feature = "train")]
+        Command::Augment(arguments) => augment::run(&arguments),
         Command::Dataset(arguments) => dataset::run(&arguments),
         Command::Download(arguments) => download::run(&arguments),
     };
@@ -163,6 +169,17 @@ fn main() -> ExitCode {
             terminal::report(&error);
             exit_code(&error)
         }
+    }
+}
+
+/// Refuses to write over what is there, unless that was asked for.
+fn check_free(paths: &[&std::path::Path], force: bool) -> Result<()> {
+    match paths.iter().find(|path| path.exists()) {
+        Some(there) if !force => {
+            let cause = format!("{} is there already", there.display());
+            Err(Error::new(ErrorKind::Usage, cause, "choose another name, or add --force"))
+        }
+        _ => Ok(()),
     }
 }
 

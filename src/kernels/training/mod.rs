@@ -1,4 +1,5 @@
-//! What training adds to a plan: the gradients of the operations, batch norm by batch statistics, losses, optimiser.
+//! What training adds to a plan: augmentations, the gradients of the operations, batch norm by batch statistics, losses,
+//! optimiser.
 //!
 //! A gradient by an input is written `dx`, that by an output `dy`. An operation that is its own reverse with other
 //! weights has no kernel here: the gradient of a convolution or a linear layer by its input is a convolution or a
@@ -8,6 +9,7 @@
 //! second half the other, and each half is normalised by itself.
 
 mod adam;
+pub mod augment;
 mod batch_norm;
 mod channel_sum;
 mod conv1d_weight_gradient;
@@ -24,7 +26,8 @@ mod relu;
 mod squared_sums;
 mod supervised_loss;
 
-use super::{Operation, Row};
+use super::{Operation, Row, Shader, fill};
+use augment::{BandPass, Draw, Mix, MixLabels, TemporalDropout, TimeWarp, WanderAndNoise};
 
 pub use adam::Adam;
 pub use batch_norm::{
@@ -63,6 +66,20 @@ use shader;
 
 /// A shader without constants.
 const NO_CONSTANTS: [(&str, f64); 0] = [];
+
+/// The two words of a seed.
+fn key(seed: u64) -> [u32; 2] {
+    [seed as u32, (seed >> 32) as u32]
+}
+
+/// A shader with random numbers of this seed, which stand where its text has the line `//# philox`.
+fn drawing(mut shader: Shader, seed: u64) -> Shader {
+    let philox = include_str!("../../../shaders/training/philox.wgsl");
+    shader.source = fill(&shader.source, &[("philox", vec![philox.into()])]).into();
+    let [key_0, key_1] = key(seed).map(f64::from);
+    shader.constants.extend([("KEY_0", key_0), ("KEY_1", key_1)]);
+    shader
+}
 
 /// Where the first sample lies.
 fn first(row: Row) -> usize {
@@ -124,6 +141,7 @@ impl Schedule {
 pub enum Training {
     Accumulate(Accumulate),
     Adam(Adam),
+    BandPass(BandPass),
     BatchNorm(BatchNorm),
     BatchNormGradientSums(BatchNormGradientSums),
     BatchNormInputGradient(BatchNormInputGradient),
@@ -132,6 +150,7 @@ pub enum Training {
     Conv1dWeightGradient(Conv1dWeightGradient),
     CosineLoss(CosineLoss),
     CosineLossGradient(CosineLossGradient),
+    Draw(Draw),
     Dropout(Dropout),
     Gather(Gather),
     GlobalAveragePoolGradient(GlobalAveragePoolGradient),
@@ -139,6 +158,8 @@ pub enum Training {
     L2Normalise(L2Normalise),
     L2NormaliseGradient(L2NormaliseGradient),
     MaxPoolGradient(MaxPoolGradient),
+    Mix(Mix),
+    MixLabels(MixLabels),
     MovingAverage(MovingAverage),
     NtXentGradient(NtXentGradient),
     NtXentLoss(NtXentLoss),
@@ -149,6 +170,9 @@ pub enum Training {
     SquaredSums(SquaredSums),
     SupervisedLoss(SupervisedLoss),
     SupervisedLossGradient(SupervisedLossGradient),
+    TemporalDropout(TemporalDropout),
+    TimeWarp(TimeWarp),
+    WanderAndNoise(WanderAndNoise),
 }
 
 macro_rules! each {
@@ -161,10 +185,11 @@ impl Training {
     /// The operation behind the name.
     pub fn operation(&self) -> &dyn Operation {
         each!(self, kernel => kernel,
-            Accumulate Adam BatchNorm BatchNormGradientSums BatchNormInputGradient BatchStatistics ChannelSum
-            Conv1dWeightGradient CosineLoss CosineLossGradient Dropout Gather GlobalAveragePoolGradient Interleave
-            L2Normalise L2NormaliseGradient MaxPoolGradient MovingAverage NtXentGradient NtXentLoss Relu ReluGradient
-            RunningStatistics Similarity SquaredSums SupervisedLoss SupervisedLossGradient)
+            Accumulate Adam BandPass BatchNorm BatchNormGradientSums BatchNormInputGradient BatchStatistics ChannelSum
+            Conv1dWeightGradient CosineLoss CosineLossGradient Draw Dropout Gather GlobalAveragePoolGradient Interleave
+            L2Normalise L2NormaliseGradient MaxPoolGradient Mix MixLabels MovingAverage NtXentGradient NtXentLoss Relu
+            ReluGradient RunningStatistics Similarity SquaredSums SupervisedLoss SupervisedLossGradient TemporalDropout
+            TimeWarp WanderAndNoise)
     }
 }
 
@@ -179,8 +204,9 @@ macro_rules! into_kernel {
 }
 
 into_kernel!(
-    Accumulate Adam BatchNorm BatchNormGradientSums BatchNormInputGradient BatchStatistics ChannelSum
-    Conv1dWeightGradient CosineLoss CosineLossGradient Dropout Gather GlobalAveragePoolGradient Interleave
-    L2Normalise L2NormaliseGradient MaxPoolGradient MovingAverage NtXentGradient NtXentLoss Relu ReluGradient
-    RunningStatistics Similarity SquaredSums SupervisedLoss SupervisedLossGradient
+    Accumulate Adam BandPass BatchNorm BatchNormGradientSums BatchNormInputGradient BatchStatistics ChannelSum
+    Conv1dWeightGradient CosineLoss CosineLossGradient Draw Dropout Gather GlobalAveragePoolGradient Interleave
+    L2Normalise L2NormaliseGradient MaxPoolGradient Mix MixLabels MovingAverage NtXentGradient NtXentLoss Relu
+    ReluGradient RunningStatistics Similarity SquaredSums SupervisedLoss SupervisedLossGradient TemporalDropout
+    TimeWarp WanderAndNoise
 );

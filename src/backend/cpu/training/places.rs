@@ -88,6 +88,7 @@ impl Spot {
 
     /// # Safety
     /// Nobody else reads or writes there as long as the slice lives.
+    #[expect(clippy::mut_from_ref, reason = "an area is for this")]
     pub(super) unsafe fn write<'a>(&self, memory: &'a Memory) -> &'a mut [f32] {
         // SAFETY: as the caller vouches.
         unsafe { self.area(memory).write(self.start..self.start + self.len) }
