@@ -10,6 +10,10 @@ pub enum ErrorKind {
     File,
     /// A recording is damaged, incomplete or not what its header says.
     Recording,
+    /// A data set is damaged or incomplete.
+    Dataset,
+    /// A file could not be fetched.
+    Download,
     /// A weights file is damaged, or its tensors do not fit a known network.
     Weights,
     /// A shape that the network or the device cannot run.
@@ -46,6 +50,7 @@ impl Error {
         let remedy = match error.kind() {
             std::io::ErrorKind::NotFound => "check the path",
             std::io::ErrorKind::PermissionDenied => "check the permissions",
+            std::io::ErrorKind::StorageFull => "the disk is full: make room on it",
             std::io::ErrorKind::IsADirectory => "name a file, not a folder",
             _ => "check the file and its disk",
         };

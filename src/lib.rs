@@ -18,6 +18,8 @@
 
 pub mod backend;
 mod classifier;
+#[cfg(feature = "train")]
+pub mod dataset;
 pub mod ecg;
 mod error;
 pub mod kernels;

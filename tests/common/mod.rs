@@ -2,6 +2,9 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+#[cfg(feature = "train")]
+pub mod ptb_xl;
+
 use std::{collections::HashMap, io::Write, path::PathBuf};
 
 use ecgpu::{

@@ -2,7 +2,9 @@
 
 mod bench;
 mod classify;
+mod dataset;
 mod devices;
+mod download;
 mod inspect;
 mod profile;
 mod synth;
@@ -38,6 +40,8 @@ enum Command {
     Tune(tune::Arguments),
     Inspect(inspect::Arguments),
     Synth(synth::Arguments),
+    Dataset(dataset::Arguments),
+    Download(download::Arguments),
 }
 
 /// Where to run and what.
@@ -103,6 +107,8 @@ fn main() -> ExitCode {
         Command::Tune(arguments) => tune::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Synth(arguments) => synth::run(&arguments),
+        Command::Dataset(arguments) => dataset::run(&arguments),
+        Command::Download(arguments) => download::run(&arguments),
     };
     match outcome {
         Ok(code) => code,

@@ -1,0 +1,99 @@
+//! `ecgpu download`: PTB-XL from PhysioNet.
+
+use std::{
+    path::PathBuf,
+    process::ExitCode,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Instant,
+};
+
+use ecgpu::{
+    Result,
+    dataset::{
+        SamplingRate,
+        download::{Event, Options, PHYSIONET, ptb_xl},
+    },
+};
+use indicatif::{DecimalBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::terminal::{GOOD, clean, note, print};
+
+/// Fetch PTB-XL 1.0.3 from PhysioNet: some 550 MB at 100 Hz, 2.7 GB at 500 Hz
+///
+/// Every file is compared with its published checksum. Break it off when you like and run it again: what is there stays,
+/// and the rest follows. PTB-XL: Wagner et al. 2020, doi 10.1038/s41597-020-0495-6, CC BY 4.0.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  ecgpu download ptb-xl data/ptb-xl
+  ecgpu download ptb-xl data/ptb-xl --sampling-rate 500 --connections 8")]
+pub struct Arguments {
+    /// What to fetch
+    #[arg(value_enum)]
+    source: Source,
+    /// The folder to put it into
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    /// Which copy of the signals: 100 or 500 Hz
+    #[arg(long, default_value = "100", value_name = "HZ")]
+    sampling_rate: SamplingRate,
+    /// A mirror: the address of the folder that has SHA256SUMS.txt
+    #[arg(long, default_value = PHYSIONET)]
+    url: String,
+    /// Files to fetch at once
+    #[arg(long, default_value_t = 4, value_name = "N")]
+    connections: usize,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Source {
+    PtbXl,
+}
+
+pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let Source::PtbXl = arguments.source;
+    let Arguments { sampling_rate, connections, .. } = *arguments;
+    let options = Options { url: arguments.url.clone(), sampling_rate, connections, ..Options::default() };
+    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+    let (received, start) = (AtomicU64::new(0), Instant::now());
+    let done = ptb_xl(&arguments.folder, &options, &|event| show(&bar, event, &received, start));
+    bar.finish_and_clear();
+    let done = done?;
+    print(&format!(
+        "{GOOD}PTB-XL 1.0.3 at {sampling_rate} is complete{GOOD:#} in {}: {} files fetched ({}), {} there already, every \
+         checksum right\n",
+        clean(&arguments.folder.display().to_string()),
+        done.fetched,
+        DecimalBytes(received.into_inner()),
+        done.present
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(bar: &ProgressBar, event: Event<'_>, received: &AtomicU64, start: Instant) {
+    match event {
+        Event::Checked { files, of } => at(bar, files, of, "{bar:32} {pos}/{len} files compared"),
+        Event::Fetched { files, of } => at(bar, files, of, "{bar:32} {pos}/{len} files, {msg}, {eta} left"),
+        Event::Received(bytes) => {
+            let bytes = received.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64;
+            let speed = bytes as f64 / start.elapsed().as_secs_f64().max(1e-3);
+            bar.set_message(format!("{}, {}/s", DecimalBytes(bytes), DecimalBytes(speed as u64)));
+        }
+        Event::Waiting { error, pause } => {
+            let text = format!("{}; trying again in {:.0} s", error.cause(), pause.as_secs_f64());
+            bar.suspend(|| note(&text));
+        }
+        _ => (),
+    }
+}
+
+/// Moves the bar; at the beginning of a phase it takes that one's looks and clock.
+fn at(bar: &ProgressBar, files: usize, of: usize, template: &str) {
+    if bar.length() != Some(of as u64) || files == 0 {
+        bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_length(of as u64);
+        bar.reset_elapsed();
+        bar.reset_eta();
+    }
+    bar.set_position(files as u64);
+}

@@ -1,0 +1,47 @@
+//! Many problems as one error.
+
+use std::{fmt::Display, path::Path};
+
+use crate::{Error, Result};
+
+/// Problems that an error names before it only counts them.
+const NAMED: usize = 10;
+
+/// Succeeds where there are no `problems`; else one error that names the first ten and counts the rest, for which
+/// `remedy` helps.
+pub(super) fn none(place: impl Display, mut problems: Vec<Error>, remedy: &str) -> Result<()> {
+    let (count, Some(first)) = (problems.len(), problems.first()) else { return Ok(()) };
+    let kind = first.kind();
+    if count == 1 {
+        return problems.pop().map_or(Ok(()), Err);
+    }
+    problems.truncate(NAMED);
+    let mut named: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    if count > NAMED {
+        named.push(format!("and {} more", count - NAMED));
+    }
+    Err(Error::new(kind, format!("{place}: {count} problems: {}", named.join("; ")), remedy))
+}
+
+/// What to do about a copy with problems.
+pub(super) fn repair(folder: &Path) -> String {
+    let folder = folder.display();
+    format!("`ecgpu dataset {folder}` lists them all, `ecgpu download ptb-xl {folder}` fetches what is wrong again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+
+    #[test]
+    fn ten_problems_are_named_and_the_rest_counted() {
+        let problem = |n| Error::new(ErrorKind::Dataset, format!("cause {n}"), "remedy");
+        let many = |n| none("here", (0..n).map(problem).collect(), "repair").unwrap_err().to_string();
+        assert!(none("here", Vec::new(), "repair").is_ok());
+        assert_eq!(many(1), "cause 0: remedy");
+        assert!(many(2).starts_with("here: 2 problems: cause 0: remedy; cause 1: remedy: repair"), "{}", many(2));
+        let text = many(13);
+        assert!(text.contains("cause 9: remedy; and 3 more: repair") && !text.contains("cause 10"), "{text}");
+    }
+}

@@ -1,0 +1,361 @@
+//! `ecgpu download` from a server on this machine that behaves well, and from one that does not.
+
+#![cfg(feature = "cli")]
+
+mod common;
+
+use std::{
+    collections::HashMap,
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    path::Path,
+    process::{Command, Stdio},
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+use common::ptb_xl::PtbXl;
+use ecgpu::{
+    ErrorKind, Result,
+    dataset::{
+        SamplingRate, check,
+        download::{Event, Options, Summary, ptb_xl},
+    },
+};
+use tempfile::TempDir;
+
+/// What the server does instead of sending a file.
+#[derive(Clone, Copy, PartialEq)]
+enum Fault {
+    /// Announces the whole file, sends so many bytes of what was asked for and closes the connection.
+    Drop(usize),
+    /// The same, but keeps the connection open in silence.
+    Stall(usize),
+    /// Sends all of it, whatever part was asked for.
+    IgnoreRange,
+    /// Sends another part than asked for.
+    OtherPart,
+    /// Sends bytes of the right number, but others.
+    WrongBytes,
+    /// Answers with a status and, for 503, asks for a pause.
+    Status(u16),
+}
+
+/// Files, and for each the faults of its next requests in turn.
+#[derive(Default)]
+struct Shelf {
+    files: HashMap<String, Vec<u8>>,
+    faults: HashMap<String, Vec<Fault>>,
+    /// Path and first byte of every request.
+    requests: Vec<(String, usize)>,
+}
+
+struct Server {
+    url: String,
+    shelf: Arc<Mutex<Shelf>>,
+}
+
+impl Server {
+    /// A server of `copy` with its checksums and a record list, as PhysioNet has it.
+    fn of(copy: &PtbXl) -> Self {
+        let mut files: HashMap<String, Vec<u8>> =
+            copy.files().into_iter().map(|file| (file.clone(), fs::read(copy.path().join(file)).unwrap())).collect();
+        // A file that no copy at 100 Hz needs, listed with a checksum of nothing there is.
+        let sums = format!("{}{} records500/00000/00001_hr.dat\n", copy.checksums(), "0".repeat(64));
+        files.insert("SHA256SUMS.txt".into(), sums.into());
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/files/", listener.local_addr().unwrap());
+        let shelf = Arc::new(Mutex::new(Shelf { files, ..Shelf::default() }));
+        let shared = shelf.clone();
+        // It serves until the test program ends.
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let shelf = shared.clone();
+                thread::spawn(move || serve(stream, &shelf));
+            }
+        });
+        Self { url, shelf }
+    }
+
+    fn faults(&self, path: &str, faults: &[Fault]) {
+        self.shelf.lock().unwrap().faults.insert(path.into(), faults.to_vec());
+    }
+
+    fn requests(&self) -> Vec<(String, usize)> {
+        std::mem::take(&mut self.shelf.lock().unwrap().requests)
+    }
+
+    /// The first bytes of the requests for one file since the last call.
+    fn requests_for(&self, path: &str) -> Vec<usize> {
+        self.requests().into_iter().filter(|(asked, _)| asked == path).map(|(_, start)| start).collect()
+    }
+
+    fn options(&self) -> Options {
+        let pause = Duration::from_millis(1);
+        Options { url: self.url.clone(), pause, silence: Duration::from_millis(300), tries: 4, ..Options::default() }
+    }
+
+    fn fetch(&self, folder: &Path) -> Result<Summary> {
+        ptb_xl(folder, &self.options(), &|_| ())
+    }
+}
+
+/// Answers request after request on one connection, until a fault ends it.
+fn serve(stream: TcpStream, shelf: &Mutex<Shelf>) -> Option<()> {
+    let mut reader = BufReader::new(stream.try_clone().ok()?);
+    loop {
+        let head: Vec<String> = reader.by_ref().lines().map_while(|line| line.ok().filter(|l| !l.is_empty())).collect();
+        let path = head.first()?.split(' ').nth(1)?.strip_prefix("/files/")?.to_string();
+        let range = head.iter().find_map(|line| line.to_lowercase().strip_prefix("range: bytes=").map(String::from));
+        let start: usize = range.and_then(|range| range.strip_suffix('-')?.parse().ok()).unwrap_or(0);
+        let (file, fault) = {
+            let mut shelf = shelf.lock().unwrap();
+            shelf.requests.push((path.clone(), start));
+            let faults = shelf.faults.entry(path.clone()).or_default();
+            let fault = (!faults.is_empty()).then(|| faults.remove(0));
+            (shelf.files.get(&path).cloned(), fault)
+        };
+        answer(&stream, file, start, fault)?;
+    }
+}
+
+/// Writes one answer; nothing means that the connection is to be closed.
+fn answer(mut stream: &TcpStream, file: Option<Vec<u8>>, start: usize, fault: Option<Fault>) -> Option<()> {
+    let mut send = |status: &str, extra: &str, announced: usize, body: &[u8]| {
+        let head = format!("HTTP/1.1 {status}\r\nContent-Length: {announced}\r\n{extra}\r\n");
+        stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body)).ok()
+    };
+    let Some(mut file) = file else { return send("404 Not Found", "", 4, b"none") };
+    let start = match fault {
+        Some(Fault::Status(status)) => return send(&format!("{status} Sorry"), "Retry-After: 0\r\n", 5, b"sorry"),
+        Some(Fault::WrongBytes) => {
+            file.iter_mut().for_each(|byte| *byte ^= 1);
+            0
+        }
+        Some(Fault::IgnoreRange) => 0,
+        Some(Fault::OtherPart) => start.saturating_sub(1),
+        _ if start > 0 && start >= file.len() => return send("416 Range Not Satisfiable", "", 0, b""),
+        _ => start,
+    };
+    let body = &file[start..];
+    let range = format!("Content-Range: bytes {start}-{}/{}\r\n", file.len() - 1, file.len());
+    let (status, extra) = if start > 0 || fault == Some(Fault::OtherPart) {
+        ("206 Partial Content", range.as_str())
+    } else {
+        ("200 OK", "")
+    };
+    match fault {
+        Some(Fault::Drop(bytes)) => send(status, extra, body.len(), &body[..bytes]).and(None),
+        Some(Fault::Stall(bytes)) => {
+            send(status, extra, body.len(), &body[..bytes])?;
+            thread::sleep(Duration::from_secs(20));
+            None
+        }
+        _ => send(status, extra, body.len(), body),
+    }
+}
+
+const DATABASE: &str = "ptbxl_database.csv";
+const SAMPLES: &str = "records100/00000/00002_lr.dat";
+
+/// Everything in `folder` is as in `copy`, and nothing else is there.
+fn assert_complete(folder: &Path, copy: &PtbXl) {
+    for file in copy.files() {
+        assert!(fs::read(folder.join(&file)).unwrap() == fs::read(copy.path().join(&file)).unwrap(), "{file}");
+    }
+    assert_no_partials(folder);
+    let report = check(folder, SamplingRate::Hz100, &|_, _| ()).unwrap();
+    assert_eq!((report.problems, report.checksums), (Vec::new(), Some(copy.files().len())));
+}
+
+fn assert_no_partials(folder: &Path) {
+    for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        assert!(!entry.to_string_lossy().ends_with(".partial"), "{}", entry.display());
+        if entry.is_dir() {
+            assert_no_partials(&entry);
+        }
+    }
+}
+
+#[test]
+fn all_files_come_and_a_second_run_fetches_none() {
+    let (copy, folder) = (PtbXl::new(12), TempDir::new().unwrap());
+    let server = Server::of(&copy);
+    let target = folder.path().join("a/new/folder");
+    assert_eq!(server.fetch(&target), Ok(Summary { fetched: 26, present: 0 }));
+    assert_complete(&target, &copy);
+    assert_eq!(server.requests().len(), 27);
+    assert_eq!(server.fetch(&target), Ok(Summary { fetched: 0, present: 26 }));
+    assert_eq!(server.requests(), [("SHA256SUMS.txt".into(), 0)]);
+    // A damaged file is fetched again, and only that one.
+    fs::write(target.join(SAMPLES), "damaged").unwrap();
+    assert_eq!(server.fetch(&target), Ok(Summary { fetched: 1, present: 25 }));
+    assert_complete(&target, &copy);
+}
+
+#[test]
+fn a_lost_connection_goes_on_where_it_broke() {
+    let (copy, folder) = (PtbXl::new(4), TempDir::new().unwrap());
+    let server = Server::of(&copy);
+    server.faults("SHA256SUMS.txt", &[Fault::Drop(200), Fault::Drop(0)]);
+    server.faults(SAMPLES, &[Fault::Drop(7000), Fault::Drop(0), Fault::Drop(1), Fault::Stall(6000)]);
+    assert_eq!(server.fetch(folder.path()), Ok(Summary { fetched: 10, present: 0 }));
+    assert_complete(folder.path(), &copy);
+    assert_eq!(server.requests_for(SAMPLES), [0, 7000, 7000, 7001, 13_001]);
+}
+
+#[test]
+fn a_part_from_an_earlier_run_is_completed_or_if_it_is_foreign_replaced() {
+    let (copy, folder) = (PtbXl::new(4), TempDir::new().unwrap());
+    let server = Server::of(&copy);
+    let whole = fs::read(copy.path().join(DATABASE)).unwrap();
+    let part = folder.path().join(format!("{DATABASE}.partial"));
+    for (held, requests) in [
+        (whole[..100].to_vec(), vec![100]),
+        (whole.clone(), vec![whole.len()]),
+        (b"foreign".to_vec(), vec![7, 0]),
+        (vec![0; whole.len() + 5], vec![whole.len() + 5, 0]),
+    ] {
+        fs::write(&part, held).unwrap();
+        let _ = fs::remove_file(folder.path().join(DATABASE));
+        server.fetch(folder.path()).unwrap();
+        assert_complete(folder.path(), &copy);
+        assert_eq!(server.requests_for(DATABASE), requests);
+    }
+}
+
+#[test]
+fn a_server_that_knows_no_ranges_sends_the_file_from_its_beginning() {
+    let (copy, folder) = (PtbXl::new(4), TempDir::new().unwrap());
+    let server = Server::of(&copy);
+    server.faults(SAMPLES, &[Fault::Drop(7000), Fault::IgnoreRange]);
+    server.faults(DATABASE, &[Fault::Drop(90), Fault::OtherPart]);
+    server.fetch(folder.path()).unwrap();
+    assert_complete(folder.path(), &copy);
+}
+
+#[test]
+fn wrong_bytes_are_never_kept_and_all_else_is() {
+    let (copy, folder) = (PtbXl::new(4), TempDir::new().unwrap());
+    let server = Server::of(&copy);
+    server.faults(DATABASE, &[Fault::WrongBytes]);
+    server.faults(SAMPLES, &[Fault::WrongBytes, Fault::WrongBytes]);
+    let error = server.fetch(folder.path()).unwrap_err();
+    let expected = format!("{SAMPLES}: its checksum is not that of SHA256SUMS.txt");
+    assert!(error.kind() == ErrorKind::Download && error.cause().contains(&expected), "{error}");
+    assert!(!folder.path().join(SAMPLES).exists());
+    assert_eq!(server.fetch(folder.path()), Ok(Summary { fetched: 1, present: 9 }));
+    assert_complete(folder.path(), &copy);
+}
+
+#[test]
+fn a_busy_server_is_asked_again_and_a_missing_file_named() {
+    let (copy, folder) = (PtbXl::new(14), TempDir::new().unwrap());
+    let server = Server::of(&copy);
+    server.faults(DATABASE, &[Fault::Status(503), Fault::Status(429)]);
+    let waits = Mutex::new(Vec::new());
+    let listener = |event: Event<'_>| {
+        if let Event::Waiting { error, .. } = event {
+            waits.lock().unwrap().push(error.cause().to_string());
+        }
+    };
+    ptb_xl(folder.path(), &server.options(), &listener).unwrap();
+    let waits = waits.into_inner().unwrap();
+    assert!(waits.len() == 2 && waits[0].contains("the server answers 503"), "{waits:?}");
+    for row in &copy.rows[1..3] {
+        fs::remove_file(folder.path().join(&row.path).with_extension("dat")).unwrap();
+        server.shelf.lock().unwrap().files.remove(&format!("{}.dat", row.path));
+    }
+    let text = server.fetch(folder.path()).unwrap_err().to_string();
+    assert!(text.contains("2 problems: ") && text.contains("00003_lr.dat: the server answers 404"), "{text}");
+    // Where everything is missing, ten are enough.
+    server.shelf.lock().unwrap().files.retain(|path, _| !path.starts_with("records100"));
+    server.requests();
+    let text = server.fetch(TempDir::new().unwrap().path()).unwrap_err().to_string();
+    assert!(text.matches("answers 404").count() == 10 && server.requests().len() < 30, "{text}");
+}
+
+#[test]
+fn no_server_a_silent_one_or_another_one_is_an_error_in_words() {
+    let (copy, folder) = (PtbXl::new(2), TempDir::new().unwrap());
+    let server = Server::of(&copy);
+    let refused = |options: Options| ptb_xl(folder.path(), &options, &|_| ()).unwrap_err();
+    // A port that was free a moment ago.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let error = refused(Options { url: format!("http://{port}/files"), ..server.options() });
+    assert!(error.cause().contains("SHA256SUMS.txt: ") && error.cause().contains("refused"), "{error}");
+    assert!(error.remedy().ends_with("run the same command again: it goes on where it stopped"), "{error}");
+    let error = refused(Options { url: "https://nowhere.invalid/files".into(), ..server.options() });
+    assert!(error.remedy().starts_with("check the network"), "{error}");
+    server.faults("SHA256SUMS.txt", &[Fault::Stall(0); 4]);
+    let error = refused(server.options());
+    assert!(error.cause().contains("timeout") && server.requests().len() == 4, "{error}");
+    for page in ["<!doctype html>", "", &format!("{} other.txt", "0".repeat(64))] {
+        server.shelf.lock().unwrap().files.insert("SHA256SUMS.txt".into(), page.into());
+        let error = refused(server.options());
+        assert_eq!(error.remedy(), "check that the URL is that of PTB-XL's files", "{error}");
+    }
+    for url in ["", "ftp://physionet.org", "http://", "http://a b/"] {
+        let error = refused(Options { url: url.into(), ..server.options() });
+        assert!([ErrorKind::Usage, ErrorKind::Download].contains(&error.kind()), "'{url}': {error}");
+    }
+    assert_eq!(refused(Options { connections: 0, ..server.options() }).kind(), ErrorKind::Usage);
+}
+
+/// /dev/full is a disk without any room.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_ends_the_download_and_says_so() {
+    let (copy, folder) = (PtbXl::new(4), TempDir::new().unwrap());
+    let server = Server::of(&copy);
+    fs::create_dir_all(folder.path().join("records100/00000")).unwrap();
+    std::os::unix::fs::symlink("/dev/full", folder.path().join(format!("{SAMPLES}.partial"))).unwrap();
+    let error = server.fetch(folder.path()).unwrap_err();
+    assert!(error.kind() == ErrorKind::File && error.cause().contains(SAMPLES), "{error}");
+    assert!(error.remedy().contains("the disk is full") && error.remedy().contains("goes on where"), "{error}");
+}
+
+#[test]
+fn a_download_that_is_killed_loses_nothing() {
+    let (copy, folder) = (PtbXl::new(4), TempDir::new().unwrap());
+    let server = Server::of(&copy);
+    server.faults(SAMPLES, &[Fault::Stall(9000)]);
+    let target = folder.path().to_str().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ecgpu"));
+    command.args(["download", "ptb-xl", target, "--url", &server.url, "--connections", "1"]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let part = folder.path().join(format!("{SAMPLES}.partial"));
+    let start = Instant::now();
+    while part.metadata().map_or(0, |part| part.len()) < 9000 {
+        assert!(start.elapsed() < Duration::from_secs(60), "the part never came");
+        thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    server.requests();
+    let output = command.stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap();
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && stderr.is_empty(), "{stderr}");
+    // Before the file that stalled came both tables, one record and a header.
+    assert!(stdout.contains("5 files fetched") && stdout.contains("5 there already, every checksum right"), "{stdout}");
+    assert_eq!(server.requests_for(SAMPLES), [9000]);
+    assert_complete(folder.path(), &copy);
+}
+
+#[test]
+fn the_command_exits_with_1_or_2_and_one_line() {
+    let run = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_ecgpu")).args(arguments).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let folder = TempDir::new().unwrap();
+    let target = folder.path().to_str().unwrap();
+    let (code, stderr) = run(&["download", "ptb-xl", target, "--url", "nonsense"]);
+    assert_eq!((code, stderr.lines().count()), (2, 1), "{stderr}");
+    let (code, stderr) = run(&["download", "mimic", target]);
+    assert!(code == 2 && stderr.contains("ptb-xl"), "{stderr}");
+    let (code, stderr) = run(&["download", "ptb-xl", target, "--sampling-rate", "250"]);
+    assert!(code == 2 && stderr.contains("give a sampling rate of 100 or 500"), "{stderr}");
+}
