@@ -22,9 +22,13 @@ mod classifier;
 pub mod dataset;
 pub mod ecg;
 mod error;
+#[cfg(feature = "train")]
+pub mod evaluate;
 pub mod kernels;
 pub mod network;
 pub mod plan;
+#[cfg(feature = "train")]
+pub mod plot;
 pub mod random;
 #[cfg(feature = "train")]
 pub mod train;

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Tensors, shared, skip};
+use common::{Tensors, has_gpu, shared, skip};
 use ecgpu::{
     Device, backend,
     kernels::training::{Schedule, SupervisedLossKind},
@@ -58,7 +58,7 @@ impl Case {
             Some((name.strip_prefix("init.")?.to_string(), Tensor { shape, values: values.into() }))
         });
         let parameters = Parameters::new(initial);
-        TrainingStep::new(&self.network, &self.objective, &Optimiser::default(), &parameters, [6, 200]).unwrap()
+        TrainingStep::new(&self.network, &self.objective, &Optimiser::default(), &parameters, [6, 200], None).unwrap()
     }
 
     /// Batch norm follows these layers, some behind a linear layer, so the true gradient of their biases is zero, and Adam turns rounding into whole
@@ -94,6 +94,9 @@ fn schedule(step: u32) -> [f32; Schedule::LEN] {
 }
 
 fn matches_pytorch(name: &str, device: &Device) {
+    if matches!(device, Device::Gpu) && !has_gpu() {
+        return;
+    }
     let Some(case) = Case::open(name) else { return };
     let step = case.step();
     let mut trainer = backend::open(device, None).unwrap().prepare_training(&step.plan).unwrap();
@@ -156,3 +159,4 @@ macro_rules! on {
 
 on!(reference, Device::Reference);
 on!(cpu, Device::Cpu);
+on!(gpu, Device::Gpu);

@@ -69,7 +69,7 @@ fn subgroups_are_used_where_all_have_eight_lanes() {
     let Accelerator { software, subgroup_size, .. } = gpu.accelerator();
     let plan = Plan::new(&built_in(), 1, 1000, Keep::Results).unwrap();
     let row = Row { head: 8, start: 0, stride: 512 };
-    let variants = plan.steps[0].kernel.operation().variants(row, row, &gpu.accelerator());
+    let variants = plan.steps[0].kernel.operation().variants(&[row, row], &gpu.accelerator());
     assert_eq!(variants[0].subgroups, software && subgroup_size == Some(8), "{:?}", gpu.accelerator());
     assert!(variants.iter().any(|variant| variant.name == "plain"));
 }
@@ -166,7 +166,7 @@ fn tuned_with(gpu: Gpu, name: &'static str, right: &'static str, wrong: String) 
 fn default_shader(gpu: &Gpu) -> &'static str {
     let plan = Plan::new(&built_in(), 1, 100, Keep::Results).unwrap();
     let row = Row { head: 8, start: 0, stride: 64 };
-    plan.steps[0].kernel.operation().variants(row, row, &gpu.accelerator())[0].shader.name
+    plan.steps[0].kernel.operation().variants(&[row, row], &gpu.accelerator())[0].shader.name
 }
 
 /// The default is made slightly wrong, wrong beyond its samples alone, and impossible to compile.

@@ -29,7 +29,52 @@ fn plans() -> Vec<Plan> {
         let (folded, batch, samples) = random_network(seed);
         Plan::new(&folded, batch, samples, Keep::Stages).unwrap()
     });
-    published.chain(random).collect()
+    let plans = published.chain(random);
+    #[cfg(feature = "train")]
+    let plans = plans.chain(training_plans());
+    plans.collect()
+}
+
+/// A step of training of every kind, and a plan of what none of these has.
+#[cfg(feature = "train")]
+fn training_plans() -> Vec<Plan> {
+    use ecgpu::{
+        ecg::Lead,
+        kernels::training::{Accumulate, Dropout, Schedule, SupervisedLossKind},
+        plan::Builder,
+        train::{Augmentations, Augmenting, Heads, Objective, Optimiser, TrainingStep, augment::Signal},
+    };
+    let heads = Heads { hidden: 96, out: 32 };
+    let objectives = [
+        Objective::Supervised { loss: SupervisedLossKind::FOCAL, class_weights: vec![1.0; 5] },
+        Objective::SimClr { temperature: 0.07, heads },
+        Objective::Byol { heads },
+    ];
+    let mut plans = Vec::new();
+    for network in published() {
+        for (at, objective) in objectives.iter().enumerate() {
+            let optimiser = Optimiser { clip: (at == 0).then_some(1.0), ..Optimiser::default() };
+            let parameters = TrainingStep::initial(&network, objective, 1);
+            plans.push(TrainingStep::new(&network, objective, &optimiser, &parameters, [8, 1000], None).unwrap().plan);
+        }
+    }
+    let mut builder = Builder::default();
+    let x = builder.input("x", [2, 3, 5]).unwrap();
+    let schedule = builder.input("schedule", [1, 1, Schedule::LEN]).unwrap();
+    let dropout = Dropout { rows: 6, samples: 5, rate: 0.5, seed: 1 };
+    let y = builder.step("dropout", dropout, &[x, schedule], [2, 3, 5]).unwrap();
+    let sum = builder.state("sum", vec![0.0; 30].into()).unwrap();
+    builder.step_into("accumulate", Accumulate { length: 30 }, &[y, schedule], sum);
+    plans.push(builder.finish(vec![y]));
+    let mut builder = Builder::default();
+    let x = builder.input("x", [4, 12, 1000]).unwrap();
+    let schedule = builder.input("schedule", [1, 1, Schedule::LEN]).unwrap();
+    let labels = builder.input("labels", [4, 5, 1]).unwrap();
+    let signal = Signal { leads: Lead::STANDARD.to_vec(), sampling_rate: 100.0, millivolts: 0.235 };
+    let augmenting = Augmenting { augmentations: Augmentations::default(), signal, seed: u64::MAX };
+    let augmented = augmenting.add(&mut builder, 2, [x, schedule], Some(labels)).unwrap();
+    plans.push(builder.finish(vec![augmented.records]));
+    plans
 }
 
 /// Every variant of a step, on a device that has everything.
@@ -37,8 +82,13 @@ fn variants(step: &Step) -> Vec<Variant> {
     let accelerator = Accelerator { software: true, subgroup_size: Some(8), workgroup_bytes: 16 << 10 };
     // Rows where windows begin with a whole vec4 in one kernel and in the next amid one.
     let row = |start| Row { head: 16, start, stride: 512 };
-    let variants = |x, y| step.kernel.operation().variants(row(x), row(y), &accelerator);
-    [variants(0, 2), variants(1, 2)].concat()
+    let variants = |x, y| {
+        let mut rows = vec![row(x); step.reads.len()];
+        rows.push(row(y));
+        step.kernel.operation().variants(&rows, &accelerator)
+    };
+    // Operations of training take none but equal rows.
+    [variants(0, 2), variants(1, 2), variants(2, 2)].concat()
 }
 
 #[test]
@@ -64,7 +114,13 @@ fn every_shader_is_valid_with_every_constant_it_is_built_with() {
         process_overrides(&module, &info, Some((naga::ShaderStage::Compute, "main")), &constants)
             .unwrap_or_else(|error| panic!("{name} with {constants:?}: {error}"));
     }
-    let files = files_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders"), "");
+    let mut files = files_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders"), "");
+    files.retain(|file| cfg!(feature = "train") || !file.starts_with("training/"));
+    // What several shaders share stands in their text.
+    let shared = "training/philox.wgsl";
+    if files.contains(shared) && validated.iter().any(|text| text.contains("fn philox(")) {
+        seen.insert(shared.into());
+    }
     assert_eq!(seen, files, "every file in shaders/ is used by a kernel, and the other way round");
     assert!(validated.len() > 50, "only {} specialisations", validated.len());
 }

@@ -89,6 +89,15 @@ pub trait Trainer: Send {
     /// # Errors
     /// As many numbers as the state does not have, or the device failed.
     fn set_state(&mut self, state: BufferId, values: &[f32]) -> Result<()>;
+
+    /// Runs the plan as [`Trainer::run`] does and says how long the device computed on each of its steps, in order.
+    ///
+    /// # Errors
+    /// The device failed, or cannot tell.
+    fn profile(&mut self, inputs: &[&[f32]]) -> Result<Vec<Duration>> {
+        let _ = inputs;
+        Err(Error::new(ErrorKind::Device, "this device cannot tell how long steps take", "profile another"))
+    }
 }
 
 /// Checks that there are as many numbers as a state has.

@@ -146,4 +146,9 @@ impl Trainer for ReferenceExecutor {
         self.buffers[state] = widen(values);
         Ok(())
     }
+
+    fn profile(&mut self, inputs: &[&[f32]]) -> Result<Vec<Duration>> {
+        self.run_exact(inputs)?;
+        Ok(self.times.clone())
+    }
 }

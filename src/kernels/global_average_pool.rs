@@ -4,7 +4,7 @@
 //! On lavapipe each barrier is a coroutine switch: the workgroup's six took 1.1 ms of the 7.2 ms that network 542k took
 //! on one thread, and the loop over a row without any too little to be seen.
 
-use super::{Accelerator, Operation, Row, Shader, Variant};
+use super::{Accelerator, Operation, Row, Shader, Variant, ends};
 
 /// Invocations of a workgroup of the variant `rows`.
 const WORKGROUP: usize = 32;
@@ -23,7 +23,8 @@ pub struct GlobalAveragePool {
 }
 
 impl Operation for GlobalAveragePool {
-    fn variants(&self, x: Row, y: Row, accelerator: &Accelerator) -> Vec<Variant> {
+    fn variants(&self, rows: &[Row], accelerator: &Accelerator) -> Vec<Variant> {
+        let [x, y] = ends(rows);
         // Mirrors of `struct GlobalAveragePool` in the shaders.
         let parameters = |x_head| [self.channels, self.samples, x_head, x.stride, y.head, y.stride, y.start, 0];
         let source = include_str!("../../shaders/global_average_pool/plain.wgsl").into();

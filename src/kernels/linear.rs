@@ -1,6 +1,6 @@
 //! A linear layer with bias. Twin: shaders/linear.wgsl.
 
-use super::{Accelerator, Operation, Row, Shader, Variant};
+use super::{Accelerator, Operation, Row, Shader, Variant, ends};
 
 const WORKGROUP: usize = 64;
 
@@ -19,7 +19,8 @@ pub struct Linear {
 }
 
 impl Operation for Linear {
-    fn variants(&self, x: Row, y: Row, _: &Accelerator) -> Vec<Variant> {
+    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+        let [x, y] = ends(rows);
         let source = include_str!("../../shaders/linear.wgsl").into();
         let shader = Shader { name: "linear", source, constants: Vec::new() };
         // Mirror of `struct Linear` in the shader.

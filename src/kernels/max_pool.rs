@@ -1,7 +1,7 @@
 //! The largest sample of each window. Twins: shaders/max_pool/plain.wgsl for any window, and shaders/max_pool/halves.wgsl for
 //! the larger of each two samples, in vec4s: an eighth of the loads, which are what lavapipe spends its time on.
 
-use super::{Accelerator, Operation, Row, Shader, Variant};
+use super::{Accelerator, Operation, Row, Shader, Variant, ends};
 
 const WORKGROUP: usize = 64;
 
@@ -32,7 +32,8 @@ impl MaxPool {
 }
 
 impl Operation for MaxPool {
-    fn variants(&self, x: Row, y: Row, _: &Accelerator) -> Vec<Variant> {
+    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+        let [x, y] = ends(rows);
         // Mirrors of `struct MaxPool` in the shaders.
         let parameters = |x_head| [self.channels, self.out_samples, x_head, x.stride, y.head, y.stride, y.start, 0];
         let grid = |samples: usize| [y.stride.div_ceil(WORKGROUP * samples), self.channels, self.batch];

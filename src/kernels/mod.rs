@@ -60,8 +60,8 @@ pub struct Variant {
     pub name: &'static str,
     /// What runs.
     pub shader: Shader,
-    /// The shader's parameter struct, word by word.
-    pub parameters: [u32; 8],
+    /// The shader's parameter struct, word by word, in whole vec4s.
+    pub parameters: Vec<u32>,
     /// Workgroups along x, y and z.
     pub grid: [usize; 3],
     /// Whether the shader uses subgroups.
@@ -70,8 +70,10 @@ pub struct Variant {
 
 impl Variant {
     /// The only variant of an operation, from a shader that is not specialised by the text.
-    fn plain(shader: Shader, parameters: [usize; 8], grid: [usize; 3]) -> Self {
-        Self { name: "plain", shader, parameters: parameters.map(|size| size as u32), grid, subgroups: false }
+    fn plain(shader: Shader, parameters: impl Into<Vec<usize>>, grid: [usize; 3]) -> Self {
+        let mut parameters: Vec<u32> = parameters.into().into_iter().map(|size| size as u32).collect();
+        parameters.resize(parameters.len().next_multiple_of(4), 0);
+        Self { name: "plain", shader, parameters, grid, subgroups: false }
     }
 }
 
@@ -90,13 +92,30 @@ fn fill(template: &str, unrolled: &[(&str, Vec<String>)]) -> String {
     text
 }
 
+/// The rows of x, an operation's first read, and of y, what it writes.
+fn ends(rows: &[Row]) -> [Row; 2] {
+    match rows {
+        [x, .., y] => [*x, *y],
+        _ => unreachable!("an operation reads and writes"),
+    }
+}
+
 /// What a backend must know of an operation.
 pub trait Operation {
-    /// The ways to run it on a device, the one that is believed to be the fastest first. x is its first read, y what it
-    /// writes. Never empty.
-    fn variants(&self, x: Row, y: Row, accelerator: &Accelerator) -> Vec<Variant> {
-        let _ = (x, y, accelerator);
-        Vec::new()
+    /// The ways to run it on a device, the one that is believed to be the fastest first. `rows` are those of its reads and,
+    /// last, of what it writes; of reads that are weights they say nothing. Empty only for rows that it cannot take.
+    fn variants(&self, rows: &[Row], accelerator: &Accelerator) -> Vec<Variant>;
+
+    /// How many partial results a variant writes: one after another, each as long as y and without rows, for the backend
+    /// to add up.
+    fn parts(&self, variant: &str) -> usize {
+        let _ = variant;
+        1
+    }
+
+    /// Whether everything that it reads or writes and that is shaped like x must lie in equal rows of whole vec4s.
+    fn aligned(&self) -> bool {
+        false
     }
 
     /// Zeros that it must find before and after the samples of a row of x.

@@ -15,7 +15,7 @@ use crate::{
 
 /// How long a forward is polled for before the thread sleeps: about what a large GPU takes for one record, as waking up
 /// may cost as much again. A software device gets none, because it computes on the core that would be polling.
-const SPIN: Duration = Duration::from_micros(200);
+pub(super) const SPIN: Duration = Duration::from_micros(200);
 
 pub(super) struct GpuExecutor {
     pub(super) device: wgpu::Device,
@@ -36,6 +36,22 @@ pub(super) struct Dispatch {
 }
 
 impl Dispatch {
+    /// A variant on what it reads and, last, what it writes.
+    pub(super) fn new(gpu: &Gpu, name: &str, variant: &Variant, buffers: &[wgpu::BindingResource]) -> Self {
+        let pipeline = gpu.pipelines.get(&variant.shader, buffers.len() - 1);
+        let parameters = filled(gpu, name, bytemuck::cast_slice(&variant.parameters), wgpu::BufferUsages::UNIFORM);
+        let bound = std::iter::once(parameters.as_entire_binding()).chain(buffers.iter().cloned());
+        let entries: Vec<wgpu::BindGroupEntry> =
+            (0..).zip(bound).map(|(binding, resource)| wgpu::BindGroupEntry { binding, resource }).collect();
+        let bindings = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(name),
+            layout: &pipeline.get_bind_group_layout(0),
+            entries: &entries,
+        });
+        // Whoever chose the variant has checked that each fits into the device's limit, which is a u32.
+        Self { pipeline, bindings, grid: variant.grid.map(|groups| groups as u32) }
+    }
+
     pub(super) fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
         let [x, y, z] = self.grid;
         pass.set_pipeline(&self.pipeline);
@@ -176,7 +192,7 @@ impl Executor for GpuExecutor {
         let device = self.device.clone();
         faults::scoped(&device, || {
             self.write_input(input);
-            profile(self)
+            profile(&self.device, &self.queue, &self.dispatches.iter().collect::<Vec<_>>())
         })
     }
 }
@@ -214,7 +230,7 @@ impl Activations {
 
 /// A buffer with these contents. wgpu's own `create_buffer_init` panics where the device is lost or out of memory; a
 /// write is an error that the caller's scope catches.
-fn filled(gpu: &Gpu, label: &str, contents: &[u8], usage: wgpu::BufferUsages) -> wgpu::Buffer {
+pub(super) fn filled(gpu: &Gpu, label: &str, contents: &[u8], usage: wgpu::BufferUsages) -> wgpu::Buffer {
     let buffer = gpu.device.create_buffer(&wgpu::BufferDescriptor {
         label: Some(label),
         size: contents.len() as u64,
@@ -226,7 +242,7 @@ fn filled(gpu: &Gpu, label: &str, contents: &[u8], usage: wgpu::BufferUsages) ->
 }
 
 /// A constant in the order in which a variant reads it, uploaded once.
-fn constant(gpu: &Gpu, step: &Step, variant: &str, read: usize, values: &Arc<[f32]>) -> wgpu::Buffer {
+pub(super) fn constant(gpu: &Gpu, step: &Step, variant: &str, read: usize, values: &Arc<[f32]>) -> wgpu::Buffer {
     let uploads = gpu.constants.get(values, Arc::default);
     let mut uploads = uploads.lock().unwrap_or_else(PoisonError::into_inner);
     let upload = || {
@@ -237,23 +253,11 @@ fn constant(gpu: &Gpu, step: &Step, variant: &str, read: usize, values: &Arc<[f3
 }
 
 fn dispatch(gpu: &Gpu, plan: &Plan, step: &Step, variant: &Variant, activations: &Activations) -> Dispatch {
-    let pipeline = gpu.pipelines.get(&variant.shader, step.reads.len());
-    let parameters = filled(gpu, &step.name, bytemuck::cast_slice(&variant.parameters), wgpu::BufferUsages::UNIFORM);
     let reads = step.reads.iter().enumerate().map(|(read, &id)| match plan.buffers[id].constant() {
         Some(values) => constant(gpu, step, variant.name, read, values),
         None => activations.of(id).clone(),
     });
     let buffers: Vec<wgpu::Buffer> = reads.chain([activations.of(step.write).clone()]).collect();
-    let bound = std::iter::once(&parameters).chain(&buffers);
-    let entries: Vec<wgpu::BindGroupEntry> = (0..)
-        .zip(bound)
-        .map(|(binding, buffer)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() })
-        .collect();
-    let bindings = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
-        label: Some(&step.name),
-        layout: &pipeline.get_bind_group_layout(0),
-        entries: &entries,
-    });
-    // `largest_batch` has checked that each fits into the device's limit, which is a u32.
-    Dispatch { pipeline, bindings, grid: variant.grid.map(|groups| groups as u32) }
+    let bindings: Vec<wgpu::BindingResource> = buffers.iter().map(wgpu::Buffer::as_entire_binding).collect();
+    Dispatch::new(gpu, &step.name, variant, &bindings)
 }

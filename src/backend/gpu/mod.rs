@@ -9,6 +9,8 @@ mod profile;
 mod readback;
 mod rows;
 mod step_shape;
+#[cfg(feature = "train")]
+mod training;
 mod tune;
 mod tuning;
 
@@ -116,7 +118,7 @@ impl Gpu {
 
     /// The ways to run a step here, the one that is believed to be the fastest first.
     fn variants(&self, shape: &StepShape) -> Vec<Variant> {
-        shape.kernel.operation().variants(shape.x, shape.y, &self.accelerator)
+        shape.kernel.operation().variants(&[shape.x, shape.y], &self.accelerator)
     }
 
     /// The same with the sources that are compiled, for hashing.
@@ -131,7 +133,11 @@ impl Gpu {
     /// How a step is run: as forced or else as tuned, where it is, or by the variant that is believed to be the fastest.
     fn variant(&self, step: &Step, rows: &Rows) -> Result<Variant> {
         let shape = StepShape::of(step, rows);
-        let mut variants = self.variants(&shape);
+        let mut variants = step.kernel.operation().variants(&rows.of_step(step), &self.accelerator);
+        if variants.is_empty() {
+            let cause = format!("step {} is not where {} can run it", step.name, self.info.name);
+            return Err(Error::new(ErrorKind::Device, cause, "use --device reference"));
+        }
         let forced = variants.iter().position(|variant| self.forced.as_deref() == Some(variant.name));
         let tuned = self.tuning.as_ref().and_then(|tuning| tuning.variant(&shape));
         let chosen = match (forced, tuned) {
@@ -195,5 +201,12 @@ impl Backend for Gpu {
         let executor = faults::scoped(&self.device, || GpuExecutor::new(self, plan));
         // Out of memory in the middle, an upload may be kept that holds nothing: the next attempt makes it anew.
         Ok(Box::new(executor.inspect_err(|_| self.constants.clear())?))
+    }
+
+    #[cfg(feature = "train")]
+    fn prepare_training(&self, plan: &Plan) -> Result<Box<dyn super::Trainer>> {
+        self.faults.check()?;
+        let trainer = faults::scoped(&self.device, || training::GpuTrainer::new(self, plan));
+        Ok(Box::new(trainer.inspect_err(|_| self.constants.clear())?))
     }
 }

@@ -3,18 +3,17 @@
 
 use std::time::Duration;
 
-use super::{executor::GpuExecutor, readback};
+use super::{executor::Dispatch, readback};
 use crate::{Error, ErrorKind, Result};
 
 /// Bytes of a timestamp.
 const TIMESTAMP: u64 = 8;
 
-/// Runs the plan once, its input being written already, and returns each step's time.
+/// Runs dispatches once, their input being written already, and returns each one's time.
 ///
 /// # Errors
 /// The device was opened without timestamps, or fails.
-pub(super) fn profile(executor: &GpuExecutor) -> Result<Vec<Duration>> {
-    let GpuExecutor { device, queue, dispatches, .. } = executor;
+pub(super) fn profile(device: &wgpu::Device, queue: &wgpu::Queue, dispatches: &[&Dispatch]) -> Result<Vec<Duration>> {
     if !device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
         let remedy = "profile another device, or have the host application open this one with TIMESTAMP_QUERY";
         return Err(Error::new(ErrorKind::Device, "the GPU gives no timestamps", remedy));

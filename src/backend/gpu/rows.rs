@@ -15,21 +15,31 @@ impl Rows {
         // The head is the same for all, so that buffers that share memory never write into another's.
         let heads = plan.steps.iter().map(|step| step.kernel.operation().head());
         let head = heads.max().unwrap_or(0).next_multiple_of(4);
+        let alike = alike(plan);
         let mut starts = vec![0; plan.buffers.len()];
         let mut margins = vec![0; plan.buffers.len()];
         let mut multiples = vec![1; plan.buffers.len()];
-        // From the last, because where y starts decides where x best does.
+        // From the last, because where y starts decides where x best does. The forward pass, which comes first, has the last
+        // word.
         for Step { kernel, reads, write, .. } in plan.steps.iter().rev() {
-            let (operation, x) = (kernel.operation(), reads[0]);
-            starts[x] = operation.start(starts[*write]);
+            let (operation, x, y) = (kernel.operation(), alike[reads[0]], alike[*write]);
+            if operation.aligned() {
+                multiples[x] = VEC4.max(multiples[x]);
+                continue;
+            }
+            starts[x] = operation.start(starts[y]);
             margins[x] = operation.margin().max(margins[x]);
-            for id in [x, *write] {
+            for id in [x, y] {
                 multiples[id] = operation.row_multiple().max(multiples[id]);
             }
         }
         let row = |id: BufferId| {
-            let floats = starts[id] + plan.buffers[id].shape[2] + margins[id];
-            Row { head, start: starts[id], stride: floats.next_multiple_of(multiples[id]) }
+            let samples = plan.buffers[id].shape[2];
+            if plan.buffers[id].slot().is_none() {
+                return Row { head: 0, start: 0, stride: samples };
+            }
+            let (start, like) = (starts[alike[id]], alike[id]);
+            Row { head, start, stride: (start + samples + margins[like]).next_multiple_of(multiples[like]) }
         };
         Self((0..plan.buffers.len()).map(row).collect())
     }
@@ -43,18 +53,40 @@ impl Rows {
         self.0[id]
     }
 
-    /// Floats that a buffer takes: a constant as many as it has.
+    /// Those of what a step reads and, last, of what it writes.
+    pub(super) fn of_step(&self, step: &Step) -> Vec<Row> {
+        step.reads.iter().chain([&step.write]).map(|&id| self.row(id)).collect()
+    }
+
+    /// Floats that a buffer takes: a constant or a state as many as it has.
     pub(super) fn len(&self, plan: &Plan, id: BufferId) -> usize {
         let buffer = &plan.buffers[id];
         let [batch, channels, _] = buffer.shape;
         let Row { head, stride, .. } = self.0[id];
-        if buffer.constant().is_some() { buffer.len() } else { head + batch * channels * stride }
+        if buffer.slot().is_none() { buffer.len() } else { head + batch * channels * stride }
     }
 
     /// Bytes that a buffer takes, in whole vec4s.
     pub(super) fn bytes(&self, plan: &Plan, id: BufferId) -> u64 {
         (self.len(plan, id).next_multiple_of(4) * size_of::<f32>()) as u64
     }
+}
+
+/// Floats of a vec4.
+const VEC4: usize = 4;
+
+/// For each buffer one of those whose rows must be like its own: an aligned operation takes what is shaped like its x
+/// number by number.
+fn alike(plan: &Plan) -> Vec<BufferId> {
+    let mut alike: Vec<BufferId> = (0..plan.buffers.len()).collect();
+    for Step { reads, write, .. } in plan.steps.iter().filter(|step| step.kernel.operation().aligned()) {
+        let x = reads[0];
+        for &id in reads.iter().chain([write]).filter(|&&id| plan.buffers[id].shape == plan.buffers[x].shape) {
+            let (from, to) = (alike[id], alike[x]);
+            alike.iter_mut().filter(|other| **other == from).for_each(|other| *other = to);
+        }
+    }
+    alike
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ fn accelerator() -> Accelerator {
 }
 
 fn variants(shape: &StepShape) -> Vec<Variant> {
-    shape.kernel.operation().variants(shape.x, shape.y, &accelerator())
+    shape.kernel.operation().variants(&[shape.x, shape.y], &accelerator())
 }
 
 fn tuning() -> Tuning {

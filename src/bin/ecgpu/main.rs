@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+mod augment;
 mod bench;
 mod classify;
 mod dataset;
@@ -42,6 +43,7 @@ enum Command {
     Synth(synth::Arguments),
     Dataset(dataset::Arguments),
     Download(download::Arguments),
+    Augment(augment::Arguments),
 }
 
 /// Where to run and what.
@@ -109,6 +111,7 @@ fn main() -> ExitCode {
         Command::Synth(arguments) => synth::run(&arguments),
         Command::Dataset(arguments) => dataset::run(&arguments),
         Command::Download(arguments) => download::run(&arguments),
+            Command::Augment(arguments) => augment::run(&arguments),
     };
     match outcome {
         Ok(code) => code,
@@ -116,6 +119,17 @@ fn main() -> ExitCode {
             terminal::report(&error);
             exit_code(&error)
         }
+    }
+}
+
+/// Refuses to write over what is there, unless that was asked for.
+fn check_free(paths: &[&std::path::Path], force: bool) -> Result<()> {
+    match paths.iter().find(|path| path.exists()) {
+        Some(there) if !force => {
+            let cause = format!("{} is there already", there.display());
+            Err(Error::new(ErrorKind::Usage, cause, "choose another name, or add --force"))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -3,11 +3,11 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use ecgpu::{
-    Error, ErrorKind, Result,
+    Result,
     ecg::{Condition, format, synthesize},
 };
 
-use crate::terminal::print;
+use crate::{check_free, terminal::print};
 
 /// Write a synthetic ECG as a WFDB record, for tests and demonstrations
 ///
@@ -43,12 +43,7 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let Arguments { condition, seed, out, .. } = arguments;
-    if let Some(there) = [out.clone(), out.with_extension("dat")].iter().find(|path| path.exists())
-        && !arguments.force
-    {
-        let cause = format!("{} is there already", there.display());
-        return Err(Error::new(ErrorKind::Usage, cause, "choose another name, or add --force"));
-    }
+    check_free(&[out, &out.with_extension("dat")], arguments.force)?;
     let recording = synthesize(*condition, *seed, arguments.sampling_rate, arguments.seconds)?;
     let comment = format!("synthetic ECG, condition {condition}, seed {seed}: not a recording of anyone");
     format::write_wfdb(&recording, out, &[comment])?;

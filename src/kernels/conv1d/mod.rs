@@ -4,7 +4,7 @@ mod plain;
 mod subgroups;
 mod tile;
 
-use super::{Accelerator, Operation, Row, Shader, Variant};
+use super::{Accelerator, Operation, Row, Shader, Variant, ends};
 
 /// The longest kernel whose taps are written out one by one.
 const UNROLLED: usize = 16;
@@ -37,7 +37,8 @@ pub struct Conv1d {
 }
 
 impl Operation for Conv1d {
-    fn variants(&self, x: Row, y: Row, accelerator: &Accelerator) -> Vec<Variant> {
+    fn variants(&self, rows: &[Row], accelerator: &Accelerator) -> Vec<Variant> {
+        let [x, y] = ends(rows);
         let plain = plain::variant(self, x, y);
         let tiles = tile::variants(self, x, y, accelerator);
         if accelerator.software {
@@ -108,9 +109,11 @@ impl Operation for Conv1d {
 
 impl Conv1d {
     /// Mirror of `struct Conv1d` in the shaders.
-    fn parameters(&self, x_head: usize, x: Row, y: Row) -> [u32; 8] {
+    fn parameters(&self, x_head: usize, x: Row, y: Row) -> Vec<u32> {
         let Self { in_channels, out_channels, out_samples, .. } = *self;
-        [in_channels, out_channels, out_samples, x_head, x.stride, y.head, y.stride, y.start].map(|size| size as u32)
+        [in_channels, out_channels, out_samples, x_head, x.stride, y.head, y.stride, y.start]
+            .map(|size| size as u32)
+            .to_vec()
     }
 
     /// What a shader is specialised by, ReLU among it.

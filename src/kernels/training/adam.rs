@@ -4,8 +4,11 @@
 //! where g is scaled to the largest norm if it is longer. A number whose gradient is not finite stays as it is, so that
 //! what a run stops at can be looked into.
 
-use super::Schedule;
-use crate::kernels::Operation;
+use super::{Schedule, SquaredSums, WORKGROUP, first, line, shader};
+use crate::kernels::{Accelerator, Operation, Row, Shader, Variant, fill};
+
+/// Numbers that an invocation takes, so that few workgroups add the sums of squares up again.
+const NUMBERS: usize = 16;
 
 /// One step.
 ///
@@ -25,7 +28,42 @@ pub struct Adam {
     pub clip: Option<f32>,
 }
 
+impl Adam {
+    fn shader(&self) -> Shader {
+        let constants = [
+            ("BETA_1", f64::from(self.betas[0])),
+            ("BETA_2", f64::from(self.betas[1])),
+            ("EPSILON", f64::from(self.epsilon)),
+            ("WEIGHT_DECAY", f64::from(self.weight_decay)),
+            ("LARGEST_NORM", f64::from(self.clip.unwrap_or(f32::MAX))),
+            ("SUMS", self.clip.map_or(0.0, |_| SquaredSums::STRETCHES as f64)),
+        ];
+        let state = |binding| format!("@group(0) @binding({binding}) var<storage, read_write> state: array<f32>;");
+        let bindings = match self.clip {
+            None => vec![state(3), "fn squares(s: u32) -> f32 { return 0.0; }".into()],
+            Some(_) => vec![
+                "@group(0) @binding(3) var<storage, read> sums: array<f32>;".into(),
+                state(4),
+                "fn squares(s: u32) -> f32 { return sums[sizes.sums_first + s]; }".into(),
+            ],
+        };
+        let shader = shader!("adam", constants);
+        let source = fill(&shader.source, &[("bindings", bindings)]);
+        Shader { source: source.into(), ..shader }
+    }
+}
+
 impl Operation for Adam {
+    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+        let [gradient, schedule, sums @ .., state] = rows else {
+            unreachable!("the plan gives Adam two or three reads")
+        };
+        let sums_first = sums.first().map_or(0, |sums| first(*sums));
+        // Mirror of `struct Adam` in the shader.
+        let parameters = [self.length, first(*gradient), first(*schedule), sums_first, first(*state)];
+        vec![Variant::plain(self.shader(), parameters, line(self.length.div_ceil(WORKGROUP * NUMBERS)))]
+    }
+
     fn floating_point_operations(&self) -> usize {
         14 * self.length
     }

@@ -5,7 +5,18 @@
 //! group and all samples, m numbers. By the chain rule through both, with the sums over the group,
 //! dβ = Σ dy, dγ = Σ dy·x̂, dx = γ/√(σ² + ε) · (dy − dβ/m − x̂·dγ/m). A ReLU behind it makes dy 0 where γ·x̂ + β ≤ 0.
 
-use crate::{kernels::Operation, network::BATCH_NORM_EPSILON};
+use crate::{
+    kernels::{Accelerator, Operation, Row, Variant},
+    network::BATCH_NORM_EPSILON,
+};
+
+use super::{NO_CONSTANTS, WORKGROUP, equal, first, shader};
+
+/// Records that an invocation takes in turn, so that it loads a channel's four to six numbers once for all of them: with
+/// one record these would be two thirds of the loads, which are what lavapipe spends its time on.
+const RECORDS: usize = 8;
+/// Invocations of a workgroup beside one another in a row: rows have 32 to 128 vec4s in network 542k.
+const LANES: usize = 32;
 
 /// The sizes that all of batch norm's kernels share. Records are in `groups` groups of equal size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +35,11 @@ impl Groups {
     /// Numbers that one mean is taken over.
     pub fn count(&self) -> usize {
         self.batch * self.samples
+    }
+
+    /// Workgroups of an operation that changes every number, [`RECORDS`] records at a time.
+    fn grid(&self, stride: usize) -> [usize; 3] {
+        [(stride / 4).div_ceil(LANES), self.channels, self.groups * self.batch.div_ceil(RECORDS)]
     }
 
     fn len(&self) -> usize {
@@ -45,6 +61,11 @@ impl Groups {
             Channel { group, channel, mean, scale: 1.0 / (variance + BATCH_NORM_EPSILON).sqrt(), gamma, beta }
         })
     }
+}
+
+/// What the shaders of batch norm are specialised by.
+fn constants(relu: bool) -> [(&'static str, f64); 3] {
+    [("EPSILON", BATCH_NORM_EPSILON), ("RELU", f64::from(u8::from(relu))), ("RECORDS", RECORDS as f64)]
 }
 
 struct Channel {
@@ -75,6 +96,22 @@ impl Channel {
 pub struct BatchStatistics(pub Groups);
 
 impl Operation for BatchStatistics {
+    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+        let ([x, y], Groups { groups, batch, channels, samples }) = (rows, self.0) else {
+            unreachable!("the plan gives statistics one read")
+        };
+        if !equal(&[*x]) {
+            return Vec::new();
+        }
+        // Mirror of `struct BatchStatistics` in the shader.
+        let parameters = [batch, channels, samples, x.head, x.stride, x.start, y.head, y.stride, y.start];
+        vec![Variant::plain(shader!("batch_statistics", NO_CONSTANTS), parameters, [channels, groups, 1])]
+    }
+
+    fn aligned(&self) -> bool {
+        true
+    }
+
     fn floating_point_operations(&self) -> usize {
         4 * self.0.len()
     }
@@ -109,6 +146,23 @@ pub struct BatchNorm {
 }
 
 impl Operation for BatchNorm {
+    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+        let [x, statistics, affine, y] = rows else { unreachable!("the plan gives a batch norm three reads") };
+        if !equal(&[*x, *y]) {
+            return Vec::new();
+        }
+        let Groups { batch, channels, samples, .. } = self.sizes;
+        let moments = first(*statistics);
+        // Mirror of `struct BatchNorm` in the shader.
+        let parameters =
+            [batch, channels, samples, x.head, x.stride, x.start, moments, statistics.stride, first(*affine)];
+        vec![Variant::plain(shader!("batch_norm", constants(self.relu)), parameters, self.sizes.grid(x.stride))]
+    }
+
+    fn aligned(&self) -> bool {
+        true
+    }
+
     fn floating_point_operations(&self) -> usize {
         3 * self.sizes.len()
     }
@@ -141,6 +195,24 @@ pub struct BatchNormGradientSums {
 }
 
 impl Operation for BatchNormGradientSums {
+    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+        let [x, statistics, affine, dy, y] = rows else { unreachable!("the plan gives the sums four reads") };
+        if !equal(&[*x, *dy]) {
+            return Vec::new();
+        }
+        let Groups { groups, batch, channels, .. } = self.sizes;
+        let (moments, affine) = (first(*statistics), first(*affine));
+        // Mirror of `struct BatchNormGradientSums` in the shader.
+        let parameters =
+            [batch, channels, x.head, x.stride, moments, statistics.stride, affine, y.head, y.stride, y.start];
+        let [epsilon, relu, _] = constants(self.relu);
+        vec![Variant::plain(shader!("batch_norm_gradient_sums", [epsilon, relu]), parameters, [channels, groups, 1])]
+    }
+
+    fn aligned(&self) -> bool {
+        true
+    }
+
     fn floating_point_operations(&self) -> usize {
         6 * self.sizes.len()
     }
@@ -177,6 +249,36 @@ pub struct BatchNormInputGradient {
 }
 
 impl Operation for BatchNormInputGradient {
+    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+        let [x, statistics, affine, sums, dy, dx] = rows else {
+            unreachable!("the plan gives the gradient five reads")
+        };
+        if !equal(&[*x, *dy, *dx]) {
+            return Vec::new();
+        }
+        let Groups { batch, channels, samples, .. } = self.sizes;
+        // Mirror of `struct BatchNormInputGradient` in the shader.
+        let parameters = [
+            batch,
+            channels,
+            samples,
+            x.head,
+            x.stride,
+            x.start,
+            first(*statistics),
+            statistics.stride,
+            first(*affine),
+            first(*sums),
+            sums.stride,
+        ];
+        let shader = shader!("batch_norm_input_gradient", constants(self.relu));
+        vec![Variant::plain(shader, parameters, self.sizes.grid(x.stride))]
+    }
+
+    fn aligned(&self) -> bool {
+        true
+    }
+
     fn floating_point_operations(&self) -> usize {
         9 * self.sizes.len()
     }
@@ -211,6 +313,17 @@ pub struct RunningStatistics {
 }
 
 impl Operation for RunningStatistics {
+    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+        let [statistics, running] = rows else { unreachable!("the plan gives running statistics one read") };
+        let Groups { groups, channels, .. } = self.sizes;
+        let count = self.sizes.count() as f64;
+        let constants = [("MOMENTUM", f64::from(self.momentum)), ("UNBIASED", count / (count - 1.0))];
+        // Mirror of `struct RunningStatistics` in the shader.
+        let parameters = [groups, channels, first(*statistics), statistics.stride, first(*running)];
+        let grid = [(2 * channels).div_ceil(WORKGROUP), 1, 1];
+        vec![Variant::plain(shader!("running_statistics", constants), parameters, grid)]
+    }
+
     fn floating_point_operations(&self) -> usize {
         6 * self.sizes.groups * self.sizes.channels
     }

@@ -1,6 +1,11 @@
 //! The sum of each channel: the gradient by a bias.
 
-use crate::kernels::Operation;
+use crate::kernels::{Accelerator, Operation, Row, Variant};
+
+use super::{NO_CONSTANTS, WORKGROUP, first, line, shader};
+
+/// Samples below which a workgroup has too little to do with one channel.
+const FEW_SAMPLES: usize = 16;
 
 /// `y[c] = Σ_b Σ_t x[b, c, t]`.
 ///
@@ -16,6 +21,18 @@ pub struct ChannelSum {
 }
 
 impl Operation for ChannelSum {
+    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+        let [x, y] = rows else { unreachable!("the plan gives a sum one read") };
+        let Self { batch, channels, samples } = *self;
+        // Mirror of `struct ChannelSum` in the shaders.
+        let parameters = [batch, channels, samples, first(*x), x.stride, first(*y)];
+        let plain = Variant::plain(shader!("channel_sum/plain", NO_CONSTANTS), parameters, [channels, 1, 1]);
+        let grid = line(channels.div_ceil(WORKGROUP));
+        let columns = Variant::plain(shader!("channel_sum/columns", NO_CONSTANTS), parameters, grid);
+        let columns = Variant { name: "columns", ..columns };
+        if samples < FEW_SAMPLES { vec![columns, plain] } else { vec![plain, columns] }
+    }
+
     fn floating_point_operations(&self) -> usize {
         self.batch * self.channels * self.samples
     }

@@ -3,8 +3,12 @@
 //!
 //! Of p and t the loss is 2 − 2·cos(p, t), and its gradient by p is −2·(t̂ − p̂·cos(p, t))/‖p‖.
 
-use super::l2_normalise::{dot, norm};
-use crate::kernels::Operation;
+use super::{
+    first,
+    l2_normalise::{SMALLEST_NORM, dot, norm},
+    shader,
+};
+use crate::kernels::{Accelerator, Operation, Row, Variant};
 
 /// The loss of each row: of p's row i and t's row i + N mod 2N, the other view.
 ///
@@ -18,6 +22,12 @@ pub struct CosineLoss {
 }
 
 impl CosineLoss {
+    /// Mirror of `struct CosineLoss` and `struct CosineLossGradient` in the shaders.
+    fn parameters(&self, rows: &[Row]) -> [usize; 9] {
+        let [p, t, y] = rows else { unreachable!("the plan gives a cosine loss two reads") };
+        [self.rows, self.features, first(*p), p.stride, first(*t), t.stride, y.head, y.stride, y.start]
+    }
+
     /// A row of p and the target's of the other view.
     fn pair<'a>(&self, row: usize, p: &'a [f64], t: &'a [f64]) -> [&'a [f64]; 2] {
         let other = (row + self.rows / 2) % self.rows;
@@ -26,6 +36,11 @@ impl CosineLoss {
 }
 
 impl Operation for CosineLoss {
+    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+        let shader = shader!("cosine_loss", [("SMALLEST_NORM", SMALLEST_NORM)]);
+        vec![Variant::plain(shader, self.parameters(rows), [self.rows, 1, 1])]
+    }
+
     fn floating_point_operations(&self) -> usize {
         6 * self.rows * self.features
     }
@@ -50,6 +65,11 @@ impl Operation for CosineLoss {
 pub struct CosineLossGradient(pub CosineLoss);
 
 impl Operation for CosineLossGradient {
+    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+        let shader = shader!("cosine_loss_gradient", [("SMALLEST_NORM", SMALLEST_NORM)]);
+        vec![Variant::plain(shader, self.0.parameters(rows), [self.0.rows, 1, 1])]
+    }
+
     fn floating_point_operations(&self) -> usize {
         11 * self.0.rows * self.0.features
     }

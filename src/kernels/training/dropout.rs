@@ -1,7 +1,10 @@
 //! Dropout (Srivastava et al. 2014), its own gradient: the same mask is drawn again for it.
 
-use super::Schedule;
-use crate::{kernels::Operation, random::philox};
+use super::{Schedule, WORKGROUP, drawing, first, key, line, shader};
+use crate::{
+    kernels::{Accelerator, Operation, Row, Variant},
+    random::philox,
+};
 
 /// `y = x / (1 − rate)` with probability 1 − rate, else 0. The mask is a function of seed, step and place alone.
 ///
@@ -26,6 +29,16 @@ impl Dropout {
 }
 
 impl Operation for Dropout {
+    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+        let [x, schedule, y] = rows else { unreachable!("the plan gives a dropout two reads") };
+        // Mirror of `struct Dropout` in the shader.
+        let parameters = [self.rows, self.samples, first(*x), x.stride, first(*schedule), y.head, y.stride, y.start];
+        let constants = [("SCALE", 1.0 / (1.0 - f64::from(self.rate))), ("THRESHOLD", f64::from(self.threshold()))];
+        let shader = drawing(shader!("dropout", constants), self.seed);
+        let grid = line((self.rows * y.stride).div_ceil(WORKGROUP));
+        vec![Variant::plain(shader, parameters, grid)]
+    }
+
     fn floating_point_operations(&self) -> usize {
         self.rows * self.samples
     }
@@ -36,7 +49,7 @@ impl Operation for Dropout {
 
     fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {
         let [x, schedule] = reads else { unreachable!("the plan gives a dropout two reads") };
-        let (step, key) = (schedule[Schedule::STEP] as u32, [self.seed as u32, (self.seed >> 32) as u32]);
+        let (step, key) = (schedule[Schedule::STEP] as u32, key(self.seed));
         for i in 0..self.rows * self.samples {
             let word = philox([(i / 4) as u32, step, 0, 0], key)[i % 4];
             y[i] = if word < self.threshold() { x[i] / (1.0 - f64::from(self.rate)) } else { 0.0 };

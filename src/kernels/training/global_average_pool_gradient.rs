@@ -1,6 +1,8 @@
 //! The gradient of a global average pool.
 
-use crate::kernels::Operation;
+use crate::kernels::{Accelerator, Operation, Row, Variant};
+
+use super::{NO_CONSTANTS, WORKGROUP, equal, first, line, shader};
 
 /// `dx[b, c, t] = dy[b, c] / samples`.
 ///
@@ -14,6 +16,21 @@ pub struct GlobalAveragePoolGradient {
 }
 
 impl Operation for GlobalAveragePoolGradient {
+    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+        let [dy, dx] = rows else { unreachable!("the plan gives a pool gradient one read") };
+        if !equal(&[*dx]) {
+            return Vec::new();
+        }
+        // Mirror of `struct GlobalAveragePoolGradient` in the shader.
+        let parameters = [self.rows, self.samples, first(*dy), dy.stride, dx.head, dx.stride, dx.start];
+        let grid = line((self.rows * dx.stride / 4).div_ceil(WORKGROUP));
+        vec![Variant::plain(shader!("global_average_pool_gradient", NO_CONSTANTS), parameters, grid)]
+    }
+
+    fn row_multiple(&self) -> usize {
+        4
+    }
+
     fn floating_point_operations(&self) -> usize {
         self.rows
     }

@@ -1,7 +1,9 @@
 //! Channels that are the phases of fewer, faster ones are put back in turn: the last step of the gradient of a strided
 //! convolution by its input.
 
-use crate::kernels::Operation;
+use crate::kernels::{Accelerator, Operation, Row, Variant};
+
+use super::{WORKGROUP, first, shader};
 
 /// `y[b, c, t] = x[b, (t mod factor) · channels + c, t / factor]`.
 ///
@@ -21,6 +23,14 @@ pub struct Interleave {
 }
 
 impl Operation for Interleave {
+    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+        let [x, y] = rows else { unreachable!("the plan gives an interleave one read") };
+        // Mirror of `struct Interleave` in the shader.
+        let parameters = [self.channels, self.out_samples, first(*x), x.stride, y.head, y.stride, y.start];
+        let shader = shader!("interleave", [("FACTOR", self.factor as f64)]);
+        vec![Variant::plain(shader, parameters, [y.stride.div_ceil(WORKGROUP), self.channels, self.batch])]
+    }
+
     fn floating_point_operations(&self) -> usize {
         0
     }

@@ -2,7 +2,9 @@
 //!
 //! ŷ = x/‖x‖ has dx = (dy − ŷ·(ŷ·dy))/‖x‖. The norm is at least [`SMALLEST_NORM`], PyTorch's bound.
 
-use crate::kernels::Operation;
+use crate::kernels::{Accelerator, Operation, Row, Variant};
+
+use super::{first, shader};
 
 /// A row shorter than this is divided by it.
 pub const SMALLEST_NORM: f64 = 1e-12;
@@ -27,6 +29,14 @@ pub struct L2Normalise {
 }
 
 impl Operation for L2Normalise {
+    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+        let [x, y] = rows else { unreachable!("the plan gives a normalisation one read") };
+        // Mirror of `struct L2Normalise` in the shader.
+        let parameters = [self.features, first(*x), x.stride, y.head, y.stride, y.start];
+        let shader = shader!("l2_normalise", [("SMALLEST_NORM", SMALLEST_NORM)]);
+        vec![Variant::plain(shader, parameters, [self.rows, 1, 1])]
+    }
+
     fn floating_point_operations(&self) -> usize {
         3 * self.rows * self.features
     }
@@ -56,6 +66,14 @@ pub struct L2NormaliseGradient {
 }
 
 impl Operation for L2NormaliseGradient {
+    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+        let [x, dy, dx] = rows else { unreachable!("the plan gives a normalisation's gradient two reads") };
+        // Mirror of `struct L2NormaliseGradient` in the shader.
+        let parameters = [self.features, first(*x), x.stride, first(*dy), dy.stride, dx.head, dx.stride, dx.start];
+        let shader = shader!("l2_normalise_gradient", [("SMALLEST_NORM", SMALLEST_NORM)]);
+        vec![Variant::plain(shader, parameters, [self.rows, 1, 1])]
+    }
+
     fn floating_point_operations(&self) -> usize {
         8 * self.rows * self.features
     }

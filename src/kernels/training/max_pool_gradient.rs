@@ -1,6 +1,8 @@
 //! The gradient of a max pool.
 
-use crate::kernels::Operation;
+use crate::kernels::{Accelerator, Operation, Row, Variant};
+
+use super::{WORKGROUP, first, line, shader};
 
 /// `dx[b, c, i]` is the sum of `dy[b, c, t]` over the windows t whose first largest sample is i.
 ///
@@ -20,6 +22,26 @@ pub struct MaxPoolGradient {
 }
 
 impl Operation for MaxPoolGradient {
+    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+        let [x, dy, dx] = rows else { unreachable!("the plan gives a max pool gradient two reads") };
+        // Mirror of `struct MaxPoolGradient` in the shader.
+        let parameters = [
+            self.rows,
+            self.in_samples,
+            self.out_samples,
+            first(*x),
+            x.stride,
+            first(*dy),
+            dy.stride,
+            dx.head,
+            dx.stride,
+            dx.start,
+        ];
+        let constants = [("KERNEL", self.kernel as f64), ("STRIDE", self.stride as f64)];
+        let grid = line((self.rows * dx.stride).div_ceil(WORKGROUP));
+        vec![Variant::plain(shader!("max_pool_gradient", constants), parameters, grid)]
+    }
+
     fn floating_point_operations(&self) -> usize {
         self.rows * self.out_samples * self.kernel
     }

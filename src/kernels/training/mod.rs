@@ -1,4 +1,5 @@
-//! What training adds to a plan: the gradients of the operations, batch norm by batch statistics, losses, optimiser.
+//! What training adds to a plan: augmentations, the gradients of the operations, batch norm by batch statistics, losses,
+//! optimiser.
 //!
 //! A gradient by an input is written `dx`, that by an output `dy`. An operation that is its own reverse with other
 //! weights has no kernel here: the gradient of a convolution or a linear layer by its input is a convolution or a
@@ -8,6 +9,7 @@
 //! second half the other, and each half is normalised by itself.
 
 mod adam;
+pub mod augment;
 mod batch_norm;
 mod channel_sum;
 mod conv1d_weight_gradient;
@@ -24,7 +26,8 @@ mod relu;
 mod squared_sums;
 mod supervised_loss;
 
-use super::Operation;
+use super::{Operation, Row, Shader, fill};
+use augment::{BandPass, Draw, Mix, MixLabels, TemporalDropout, TimeWarp, WanderAndNoise};
 
 pub use adam::Adam;
 pub use batch_norm::{
@@ -44,6 +47,54 @@ pub use nt_xent::{NtXentGradient, NtXentLoss, Similarity};
 pub use relu::{Relu, ReluGradient};
 pub use squared_sums::SquaredSums;
 pub use supervised_loss::{SupervisedLoss, SupervisedLossGradient, SupervisedLossKind};
+
+/// Invocations of a workgroup in most of the shaders.
+const WORKGROUP: usize = 64;
+
+/// The shader shaders/training/`name`.wgsl.
+macro_rules! shader {
+    ($name:literal, $constants:expr) => {
+        crate::kernels::Shader {
+            name: concat!("training/", $name),
+            source: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/training/", $name, ".wgsl")).into(),
+            constants: $constants.to_vec(),
+        }
+    };
+}
+use shader;
+
+/// A shader without constants.
+const NO_CONSTANTS: [(&str, f64); 0] = [];
+
+/// The two words of a seed.
+fn key(seed: u64) -> [u32; 2] {
+    [seed as u32, (seed >> 32) as u32]
+}
+
+/// A shader with random numbers of this seed, which stand where its text has the line `//# philox`.
+fn drawing(mut shader: Shader, seed: u64) -> Shader {
+    let philox = include_str!("../../../shaders/training/philox.wgsl");
+    shader.source = fill(&shader.source, &[("philox", vec![philox.into()])]).into();
+    let [key_0, key_1] = key(seed).map(f64::from);
+    shader.constants.extend([("KEY_0", key_0), ("KEY_1", key_1)]);
+    shader
+}
+
+/// Where the first sample lies.
+fn first(row: Row) -> usize {
+    row.head + row.start
+}
+
+/// Workgroups for so many of them in one line, which may be longer than one dimension of a grid.
+fn line(workgroups: usize) -> [usize; 3] {
+    const LONGEST: usize = 1 << 15;
+    if workgroups <= LONGEST { [workgroups, 1, 1] } else { [LONGEST, workgroups.div_ceil(LONGEST), 1] }
+}
+
+/// Whether rows are equal and of whole vec4s, as an operation needs that is [`Operation::aligned`].
+fn equal(rows: &[Row]) -> bool {
+    rows.iter().all(|row| *row == rows[0] && row.head.is_multiple_of(4) && row.stride.is_multiple_of(4))
+}
 
 /// What changes from step to step, in the order of the numbers that the host hands in: [`Schedule::LEN`] floats.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -89,6 +140,7 @@ impl Schedule {
 pub enum Training {
     Accumulate(Accumulate),
     Adam(Adam),
+    BandPass(BandPass),
     BatchNorm(BatchNorm),
     BatchNormGradientSums(BatchNormGradientSums),
     BatchNormInputGradient(BatchNormInputGradient),
@@ -97,6 +149,7 @@ pub enum Training {
     Conv1dWeightGradient(Conv1dWeightGradient),
     CosineLoss(CosineLoss),
     CosineLossGradient(CosineLossGradient),
+    Draw(Draw),
     Dropout(Dropout),
     Gather(Gather),
     GlobalAveragePoolGradient(GlobalAveragePoolGradient),
@@ -104,6 +157,8 @@ pub enum Training {
     L2Normalise(L2Normalise),
     L2NormaliseGradient(L2NormaliseGradient),
     MaxPoolGradient(MaxPoolGradient),
+    Mix(Mix),
+    MixLabels(MixLabels),
     MovingAverage(MovingAverage),
     NtXentGradient(NtXentGradient),
     NtXentLoss(NtXentLoss),
@@ -114,6 +169,9 @@ pub enum Training {
     SquaredSums(SquaredSums),
     SupervisedLoss(SupervisedLoss),
     SupervisedLossGradient(SupervisedLossGradient),
+    TemporalDropout(TemporalDropout),
+    TimeWarp(TimeWarp),
+    WanderAndNoise(WanderAndNoise),
 }
 
 macro_rules! each {
@@ -126,10 +184,11 @@ impl Training {
     /// The operation behind the name.
     pub fn operation(&self) -> &dyn Operation {
         each!(self, kernel => kernel,
-            Accumulate Adam BatchNorm BatchNormGradientSums BatchNormInputGradient BatchStatistics ChannelSum
-            Conv1dWeightGradient CosineLoss CosineLossGradient Dropout Gather GlobalAveragePoolGradient Interleave
-            L2Normalise L2NormaliseGradient MaxPoolGradient MovingAverage NtXentGradient NtXentLoss Relu ReluGradient
-            RunningStatistics Similarity SquaredSums SupervisedLoss SupervisedLossGradient)
+            Accumulate Adam BandPass BatchNorm BatchNormGradientSums BatchNormInputGradient BatchStatistics ChannelSum
+            Conv1dWeightGradient CosineLoss CosineLossGradient Draw Dropout Gather GlobalAveragePoolGradient Interleave
+            L2Normalise L2NormaliseGradient MaxPoolGradient Mix MixLabels MovingAverage NtXentGradient NtXentLoss Relu
+            ReluGradient RunningStatistics Similarity SquaredSums SupervisedLoss SupervisedLossGradient TemporalDropout
+            TimeWarp WanderAndNoise)
     }
 }
 
@@ -144,8 +203,9 @@ macro_rules! into_kernel {
 }
 
 into_kernel!(
-    Accumulate Adam BatchNorm BatchNormGradientSums BatchNormInputGradient BatchStatistics ChannelSum
-    Conv1dWeightGradient CosineLoss CosineLossGradient Dropout Gather GlobalAveragePoolGradient Interleave
-    L2Normalise L2NormaliseGradient MaxPoolGradient MovingAverage NtXentGradient NtXentLoss Relu ReluGradient
-    RunningStatistics Similarity SquaredSums SupervisedLoss SupervisedLossGradient
+    Accumulate Adam BandPass BatchNorm BatchNormGradientSums BatchNormInputGradient BatchStatistics ChannelSum
+    Conv1dWeightGradient CosineLoss CosineLossGradient Draw Dropout Gather GlobalAveragePoolGradient Interleave
+    L2Normalise L2NormaliseGradient MaxPoolGradient Mix MixLabels MovingAverage NtXentGradient NtXentLoss Relu
+    ReluGradient RunningStatistics Similarity SquaredSums SupervisedLoss SupervisedLossGradient TemporalDropout
+    TimeWarp WanderAndNoise
 );

@@ -1,7 +1,17 @@
 //! Running sums of a whole set of parameters or gradients.
 
-use super::Schedule;
-use crate::kernels::Operation;
+use super::{NO_CONSTANTS, Schedule, WORKGROUP, first, line, shader};
+use crate::kernels::{Accelerator, Operation, Row, Variant};
+
+/// Mirror of `struct MovingAverage` and `struct Accumulate` in the shaders.
+fn parameters(length: usize, rows: &[Row]) -> [usize; 4] {
+    let [x, schedule, y] = rows else { unreachable!("the plan gives a running sum two reads") };
+    [length, first(*x), first(*schedule), first(*y)]
+}
+
+fn grid(length: usize) -> [usize; 3] {
+    line(length.div_ceil(WORKGROUP))
+}
 
 /// `target ← momentum·target + (1 − momentum)·x`: BYOL's target network. The momentum stands in the schedule.
 ///
@@ -13,6 +23,10 @@ pub struct MovingAverage {
 }
 
 impl Operation for MovingAverage {
+    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+        vec![Variant::plain(shader!("moving_average", NO_CONSTANTS), parameters(self.length, rows), grid(self.length))]
+    }
+
     fn floating_point_operations(&self) -> usize {
         3 * self.length
     }
@@ -40,6 +54,10 @@ pub struct Accumulate {
 }
 
 impl Operation for Accumulate {
+    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+        vec![Variant::plain(shader!("accumulate", NO_CONSTANTS), parameters(self.length, rows), grid(self.length))]
+    }
+
     fn floating_point_operations(&self) -> usize {
         3 * self.length
     }

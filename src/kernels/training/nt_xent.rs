@@ -4,9 +4,9 @@
 //! i + N mod 2N: rows 0..N are one view of N records, rows N..2N the other. With q_ij = e^{s_ij}/Σ_{k≠i} e^{s_ik} − [j = p],
 //! the mean loss has dz_i = Σ_{j≠i} (q_ij + q_ji)·z_j / (2N·τ).
 
-use crate::kernels::Operation;
+use crate::kernels::{Accelerator, Operation, Row, Variant};
 
-use super::l2_normalise::dot;
+use super::{NO_CONSTANTS, WORKGROUP, first, l2_normalise::dot, shader};
 
 /// `s[i, j] = z_i · z_j / temperature`.
 ///
@@ -22,6 +22,14 @@ pub struct Similarity {
 }
 
 impl Operation for Similarity {
+    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+        let [z, s] = rows else { unreachable!("the plan gives similarities one read") };
+        // Mirror of `struct Similarity` in the shader.
+        let parameters = [self.rows, self.features, first(*z), z.stride, s.head, s.stride, s.start];
+        let shader = shader!("similarity", [("TEMPERATURE", f64::from(self.temperature))]);
+        vec![Variant::plain(shader, parameters, [s.stride.div_ceil(WORKGROUP), self.rows, 1])]
+    }
+
     fn floating_point_operations(&self) -> usize {
         2 * self.rows * self.rows * self.features
     }
@@ -58,6 +66,13 @@ impl NtXentLoss {
 }
 
 impl Operation for NtXentLoss {
+    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+        let [s, loss] = rows else { unreachable!("the plan gives NT-Xent one read") };
+        // Mirror of `struct NtXentLoss` in the shader.
+        let parameters = [self.rows, first(*s), s.stride, loss.head, loss.stride, loss.start];
+        vec![Variant::plain(shader!("nt_xent_loss", NO_CONSTANTS), parameters, [self.rows, 1, 1])]
+    }
+
     fn floating_point_operations(&self) -> usize {
         3 * self.rows * self.rows
     }
@@ -85,6 +100,16 @@ impl Operation for NtXentLoss {
 pub struct NtXentGradient(pub Similarity);
 
 impl Operation for NtXentGradient {
+    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+        let [z, s, loss, dz] = rows else { unreachable!("the plan gives NT-Xent's gradient three reads") };
+        let Similarity { rows, features, temperature } = self.0;
+        // Mirror of `struct NtXentGradient` in the shader.
+        let parameters =
+            [rows, features, first(*z), z.stride, first(*s), s.stride, first(*loss), dz.head, dz.stride, dz.start];
+        let shader = shader!("nt_xent_gradient", [("TEMPERATURE", f64::from(temperature))]);
+        vec![Variant::plain(shader, parameters, [rows, features.div_ceil(WORKGROUP), 1])]
+    }
+
     fn floating_point_operations(&self) -> usize {
         2 * self.0.rows * self.0.rows * (self.0.features + 4)
     }

@@ -1,6 +1,8 @@
 //! ReLU where no batch norm or convolution takes it along, and its gradient.
 
-use crate::kernels::Operation;
+use crate::kernels::{Accelerator, Operation, Row, Variant};
+
+use super::{NO_CONSTANTS, WORKGROUP, equal, line, shader};
 
 /// `y = max(0, x)`, number by number.
 ///
@@ -14,6 +16,15 @@ pub struct Relu {
 }
 
 impl Operation for Relu {
+    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+        let shader = shader!("relu", NO_CONSTANTS);
+        over_vec4s(self.rows, rows).map(|(sizes, grid)| Variant::plain(shader, sizes, grid)).into_iter().collect()
+    }
+
+    fn aligned(&self) -> bool {
+        true
+    }
+
     fn floating_point_operations(&self) -> usize {
         self.rows * self.samples
     }
@@ -42,6 +53,15 @@ pub struct ReluGradient {
 }
 
 impl Operation for ReluGradient {
+    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+        let shader = shader!("relu_gradient", NO_CONSTANTS);
+        over_vec4s(self.rows, rows).map(|(sizes, grid)| Variant::plain(shader, sizes, grid)).into_iter().collect()
+    }
+
+    fn aligned(&self) -> bool {
+        true
+    }
+
     fn floating_point_operations(&self) -> usize {
         self.rows * self.samples
     }
@@ -56,4 +76,10 @@ impl Operation for ReluGradient {
             dx[i] = if x[i] > 0.0 { dy[i] } else { 0.0 };
         }
     }
+}
+
+/// Mirror of `struct Relu` in the shaders, and the grid, where all rows are equal.
+fn over_vec4s(count: usize, rows: &[Row]) -> Option<([usize; 2], [usize; 3])> {
+    let (head, length) = (rows[0].head / 4, count * rows[0].stride / 4);
+    equal(rows).then(|| ([head, length], line(length.div_ceil(WORKGROUP))))
 }

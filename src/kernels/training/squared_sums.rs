@@ -1,6 +1,8 @@
 //! The first half of a norm: sums of squares, one for each stretch, in a fixed order.
 
-use crate::kernels::Operation;
+use crate::kernels::{Accelerator, Operation, Row, Variant};
+
+use super::{NO_CONSTANTS, first, shader};
 
 /// `y[s] = Σ x[i]²` over stretch s of [`SquaredSums::STRETCHES`] equally long ones.
 ///
@@ -17,6 +19,14 @@ impl SquaredSums {
 }
 
 impl Operation for SquaredSums {
+    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+        let [x, y] = rows else { unreachable!("the plan gives sums of squares one read") };
+        let stretch = self.length.div_ceil(Self::STRETCHES);
+        // Mirror of `struct SquaredSums` in the shader.
+        let parameters = [self.length, stretch, Self::STRETCHES, first(*x), y.head, y.stride, y.start];
+        vec![Variant::plain(shader!("squared_sums", NO_CONSTANTS), parameters, [Self::STRETCHES, 1, 1])]
+    }
+
     fn floating_point_operations(&self) -> usize {
         2 * self.length
     }

@@ -4,7 +4,9 @@
 //! over classes and records. Focal loss has γ = 2, w₁ = α = 0.25, w₀ = 1 − α; cross entropy has γ = 0 and both weights 1.
 //! Labels y between 0 and 1, as mixed records have them, are mixtures of both terms.
 
-use crate::kernels::Operation;
+use crate::kernels::{Accelerator, Operation, Row, Variant};
+
+use super::{WORKGROUP, first, shader};
 
 /// What the loss is.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -55,7 +57,41 @@ pub struct SupervisedLoss {
     pub kind: SupervisedLossKind,
 }
 
+impl SupervisedLoss {
+    /// The shader that gives the losses or the gradient, in so many invocations.
+    fn variant(&self, rows: &[Row], gradient: bool, invocations: usize) -> Variant {
+        let [z, labels, weights, y] = rows else { unreachable!("the plan gives a loss three reads") };
+        let Self { batch, classes, kind } = *self;
+        // Mirror of `struct SupervisedLoss` in the shader.
+        let parameters = [
+            batch,
+            classes,
+            first(*z),
+            z.stride,
+            first(*labels),
+            labels.stride,
+            first(*weights),
+            y.head,
+            y.stride,
+            y.start,
+        ];
+        let constants = [
+            ("GRADIENT", f64::from(u8::from(gradient))),
+            ("FOCUS", f64::from(kind.focus)),
+            ("POSITIVE", f64::from(kind.positive)),
+            ("NEGATIVE", f64::from(kind.negative)),
+        ];
+        let grid = [invocations.div_ceil(WORKGROUP), 1, 1];
+        Variant::plain(shader!("supervised_loss", constants), parameters, grid)
+    }
+}
+
 impl Operation for SupervisedLoss {
+    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+        let losses = rows.last().map_or(0, |losses| losses.stride);
+        vec![self.variant(rows, false, losses)]
+    }
+
     fn floating_point_operations(&self) -> usize {
         12 * self.batch * self.classes
     }
@@ -84,6 +120,10 @@ impl Operation for SupervisedLoss {
 pub struct SupervisedLossGradient(pub SupervisedLoss);
 
 impl Operation for SupervisedLossGradient {
+    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+        vec![self.0.variant(rows, true, self.0.batch)]
+    }
+
     fn floating_point_operations(&self) -> usize {
         self.0.floating_point_operations()
     }

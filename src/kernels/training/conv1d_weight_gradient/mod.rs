@@ -1,6 +1,13 @@
-//! The gradient of a convolution, or of a linear layer as one of one tap, by its weights.
+//! The gradient of a convolution, or of a linear layer as one of one tap, by its weights. Each way to run it on a GPU has
+//! a file.
 
-use crate::kernels::Operation;
+mod plain;
+
+use crate::kernels::{Accelerator, Operation, Row, Variant};
+
+/// Numbers that one sum may have in f32: more are added up in parts, by records, so that the rounding of a long sum stays
+/// small beside the gradient, most of whose terms cancel, and so that there are more workgroups.
+const TERMS: usize = 4096;
 
 /// `dw[o, c, k] = Σ_b Σ_t dy[b, o, t] · x[b, c, t·stride + k − padding]`, where x is 0 outside its samples.
 ///
@@ -26,7 +33,23 @@ pub struct Conv1dWeightGradient {
     pub padding: usize,
 }
 
+impl Conv1dWeightGradient {
+    /// Records that are added up at a stretch.
+    fn records(&self) -> usize {
+        (TERMS / self.out_samples).clamp(1, self.batch)
+    }
+}
+
 impl Operation for Conv1dWeightGradient {
+    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+        let [x, dy, dw] = rows else { unreachable!("the plan gives a weight gradient two reads") };
+        vec![plain::variant(self, *x, *dy, *dw)]
+    }
+
+    fn parts(&self, _: &str) -> usize {
+        self.batch.div_ceil(self.records())
+    }
+
     fn margin(&self) -> usize {
         self.padding
     }

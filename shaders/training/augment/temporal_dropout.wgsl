@@ -1,0 +1,56 @@
+// A gap bridged by a straight line. Twin: src/kernels/training/augment/temporal_dropout.rs.
+//
+// y[r, l, t] = before + (after - before) * (t + 1 - start) / (length + 1) within the gap, else x[r, l, t]
+//
+// where before and after are the samples beside the gap.
+
+const WORKGROUP: u32 = 64;
+const GAP_START: u32 = 11; // in the draws
+const GAP_LENGTH: u32 = 12;
+
+struct TemporalDropout {
+    rows: u32,
+    leads: u32,
+    samples: u32,
+    x_first: u32,
+    x_row: u32,
+    draws_first: u32,
+    draws_row: u32,
+    y_head: u32,
+    y_row: u32,
+    y_start: u32,
+}
+
+@group(0) @binding(0) var<uniform> sizes: TemporalDropout;
+@group(0) @binding(1) var<storage, read> x: array<f32>;        // [rows, leads, x_row] after x_first
+@group(0) @binding(2) var<storage, read> draws: array<f32>;    // [rows, draws_row] after draws_first
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;  // [rows, leads, y_row] after y_head
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let at = (group.y * groups.x + group.x) * WORKGROUP + lane;
+    let channel = at / sizes.y_row;
+    if channel >= sizes.rows * sizes.leads {
+        return;
+    }
+    let t = at % sizes.y_row - sizes.y_start; // wraps to a large number before the first sample
+    let row = channel / sizes.leads;
+    let drawn = sizes.draws_first + row * sizes.draws_row;
+    let first = sizes.x_first + channel * sizes.x_row;
+    let start = u32(draws[drawn + GAP_START]);
+    let length = u32(draws[drawn + GAP_LENGTH]);
+    var value = 0.0;
+    if t - start < length { // wraps to a large number before the gap
+        let before = x[first + start - 1];
+        let after = x[first + start + length];
+        value = before + (after - before) * f32(t + 1 - start) / f32(length + 1);
+    } else if t < sizes.samples {
+        value = x[first + t];
+    }
+    // The zeros beside a row are written with it.
+    y[sizes.y_head + at] = value;
+}

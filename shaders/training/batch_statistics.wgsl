@@ -1,0 +1,79 @@
+// Mean and biased variance of each channel of each group. Twin: src/kernels/training/batch_norm.rs.
+//
+// mean[g, c] = mean over b in g and t of x[b, c, t]
+// variance[g, c] = mean over b in g and t of (x[b, c, t] - mean[g, c])^2
+//
+// A workgroup takes one channel of one group. Its invocations add up every 64th vec4 of each row and are then added in
+// pairs, always in the same order, so that the result has the same bits every time. The variance is taken in a second
+// pass: E[x^2] - mean^2 would lose most digits where the mean is large beside the deviation.
+
+const WORKGROUP: u32 = 64;
+
+struct BatchStatistics {
+    batch: u32, // of a group
+    channels: u32,
+    samples: u32,
+    x_head: u32,
+    x_row: u32,
+    x_start: u32,
+    y_head: u32,
+    y_row: u32,
+    y_start: u32,
+}
+
+@group(0) @binding(0) var<uniform> sizes: BatchStatistics;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;  // [groups * batch, channels, x_row / 4] after x_head / 4
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;  // [groups, 2, channels, y_row] after y_head
+
+var<workgroup> partial: array<f32, WORKGROUP>;
+
+// The sum of what all invocations give.
+fn total(lane: u32, value: f32) -> f32 {
+    workgroupBarrier();
+    partial[lane] = value;
+    for (var half = WORKGROUP / 2; half > 0; half /= 2) {
+        workgroupBarrier();
+        if lane < half {
+            partial[lane] += partial[lane + half];
+        }
+    }
+    workgroupBarrier();
+    return partial[0];
+}
+
+fn store(lane: u32, g: u32, moment: u32, c: u32, value: f32) {
+    let first = sizes.y_head + ((g * 2 + moment) * sizes.channels + c) * sizes.y_row;
+    for (var i = lane; i < sizes.y_row; i += WORKGROUP) {
+        y[first + i] = select(0.0, value, i == sizes.y_start);
+    }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let c = group.x;
+    let g = group.y;
+    let count = f32(sizes.batch * sizes.samples);
+
+    var sum = vec4(0.0);
+    for (var b = 0u; b < sizes.batch; b++) {
+        let first = (sizes.x_head + ((g * sizes.batch + b) * sizes.channels + c) * sizes.x_row) / 4;
+        for (var i = lane; i < sizes.x_row / 4; i += WORKGROUP) {
+            sum += x[first + i]; // beside the samples are zeros
+        }
+    }
+    let mean = total(lane, sum.x + sum.y + sum.z + sum.w) / count;
+
+    var squares = vec4(0.0);
+    for (var b = 0u; b < sizes.batch; b++) {
+        let first = (sizes.x_head + ((g * sizes.batch + b) * sizes.channels + c) * sizes.x_row) / 4;
+        for (var i = lane; i < sizes.x_row / 4; i += WORKGROUP) {
+            let t = i * 4 - sizes.x_start; // wraps to a large number before the first sample
+            let inside = vec4(t, t + 1, t + 2, t + 3) < vec4(sizes.samples);
+            let deviation = select(vec4(0.0), x[first + i] - mean, inside);
+            squares += deviation * deviation;
+        }
+    }
+    let variance = total(lane, squares.x + squares.y + squares.z + squares.w) / count;
+    store(lane, g, 0, c, mean);
+    store(lane, g, 1, c, variance);
+}

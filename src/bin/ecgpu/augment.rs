@@ -1,0 +1,333 @@
+//! `ecgpu augment`: a record before and after each augmentation, drawn.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use ecgpu::{
+    Device, Error, ErrorKind, Recording, Result, backend,
+    ecg::{
+        Condition, Lead, Unit,
+        format::{self, ReadOptions},
+        synthesize,
+    },
+    kernels::training::{
+        Schedule,
+        augment::{Draws, Segment},
+    },
+    plan::{Builder, Plan},
+    plot::{Anchor, Area, Font, Paper, Pen, Svg},
+    train::{
+        Augmentations, Augmenting,
+        augment::{Augmented, Signal},
+    },
+};
+
+use crate::{
+    check_free,
+    terminal::{note, print},
+};
+
+/// Draw a record before and after each augmentation of training
+///
+/// On paper of 25 mm/s and 10 mm/mV, as SVG: grey is the record as it is, black what training sees, and below, magnified,
+/// the difference. Mixup and CutMix take the second file, or else a synthetic ECG.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Augmentations: warp, mixup, band-pass, cutmix, motion, noise, dropout; all, none, or with - before what to leave out
+
+Examples:
+  ecgpu augment record.hea --out augmentations.svg
+  ecgpu augment record.hea other.hea --augment mixup,cutmix --seed 3 --out mixed.svg")]
+pub struct Arguments {
+    /// The record
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// What mixup and CutMix take from; a synthetic ECG if absent
+    #[arg(value_name = "PARTNER")]
+    partner: Option<PathBuf>,
+    /// Which augmentations
+    #[arg(long, default_value = "all", value_name = "LIST", allow_hyphen_values = true)]
+    augment: Augmentations,
+    /// The amounts follow from it
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The drawing
+    #[arg(long, value_name = "FILE.svg")]
+    out: PathBuf,
+    /// Write over a file that is there
+    #[arg(long)]
+    force: bool,
+    /// The sampling rate in Hz, where a file does not state it
+    #[arg(long, value_name = "HZ", allow_negative_numbers = true)]
+    sampling_rate: Option<f64>,
+    /// The unit of the samples, where a file does not state it: mV, uV or V
+    #[arg(long)]
+    unit: Option<Unit>,
+    /// The leads in their order, where a file does not name them
+    #[arg(long, value_delimiter = ',', value_name = "I,II,…")]
+    leads: Option<Vec<Lead>>,
+}
+
+/// Seconds that are drawn, a usual strip.
+const LONGEST: f64 = 10.0;
+/// The leads that are drawn; the difference is the first one's.
+const SHOWN: [Lead; 2] = [Lead::II, Lead::V2];
+
+pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let Arguments { file, out, seed, augment, .. } = arguments;
+    if *augment == Augmentations::NONE {
+        return Err(Error::new(
+            ErrorKind::Usage,
+            "no augmentation to draw",
+            "name one with --augment, or leave it out",
+        ));
+    }
+    check_free(&[out], arguments.force)?;
+    let options =
+        ReadOptions { sampling_rate: arguments.sampling_rate, unit: arguments.unit, leads: arguments.leads.clone() };
+    options.check()?;
+    let record = read(file, &options)?;
+    let partner = match &arguments.partner {
+        Some(path) => read(path, &options)?.resampled(record.sampling_rate())?,
+        None => synthesize(Condition::CdLbbb, *seed, record.sampling_rate(), record.duration().min(LONGEST))?,
+    };
+    let pair = Pair::new(&record, &partner).map_err(|error| error.at(file.display()))?;
+    augment.notes(pair.sampling_rate).iter().for_each(|text| note(text));
+    let rows = augment.always().each().map(|(name, one)| pair.augmented(name, &one, *seed));
+    let rows = rows.collect::<Result<Vec<Row>>>()?;
+    std::fs::write(out, draw(&pair, &rows, *seed)).map_err(|error| Error::file(out, &error))?;
+    let count = rows.len();
+    let augmentations = if count == 1 { "augmentation" } else { "augmentations" };
+    print(&format!("{}: {count} {augmentations} of {}\n", out.display(), crate::terminal::clean(record.name())));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A file's first record.
+fn read(path: &Path, options: &ReadOptions) -> Result<Recording> {
+    let mut records = format::read(path, options)?;
+    if records.len() > 1 {
+        note(&format!("{} holds {} records, of which the first is taken", path.display(), records.len()));
+    }
+    if records.is_empty() {
+        let cause = format!("{} holds no record", path.display());
+        return Err(Error::new(ErrorKind::Recording, cause, "give a file with one"));
+    }
+    Ok(records.swap_remove(0))
+}
+
+/// The record and its partner: as much of both as is drawn.
+struct Pair {
+    names: [String; 2],
+    sampling_rate: f64,
+    samples: usize,
+    /// `[2, 12, samples]` in mV.
+    x: Vec<f32>,
+}
+
+/// A name that does not reach into the drawing beside it.
+fn short(name: &str) -> String {
+    const LONGEST: usize = 30;
+    let cut: String = name.chars().take(LONGEST).collect();
+    if cut.len() < name.len() { cut + "…" } else { cut }
+}
+
+/// One augmentation's outcome.
+struct Row {
+    title: &'static str,
+    /// What was drawn, in words, line by line.
+    about: Vec<String>,
+    /// `[12, samples]` in mV.
+    x: Vec<f32>,
+    /// What is shaded.
+    segment: Segment,
+}
+
+impl Pair {
+    fn new(record: &Recording, partner: &Recording) -> Result<Self> {
+        let sampling_rate = record.sampling_rate();
+        let samples = record.samples().min(partner.samples()).min((LONGEST * sampling_rate) as usize);
+        if record.samples() > samples {
+            note(&format!("the first {:.1} s of {:.1} s are drawn", samples as f64 / sampling_rate, record.duration()));
+        }
+        let mut x = Vec::new();
+        for recording in [record, partner] {
+            for lead in recording.in_order(&Lead::STANDARD)? {
+                x.extend_from_slice(&lead[..samples]);
+            }
+        }
+        Ok(Self { names: [record, partner].map(|recording| short(recording.name())), sampling_rate, samples, x })
+    }
+
+    fn plan(&self, augmentations: &Augmentations, seed: u64) -> Result<Plan> {
+        let mut builder = Builder::default();
+        let records = builder.input("records", [2, Lead::STANDARD.len(), self.samples])?;
+        let schedule = builder.input("schedule", [1, 1, Schedule::LEN])?;
+        let signal = Signal { leads: Lead::STANDARD.to_vec(), sampling_rate: self.sampling_rate, millivolts: 1.0 };
+        let Augmented { records, draws, .. } = Augmenting { augmentations: *augmentations, signal, seed }.add(
+            &mut builder,
+            1,
+            [records, schedule],
+            None,
+        )?;
+        Ok(builder.finish([Some(records), draws].into_iter().flatten().collect()))
+    }
+
+    /// Runs one augmentation as training does.
+    fn augmented(&self, name: &str, augmentation: &Augmentations, seed: u64) -> Result<Row> {
+        let plan = self.plan(augmentation, seed)?;
+        let mut trainer = backend::open(&Device::Reference, None)?.prepare_training(&plan)?;
+        let mut outputs = Vec::new();
+        trainer.run(&[&self.x, &[0.0; Schedule::LEN]], &mut outputs)?;
+        let numbers: Vec<f64> = outputs[1].iter().map(|&number| f64::from(number)).collect();
+        let draws = Draws::of(&numbers, 0);
+        let mut x = std::mem::take(&mut outputs[0]);
+        x.truncate(x.len() / 2);
+        let (title, about, segment) = self.in_words(name, &draws, &x);
+        Ok(Row { title, about, x, segment })
+    }
+
+    fn in_words(&self, name: &str, draws: &Draws, x: &[f32]) -> (&'static str, Vec<String>, Segment) {
+        let none = Segment::default();
+        let seconds = |samples: usize| samples as f64 / self.sampling_rate;
+        let stretch = |of: Segment| {
+            let (share, start, end) =
+                (100.0 * of.len as f64 / self.samples as f64, seconds(of.start), seconds(of.start + of.len));
+            format!("{share:.0} % of the record, {start:.2} s to {end:.2} s")
+        };
+        let partner = format!("from {}", self.names[1]);
+        let change = self.change(x).into_iter().map(f64::from);
+        match name {
+            "warp" => {
+                let percent = 100.0 * (draws.factor - 1.0);
+                let sign = if percent < 0.0 { '−' } else { '+' };
+                let anchor = draws.anchor / self.sampling_rate;
+                let about = format!("heart rate {sign}{:.1} %, about {anchor:.2} s", percent.abs());
+                ("Frequency warping", vec![about], none)
+            }
+            "mixup" => ("Mixup", vec![format!("{:.1} %", 100.0 * draws.share), partner], none),
+            "band-pass" => {
+                let [low, high] = draws.band;
+                ("Band-pass variation", vec![format!("{low:.2} Hz to {high:.1} Hz")], none)
+            }
+            "cutmix" => ("Segment CutMix", vec![stretch(draws.cut), partner], draws.cut),
+            "motion" => {
+                let largest = change.fold(0.0, |largest: f64, x| largest.max(x.abs()));
+                let about = format!("wander at {:.2} Hz, in {} {largest:.3} mV", draws.wander, SHOWN[0]);
+                ("Motion artefacts", vec![about], none)
+            }
+            "noise" => {
+                let deviation = (change.map(|x| x * x).sum::<f64>() / self.samples as f64).sqrt();
+                let about = [
+                    format!("{:.2} % of each lead's deviation,", 100.0 * draws.noise),
+                    format!("in {} {:.1} µV", SHOWN[0], 1e3 * deviation),
+                ];
+                ("Per-lead noise", about.to_vec(), none)
+            }
+            _ => ("Temporal dropout", vec![stretch(draws.gap)], draws.gap),
+        }
+    }
+
+    /// A lead of twelve.
+    fn lead<'a>(&self, x: &'a [f32], lead: Lead) -> &'a [f32] {
+        &x[lead as usize * self.samples..][..self.samples]
+    }
+
+    /// What became of the first lead shown, less what it was.
+    fn change(&self, x: &[f32]) -> Vec<f32> {
+        let [after, before] = [x, &self.x].map(|x| self.lead(x, SHOWN[0]));
+        after.iter().zip(before).map(|(after, before)| after - before).collect()
+    }
+}
+
+// The sheet, in mm.
+const MARGIN: f64 = 8.0;
+const HEADING: f64 = 22.0;
+/// The column of names.
+const NAMES: f64 = 78.0;
+/// Paper for the difference.
+const CHANGE: f64 = 20.0;
+/// Between two augmentations.
+const GAP: f64 = 7.0;
+/// The largest deflection that is drawn.
+const LARGEST: f64 = 3.0;
+
+const BEFORE: Pen = Pen { width: 0.35, colour: "#9a9a9a" };
+const AFTER: Pen = Pen { width: 0.3, colour: "#111111" };
+const DIFFERENCE: Pen = Pen { width: 0.3, colour: "#1f4e9c" };
+
+const TITLE: Font = Font { size: 5.5, bold: true, colour: "#111111" };
+const NAME: Font = Font { size: 4.6, bold: true, colour: "#111111" };
+const PLAIN: Font = Font { size: 3.6, bold: false, colour: "#333333" };
+const LABEL: Font = Font { size: 3.6, bold: true, colour: "#111111" };
+
+/// Paper for one lead: whole fields of 5 mm, with 0 mV on one of their lines.
+fn strip(pair: &Pair, rows: &[Row], lead: Lead) -> [f64; 2] {
+    let drawn = rows.iter().map(|row| row.x.as_slice()).chain([&pair.x[..]]);
+    let values = || drawn.clone().flat_map(|x| pair.lead(x, lead)).map(|&x| f64::from(x).clamp(-LARGEST, LARGEST));
+    let field = |millivolts: f64| (Paper::height(millivolts) / 5.0 + 0.2).ceil() * 5.0;
+    [field(values().fold(0.0, f64::max)), field(-values().fold(0.0, f64::min))]
+}
+
+fn draw(pair: &Pair, rows: &[Row], seed: u64) -> String {
+    let strips = SHOWN.map(|lead| strip(pair, rows, lead));
+    let height = strips.iter().flatten().sum::<f64>() + CHANGE;
+    let paper = Paper::width(LONGEST);
+    let mut svg =
+        Svg::new(2.0 * MARGIN + NAMES + paper, 2.0 * MARGIN + HEADING + rows.len() as f64 * (height + GAP) - GAP);
+    let about = format!(
+        "{}: each augmentation by itself, seed {seed}, {:.1} s at {} Hz",
+        pair.names[0],
+        pair.samples as f64 / pair.sampling_rate,
+        pair.sampling_rate
+    );
+    svg.text([MARGIN, MARGIN + 6.0], Anchor::Start, TITLE, &about);
+    legend(&mut svg, MARGIN + 14.0);
+    for (at, row) in rows.iter().enumerate() {
+        let top = MARGIN + HEADING + at as f64 * (height + GAP);
+        svg.text([MARGIN, top + 5.0], Anchor::Start, NAME, row.title);
+        for (line, about) in row.about.iter().enumerate() {
+            svg.text([MARGIN, top + 11.0 + 5.0 * line as f64], Anchor::Start, PLAIN, about);
+        }
+        draw_row(&mut svg, pair, row, strips, Area { left: MARGIN + NAMES, top, width: paper, height });
+    }
+    svg.finish()
+}
+
+fn legend(svg: &mut Svg, y: f64) {
+    let mut x = MARGIN;
+    for (pen, text, width) in
+        [(BEFORE, "before", 26.0), (AFTER, "after", 24.0), (DIFFERENCE, "after less before, magnified as stated", 82.0)]
+    {
+        svg.polyline([[x, y - 1.2], [x + 7.0, y - 1.2]], Pen { width: 0.7, ..pen });
+        svg.text([x + 9.0, y], Anchor::Start, PLAIN, text);
+        x += width;
+    }
+    svg.text([x, y], Anchor::Start, PLAIN, "25 mm/s, 10 mm/mV; what was replaced is shaded");
+}
+
+/// The leads one below the other, and the difference.
+fn draw_row(svg: &mut Svg, pair: &Pair, row: &Row, strips: [[f64; 2]; 2], area: Area) {
+    let shaded = [row.segment.start, row.segment.start + row.segment.len].map(|t| t as f64 / pair.sampling_rate);
+    let mut top = area.top;
+    let mut strip = |svg: &mut Svg, [above, below]: [f64; 2], magnification, label: &str| {
+        let area = Area { top, height: above + below, ..area };
+        let paper = Paper { area, zero: top + above, magnification };
+        paper.draw(svg, (row.segment.len > 0).then_some(shaded));
+        svg.text([area.left - 2.0, top + above + 1.3], Anchor::End, LABEL, label);
+        top += above + below;
+        paper
+    };
+    for (lead, heights) in SHOWN.into_iter().zip(strips) {
+        let paper = strip(svg, heights, 1.0, lead.name());
+        paper.signal(svg, pair.lead(&pair.x, lead), pair.sampling_rate, BEFORE);
+        paper.signal(svg, pair.lead(&row.x, lead), pair.sampling_rate, AFTER);
+    }
+    let change = pair.change(&row.x);
+    let largest = change.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
+    let fits = |times: &f64| Paper::height(f64::from(largest)) * times <= CHANGE / 2.0;
+    let times = [100.0, 50.0, 20.0, 10.0, 5.0, 2.0, 1.0].into_iter().find(fits).unwrap_or(0.5);
+    let paper = strip(svg, [CHANGE / 2.0; 2], times, &format!("change in {} × {times}", SHOWN[0]));
+    paper.signal(svg, &change, pair.sampling_rate, DIFFERENCE);
+}

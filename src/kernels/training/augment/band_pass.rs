@@ -1,0 +1,116 @@
+//! Another recorder's filters: a high-pass and a low-pass filter of drawn edges.
+//!
+//! Both are Butterworth filters of order 2, run forward and then backward, so that no wave moves: ST segments keep their
+//! shape. At each edge 6 dB are lost, 3 each way. The sections are Simper's trapezoidal state variable filter ("Linear
+//! Trapezoidal Integrated State Variable Filter", Cytomic 2013), the bilinear transform in another arithmetic: a lower
+//! edge of 0.5 Hz at 500 Hz puts the poles of the usual direct form so near to 1 that f32 would spoil them.
+
+use super::Draws;
+use crate::kernels::{
+    Accelerator, Operation, Row, Variant,
+    training::{first, line, shader},
+};
+
+/// Filters each lead to its row's band.
+///
+/// Reads x `[rows, leads, samples]`, draws `[rows, 1, Draws::LEN]`; writes y, shaped like x.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BandPass {
+    /// Rows.
+    pub rows: usize,
+    /// Leads.
+    pub leads: usize,
+    /// Samples of each.
+    pub samples: usize,
+    /// Hz.
+    pub sampling_rate: f32,
+}
+
+/// One section of order 2.
+struct Section {
+    a: [f64; 3],
+    /// What its two integrators hold.
+    state: [f64; 2],
+}
+
+/// The damping of a Butterworth filter of order 2, √2.
+const DAMPING: f64 = std::f64::consts::SQRT_2;
+
+impl Section {
+    /// In the state that a signal leaves which always was `value`.
+    fn new(edge: f64, sampling_rate: f64, value: f64) -> Self {
+        let g = (std::f64::consts::PI * edge / sampling_rate).tan();
+        let first = 1.0 / (1.0 + g * (g + DAMPING));
+        Self { a: [first, g * first, g * g * first], state: [0.0, value] }
+    }
+
+    /// The low-pass and the high-pass output for the next sample.
+    fn next(&mut self, x: f64) -> [f64; 2] {
+        let ([a1, a2, a3], [s1, s2]) = (self.a, self.state);
+        let rest = x - s2;
+        let band = a1 * s1 + a2 * rest;
+        let low = s2 + a2 * s1 + a3 * rest;
+        self.state = [2.0 * band - s1, 2.0 * low - s2];
+        [low, x - DAMPING * band - low]
+    }
+}
+
+impl BandPass {
+    /// Seconds of the mirrored signal that the filters see before its first sample: four time constants of the lowest edge,
+    /// 0.5 Hz.
+    const RUN_UP: f32 = 2.0;
+
+    /// Samples of that, as far as there are any.
+    pub fn run_up(&self) -> usize {
+        ((Self::RUN_UP * self.sampling_rate) as usize).min(self.samples - 1)
+    }
+
+    /// Filters in place, from the first sample to the last, or the other way round.
+    fn pass(&self, y: &mut [f64], [low, high]: [f64; 2], backward: bool) {
+        let (run_up, rate) = (self.run_up(), f64::from(self.sampling_rate));
+        let place = |at: usize| if backward { self.samples - 1 - at } else { at };
+        let mut lower = Section::new(low, rate, y[place(run_up)]);
+        let mut upper = Section::new(high, rate, 0.0);
+        for i in 0..run_up + self.samples {
+            let at = place(i.abs_diff(run_up));
+            let [_, above] = lower.next(y[at]);
+            let [within, _] = upper.next(above);
+            if i >= run_up {
+                y[at] = within;
+            }
+        }
+    }
+}
+
+impl Operation for BandPass {
+    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+        let [x, draws, y] = rows else { unreachable!("the plan gives a band-pass two reads") };
+        let read = [first(*x), x.stride, first(*draws), draws.stride];
+        // Mirror of `struct BandPass` in the shader.
+        let sizes = [self.rows, self.leads, self.samples, self.run_up()];
+        let parameters = [sizes.as_slice(), &read, &[y.head, y.stride, y.start]].concat();
+        let constants = [("SAMPLING_RATE", f64::from(self.sampling_rate))];
+        vec![Variant::plain(shader!("augment/band_pass", constants), parameters, line(self.rows * self.leads))]
+    }
+
+    fn floating_point_operations(&self) -> usize {
+        2 * 2 * 14 * self.rows * self.leads * (self.samples + self.run_up())
+    }
+
+    fn describe(&self) -> String {
+        format!("band-pass at {} Hz", self.sampling_rate)
+    }
+
+    fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {
+        let [x, draws] = reads else { unreachable!("the plan gives a band-pass two reads") };
+        y.copy_from_slice(x);
+        for row in 0..self.rows * self.leads {
+            let band = Draws::of(draws, row / self.leads).band;
+            if band[0] > 0.0 {
+                let y = &mut y[row * self.samples..][..self.samples];
+                self.pass(y, band, false);
+                self.pass(y, band, true);
+            }
+        }
+    }
+}

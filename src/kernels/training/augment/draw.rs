@@ -1,0 +1,139 @@
+//! What happens to each record, drawn.
+
+use super::{Draws, Segment, below, between, uniform};
+use crate::{
+    kernels::{
+        Accelerator, Operation, Row, Variant,
+        training::{NO_CONSTANTS, Schedule, WORKGROUP, drawing, first, key, line, shader},
+    },
+    random::philox,
+};
+
+/// Draws for each row whether it is warped, mixed, filtered and so on, and how much.
+///
+/// Reads the schedule; settings `[7, 5]`, of [`Setting`]s for warping, mixup, band-pass, CutMix, wander, noise and
+/// temporal dropout; quantiles `[QUANTILES]` of mixup's share. Writes [`Draws`] `[rows, 1, Draws::LEN]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Draw {
+    /// Rows: views times records. Partners are drawn among the records of the same view.
+    pub rows: usize,
+    /// Records.
+    pub records: usize,
+    /// Samples of each lead.
+    pub samples: usize,
+    /// What everything is drawn from.
+    pub seed: u64,
+}
+
+/// How often an augmentation happens, and the ranges of its amounts. One that is off has a rate of 0.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Setting {
+    /// Share of the rows that it happens to.
+    pub rate: f32,
+    /// Factor of warping; lower edge of the band in Hz; shortest and longest segment in samples; frequency of the wander in
+    /// Hz; deviation of the noise.
+    pub range: [f32; 2],
+    /// Upper edge of the band in Hz.
+    pub second: [f32; 2],
+}
+
+impl Setting {
+    /// Numbers of one.
+    pub const LEN: usize = 5;
+
+    /// The numbers as [`Draw`] reads them.
+    pub fn numbers(&self) -> [f32; Self::LEN] {
+        let ([low, high], [second_low, second_high]) = (self.range, self.second);
+        [self.rate, low, high, second_low, second_high]
+    }
+}
+
+/// One augmentation of one row.
+struct One<'a> {
+    words: [u32; 4],
+    setting: &'a [f64],
+}
+
+impl One<'_> {
+    fn happens(&self) -> bool {
+        uniform(self.words[0]) < self.setting[0]
+    }
+
+    /// An amount in the range, or else `neutral`.
+    fn amount(&self, neutral: f64) -> f64 {
+        if self.happens() { between([self.setting[1], self.setting[2]], self.words[1]) } else { neutral }
+    }
+
+    fn segment(&self, samples: usize) -> Segment {
+        if !self.happens() {
+            return Segment::default();
+        }
+        let [shortest, longest] = [self.setting[1], self.setting[2]].map(|samples| samples as usize);
+        let len = shortest + below(self.words[1], longest - shortest + 1);
+        Segment { start: 1 + below(self.words[2], samples - 1 - len), len }
+    }
+}
+
+impl Draw {
+    /// Augmentations that are drawn.
+    pub const AUGMENTATIONS: usize = 7;
+    /// Numbers of the table of quantiles.
+    pub const QUANTILES: usize = 257;
+
+    /// Another record of the same view.
+    fn partner(&self, row: usize, word: u32) -> usize {
+        let (view, record) = (row / self.records, row % self.records);
+        view * self.records + (record + 1 + below(word, self.records - 1)) % self.records
+    }
+
+    fn row(&self, row: usize, step: u32, settings: &[f64], quantiles: &[f64]) -> Draws {
+        let [warp, mixup, band, cutmix, wander, noise, dropout] = std::array::from_fn(|at| One {
+            words: philox([0, step, row as u32, at as u32 + 1], key(self.seed)),
+            setting: &settings[at * Setting::LEN..][..Setting::LEN],
+        });
+        let place = uniform(mixup.words[1]) * (Self::QUANTILES - 1) as f64;
+        let at = place as usize;
+        let share = quantiles[at] + (quantiles[at + 1] - quantiles[at]) * (place - at as f64);
+        let upper = between([band.setting[3], band.setting[4]], band.words[2]);
+        Draws {
+            factor: warp.amount(1.0),
+            anchor: uniform(warp.words[2]) * (self.samples - 1) as f64,
+            band: [band.amount(0.0), if band.happens() { upper } else { 0.0 }],
+            share: if mixup.happens() { share } else { 0.0 },
+            partner: self.partner(row, mixup.words[2]),
+            cut: cutmix.segment(self.samples),
+            cut_partner: self.partner(row, cutmix.words[3]),
+            wander: wander.amount(0.0),
+            noise: noise.amount(0.0),
+            gap: dropout.segment(self.samples),
+        }
+    }
+}
+
+impl Operation for Draw {
+    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+        let [schedule, settings, quantiles, y] = rows else { unreachable!("the plan gives a draw three reads") };
+        let tables = [first(*schedule), first(*settings), first(*quantiles)];
+        // Mirror of `struct Draw` in the shader.
+        let parameters = [[self.rows, self.records, self.samples], tables, [y.head, y.stride, y.start]].concat();
+        let shader = drawing(shader!("augment/draw", NO_CONSTANTS), self.seed);
+        vec![Variant::plain(shader, parameters, line(self.rows.div_ceil(WORKGROUP)))]
+    }
+
+    fn floating_point_operations(&self) -> usize {
+        self.rows * Draws::LEN
+    }
+
+    fn describe(&self) -> String {
+        format!("draw augmentations of {} rows", self.rows)
+    }
+
+    fn reference(&self, reads: &[&[f64]], draws: &mut [f64]) {
+        let [schedule, settings, quantiles] = reads else { unreachable!("the plan gives a draw three reads") };
+        let step = schedule[Schedule::STEP] as u32;
+        for row in 0..self.rows {
+            let numbers = self.row(row, step, settings, quantiles).numbers();
+            draws[row * Draws::LEN..][..Draws::LEN].copy_from_slice(&numbers);
+        }
+    }
+}

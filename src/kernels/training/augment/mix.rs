@@ -1,0 +1,108 @@
+//! Two records made one: mixup (Zhang et al. 2018) and CutMix (Yun et al. 2019) along time.
+
+use super::Draws;
+use crate::kernels::{
+    Accelerator, Operation, Row, Variant,
+    training::{NO_CONSTANTS, WORKGROUP, first, line, shader},
+};
+
+/// `y = (1 − share)·x + share·x[partner]`, and `x[cut_partner]` within the drawn segment.
+///
+/// Reads x `[rows, leads, samples]`, draws `[rows, 1, Draws::LEN]`; writes y, shaped like x.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mix {
+    /// Rows.
+    pub rows: usize,
+    /// Leads.
+    pub leads: usize,
+    /// Samples of each.
+    pub samples: usize,
+}
+
+impl Operation for Mix {
+    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+        let [x, draws, y] = rows else { unreachable!("the plan gives a mixture two reads") };
+        let read = [first(*x), x.stride, first(*draws), draws.stride];
+        // Mirror of `struct Mix` in the shader.
+        let parameters =
+            [[self.rows, self.leads, self.samples].as_slice(), &read, &[y.head, y.stride, y.start]].concat();
+        let grid = line((self.rows * self.leads * y.stride).div_ceil(WORKGROUP));
+        vec![Variant::plain(shader!("augment/mix", NO_CONSTANTS), parameters, grid)]
+    }
+
+    fn floating_point_operations(&self) -> usize {
+        3 * self.rows * self.leads * self.samples
+    }
+
+    fn describe(&self) -> String {
+        "mixup and CutMix".into()
+    }
+
+    fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {
+        let [x, draws] = reads else { unreachable!("the plan gives a mixture two reads") };
+        for row in 0..self.rows {
+            let Draws { share, partner, cut, cut_partner, .. } = Draws::of(draws, row);
+            for lead in 0..self.leads {
+                let place = |row: usize, t: usize| (row * self.leads + lead) * self.samples + t;
+                for t in 0..self.samples {
+                    let own = x[place(row, t)];
+                    y[place(row, t)] = if cut.contains(t) {
+                        x[place(cut_partner, t)]
+                    } else if share > 0.0 {
+                        own + share * (x[place(partner, t)] - own)
+                    } else {
+                        own
+                    };
+                }
+            }
+        }
+    }
+}
+
+/// The labels of what [`Mix`] makes: each record's in the share of the samples that it has, times mixup's share.
+///
+/// Reads labels `[records, classes]`, draws `[rows, 1, Draws::LEN]`; writes `[rows, classes]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MixLabels {
+    /// Rows: views times records.
+    pub rows: usize,
+    /// Records.
+    pub records: usize,
+    /// Classes.
+    pub classes: usize,
+    /// Samples of each lead of a record.
+    pub samples: usize,
+}
+
+impl Operation for MixLabels {
+    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+        let [labels, draws, y] = rows else { unreachable!("the plan gives mixed labels two reads") };
+        let read = [first(*labels), labels.stride, first(*draws), draws.stride];
+        // Mirror of `struct MixLabels` in the shader.
+        let sizes = [self.rows, self.records, self.classes, self.samples];
+        let parameters = [sizes.as_slice(), &read, &[y.head, y.stride, y.start]].concat();
+        let grid = line((self.rows * self.classes * y.stride).div_ceil(WORKGROUP));
+        vec![Variant::plain(shader!("augment/mix_labels", NO_CONSTANTS), parameters, grid)]
+    }
+
+    fn floating_point_operations(&self) -> usize {
+        6 * self.rows * self.classes
+    }
+
+    fn describe(&self) -> String {
+        "mixed labels".into()
+    }
+
+    fn reference(&self, reads: &[&[f64]], mixed: &mut [f64]) {
+        let [labels, draws] = reads else { unreachable!("the plan gives mixed labels two reads") };
+        for row in 0..self.rows {
+            let Draws { share, partner, cut, cut_partner, .. } = Draws::of(draws, row);
+            let replaced = cut.len as f64 / self.samples as f64;
+            for class in 0..self.classes {
+                let label = |row: usize| labels[row % self.records * self.classes + class];
+                let kept = label(row) + share * (label(partner) - label(row));
+                mixed[row * self.classes + class] = kept + replaced * (label(cut_partner) - kept);
+            }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! A gap in the recording, bridged: what lies between two samples becomes the straight line from one to the other.
+
+use super::Draws;
+use crate::kernels::{
+    Accelerator, Operation, Row, Variant,
+    training::{NO_CONSTANTS, WORKGROUP, first, line, shader},
+};
+
+/// Draws a line through each row's gap, in every lead.
+///
+/// Reads x `[rows, leads, samples]`, draws `[rows, 1, Draws::LEN]`; writes y, shaped like x.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TemporalDropout {
+    /// Rows.
+    pub rows: usize,
+    /// Leads.
+    pub leads: usize,
+    /// Samples of each.
+    pub samples: usize,
+}
+
+impl Operation for TemporalDropout {
+    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+        let [x, draws, y] = rows else { unreachable!("the plan gives a temporal dropout two reads") };
+        let read = [first(*x), x.stride, first(*draws), draws.stride];
+        // Mirror of `struct TemporalDropout` in the shader.
+        let parameters =
+            [[self.rows, self.leads, self.samples].as_slice(), &read, &[y.head, y.stride, y.start]].concat();
+        let grid = line((self.rows * self.leads * y.stride).div_ceil(WORKGROUP));
+        vec![Variant::plain(shader!("augment/temporal_dropout", NO_CONSTANTS), parameters, grid)]
+    }
+
+    fn floating_point_operations(&self) -> usize {
+        4 * self.rows * self.leads * self.samples
+    }
+
+    fn describe(&self) -> String {
+        "temporal dropout".into()
+    }
+
+    fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {
+        let [x, draws] = reads else { unreachable!("the plan gives a temporal dropout two reads") };
+        for row in 0..self.rows {
+            let gap = Draws::of(draws, row).gap;
+            for lead in 0..self.leads {
+                let first = (row * self.leads + lead) * self.samples;
+                for t in 0..self.samples {
+                    y[first + t] = if gap.contains(t) {
+                        let [before, after] = [x[first + gap.start - 1], x[first + gap.start + gap.len]];
+                        before + (after - before) * (t + 1 - gap.start) as f64 / (gap.len + 1) as f64
+                    } else {
+                        x[first + t]
+                    };
+                }
+            }
+        }
+    }
+}

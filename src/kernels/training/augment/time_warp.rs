@@ -1,0 +1,76 @@
+//! Another heart rate: time runs faster or slower about a drawn sample.
+
+use super::Draws;
+use crate::kernels::{
+    Accelerator, Operation, Row, Variant,
+    training::{NO_CONSTANTS, WORKGROUP, first, line, shader},
+};
+
+/// `y[t] = x(anchor + (t − anchor)·factor)`, interpolated by Catmull and Rom's cubic (1974): a straight line would take a
+/// fifth off what lies at 20 Hz in a record of 100 Hz, half a sample away from its samples. Beyond its ends a record goes on mirrored.
+///
+/// Where each record has several views, this makes them: row r of y is a view of record r mod records.
+///
+/// Reads x `[records, leads, samples]`, draws `[rows, 1, Draws::LEN]`; writes y `[rows, leads, samples]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TimeWarp {
+    /// Rows: views times records.
+    pub rows: usize,
+    /// Records.
+    pub records: usize,
+    /// Leads.
+    pub leads: usize,
+    /// Samples of each.
+    pub samples: usize,
+}
+
+impl TimeWarp {
+    fn sample(&self, x: &[f64], draws: &Draws, t: usize) -> f64 {
+        let last = (self.samples - 1) as f64;
+        let moved = (draws.anchor + (t as f64 - draws.anchor) * draws.factor).abs();
+        let position = if moved > last { 2.0 * last - moved } else { moved };
+        let at = position as usize;
+        let x = |at: usize| x[at.min(self.samples - 1)];
+        catmull_rom([x(at.saturating_sub(1)), x(at), x(at + 1), x(at + 2)], position - at as f64)
+    }
+}
+
+/// The curve between b and c.
+fn catmull_rom([a, b, c, d]: [f64; 4], f: f64) -> f64 {
+    b + 0.5 * f * (c - a + f * (2.0 * a - 5.0 * b + 4.0 * c - d + f * (3.0 * (b - c) + d - a)))
+}
+
+impl Operation for TimeWarp {
+    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+        let [x, draws, y] = rows else { unreachable!("the plan gives a time warp two reads") };
+        let read = [first(*x), x.stride, first(*draws), draws.stride];
+        // Mirror of `struct TimeWarp` in the shader.
+        let parameters =
+            [[self.rows, self.records, self.leads, self.samples].as_slice(), &read, &[y.head, y.stride, y.start]]
+                .concat();
+        let grid = line((self.rows * self.leads * y.stride).div_ceil(WORKGROUP));
+        vec![Variant::plain(shader!("augment/time_warp", NO_CONSTANTS), parameters, grid)]
+    }
+
+    fn floating_point_operations(&self) -> usize {
+        20 * self.rows * self.leads * self.samples
+    }
+
+    fn describe(&self) -> String {
+        format!("time warp of {} leads", self.leads)
+    }
+
+    fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {
+        let [x, draws] = reads else { unreachable!("the plan gives a time warp two reads") };
+        for row in 0..self.rows {
+            let draws = Draws::of(draws, row);
+            for lead in 0..self.leads {
+                let x = &x[(row % self.records * self.leads + lead) * self.samples..][..self.samples];
+                for t in 0..self.samples {
+                    let warped = || self.sample(x, &draws, t);
+                    y[(row * self.leads + lead) * self.samples + t] = if draws.factor == 1.0 { x[t] } else { warped() };
+                }
+            }
+        }
+    }
+}

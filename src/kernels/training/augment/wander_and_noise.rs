@@ -1,0 +1,132 @@
+//! What moving electrodes and muscles add: wander of the baseline, and noise.
+
+use std::f64::consts::TAU;
+
+use super::{Draws, between, domain, uniform};
+use crate::{
+    kernels::{
+        Accelerator, Operation, Row, Variant,
+        training::{Schedule, WORKGROUP, drawing, first, key, line, shader},
+    },
+    random::philox,
+};
+
+/// Samples that an invocation takes: as many as four random words give normal numbers.
+const SAMPLES: usize = 4;
+
+/// `y = x + a·sin(2π(f·t + φ)) + level·deviation·n`: f and level were drawn for the row; each lead draws its own amplitude
+/// a and phase φ, as each electrode moves by itself, and a normal number n for each sample.
+///
+/// A lead that follows from others gets what follows of theirs.
+///
+/// Reads x `[rows, leads, samples]`; draws `[rows, 1, Draws::LEN]`; the mean and variance of each lead `[rows, 2, leads]`;
+/// sources `[leads, 4]`: the two leads that each follows from, each before its weight, a lead by itself with weight 1;
+/// and the schedule. Writes y, shaped like x.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WanderAndNoise {
+    /// Rows.
+    pub rows: usize,
+    /// Leads.
+    pub leads: usize,
+    /// Samples of each.
+    pub samples: usize,
+    /// Hz.
+    pub sampling_rate: f32,
+    /// Smallest and largest amplitude of the wander, in the unit of x.
+    pub amplitude: [f32; 2],
+    /// What everything is drawn from.
+    pub seed: u64,
+}
+
+/// What is added to one lead of one row.
+struct Addition {
+    row: usize,
+    lead: usize,
+    step: u32,
+    /// Hz.
+    frequency: f64,
+    /// In the unit of x.
+    deviation: f64,
+}
+
+impl WanderAndNoise {
+    fn wander(&self, of: &Addition, t: usize) -> f64 {
+        if of.frequency == 0.0 {
+            return 0.0;
+        }
+        let words = philox([of.lead as u32, of.step, of.row as u32, domain::WANDER], key(self.seed));
+        let amplitude = between(self.amplitude.map(f64::from), words[0]);
+        amplitude * (TAU * (of.frequency * t as f64 / f64::from(self.sampling_rate) + uniform(words[1]))).sin()
+    }
+
+    fn noise(&self, of: &Addition, t: usize) -> f64 {
+        if of.deviation == 0.0 {
+            return 0.0;
+        }
+        let block = of.lead * self.samples.div_ceil(SAMPLES) + t / SAMPLES;
+        let words = philox([block as u32, of.step, of.row as u32, domain::NOISE], key(self.seed));
+        of.deviation * normal(words, t % SAMPLES)
+    }
+}
+
+/// The n-th of the four normal numbers of four words, by Box and Muller (1958).
+fn normal(words: [u32; 4], n: usize) -> f64 {
+    // 1 − u lies in (0, 1], so that its logarithm is finite.
+    let radius = (-2.0 * (1.0 - uniform(words[n / 2 * 2])).ln()).sqrt();
+    let angle = TAU * uniform(words[n / 2 * 2 + 1]);
+    radius * if n.is_multiple_of(2) { angle.cos() } else { angle.sin() }
+}
+
+impl Operation for WanderAndNoise {
+    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+        let [x, draws, statistics, sources, schedule, y] = rows else {
+            unreachable!("the plan gives wander and noise five reads")
+        };
+        let sizes = [self.rows, self.leads, self.samples];
+        let read = [first(*x), x.stride, first(*draws), draws.stride, first(*statistics), statistics.stride];
+        let rest = [first(*sources), first(*schedule), y.head, y.stride, y.start];
+        // Mirror of `struct WanderAndNoise` in the shader.
+        let parameters = [sizes.as_slice(), &read, &rest].concat();
+        let [smallest, largest] = self.amplitude.map(f64::from);
+        let constants = [
+            ("SAMPLING_RATE", f64::from(self.sampling_rate)),
+            ("SMALLEST_AMPLITUDE", smallest),
+            ("LARGEST_AMPLITUDE", largest),
+        ];
+        let shader = drawing(shader!("augment/wander_and_noise", constants), self.seed);
+        let grid = line((self.rows * self.leads * y.stride.div_ceil(SAMPLES)).div_ceil(WORKGROUP));
+        vec![Variant::plain(shader, parameters, grid)]
+    }
+
+    fn floating_point_operations(&self) -> usize {
+        20 * self.rows * self.leads * self.samples
+    }
+
+    fn describe(&self) -> String {
+        format!("wander and noise at {} Hz", self.sampling_rate)
+    }
+
+    fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {
+        let [x, draws, statistics, sources, schedule] = reads else {
+            unreachable!("the plan gives wander and noise five reads")
+        };
+        let step = schedule[Schedule::STEP] as u32;
+        y.copy_from_slice(x);
+        for row in 0..self.rows {
+            let Draws { wander, noise, .. } = Draws::of(draws, row);
+            for (lead, source) in (0..self.leads).flat_map(|lead| [(lead, 0), (lead, 1)]) {
+                let [from, weight] = [0, 1].map(|part| sources[lead * 4 + source * 2 + part]);
+                let from = from as usize;
+                let deviation = noise * statistics[(row * 2 + 1) * self.leads + from].sqrt();
+                let addition = Addition { row, lead: from, step, frequency: wander, deviation };
+                if weight == 0.0 {
+                    continue;
+                }
+                for t in 0..self.samples {
+                    let added = self.wander(&addition, t) + self.noise(&addition, t);
+                    y[(row * self.leads + lead) * self.samples + t] += weight * added;
+                }
+            }
+        }
+    }
+}
