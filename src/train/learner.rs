@@ -78,7 +78,9 @@ pub struct LearnerState {
 }
 
 /// Where [`TrainingStep::plan`] has the losses and the squares of the gradient.
-const [LOSSES, SQUARES]: [usize; 2] = [0, 1];
+const LOSSES: usize = 0;
+/// As [`LOSSES`].
+const SQUARES: usize = 1;
 
 impl Task {
     /// Supervised or not, the whole batch at once, without augmentations, with everything trained.
@@ -146,7 +148,7 @@ impl Learner {
         }
         let mut rows = Vec::new();
         for part in 0..self.task.parts {
-            let numbers = self.schedule(part, rates).numbers();
+            let numbers = self.schedule(self.taken, part, rates).numbers();
             let inputs = inputs(part, self.task.parts, records, &numbers, labels);
             self.trainer.run(&inputs, &mut self.outputs)?;
             rows.extend_from_slice(&self.outputs[LOSSES]);
@@ -158,12 +160,12 @@ impl Learner {
     }
 
     /// What the host hands in with a part of a batch. Only the last part changes parameters.
-    fn schedule(&self, part: usize, rates: Rates) -> Schedule {
+    fn schedule(&self, taken: u32, part: usize, rates: Rates) -> Schedule {
         let parts = self.task.parts;
-        let t = self.taken as i32 + 1;
+        let t = taken as i32 + 1;
         Schedule {
             // Each part draws its own random numbers.
-            step: self.taken * parts as u32 + part as u32,
+            step: taken * parts as u32 + part as u32,
             learning_rate: if part + 1 == parts { rates.learning } else { 0.0 },
             corrections: self.task.optimiser.betas.map(|beta| 1.0 - f64::from(beta).powi(t)),
             target_momentum: rates.target_momentum,
@@ -241,10 +243,9 @@ impl Learner {
             trainer.set_state(to, &self.trainer.state(from)?)?;
         }
         // The step that failed has been counted already.
-        let taken = std::mem::replace(&mut self.taken, self.taken.saturating_sub(1));
+        let taken = self.taken.saturating_sub(1);
         let rates = Rates { learning: 0.0, target_momentum: 1.0 };
-        let numbers: Vec<_> = (0..self.task.parts).map(|part| self.schedule(part, rates).numbers()).collect();
-        self.taken = taken;
+        let numbers: Vec<_> = (0..self.task.parts).map(|part| self.schedule(taken, part, rates).numbers()).collect();
         let mut outputs = Vec::new();
         for (part, numbers) in numbers.iter().enumerate() {
             trainer.run(&inputs(part, self.task.parts, records, numbers, labels), &mut outputs)?;

@@ -10,8 +10,8 @@ use std::{ops::ControlFlow, time::Instant};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Batches, Folder, Learner, LearningRate, Loss, Objective, Rates, Task, schedule::target_momentum,
-    validation::Validation,
+    Folder, Learner, LearningRate, Loss, Objective, Rates, Task, batches::Batches,
+    schedule::target_momentum, validation::Validation,
 };
 use crate::{Error, ErrorKind, Result, backend::Backend, network::Parameters};
 

@@ -10,6 +10,7 @@ mod inspect;
 mod profile;
 mod synth;
 mod terminal;
+mod train;
 mod tune;
 mod verify;
 
@@ -43,6 +44,9 @@ enum Command {
     Synth(synth::Arguments),
     Dataset(dataset::Arguments),
     Download(download::Arguments),
+    Pretrain(train::Pretrain),
+    Train(train::Train),
+    Finetune(train::Finetune),
     Augment(augment::Arguments),
 }
 
@@ -111,6 +115,9 @@ fn main() -> ExitCode {
         Command::Synth(arguments) => synth::run(&arguments),
         Command::Dataset(arguments) => dataset::run(&arguments),
         Command::Download(arguments) => download::run(&arguments),
+        Command::Pretrain(arguments) => train::pretrain(&arguments),
+        Command::Train(arguments) => train::train(&arguments),
+        Command::Finetune(arguments) => train::finetune(&arguments),
             Command::Augment(arguments) => augment::run(&arguments),
     };
     match outcome {
