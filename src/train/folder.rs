@@ -164,7 +164,7 @@ impl Folder {
         if !path.exists() {
             return Ok(None);
         }
-        Weights::from_path(&path).map(|weights| Some(weights.parameters))
+        Ok(Some(Parameters::new(Contents::read(&path)?.tensors)))
     }
 }
 
