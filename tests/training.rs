@@ -22,8 +22,8 @@ use ecgpu::{
     plan::Plan,
     random::Random,
     train::{
-        Augmentations, Augmenting, Data, Event, Examples, Folder, Heads, Learner, LearningRate, Objective, Outcome, Rates,
-        Recipe, Shape, Task, TrainingStep, augment::Signal, run,
+        Augmentations, Augmenting, Data, Event, Examples, Folder, Heads, Learner, LearningRate, Objective, Outcome,
+        Rates, Recipe, Shape, Task, TrainingStep, augment::Signal, run,
     },
 };
 use tempfile::TempDir;
@@ -131,11 +131,11 @@ fn folder(path: &Path) -> Folder {
 
 #[test]
 fn records_are_memorised() {
-    let outcome = whole(&task(supervised(), LENGTH), &Noise::new(), &recipe(40));
+    let outcome = whole(&task(supervised(), LENGTH), &Noise::new(), &recipe(12));
     let losses: Vec<f64> = outcome.history.iter().map(|epoch| epoch.loss).collect();
-    assert!(losses[39] < 0.02, "{losses:?}");
-    for (at, pair) in losses[..20].windows(6).enumerate() {
-        assert!(pair[5] < pair[0], "the loss rises after epoch {at}: {losses:?}");
+    assert!(losses[11] < 0.01, "{losses:?}");
+    for (at, pair) in losses[..8].windows(2).enumerate() {
+        assert!(pair[1] < pair[0], "the loss rises after epoch {at}: {losses:?}");
     }
     assert_eq!(outcome.best.auroc, Some(1.0));
 }
@@ -156,8 +156,8 @@ fn contrastive_losses_fall() {
 fn a_seed_gives_the_same_bits_and_another_seed_others() {
     let (noise, task) = (Noise::new(), Task { augmenting: augmenting(), ..task(supervised(), 64) });
     let of_seed = |seed| untimed(&whole(&task, &noise, &Recipe { seed, ..recipe(2) }));
-    assert_eq!(of_seed(1), of_seed(1));
-    assert_ne!(of_seed(1).parameters, of_seed(2).parameters);
+    assert!(of_seed(1) == of_seed(1));
+    assert!(of_seed(1).parameters != of_seed(2).parameters);
 }
 
 #[test]
@@ -179,14 +179,19 @@ fn the_best_epoch_is_kept_by_value_and_patience_ends_the_run() {
     let best = patient.best.epoch;
     assert!(best < 15, "the validation must get worse for this test to say anything");
     assert!(patient.history.iter().all(|epoch| epoch.auroc <= patient.best.auroc));
-    assert_eq!(patient.parameters, train(best, None).parameters, "the best epoch's parameters, not the last's");
+    assert!(patient.parameters == train(best, None).parameters, "the best epoch's parameters, not the last's");
     assert_eq!(train(20, Some(3)).history.len(), best + 3);
 }
 
 #[test]
 fn a_frozen_encoder_keeps_every_bit_and_its_head_learns() {
     let pretrained = whole(&task(supervised(), LENGTH), &Noise::new(), &recipe(2)).parameters;
-    let task = Task { parameters: pretrained.clone(), freeze_encoder: true, augmenting: augmenting(), ..task(supervised(), LENGTH) };
+    let task = Task {
+        parameters: pretrained.clone(),
+        freeze_encoder: true,
+        augmenting: augmenting(),
+        ..task(supervised(), LENGTH)
+    };
     let outcome = whole(&task, &Noise::new(), &recipe(4));
     let (mut frozen, mut learned) = (0, 0);
     for (name, tensor) in outcome.parameters.iter() {
@@ -207,7 +212,8 @@ fn a_run_that_was_broken_off_ends_as_if_it_had_not_been() {
     let mut random = Random::new(std::process::id().into(), 0);
     for objective in [supervised(), Objective::SimClr { temperature: 0.1, heads }, Objective::Byol { heads }] {
         let task = Task { augmenting: augmenting(), ..task(objective, 64) };
-        let recipe = Recipe { learning_rate: LearningRate { peak: 1e-3, shape: Shape::OneCycle, warm_up: 0.3 }, ..recipe(3) };
+        let recipe =
+            Recipe { learning_rate: LearningRate { peak: 1e-3, shape: Shape::OneCycle, warm_up: 0.3 }, ..recipe(3) };
         let uninterrupted = untimed(&whole(&task, &noise, &recipe));
         let temporary = TempDir::new().unwrap();
         let folder = folder(temporary.path());
@@ -223,7 +229,10 @@ fn a_run_that_was_broken_off_ends_as_if_it_had_not_been() {
             assert_eq!(broken.unwrap(), None, "broken off after {breaks:?} events");
         }
         let resumed = run(&Cpu::default(), task, data(&noise), &recipe, Some(&folder), &mut go_on).unwrap().unwrap();
-        assert_eq!(untimed(&resumed), uninterrupted, "broken off after {breaks:?} events");
+        // Not by assert_eq: nobody wants to see all the parameters.
+        let resumed = untimed(&resumed);
+        assert_eq!(resumed.history, uninterrupted.history, "broken off after {breaks:?} events");
+        assert!(resumed == uninterrupted, "other parameters, broken off after {breaks:?} events");
     }
 }
 
@@ -243,7 +252,7 @@ fn a_full_disk_leaves_the_last_checkpoint_to_go_on_from() {
     let error = run(&Cpu::default(), task.clone(), data(&noise), &recipe(3), Some(&folder), &mut fill).unwrap_err();
     assert!(error.kind() == ErrorKind::File && error.to_string().contains("No space left"), "{error}");
     let resumed = run(&Cpu::default(), task.clone(), data(&noise), &recipe(3), Some(&folder), &mut go_on);
-    assert_eq!(untimed(&resumed.unwrap().unwrap()), untimed(&whole(&task, &noise, &recipe(3))));
+    assert!(untimed(&resumed.unwrap().unwrap()) == untimed(&whole(&task, &noise, &recipe(3))));
 }
 
 #[test]
@@ -272,15 +281,16 @@ fn a_checkpoint_of_another_network_or_objective_is_refused() {
 fn a_loss_that_is_not_finite_names_step_records_and_layer() {
     let failing = |value: f32| {
         let mut noise = Noise::new();
-        noise.records[11][5] = value;
-        run(&Cpu::default(), task(supervised(), LENGTH), data(&noise), &recipe(1), None, &mut go_on).unwrap_err()
+        noise.records[11].fill(value);
+        let outcome = run(&Cpu::default(), task(supervised(), LENGTH), data(&noise), &recipe(1), None, &mut go_on);
+        outcome.map(|_| ()).expect_err("the loss cannot be finite")
     };
     let error = failing(f32::NAN).to_string();
     assert!(error.contains("noise-11,") || error.contains("noise-11:"), "{error}");
     assert!(error.contains("step ") && error.contains("in the records themselves"), "{error}");
-    // Its square, in the first batch norm's variance, is beyond f32.
-    let error = failing(1e30);
-    assert!(error.kind() == ErrorKind::Training && error.cause().contains("in layer encoder.1.statistics"), "{error}");
+    // The first convolution's sums are beyond f32.
+    let error = failing(f32::MAX);
+    assert!(error.kind() == ErrorKind::Training && error.cause().contains("in layer encoder.0;"), "{error}");
     assert!(error.cause().contains("noise-11"), "{error}");
 }
 
@@ -321,7 +331,8 @@ fn a_batch_too_large_for_the_device_passes_in_parts_or_is_refused() {
         }
         ControlFlow::Continue(())
     };
-    let outcome = run(&small, task(supervised(), LENGTH), data(&noise), &recipe(8), None, &mut observe).unwrap().unwrap();
+    let outcome =
+        run(&small, task(supervised(), LENGTH), data(&noise), &recipe(8), None, &mut observe).unwrap().unwrap();
     assert!(notes.len() == 1 && notes[0].contains("in 4 parts") && notes[0].contains("batch norm"), "{notes:?}");
     assert!(outcome.history[7].loss < 0.8 * outcome.history[0].loss);
     let simclr = Objective::SimClr { temperature: 0.1, heads: Heads { hidden: 32, out: 16 } };
@@ -382,7 +393,8 @@ fn what_makes_no_sense_is_refused() {
         (base(), Recipe { target_momentum: 1.5, ..recipe(1) }, "a momentum of 1.5"),
     ];
     for (task, recipe, named) in cases {
-        let error = run(&Cpu::default(), task, data(&noise), &recipe, None, &mut go_on).unwrap_err();
+        let outcome = run(&Cpu::default(), task, data(&noise), &recipe, None, &mut go_on);
+        let error = outcome.map(|_| ()).expect_err(named);
         assert!(error.to_string().contains(named), "{error} instead of {named}");
     }
     let unlabelled = Data { validation: &[], ..data(&noise) };
@@ -438,7 +450,8 @@ impl Place {
     /// The command with what makes it quick: the small network, crops of a second, batches of eight.
     fn quick<'a>(&'a self, command: &[&'a str], out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
         let data = self.copy.path().to_str().unwrap();
-        let quick = ["--data", data, "--out", out, "--network", "55k", "--crop", "1", "--batch", "8", "--device", "cpu"];
+        let quick =
+            ["--data", data, "--out", out, "--network", "55k", "--crop", "1", "--batch", "8", "--device", "cpu"];
         [command, &quick, more].concat()
     }
 }
@@ -455,7 +468,8 @@ fn after_an_epoch(arguments: &[&str]) -> Child {
 #[test]
 fn pre_training_fine_tuning_and_classifying_follow_one_another() {
     let place = Place::new(120);
-    let [encoder, model, probe] = ["encoder.safetensors", "model.safetensors", "probe.safetensors"].map(|name| place.path(name));
+    let [encoder, model, probe] =
+        ["encoder.safetensors", "model.safetensors", "probe.safetensors"].map(|name| place.path(name));
     for method in ["byol", "simclr"] {
         succeeds(&place.quick(&["pretrain", method], &encoder, &["--epochs", "1", "--force"]));
     }
@@ -471,7 +485,8 @@ fn pre_training_fine_tuning_and_classifying_follow_one_another() {
     let weights = Weights::from_path(&model).unwrap();
     assert!(weights.notes.is_empty() && weights.contract.thresholds == [0.5; 5] && weights.contract.deviation == 0.235);
     let provenance = &weights.contract.provenance;
-    for part in ["folds 1 to 8, 100 % of the labels", "fine-tuned, seed 42", "pre-trained by SimCLR", "macro AUROC 0."] {
+    for part in ["folds 1 to 8, 100 % of the labels", "fine-tuned, seed 42", "pre-trained by SimCLR", "macro AUROC 0."]
+    {
         assert!(provenance.contains(part), "{provenance}");
     }
     // From a whole network, whose encoder then stays as it is.
@@ -545,20 +560,29 @@ fn bad_requests_are_refused_before_anything_is_written() {
     train(&["--loss", "mse"], 2, "use one of focal, bce");
     let data = place.copy.path().to_str().unwrap();
     let plain = |more: &[&str], code, named: &str| {
-        fails(&[&["train", "--data", data, "--out", &out, "--network", "55k", "--device", "cpu"], more].concat(), code, named);
+        fails(
+            &[&["train", "--data", data, "--out", &out, "--network", "55k", "--device", "cpu"], more].concat(),
+            code,
+            named,
+        );
     };
-    plain(&["--crop", "11"], 2, "crops of 1100 samples from records of 1000");
+    plain(&["--crop", "11", "--batch", "8"], 2, "crops of 1100 samples from records of 1000");
     plain(&["--crop", "0.02", "--batch", "8"], 1, "no output");
-    plain(&["--crop", "-1"], 2, "crops of -1 s");
-    plain(&["--batch", "1"], 1, "batch norm");
+    plain(&["--crop", "-1", "--batch", "8"], 2, "crops of -1 s");
+    plain(&["--batch", "1"], 2, "batch norm");
     plain(&["--batch", "1000"], 2, "batches of 1000 from");
-    plain(&["--threads", "0"], 2, "threads");
+    plain(&["--threads", "0", "--batch", "8"], 2, "threads");
     fails(&["pretrain", "simclr", "--data", data, "--out", &out, "--batch", "1", "--network", "55k"], 2, "");
     for temperature in ["0", "-0.1", "NaN"] {
-        let arguments = ["pretrain", "simclr", "--data", data, "--out", &out, "--batch", "8", "--temperature", temperature];
+        let arguments =
+            ["pretrain", "simclr", "--data", data, "--out", &out, "--batch", "8", "--temperature", temperature];
         fails(&arguments, 2, "a temperature of");
     }
-    fails(&["pretrain", "byol", "--data", data, "--out", &out, "--batch", "8", "--momentum", "2"], 2, "a momentum of 2");
+    fails(
+        &["pretrain", "byol", "--data", data, "--out", &out, "--batch", "8", "--momentum", "2"],
+        2,
+        "a momentum of 2",
+    );
     fails(&["finetune", "--data", data, "--out", &out, "--batch", "8"], 2, "--from");
     fails(&["finetune", "--data", data, "--out", &out, "--from", &missing], 1, "missing");
     fails(&["train", "--data", &missing, "--out", &out], 1, "ptbxl_database.csv");

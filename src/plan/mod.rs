@@ -139,7 +139,8 @@ impl Plan {
         let last = forward(&mut builder, folded, input)?;
         let stages: Vec<BufferId> = builder.steps().iter().map(|step| step.write).collect();
         let within = |layer: &FoldedLayer| layer.last_layer <= folded.network.embedding;
-        let embedding = folded.layers.iter().zip(&stages).rfind(|(layer, _)| within(layer)).map_or(input, |(_, id)| *id);
+        let embedding =
+            folded.layers.iter().zip(&stages).rfind(|(layer, _)| within(layer)).map_or(input, |(_, id)| *id);
         let outputs = match keep {
             Keep::Results => vec![embedding, last],
             Keep::Stages => stages,

@@ -26,9 +26,12 @@ pub(super) fn draw(history: &[Epoch], classes: &[String]) -> String {
         curve("validation loss", 0.6, &|epoch| epoch.validation_loss),
     ];
     let mut aurocs = vec![curve("macro AUROC", 0.8, &|epoch| epoch.auroc)];
-    aurocs.extend(classes.iter().enumerate().map(|(class, name)| {
-        curve(name, 0.4, &|epoch| epoch.auroc_by_class.get(class).copied().flatten())
-    }));
+    aurocs.extend(
+        classes
+            .iter()
+            .enumerate()
+            .map(|(class, name)| curve(name, 0.4, &|epoch| epoch.auroc_by_class.get(class).copied().flatten())),
+    );
     let mut svg = Svg::new(210.0, 90.0);
     panel(&mut svg, Area { left: 15.0, top: 8.0, width: 80.0, height: 55.0 }, &losses);
     panel(&mut svg, Area { left: 115.0, top: 8.0, width: 80.0, height: 55.0 }, &aurocs);

@@ -49,7 +49,8 @@ fn sync_folder(path: &Path) -> std::io::Result<()> {
 pub(crate) fn check_writable(path: &Path) -> Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let partial = partial(path);
-    let tried = fs::create_dir_all(parent).and_then(|()| File::create(&partial)).and_then(|_| fs::remove_file(&partial));
+    let tried =
+        fs::create_dir_all(parent).and_then(|()| File::create(&partial)).and_then(|_| fs::remove_file(&partial));
     tried.map_err(|error| Error::file(path, &error))
 }
 
@@ -76,18 +77,24 @@ impl Contents {
         header.push_str(&" ".repeat(header.len().next_multiple_of(8) - header.len()));
         let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
         bytes.extend_from_slice(header.as_bytes());
-        self.tensors.values().flat_map(|tensor| tensor.values.iter()).for_each(|value| bytes.extend(value.to_le_bytes()));
+        self.tensors
+            .values()
+            .flat_map(|tensor| tensor.values.iter())
+            .for_each(|value| bytes.extend(value.to_le_bytes()));
         bytes
     }
 
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let mut bytes = Vec::new();
-        File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(|error| Error::file(path, &error))?;
+        File::open(path)
+            .and_then(|mut file| file.read_to_end(&mut bytes))
+            .map_err(|error| Error::file(path, &error))?;
         let unreadable = |what: String| {
             let cause = format!("{}: {what}", path.display());
             Error::new(ErrorKind::Weights, cause, "use a complete file that this program wrote")
         };
-        let not_one = |error: safetensors::SafeTensorError| unreadable(format!("not a readable safetensors file ({error})"));
+        let not_one =
+            |error: safetensors::SafeTensorError| unreadable(format!("not a readable safetensors file ({error})"));
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(not_one)?;
         let file = SafeTensors::deserialize(&bytes).map_err(not_one)?;
         let mut contents = Self::default();

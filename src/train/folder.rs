@@ -49,7 +49,8 @@ impl Folder {
         let last = path.join(LAST);
         if (last.exists() || path.join(CONFIG).exists()) && !force {
             let cause = format!("{} holds a run already", path.display());
-            let remedy = format!("go on with it by `--resume {}`, choose another folder, or add --force", path.display());
+            let remedy =
+                format!("go on with it by `--resume {}`, choose another folder, or add --force", path.display());
             return Err(Error::new(ErrorKind::Usage, cause, remedy));
         }
         check_writable(&path.join(CONFIG))?;
@@ -115,8 +116,7 @@ impl Folder {
     /// Parameters of an epoch as a file of weights, which says what they come from.
     pub fn weights(&self, task: &Task, parameters: &Parameters, epoch: &Epoch) -> Weights {
         let score = epoch.auroc.map(|auroc| format!(", macro AUROC {auroc:.4} on the validation records"));
-        let provenance =
-            format!("{}; epoch {}{}", self.contract.provenance, epoch.epoch, score.unwrap_or_default());
+        let provenance = format!("{}; epoch {}{}", self.contract.provenance, epoch.epoch, score.unwrap_or_default());
         Weights {
             network: task.network.clone(),
             parameters: parameters.clone(),

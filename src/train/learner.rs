@@ -101,7 +101,8 @@ impl Task {
             return usage(cause, "use a number of parts that divides the batch");
         }
         if self.parts > 1 && self.objective.views() > 1 {
-            let cause = format!("a batch of {} in {} parts: the objective compares all of its records", self.batch, self.parts);
+            let cause =
+                format!("a batch of {} in {} parts: the objective compares all of its records", self.batch, self.parts);
             return usage(cause, "use a smaller batch");
         }
         let options = StepOptions {

@@ -6,7 +6,7 @@ use super::{
     Augmenting, Data, Examples, Folder, Kind, Outcome, Settings, Task, TrainingStep,
     augment::Signal,
     files::{check_writable, write},
-    run::{Observer, run},
+    run::{Observer, check, run},
 };
 use crate::{
     Error, ErrorKind, Result, Weights,
@@ -76,8 +76,7 @@ impl<'a> PtbXlRun<'a> {
             Some(fraction) => dataset.label_fraction(fraction, settings.seed)?,
             None => dataset.in_folds(TRAINING_FOLDS),
         };
-        let validation =
-            if supervised { dataset.labelled(VALIDATION_FOLD..=VALIDATION_FOLD) } else { Vec::new() };
+        let validation = if supervised { dataset.labelled(VALIDATION_FOLD..=VALIDATION_FOLD) } else { Vec::new() };
         let mut counts = [0; CLASSES.len()];
         for &index in &training {
             let classes = dataset.records()[index].classes;
@@ -106,6 +105,9 @@ impl<'a> PtbXlRun<'a> {
             freeze_encoder: settings.freeze_encoder.unwrap_or(false),
             ..Task::new(network, objective, parameters, [settings.batch, samples])
         };
+        let examples = PtbXl::new(dataset);
+        let data = Data { examples: &examples, training: &training, validation: &validation };
+        check(&task, &data, &settings.recipe())?;
         Ok(Self { settings, dataset, training, validation, task, contract })
     }
 
@@ -137,20 +139,18 @@ impl<'a> PtbXlRun<'a> {
         mode: Start,
         observe: Observer<'_>,
     ) -> Result<Option<Outcome>> {
-        let out = self.settings.out.as_deref().ok_or_else(|| {
-            Error::new(ErrorKind::Usage, "no file for the result", "name one with --out")
-        })?;
+        let out = self
+            .settings
+            .out
+            .as_deref()
+            .ok_or_else(|| Error::new(ErrorKind::Usage, "no file for the result", "name one with --out"))?;
         let examples = PtbXl::new(self.dataset);
         let data = Data { examples: &examples, training: &self.training, validation: &self.validation };
         let recipe = self.settings.recipe();
-        super::run::check(&self.task, &data, &recipe)?;
-        self.task.step(false)?;
         check_writable(out)?;
         let folder = match mode {
             Start::Resume => Folder::resume(folder, self.contract.clone()),
-            Start::New { force } => {
-                Folder::create(folder, &self.settings.to_toml()?, self.contract.clone(), force)?
-            }
+            Start::New { force } => Folder::create(folder, &self.settings.to_toml()?, self.contract.clone(), force)?,
         };
         let outcome = run(backend, self.task.clone(), data, &recipe, Some(&folder), observe)?;
         if let Some(outcome) = &outcome {

@@ -10,10 +10,14 @@ use std::{ops::ControlFlow, time::Instant};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Folder, Learner, LearningRate, Loss, Objective, Rates, Task, batches::Batches,
-    schedule::target_momentum, validation::Validation,
+    Folder, Learner, LearningRate, Loss, Objective, Rates, Task, batches::Batches, schedule::target_momentum,
+    validation::Validation,
 };
-use crate::{Error, ErrorKind, Result, backend::Backend, network::Parameters};
+use crate::{
+    Error, ErrorKind, Result,
+    backend::Backend,
+    network::{Layer, Parameters},
+};
 
 /// Records that can be trained on, by their index.
 pub trait Examples: Sync {
@@ -93,6 +97,10 @@ pub(crate) struct Progress {
     pub(crate) step: usize,
     /// Their losses' sum.
     pub(crate) loss: f64,
+    /// Of the last step.
+    pub(crate) learning_rate: f64,
+    /// Of the last step.
+    pub(crate) gradient_norm: f64,
     pub(crate) seconds: f64,
 }
 
@@ -168,7 +176,8 @@ pub fn run(
     let validation = Validation::new(&task, data)?;
     let learner = learner(backend, task, saved.as_ref().map(|saved| saved.parts), observe)?;
     let batches = Batches::new(data, learner.task(), recipe.seed);
-    let mut run = Run { backend, learner, batches, validation, data, recipe, folder, progress: Progress::default(), best: None };
+    let mut run =
+        Run { backend, learner, batches, validation, data, recipe, folder, progress: Progress::default(), best: None };
     if let Some(saved) = saved {
         run.learner.restore(&saved.state)?;
         run.best = folder.map(Folder::best).transpose()?.flatten();
@@ -180,6 +189,7 @@ pub fn run(
 pub(super) fn check(task: &Task, data: &Data, recipe: &Recipe) -> Result<()> {
     let usage = |cause: String, remedy: &str| Err(Error::new(ErrorKind::Usage, cause, remedy));
     recipe.learning_rate.check()?;
+    task.objective.check(&task.network, task.batch)?;
     if recipe.epochs == 0 {
         return usage("training for 0 epochs".into(), "use one or more");
     }
@@ -193,17 +203,23 @@ pub(super) fn check(task: &Task, data: &Data, recipe: &Recipe) -> Result<()> {
         let cause = format!("batches of {} from {} records", task.batch, data.training.len());
         return usage(cause, "use a batch of at least 2 and no more than there are records");
     }
+    let has_batch_norm = task.network.layers.iter().any(|named| matches!(named.layer, Layer::BatchNorm { .. }));
+    if task.batch / task.parts.max(1) < 2 && has_batch_norm && !task.freeze_encoder {
+        let cause = "batch norm over a single record, whose statistics would be its own";
+        return usage(cause.into(), "use a batch of two or more");
+    }
     if task.samples > data.examples.samples() {
         let cause = format!("crops of {} samples from records of {}", task.samples, data.examples.samples());
         return usage(cause, "use shorter crops");
     }
-    task.network.shapes(task.samples).map(|_| ())
+    task.network.shapes(task.samples)?;
+    // What makes no sense is refused here, whatever the device.
+    task.step(false)?;
+    Validation::new(task, *data).map(|_| ())
 }
 
 /// The learner, its batch in as many parts as the device needs or as the run began with.
 fn learner(backend: &dyn Backend, mut task: Task, parts: Option<usize>, observe: Observer<'_>) -> Result<Learner> {
-    // What makes no sense is refused here, whatever the device.
-    task.step(false)?;
     task.parts = parts.unwrap_or(task.parts);
     let first = match Learner::new(backend, task.clone()) {
         Err(error) if parts.is_none() && matches!(error.kind(), ErrorKind::Device | ErrorKind::Shape) => error,
@@ -263,15 +279,15 @@ impl Run<'_> {
         let (steps, epoch) = (self.batches.steps(), self.progress.history.len());
         let order = self.batches.order(epoch);
         let (mut begin, mut saved) = (Instant::now(), Instant::now());
-        let mut last = (self.rates(epoch * steps).learning, 0.0);
         while self.progress.step < steps {
             let at = epoch * steps + self.progress.step;
             let rates = self.rates(at);
             let loss = self.step(&order, at, rates)?;
-            last = (rates.learning, loss.gradient_norm);
-            self.progress.step += 1;
-            self.progress.loss += loss.value;
-            self.progress.seconds += begin.elapsed().as_secs_f64();
+            let progress = &mut self.progress;
+            progress.step += 1;
+            progress.loss += loss.value;
+            (progress.learning_rate, progress.gradient_norm) = (rates.learning, loss.gradient_norm);
+            progress.seconds += begin.elapsed().as_secs_f64();
             begin = Instant::now();
             let (epoch, step) = (epoch + 1, self.progress.step);
             if observe(Event::Step { epoch, step, steps, loss: loss.value }).is_break() {
@@ -283,7 +299,7 @@ impl Run<'_> {
                 saved = Instant::now();
             }
         }
-        self.finish_epoch(last, observe)
+        self.finish_epoch(observe)
     }
 
     fn rates(&self, step: usize) -> Rates {
@@ -317,11 +333,12 @@ impl Run<'_> {
         Err(Error::new(ErrorKind::Training, cause, remedy))
     }
 
-    fn finish_epoch(&mut self, (learning_rate, gradient_norm): (f64, f64), observe: Observer<'_>) -> Result<ControlFlow<()>> {
+    fn finish_epoch(&mut self, observe: Observer<'_>) -> Result<ControlFlow<()>> {
         let parameters = self.learner.parameters()?;
         let validated =
             self.validation.as_ref().map(|validation| validation.judge(self.backend, &parameters)).transpose()?;
-        let Progress { history, step: steps, loss, seconds } = std::mem::take(&mut self.progress);
+        let Progress { history, step: steps, loss, learning_rate, gradient_norm, seconds } =
+            std::mem::take(&mut self.progress);
         let records = (steps * self.learner.task().batch) as f64;
         let epoch = Epoch {
             epoch: history.len() + 1,

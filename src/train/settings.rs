@@ -194,7 +194,8 @@ impl Settings {
     pub fn check_same(&self, started_with: &Self) -> Result<()> {
         let (now, then) = (self.table()?, started_with.table()?);
         let keys: std::collections::BTreeSet<&String> = now.keys().chain(then.keys()).collect();
-        let text = |table: &toml::Table, key: &String| table.get(key).map_or("nothing".to_string(), toml::Value::to_string);
+        let text =
+            |table: &toml::Table, key: &String| table.get(key).map_or("nothing".to_string(), toml::Value::to_string);
         let differences: Vec<String> = keys
             .into_iter()
             .filter(|key| now.get(*key) != then.get(*key))
@@ -266,11 +267,7 @@ impl Settings {
     pub fn recipe(&self) -> Recipe {
         Recipe {
             epochs: self.epochs,
-            learning_rate: LearningRate {
-                peak: self.learning_rate,
-                shape: self.schedule,
-                warm_up: self.warm_up,
-            },
+            learning_rate: LearningRate { peak: self.learning_rate, shape: self.schedule, warm_up: self.warm_up },
             target_momentum: self.momentum.unwrap_or(0.0),
             patience: self.patience,
             seed: self.seed,
@@ -338,7 +335,10 @@ mod tests {
         let then = Settings::new(Kind::Train);
         let now = Settings { learning_rate: 0.5, crop: Some(2.5), ..then.clone() };
         let error = now.check_same(&then).unwrap_err().to_string();
-        assert!(error.contains("learning-rate is 0.5, was 0.001") && error.contains("crop is 2.5, was nothing"), "{error}");
+        assert!(
+            error.contains("learning-rate is 0.5, was 0.001") && error.contains("crop is 2.5, was nothing"),
+            "{error}"
+        );
         assert!(then.check_same(&then).is_ok());
     }
 

@@ -8,8 +8,8 @@ use super::{
 use crate::{
     Error, ErrorKind, Result,
     kernels::training::{
-        Accumulate, Adam, CosineLoss, CosineLossGradient, L2Normalise, L2NormaliseGradient, MovingAverage, NtXentGradient,
-        NtXentLoss, Schedule, Similarity, SquaredSums, SupervisedLoss, SupervisedLossGradient,
+        Accumulate, Adam, CosineLoss, CosineLossGradient, L2Normalise, L2NormaliseGradient, MovingAverage,
+        NtXentGradient, NtXentLoss, Schedule, Similarity, SquaredSums, SupervisedLoss, SupervisedLossGradient,
     },
     network::{Folded, Network, Parameters},
     plan::{BufferId, Builder, Plan, forward},

@@ -41,8 +41,9 @@ impl<'a> Validation<'a> {
         let mut labels = vec![0.0; data.validation.len() * classes];
         let rows = data.validation.iter().zip(labels.chunks_mut(classes));
         rows.for_each(|(&index, into)| data.examples.labels(index, into));
-        let told_apart =
-            |class: usize| [0.0, 1.0].iter().all(|kind| labels.iter().skip(class).step_by(classes).any(|label| label == kind));
+        let told_apart = |class: usize| {
+            [0.0, 1.0].iter().all(|kind| labels.iter().skip(class).step_by(classes).any(|label| label == kind))
+        };
         if !(0..classes).any(told_apart) {
             let cause = format!(
                 "{} validation records, which have no class that some have and others have not",

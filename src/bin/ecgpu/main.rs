@@ -118,7 +118,7 @@ fn main() -> ExitCode {
         Command::Pretrain(arguments) => train::pretrain(&arguments),
         Command::Train(arguments) => train::train(&arguments),
         Command::Finetune(arguments) => train::finetune(&arguments),
-            Command::Augment(arguments) => augment::run(&arguments),
+        Command::Augment(arguments) => augment::run(&arguments),
     };
     match outcome {
         Ok(code) => code,

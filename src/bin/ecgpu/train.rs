@@ -11,10 +11,11 @@ use std::{
 };
 
 use ecgpu::{
-    Error, ErrorKind, Result,
-    backend,
+    Error, ErrorKind, Result, backend,
     dataset::{CLASSES, Dataset, Options},
-    train::{Augmentations, ClassWeights, Epoch, Event, Folder, Kind, LossName, Outcome, PtbXlRun, Settings, Shape, Start},
+    train::{
+        Augmentations, ClassWeights, Epoch, Event, Folder, Kind, LossName, Outcome, PtbXlRun, Settings, Shape, Start,
+    },
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
@@ -205,7 +206,9 @@ fn class_weights(text: &str) -> std::result::Result<ClassWeights, String> {
 
 fn named<T: Copy>(text: &str, known: &[(&str, T)]) -> std::result::Result<T, String> {
     let found = known.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
-    found.ok_or_else(|| known.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")).map_err(|names| format!("use one of {names}"))
+    found
+        .ok_or_else(|| known.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "))
+        .map_err(|names| format!("use one of {names}"))
 }
 
 /// Puts an option that was given in a setting's place.
@@ -281,9 +284,7 @@ pub fn finetune(Finetune { common, supervised, from, freeze_encoder }: &Finetune
 fn settings(common: &Common, kind: Kind, apply: impl Fn(&mut Settings)) -> Result<Settings> {
     let read = |text: &str, from: &Path| Settings::read(kind, text).map_err(|error| error.at(from.display()));
     let mut settings = match (&common.config, &common.resume) {
-        (Some(file), _) => {
-            read(&std::fs::read_to_string(file).map_err(|error| Error::file(file, &error))?, file)?
-        }
+        (Some(file), _) => read(&std::fs::read_to_string(file).map_err(|error| Error::file(file, &error))?, file)?,
         (None, Some(folder)) => read(&Folder::settings(folder)?, folder)?,
         (None, None) => Settings::new(kind),
     };
@@ -383,7 +384,10 @@ impl Progress {
         self.bar.reset();
         if !self.json {
             let (records, network) = (run.training_records(), &run.task().network.name);
-            print(&format!("{STRONG}Network {network}, {records} records{STRONG:#} {FAINT}on {}{FAINT:#}\n", clean(device)));
+            print(&format!(
+                "{STRONG}Network {network}, {records} records{STRONG:#} {FAINT}on {}{FAINT:#}\n",
+                clean(device)
+            ));
         }
     }
 
@@ -400,7 +404,8 @@ impl Progress {
                 }
                 self.bar.set_position(done);
                 let rate = self.bar.per_sec() * self.batch as f64;
-                self.bar.set_message(format!("steps, epoch {epoch}/{}, loss {loss:.4}, {rate:.0} records/s", self.epochs));
+                self.bar
+                    .set_message(format!("steps, epoch {epoch}/{}, loss {loss:.4}, {rate:.0} records/s", self.epochs));
             }
             Event::Epoch(epoch) => {
                 let line = if self.json { json!(epoch).to_string() } else { self.line(epoch) };
@@ -436,5 +441,8 @@ fn finish(settings: &Settings, folder: &Path, outcome: &Outcome, json: bool) {
             text += &auroc.map_or(format!(" {class} –"), |auroc| format!(" {class} {auroc:.3}"));
         }
     }
-    print(&format!("{text}\n{FAINT}Log, curves and checkpoints are in {}.{FAINT:#}\n", clean(&folder.display().to_string())));
+    print(&format!(
+        "{text}\n{FAINT}Log, curves and checkpoints are in {}.{FAINT:#}\n",
+        clean(&folder.display().to_string())
+    ));
 }
