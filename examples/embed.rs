@@ -6,7 +6,7 @@ use ecgpu::{
 };
 
 fn main() -> ecgpu::Result<()> {
-    // A GPU where there is one, else the CPU; `Device::Host(device, queue)` shares the application's own.
+    // The CPU at once, and a GPU where that is measured to be faster; `Device::Host(device, queue)` shares the application's own.
     let classifier = Classifier::open(Weights::built_in()?, Device::Auto)?;
 
     // Samples in millivolts from wherever the application has them; here from the synthetic model.
@@ -18,6 +18,6 @@ fn main() -> ecgpu::Result<()> {
     for (class, probability) in prediction.classes.iter().zip(&prediction.probabilities) {
         println!("{class:5} {:5.1} %", probability * 100.0);
     }
-    println!("{}: {:?} on {}", recording.name(), prediction.labels, classifier.device().name);
+    println!("{}: {:?} on {}", recording.name(), prediction.labels, prediction.device.name);
     Ok(())
 }

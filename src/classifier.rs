@@ -1,6 +1,7 @@
 //! The front door: weights and recordings in, predictions out.
 
 use std::{
+    borrow::Cow,
     collections::BTreeSet,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -9,6 +10,7 @@ use crate::{
     Error, ErrorKind, Recording, Result,
     backend::{self, Backend, Device, DeviceInfo, Executor},
     ecg::quality,
+    kernels::LARGEST_F16,
     network::{Contract, Folded, LARGEST_INPUT, Weights},
     plan::{EMBEDDING, Keep, LOGITS, Plan},
     worker::Worker,
@@ -45,6 +47,8 @@ pub struct Output {
     pub logits: Vec<f32>,
     /// `[batch, features]`: 256 features in network 542k, 128 in 55k.
     pub embedding: Vec<f32>,
+    /// What computed the records, in their order: how many, and on which device.
+    pub devices: Vec<(usize, DeviceInfo)>,
 }
 
 /// What the network says of one recording.
@@ -60,6 +64,8 @@ pub struct Prediction {
     pub labels: Vec<String>,
     /// 256 numbers in network 542k, 128 in 55k.
     pub embedding: Vec<f32>,
+    /// What computed them.
+    pub device: DeviceInfo,
     /// What is odd about the recording.
     pub warnings: Vec<String>,
 }
@@ -84,7 +90,7 @@ impl Classifier {
         Ok(Self { shared: Arc::new(shared), worker: Worker::default() })
     }
 
-    /// What runs the network.
+    /// What runs the network; with [`Device::Auto`] what ran it last.
     pub fn device(&self) -> DeviceInfo {
         self.shared.backend.info()
     }
@@ -92,6 +98,11 @@ impl Classifier {
     /// What it runs on, for plans of one's own.
     pub fn backend(&self) -> &dyn Backend {
         self.shared.backend.as_ref()
+    }
+
+    /// Why the GPU that [`Device::Auto`] would have taken is used no more, where it has failed; the CPU answers then.
+    pub fn fault(&self) -> Option<Error> {
+        self.shared.backend.fault()
     }
 
     /// What goes in and what comes out.
@@ -126,6 +137,20 @@ impl Classifier {
         self.shared.run(input, batch, samples)
     }
 
+    /// As [`Classifier::run`] for many inputs of one shape, the same bits but sooner: a GPU computes on one while the host
+    /// makes and uploads the next and reads the last back. One output an input, in their order. `inputs` must not use this
+    /// classifier, which waits for them.
+    ///
+    /// # Errors
+    /// As [`Classifier::run`], of the first input that has one.
+    pub fn run_many<'a, I>(&self, inputs: I, batch: usize, samples: usize) -> Result<Vec<Output>>
+    where
+        I: IntoIterator,
+        I::Item: Into<Cow<'a, [f32]>>,
+    {
+        self.shared.run_many(&mut inputs.into_iter().map(Into::into), batch, samples)
+    }
+
     /// As [`Classifier::classify`], on a thread of the classifier's own: the caller's executor is never blocked.
     pub async fn classify_async(&self, recording: Recording) -> Result<Prediction> {
         let shared = self.shared.clone();
@@ -149,6 +174,25 @@ impl Classifier {
     }
 }
 
+impl Output {
+    /// What computed record `index`.
+    fn device(&self, index: usize) -> Option<&DeviceInfo> {
+        let mut end = 0;
+        let found = self.devices.iter().find(|(records, _)| {
+            end += records;
+            index < end
+        });
+        found.map(|(_, device)| device)
+    }
+
+    fn push_device(&mut self, records: usize, device: DeviceInfo) {
+        match self.devices.last_mut() {
+            Some((count, last)) if *last == device => *count += records,
+            _ => self.devices.push((records, device)),
+        }
+    }
+}
+
 impl Prediction {
     fn new(contract: &Contract, output: &Output, index: usize, batch: usize) -> Self {
         let of_record = |values: &[f32]| {
@@ -166,6 +210,7 @@ impl Prediction {
             probabilities,
             labels,
             embedding: of_record(&output.embedding),
+            device: output.device(index).cloned().unwrap_or_default(),
             warnings: Vec::new(),
         }
     }
@@ -178,6 +223,44 @@ fn sigmoid(logit: f32) -> f64 {
 
 impl Shared {
     fn run(&self, input: &[f32], batch: usize, samples: usize) -> Result<Output> {
+        let record = self.check(input, batch, samples)?;
+        let output = self.forward_all(input, record, samples)?;
+        self.check_finite(&output.logits)?;
+        Ok(output)
+    }
+
+    fn run_many<'a>(
+        &self,
+        inputs: &mut dyn Iterator<Item = Cow<'a, [f32]>>,
+        batch: usize,
+        samples: usize,
+    ) -> Result<Vec<Output>> {
+        let mut inputs = inputs.peekable();
+        let Some(first) = inputs.peek() else { return Ok(Vec::new()) };
+        // Before anything is sized by them.
+        self.check(first, batch, samples)?;
+        if self.largest_batch(samples, batch)? < batch {
+            return inputs.map(|input| self.run(&input, batch, samples)).collect();
+        }
+        let (mut refused, mut outputs) = (None, Vec::new());
+        let mut sound = inputs.map_while(|input| match self.check(&input, batch, samples) {
+            Ok(_) => Some(input),
+            Err(error) => {
+                refused = Some(error);
+                None
+            }
+        });
+        self.stream(&mut sound, batch, samples, &mut |results| {
+            let mut output = Output::default();
+            self.append(&mut output, results, batch);
+            outputs.push(output);
+        })?;
+        outputs.iter().try_for_each(|output| self.check_finite(&output.logits))?;
+        refused.map_or(Ok(outputs), Err)
+    }
+
+    /// Checks an input `[batch, leads, samples]` and returns the length of one record.
+    fn check(&self, input: &[f32], batch: usize, samples: usize) -> Result<usize> {
         let leads = self.folded.network.in_channels();
         let record = leads.checked_mul(samples).filter(|&record| record.checked_mul(batch) == Some(input.len()));
         let Some(record) = record.filter(|&record| record > 0 && batch > 0) else {
@@ -190,9 +273,7 @@ impl Shared {
             let cause = format!("the input has {:?} at record {b}, lead {lead}, sample {t}", input[at]);
             return Err(Error::new(ErrorKind::Recording, cause, format!("give numbers up to {LARGEST_INPUT:e}")));
         }
-        let output = self.forward_all(input, record, samples)?;
-        check_finite(&output.logits)?;
-        Ok(output)
+        Ok(record)
     }
 
     /// Runs `input` in as many parts as the device needs; `record` is the length of one record.
@@ -200,12 +281,24 @@ impl Shared {
         let mut output = Output::default();
         let mut rest = input;
         while !rest.is_empty() {
-            let (records, largest) = (rest.len() / record, self.largest_batch(samples, rest.len() / record)?);
-            let (chunk, after) = rest.split_at(records.min(largest) * record);
-            self.forward(chunk, records.min(largest), samples, &mut output)?;
+            let records = rest.len() / record;
+            let batch = self.largest_batch(samples, records)?.min(records);
+            // All that are full, then with what is left another shape.
+            let (full, after) = rest.split_at(records / batch * batch * record);
+            self.stream(&mut full.chunks(batch * record).map(Cow::from), batch, samples, &mut |results| {
+                self.append(&mut output, results, batch);
+            })?;
             rest = after;
         }
         Ok(output)
+    }
+
+    /// Adds the results of a forward pass, and what has just run it: nobody else runs anything as long as the executors
+    /// are locked.
+    fn append(&self, output: &mut Output, results: &[Vec<f32>], batch: usize) {
+        output.logits.extend_from_slice(&results[LOGITS]);
+        output.embedding.extend_from_slice(&results[EMBEDDING]);
+        output.push_device(batch, self.backend.info());
     }
 
     /// The device's limit for this length, unless `batch` is prepared already and therefore fits.
@@ -218,7 +311,14 @@ impl Shared {
         self.backend.largest_batch(&Plan::new(&self.folded, 1, samples, Keep::Results)?)
     }
 
-    fn forward(&self, input: &[f32], batch: usize, samples: usize, output: &mut Output) -> Result<()> {
+    /// Runs inputs of one shape, prepared where it has not been.
+    fn stream<'a>(
+        &self,
+        inputs: &mut dyn Iterator<Item = Cow<'a, [f32]>>,
+        batch: usize,
+        samples: usize,
+        each: &mut dyn FnMut(&[Vec<f32>]),
+    ) -> Result<()> {
         let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
         let at = prepared.iter().position(|entry| entry.batch == batch && entry.samples == samples);
         let mut entry = match at {
@@ -228,10 +328,7 @@ impl Shared {
                 Prepared { batch, samples, executor: self.backend.prepare(&plan)? }
             }
         };
-        let mut results = Vec::new();
-        entry.executor.run(input, &mut results)?;
-        output.logits.extend_from_slice(&results[LOGITS]);
-        output.embedding.extend_from_slice(&results[EMBEDDING]);
+        entry.executor.stream(inputs, each)?;
         // The most recently used stands last.
         prepared.push(entry);
         if prepared.len() > KEPT_SHAPES {
@@ -255,22 +352,23 @@ impl Shared {
                 results[at] = outcome.as_ref().map_err(Error::clone).and_then(|output| {
                     let warnings = warnings(contract, &recordings[at]);
                     let prediction = Prediction::new(contract, output, place, members.len());
-                    check_finite(&prediction.logits).map(|()| Prediction { warnings, ..prediction })
+                    self.check_finite(&prediction.logits).map(|()| Prediction { warnings, ..prediction })
                 });
             }
         }
         results
     }
-}
 
-/// Weights of an absurd size overflow inside the network.
-fn check_finite(logits: &[f32]) -> Result<()> {
-    match logits.iter().find(|logit| !logit.is_finite()) {
-        Some(logit) => {
-            let cause = format!("the network gives a logit of {logit}: its numbers grew too large");
-            Err(Error::new(ErrorKind::Weights, cause, "give the weights of a trained network"))
-        }
-        None => Ok(()),
+    /// Weights of an absurd size overflow inside the network; f16 does so beyond 65504.
+    fn check_finite(&self, logits: &[f32]) -> Result<()> {
+        let Some(logit) = logits.iter().find(|logit| !logit.is_finite()) else { return Ok(()) };
+        let (grew, remedy) = if self.backend.info().storage.is_half() {
+            (format!("beyond {LARGEST_F16}, where f16 ends"), "run it with --precision f32")
+        } else {
+            ("too large".into(), "give the weights of a trained network")
+        };
+        let cause = format!("the network gives a logit of {logit}: its numbers grew {grew}");
+        Err(Error::new(ErrorKind::Weights, cause, remedy))
     }
 }
 

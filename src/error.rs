@@ -24,6 +24,8 @@ pub enum ErrorKind {
     Usage,
     /// A tuning file is damaged, or holds for another device or build.
     Tuning,
+    /// A pipeline cache is damaged, or holds for another device or build. Never fatal.
+    PipelineCache,
     /// Two backends that must agree do not.
     Parity,
     /// A loss or a gradient that is no number any more.

@@ -11,7 +11,7 @@ use std::{
 use common::{WeightsFile, has_gpu, skip};
 use ecgpu::{
     Classifier, Device, Error, ErrorKind, Output, Prediction, Recording, Weights,
-    backend::gpu::wgpu,
+    backend::{self, Precision, gpu::wgpu},
     ecg::{Condition, Lead, synthesize},
     network::card_55k,
     random::Random,
@@ -120,6 +120,43 @@ fn weights_that_overflow_are_refused() {
     assert_eq!(error.kind(), ErrorKind::Weights);
     assert!(error.cause().contains("its numbers grew too large"), "{error}");
     assert_eq!(classifier.run(&input(1, 100), 1, 100).unwrap_err().kind(), ErrorKind::Weights);
+}
+
+/// On the GPU in f16; nothing where there is none.
+fn in_f16(weights: Weights) -> Option<Classifier> {
+    let gpu = has_gpu().then(|| backend::open_gpu(&Device::Gpu).unwrap()).flatten()?;
+    Some(Classifier::on(weights, Box::new(gpu.with_precision(Precision::F16))).unwrap())
+}
+
+#[test]
+fn what_grows_beyond_f16_is_refused_and_the_rest_of_the_batch_is_not() {
+    let Some(classifier) = in_f16(Weights::built_in().unwrap()) else { return };
+    // A hundred volts: finite in f32, and far more than 65504 after the first layer.
+    let mut three = vec![recording(1, 10.0), recording(2, 10.0), recording(3, 10.0)];
+    let leads = three[1].leads().map(|(lead, samples)| (lead, samples.iter().map(|x| x * 1e5).collect()));
+    three[1] = Recording::new("huge", 500.0, leads.collect()).unwrap();
+    for _ in 0..2 {
+        let results = classifier.classify_batch(&three);
+        let refused = results[1].as_ref().unwrap_err();
+        assert!(refused.cause().contains("grew beyond 65504, where f16 ends"), "{refused}");
+        assert_eq!(refused.remedy(), "run it with --precision f32");
+        assert_eq!(results[0], classifier.classify(&three[0]));
+        assert_eq!(results[2], classifier.classify(&three[2]));
+    }
+    let in_f32 = Classifier::open(Weights::built_in().unwrap(), Device::Gpu).unwrap();
+    assert!(in_f32.classify(&three[1]).is_ok());
+    let huge = [vec![0.0; 12 * 50], vec![1e7; 12 * 50]].concat();
+    assert!(classifier.run(&huge, 2, 50).is_err() && classifier.run(&huge[..600], 1, 50).is_ok());
+}
+
+#[test]
+fn a_weight_beyond_f16_is_refused() {
+    let file = WeightsFile::random(&card_55k()).with_values("encoder.4.weight", |values| values[7] = 1e6);
+    let Some(classifier) = in_f16(file.read().unwrap()) else { return };
+    let error = classifier.classify(&recording(1, 10.0)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Weights);
+    assert!(error.cause().contains("and f16 ends at 65504"), "{error}");
+    assert_eq!(error.remedy(), "run it with --precision f32");
 }
 
 #[test]

@@ -185,7 +185,9 @@ fn each_line_of_json_is_a_result() {
     assert_eq!(records, ["format16", "batch_fortran[0]", "batch_fortran[1]", "expected"]);
     for result in &results {
         let keys: Vec<&String> = result.as_object().unwrap().keys().collect();
-        assert_eq!(keys, ["source", "record", "device", "backend", "logits", "probabilities", "labels", "warnings"]);
+        let expected =
+            ["source", "record", "device", "backend", "precision", "logits", "probabilities", "labels", "warnings"];
+        assert_eq!(keys, expected);
         assert_eq!(numbers(&result["logits"]).len(), 5);
         let probabilities = result["probabilities"].as_object().unwrap();
         assert_eq!(probabilities.keys().collect::<Vec<_>>(), ["NORM", "MI", "STTC", "HYP", "CD"]);
@@ -354,12 +356,73 @@ fn the_devices_are_listed() {
 }
 
 #[test]
+fn the_devices_are_measured_when_asked_for() {
+    let devices = objects(&printed(&["devices", "--measure", "--json"]));
+    let [measured @ .., reference] = &devices[..] else { panic!("{devices:?}") };
+    assert!(reference.get("measured").is_none() && devices.len() > 1, "{reference}");
+    let points: Vec<&Value> = measured.iter().flat_map(|device| device["measured"].as_array().unwrap()).collect();
+    for batch in [1, 8, 32, 128] {
+        let of_batch: Vec<_> = points.iter().filter(|point| point["batch"] == batch).collect();
+        let time = |point: &Value| point["median_ms"].as_f64().unwrap();
+        let least = of_batch.iter().map(|point| time(point)).fold(f64::INFINITY, f64::min);
+        for point in of_batch {
+            assert_eq!(point["fastest"], time(point) == least, "{point}");
+            let per_second = f64::from(batch) / time(point) * 1e3;
+            assert!((point["records_per_s"].as_f64().unwrap() / per_second - 1.0).abs() < 1e-9, "{point}");
+        }
+    }
+    assert!(points.iter().filter(|point| point["fastest"] == true).count() >= 2, "{points:?}");
+}
+
+#[test]
 fn every_stage_is_verified() {
     let reports = objects(&printed(&["verify", "--networks", "2", "--json", "--device", "cpu"]));
     assert!(reports.len() > 9 && reports.iter().all(|report| report["passed"] == true), "{reports:?}");
     if has_gpu() {
         assert!(printed(&["verify", "--networks", "1", "--device", "gpu"]).contains("stages agree"));
     }
+}
+
+#[test]
+fn f16_gives_almost_the_same_logits_and_says_that_it_was_f16() {
+    for device in ["cpu", "reference"] {
+        let refused = run(&["classify", "--device", device, "--precision", "f16"]);
+        assert_one_line(&refused, 2, "--precision f16 is for a GPU: give --device gpu, or leave --precision f16 out");
+    }
+    assert_usage(&["classify", "--precision", "f8"], "'f8' is no precision: use f32 or f16");
+    if !has_gpu() {
+        return;
+    }
+    let classify = ["tests/data/format16.hea", "--device", "gpu", "--precision"];
+    let [f32, f16] = ["f32", "f16"].map(|precision| classified(&[&classify[..], &[precision]].concat()));
+    assert_same_logits(&f16, &f32, 1e-2);
+    assert_ne!(f16[0]["logits"], f32[0]["logits"], "f16 has fewer digits");
+    assert_eq!(f32[0]["precision"], "f32");
+    let stored = f16[0]["precision"].as_str().unwrap();
+    assert!(["f16", "packed-f16"].contains(&stored), "{stored}");
+    let shown = stored.replace('-', " ");
+    for command in [&["bench", "--seconds", "1", "--network", "55k", "--samples", "250"][..], &["classify"]] {
+        let text = printed(&[command, &["--device", "gpu", "--precision", "f16"]].concat());
+        assert!(text.contains(&format!(", {shown})")), "{shown} is not in {text}");
+    }
+    let verified = printed(&["verify", "--networks", "1", "--device", "gpu", "--precision", "f16"]);
+    assert!(verified.contains("stages agree (bounds: NMSE 1e-6 a stage alone"), "{verified}");
+}
+
+#[test]
+fn a_tuning_in_f16_is_for_f16_alone() {
+    if !has_gpu() {
+        return;
+    }
+    let folder = Folder::new();
+    let file = folder.path("f16.tuning");
+    let of = ["--device", "gpu", "--network", "55k"];
+    let tune = ["tune", "--samples", "250", "--precision", "f16", "--out", &file];
+    assert!(printed(&[&tune, &of[..]].concat()).contains("for --tuning with --device gpu --precision f16"));
+    let bench = ["bench", "--seconds", "1", "--samples", "250", "--tuning", &file];
+    printed(&[&bench, &of[..], &["--precision", "f16"]].concat());
+    let refused = run(&[&bench, &of[..]].concat());
+    assert_one_line(&refused, 1, "f16, and here they are in f32: give the --precision that it was made with");
 }
 
 /// `tune` for the 55k network at 250 samples, and the arguments that classify such an array with the tuning.
@@ -396,6 +459,27 @@ fn a_tuning_is_made_and_gives_the_same_logits() {
     assert_same_logits(&classified(&classify), &default, 1e-4);
     assert!(printed(&["verify", "--networks", "0", "--device", "gpu", "--tuning", &file]).contains("stages agree"));
     assert_one_line(&run(&["tune", "--out", &file]), 2, "choose another name, or add --force");
+}
+
+#[test]
+fn a_pipeline_cache_changes_nothing_but_the_time() {
+    assert_one_line(&run(&["bench", "--device", "cpu", "--pipeline-cache", "a"]), 2, "--pipeline-cache is for a GPU");
+    if !has_gpu() {
+        return;
+    }
+    let folder = Folder::new();
+    let file = folder.path("gpu.pipelines");
+    let without = classified(&["--device", "gpu"]);
+    for _ in 0..2 {
+        assert_eq!(classified(&["--device", "gpu", "--pipeline-cache", &file])[0]["logits"], without[0]["logits"]);
+    }
+    fs::write(&file, &fs::read(&file).unwrap()[..50]).unwrap();
+    for place in [&file, &folder.path("none/gpu.pipelines")] {
+        let Outcome { stdout, stderr, code } =
+            run(&["classify", "--json", "--device", "gpu", "--pipeline-cache", place]);
+        assert_eq!((code, &objects(&stdout)[0]["logits"]), (0, &without[0]["logits"]));
+        assert!(stderr.starts_with("note: ") && stderr.lines().count() == 1 && stderr.contains(place), "{stderr}");
+    }
 }
 
 #[test]

@@ -8,12 +8,12 @@ use common::skip;
 use ecgpu::{
     Device, ErrorKind, Weights,
     backend::{
-        self, Backend,
+        self, Backend, Precision,
         cpu::Cpu,
         gpu::{Gpu, Tuned, adapters, tune},
         reference::Reference,
     },
-    kernels::{Accelerator, Row},
+    kernels::{Accelerator, Row, Storage},
     network::{Folded, FoldedLayer, FoldedOperation, Layer, NamedLayer, Network},
     plan::{Keep, Plan},
     verify::{StageReport, compare, random_network, verify},
@@ -29,6 +29,9 @@ fn gpu() -> Option<Gpu> {
         }
     }
 }
+
+/// The two ways to store f16, the first of which is packed as well where a device has no other.
+const F16: [fn(Gpu) -> Gpu; 2] = [|gpu| gpu.with_precision(Precision::F16), |gpu| gpu.with_packed_f16()];
 
 fn built_in() -> Folded {
     let weights = Weights::built_in().unwrap();
@@ -50,10 +53,49 @@ fn the_gpu_agrees_on_the_built_in_weights_and_forty_random_networks() {
 
 #[test]
 fn every_variant_agrees_on_the_built_in_weights_and_random_networks() {
-    for variant in ["plain", "tile 8", "tile 4", "tile 4 sliced", "subgroups", "rows", "halves"] {
+    for variant in ["plain", "tile 8", "tile 4", "tile 4 sliced", "subgroups", "wide", "rows", "halves"] {
         let Some(gpu) = gpu() else { return };
         assert_passed(&verify(&gpu.with_variant(variant), &built_in(), 10).unwrap());
     }
+}
+
+/// With subgroups where the device has them, and without.
+#[test]
+fn every_variant_agrees_in_f16() {
+    let agree = |gpu: Gpu| {
+        assert_passed(&compare(&gpu, &built_in(), 2, 333, 1).unwrap());
+        for seed in 0..5 {
+            let (folded, batch, samples) = random_network(seed);
+            assert_passed(&compare(&gpu, &folded, batch, samples, seed).unwrap());
+        }
+    };
+    for storing in F16 {
+        for variant in ["plain", "tile 8", "tile 4", "tile 4 sliced", "subgroups", "rows", "halves"] {
+            let Some(gpu) = gpu().map(storing) else { return };
+            agree(gpu.with_variant(variant));
+        }
+        let Some(gpu) = gpu().map(storing) else { return };
+        agree(gpu.without_subgroups());
+    }
+}
+
+#[test]
+fn the_gpu_agrees_in_f16_on_the_built_in_weights_and_ten_random_networks() {
+    for storing in F16 {
+        let Some(gpu) = gpu().map(storing) else { return };
+        assert_passed(&verify(&gpu, &built_in(), 10).unwrap());
+    }
+}
+
+#[test]
+fn f16_is_packed_where_shaders_do_not_have_the_type() {
+    let Some(gpu) = gpu() else { return };
+    let native = adapters()[0].features().contains(&("shader_f16", true));
+    let stored = |gpu: &Gpu| gpu.info().storage;
+    assert_eq!(stored(&gpu), Storage::F32);
+    let gpu = gpu.with_precision(Precision::F16);
+    assert_eq!(stored(&gpu), if native { Storage::F16 } else { Storage::PackedF16 });
+    assert_eq!(stored(&gpu.with_packed_f16()), Storage::PackedF16);
 }
 
 #[test]
@@ -68,7 +110,7 @@ fn subgroups_are_used_where_all_have_eight_lanes() {
     let Some(gpu) = gpu() else { return };
     let Accelerator { software, subgroup_size, .. } = gpu.accelerator();
     let plan = Plan::new(&built_in(), 1, 1000, Keep::Results).unwrap();
-    let row = Row { head: 8, start: 0, stride: 512 };
+    let row = Row { head: 8, start: 0, stride: 512, storage: Storage::F32 };
     let variants = plan.steps[0].kernel.operation().variants(&[row, row], &gpu.accelerator());
     assert_eq!(variants[0].subgroups, software && subgroup_size == Some(8), "{:?}", gpu.accelerator());
     assert!(variants.iter().any(|variant| variant.name == "plain"));
@@ -125,9 +167,23 @@ fn a_convolution_of_any_size_agrees_on_both() {
         .unwrap();
 }
 
-/// The check that `verify` uses, on a GPU whose shader `name` has `wrong` in place of `right`.
-fn caught(name: &'static str, right: &'static str, wrong: &'static str) {
-    let Some(gpu) = gpu() else { return };
+/// The shaders of the convolution.
+const CONVOLUTIONS: [&str; 4] = ["conv1d/plain", "conv1d/tile", "conv1d/subgroups", "conv1d/wide"];
+
+/// The first stage that the check that `verify` uses finds wrong on a GPU whose shader `name` has `wrong` in place of
+/// `right`. None where it cannot be tried.
+fn first_wrong(name: &'static str, right: &'static str, wrong: &'static str) -> Option<StageReport> {
+    first_wrong_on(|gpu| gpu, name, right, wrong)
+}
+
+/// As [`first_wrong`], storing as `storing` says.
+fn first_wrong_on(
+    storing: fn(Gpu) -> Gpu,
+    name: &'static str,
+    right: &'static str,
+    wrong: &'static str,
+) -> Option<StageReport> {
+    let gpu = storing(gpu()?);
     let edit = move |shader: &str, source: &str| {
         if shader != name {
             return source.to_string();
@@ -135,16 +191,38 @@ fn caught(name: &'static str, right: &'static str, wrong: &'static str) {
         assert!(source.contains(right), "shaders/{name}.wgsl no longer has `{right}`: sabotage it anew");
         source.replace(right, wrong)
     };
-    let (operation, variant) = name.split_once('/').unwrap_or((name, "plain"));
+    let (_, variant) = name.split_once('/').unwrap_or((name, "plain"));
     let variant = if variant == "tile" { "tile 8" } else { variant };
-    if variant == "subgroups" && gpu.accelerator().subgroup_size != Some(8) {
-        return skip("subgroups are not of eight lanes");
+    if ["subgroups", "wide"].contains(&variant) && gpu.accelerator().subgroup_size != Some(8) {
+        skip("subgroups are not of eight lanes");
+        return None;
+    }
+    if variant == "wide" && !gpu.accelerator().int64 {
+        skip("no 64-bit integers");
+        return None;
     }
     let sabotaged = gpu.with_variant(variant).with_edited_shaders(Arc::new(edit));
     let (small, _, _) = random_network(0);
     let reports = verify(&sabotaged, &small, 12).unwrap();
-    let first = reports.iter().find(|report| !report.passed);
-    let first = first.unwrap_or_else(|| panic!("{name} with `{wrong}` passed unnoticed"));
+    let first = reports.into_iter().find(|report| !report.passed);
+    Some(first.unwrap_or_else(|| panic!("{name} with `{wrong}` passed unnoticed")))
+}
+
+/// As [`first_wrong`], and the stage is one that the shader computes.
+fn caught(name: &'static str, right: &'static str, wrong: &'static str) {
+    caught_on(|gpu| gpu, name, right, wrong);
+}
+
+/// As [`caught`], storing f16 as the device does best, and packed.
+fn caught_in_f16(name: &'static str, right: &'static str, wrong: &'static str) {
+    for storing in F16 {
+        caught_on(storing, name, right, wrong);
+    }
+}
+
+fn caught_on(storing: fn(Gpu) -> Gpu, name: &'static str, right: &'static str, wrong: &'static str) {
+    let Some(first) = first_wrong_on(storing, name, right, wrong) else { return };
+    let (operation, _) = name.split_once('/').unwrap_or((name, ""));
     let operation = operation.trim_end_matches("1d").replace('_', " ");
     assert!(first.operation.starts_with(&operation), "{name} is wrong, and {first:?} is named");
 }
@@ -165,21 +243,18 @@ fn tuned_with(gpu: Gpu, name: &'static str, right: &'static str, wrong: String) 
 /// The shader of the first convolution's default variant.
 fn default_shader(gpu: &Gpu) -> &'static str {
     let plan = Plan::new(&built_in(), 1, 100, Keep::Results).unwrap();
-    let row = Row { head: 8, start: 0, stride: 64 };
-    plan.steps[0].kernel.operation().variants(&[row, row], &gpu.accelerator())[0].shader.name
+    let operation = plan.steps[0].kernel.operation();
+    let row = |start| Row { head: 16, start, stride: 64, storage: Storage::F32 };
+    operation.variants(&[row(operation.start(0)), row(0)], &gpu.accelerator())[0].shader.name
 }
 
 /// The default is made slightly wrong, wrong beyond its samples alone, and impossible to compile.
 #[test]
 fn a_sabotaged_variant_is_never_chosen_by_the_tuner() {
-    let store = |shader| match shader {
-        "conv1d/plain" => "select(vec4(0.0), rectified, t < conv.out_samples)",
-        _ => "select(vec4(0.0), rectified, inside)",
-    };
+    let right = "select(vec4(0.0), rectified, inside)";
     for wrong in ["1.0001 * RIGHT", "rectified", "nonsense"] {
         let Some(gpu) = gpu() else { return };
         let shader = default_shader(&gpu);
-        let right = store(shader);
         let Tuned { steps, tuning } = tuned_with(gpu, shader, right, wrong.replace("RIGHT", right));
         assert!(tuning.is_some(), "the other variants are right");
         for step in steps.iter().filter(|step| step.shape.operation() == "conv1d") {
@@ -220,6 +295,7 @@ fn an_off_by_one_in_the_padding_is_caught() {
     caught("conv1d/plain", "conv.x_row - PADDING;", "conv.x_row - PADDING + 1;");
     caught("conv1d/tile", "- LEAD) / 4", "- LEAD + 4) / 4");
     caught("conv1d/subgroups", "- LEAD) / 4", "- LEAD + 4) / 4");
+    caught("conv1d/wide", "conv.x_row - LEAD;", "conv.x_row - LEAD + LOADED;");
 }
 
 #[test]
@@ -227,12 +303,13 @@ fn a_dropped_bias_is_caught() {
     caught("conv1d/plain", "var sum0 = bias[group.y];", "var sum0 = 0.0 * bias[group.y];");
     caught("conv1d/tile", "bias[quad + 1], slice == 0", "bias[quad + 0], slice == 0");
     caught("conv1d/subgroups", "let biases = bias[", "let biases = 0.0 * bias[");
+    caught("conv1d/wide", "let biases = bias[", "let biases = 0.0 * bias[");
     caught("linear", "var sum = bias[o];", "var sum = 0.0 * bias[o];");
 }
 
 #[test]
 fn a_skipped_relu_is_caught() {
-    for name in ["conv1d/plain", "conv1d/tile", "conv1d/subgroups"] {
+    for name in CONVOLUTIONS {
         caught(name, "select(sum, max(sum, vec4(0.0)), RELU)", "sum");
     }
 }
@@ -242,22 +319,22 @@ fn a_swapped_stride_is_caught() {
     caught("conv1d/plain", "t * STRIDE + k", "t + k");
     caught("conv1d/tile", "lane * STRIDE;", "lane;");
     caught("conv1d/subgroups", "i * STRIDE - LEAD", "i - LEAD");
+    caught("conv1d/wide", "record + i * STRIDE", "record + i");
     caught("max_pool/plain", "t * STRIDE", "t * KERNEL");
 }
 
 #[test]
 fn a_last_channel_that_is_not_written_is_caught() {
-    caught("conv1d/plain", "if o + 3 < conv.out_channels {", "if o + 4 < conv.out_channels {");
-    for name in ["conv1d/tile", "conv1d/subgroups"] {
+    for name in CONVOLUTIONS {
         caught(name, "o >= conv.out_channels", "o + 1 >= conv.out_channels");
     }
 }
 
+/// Whoever reads the row next is named, as what is wrong is no sample.
 #[test]
 fn a_row_that_does_not_end_in_zeros_is_caught() {
-    caught("conv1d/plain", "select(vec4(0.0), rectified, t < conv.out_samples)", "rectified");
-    for name in ["conv1d/tile", "conv1d/subgroups"] {
-        caught(name, "select(vec4(0.0), rectified, inside)", "rectified");
+    for name in CONVOLUTIONS {
+        first_wrong(name, "select(vec4(0.0), rectified, inside)", "rectified");
     }
 }
 
@@ -271,9 +348,42 @@ fn a_wrong_mean_and_a_wrong_maximum_are_caught() {
 
 #[test]
 fn a_slightly_wrong_weight_is_caught() {
-    caught("conv1d/plain", "let w = weight[", "let w = 1.0001 * weight[");
-    caught("conv1d/tile", "weights[i] = weight[", "weights[i] = 1.0001 * weight[");
-    caught("conv1d/subgroups", "let weights0 = weight[", "let weights0 = 1.0001 * weight[");
+    caught("conv1d/plain", "let w = weight_at(", "let w = 1.0001 * weight_at(");
+    caught("conv1d/tile", "weights[i] = weight_at(", "weights[i] = 1.0001 * weight_at(");
+    caught("conv1d/subgroups", "let weights0 = weight_at(", "let weights0 = 1.0001 * weight_at(");
+    caught("conv1d/wide", "let v0 = low(", "let v0 = 1.0001 * low(");
+}
+
+#[test]
+fn a_window_that_is_cut_off_at_the_end_of_a_tile_is_caught() {
+    caught("conv1d/wide", "lane == LANES - 1;", "lane == LANES;");
+    caught("conv1d/wide", "behind += LANES * row;", "behind += row;");
+    caught("conv1d/wide", "(lane + 1) % LANES", "lane");
+}
+
+#[test]
+fn what_is_wrong_is_caught_in_f16_too() {
+    caught_in_f16("conv1d/plain", "position + STRIDE)", "position)");
+    caught_in_f16("conv1d/plain", "var sum0 = bias[group.y];", "var sum0 = 0.0 * bias[group.y];");
+    caught_in_f16("conv1d/tile", "- LEAD) / 4", "- LEAD + 4) / 4");
+    caught_in_f16("conv1d/tile", "weights[i] = weight_at(", "weights[i] = 1.01 * weight_at(");
+    caught_in_f16("conv1d/subgroups", "let weights0 = weight_at(", "let weights0 = 1.01 * weight_at(");
+    caught_in_f16("max_pool/halves", "max(b.x, b.y)", "b.x");
+    caught_in_f16("global_average_pool/rows", "t < pool.x_row / 4", "t + 1 < pool.x_row / 4");
+    caught_in_f16("linear", "var sum = bias[o];", "var sum = 0.0 * bias[o];");
+}
+
+/// The sum is kept in f16: the last digits of each term are lost.
+#[test]
+fn adding_in_f16_is_caught() {
+    let native = adapters().first().is_some_and(|adapter| adapter.features().contains(&("shader_f16", true)));
+    if native {
+        let wrong = "sum0 = vec4<f32>(vec4<f16>(sum0 + w * x_at(position)));";
+        caught_on(F16[0], "conv1d/plain", "sum0 += w * x_at(position);", wrong);
+    }
+    let kept = "sum0 += w * x_at(position); sum0 = vec4(unpack2x16float(pack2x16float(sum0.xy)), \
+                unpack2x16float(pack2x16float(sum0.zw)));";
+    caught_on(F16[1], "conv1d/plain", "sum0 += w * x_at(position);", kept);
 }
 
 #[test]

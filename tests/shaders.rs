@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::Path};
 
 use ecgpu::{
-    kernels::{Accelerator, Row, Variant},
+    kernels::{Accelerator, Row, Storage, Variant},
     network::{Folded, Parameters, Tensor, published},
     plan::{Keep, Plan, Step},
     verify::random_network,
@@ -25,7 +25,7 @@ fn plans() -> Vec<Plan> {
         let folded = Folded::new(&network, &parameters).unwrap();
         [(1, 1000), (32, 5000)].map(|(batch, samples)| Plan::new(&folded, batch, samples, Keep::Results).unwrap())
     });
-    let random = (0..50).map(|seed| {
+    let random = (0..20).map(|seed| {
         let (folded, batch, samples) = random_network(seed);
         Plan::new(&folded, batch, samples, Keep::Stages).unwrap()
     });
@@ -77,25 +77,34 @@ fn training_plans() -> Vec<Plan> {
     plans
 }
 
-/// Every variant of a step, on a device that has everything.
-fn variants(step: &Step) -> Vec<Variant> {
-    let accelerator = Accelerator { software: true, subgroup_size: Some(8), workgroup_bytes: 16 << 10 };
-    // Rows where windows begin with a whole vec4 in one kernel and in the next amid one.
-    let row = |start| Row { head: 16, start, stride: 512 };
-    let variants = |x, y| {
-        let mut rows = vec![row(x); step.reads.len()];
-        rows.push(row(y));
+/// Every variant of a step that stores so, on a device that has everything.
+fn variants(step: &Step, storage: Storage) -> Vec<Variant> {
+    let workgroup_bytes = 16 << 10;
+    let accelerator = Accelerator { software: true, subgroup_size: Some(8), int64: true, workgroup_bytes, storage };
+    // Rows where windows begin with a whole vec4 in one kernel and in the next amid one, then where each begins best.
+    let row = |start, storage| Row { head: 16, start, stride: 512, storage };
+    let variants = |x: Row, y: Row| {
+        let mut rows = vec![x; step.reads.len()];
+        rows.push(y);
         step.kernel.operation().variants(&rows, &accelerator)
     };
+    let first_x = variants(row(0, Storage::F32), row(2, storage));
+    let best = row(step.kernel.operation().start(2), storage);
     // Operations of training take none but equal rows.
-    [variants(0, 2), variants(1, 2), variants(2, 2)].concat()
+    let other = [row(0, storage), row(1, storage), row(2, storage), best].map(|x| variants(x, row(2, storage)));
+    first_x.into_iter().chain(other.into_iter().flatten()).collect()
 }
 
 #[test]
 fn every_shader_is_valid_with_every_constant_it_is_built_with() {
     let mut seen = BTreeSet::new();
     let mut validated = BTreeSet::new();
-    for Variant { shader, subgroups, .. } in plans().iter().flat_map(|plan| &plan.steps).flat_map(variants) {
+    let plans = plans();
+    let steps = || plans.iter().flat_map(|plan| &plan.steps);
+    let of_storage =
+        |storage| steps().flat_map(move |step| variants(step, storage)).map(move |variant| (variant, storage));
+    let all = [Storage::F32, Storage::F16, Storage::PackedF16].into_iter().flat_map(of_storage);
+    for (Variant { shader, subgroups, .. }, storage) in all {
         if !validated.insert(format!("{} {:?} {}", shader.name, shader.constants, shader.source)) {
             continue;
         }
@@ -103,7 +112,14 @@ fn every_shader_is_valid_with_every_constant_it_is_built_with() {
         let (name, source) = (shader.name, &shader.source);
         let module = wgsl::parse_str(source).unwrap_or_else(|error| panic!("{}", error.emit_to_string(source)));
         // Only what every adapter has, but for variants that are chosen where there are subgroups.
-        let capabilities = if subgroups { Capabilities::SUBGROUP } else { Capabilities::empty() };
+        let capabilities =
+            if subgroups { Capabilities::SUBGROUP | Capabilities::SHADER_INT64 } else { Capabilities::empty() };
+        let capabilities = capabilities
+            | match storage {
+                Storage::F32 => Capabilities::empty(),
+                Storage::F16 => Capabilities::SHADER_FLOAT16,
+                Storage::PackedF16 => Capabilities::SHADER_FLOAT16_IN_FLOAT32,
+            };
         let mut validator = Validator::new(ValidationFlags::all(), capabilities);
         validator.subgroup_stages(naga::valid::ShaderStages::COMPUTE);
         validator.subgroup_operations(naga::valid::SubgroupOperationSet::all());

@@ -1,615 +1,588 @@
-//! Runs: what they learn, that they go on where they were broken off, and what they refuse.
-
-#![cfg(feature = "cli")]
+//! Every operation of training on the GPU beside the float64 reference, alone or with those it needs, on awkward shapes;
+//! a wrong shader of each is noticed; and whole steps repeat to the bit.
 
 mod common;
 
-use std::{
-    fs,
-    io::{BufRead, BufReader},
-    ops::ControlFlow,
-    path::Path,
-    process::{Child, Command, Stdio},
-};
+use std::sync::Arc;
 
-use common::ptb_xl::PtbXl;
+use common::{nmse, skip};
 use ecgpu::{
-    Error, ErrorKind, Result, Weights,
-    backend::{Backend, DeviceInfo, Executor, Trainer, cpu::Cpu},
-    ecg::Lead,
-    kernels::training::SupervisedLossKind,
-    network::{Contract, Layer, NamedLayer, Network, Parameters, card_55k},
-    plan::Plan,
-    random::Random,
-    train::{
-        Augmentations, Augmenting, Data, Event, Examples, Folder, Heads, Learner, LearningRate, Objective, Outcome,
-        Rates, Recipe, Shape, Task, TrainingStep, augment::Signal, run,
+    ErrorKind,
+    backend::{
+        Backend,
+        gpu::{Gpu, adapters},
+        reference::Reference,
     },
-};
-use tempfile::TempDir;
-
-// Records, tasks and runs that take moments.
-
-const RECORDS: usize = 64;
-const LENGTH: usize = 80;
-
-/// Noise with labels drawn beside it: nothing to learn but the records themselves.
-struct Noise {
-    records: Vec<Vec<f32>>,
-    labels: Vec<[f32; 5]>,
-}
-
-impl Noise {
-    fn new() -> Self {
-        let mut random = Random::new(5, 0);
-        let record = |_| (0..12 * LENGTH).map(|_| random.normal() as f32).collect();
-        let records = (0..RECORDS).map(record).collect();
-        let labels = (0..RECORDS).map(|at| std::array::from_fn(|class| f32::from(u8::from((at + class) % 3 == 0))));
-        Self { records, labels: labels.collect() }
-    }
-}
-
-impl Examples for Noise {
-    fn leads(&self) -> usize {
-        12
-    }
-
-    fn samples(&self) -> usize {
-        LENGTH
-    }
-
-    fn record(&self, index: usize, into: &mut [f32]) {
-        into.copy_from_slice(&self.records[index]);
-    }
-
-    fn labels(&self, index: usize, into: &mut [f32]) {
-        into.copy_from_slice(&self.labels[index]);
-    }
-
-    fn name(&self, index: usize) -> String {
-        format!("noise-{index}")
-    }
-}
-
-fn supervised() -> Objective {
-    Objective::Supervised { loss: SupervisedLossKind::CROSS_ENTROPY, class_weights: vec![1.0; 5] }
-}
-
-fn task(objective: Objective, samples: usize) -> Task {
-    let network = card_55k();
-    let parameters = TrainingStep::initial(&network, &objective, 1);
-    Task::new(network, objective, parameters, [16, samples])
-}
-
-fn augmenting() -> Option<Augmenting> {
-    let signal = Signal { leads: Lead::STANDARD.to_vec(), sampling_rate: 100.0, millivolts: 0.235 };
-    Some(Augmenting { augmentations: Augmentations::default(), signal, seed: 3 })
-}
-
-fn recipe(epochs: usize) -> Recipe {
-    let learning_rate = LearningRate { peak: 3e-3, shape: Shape::Constant, warm_up: 0.0 };
-    Recipe { epochs, learning_rate, target_momentum: 0.99, patience: None, seed: 7 }
-}
-
-const ALL: [usize; RECORDS] = {
-    let mut all = [0; RECORDS];
-    let mut at = 0;
-    while at < RECORDS {
-        all[at] = at;
-        at += 1;
-    }
-    all
+    kernels::{Conv1d, Kernel, training::*},
+    network::card_55k,
+    plan::{BufferId, Builder, Plan},
+    random::Random,
+    train::{Objective, Optimiser, TrainingStep},
+    verify::LARGEST_NMSE,
 };
 
-fn data(examples: &Noise) -> Data<'_> {
-    Data { examples, training: &ALL, validation: &ALL }
-}
-
-fn go_on(_: Event) -> ControlFlow<()> {
-    ControlFlow::Continue(())
-}
-
-/// A whole run in memory.
-fn whole(task: &Task, examples: &Noise, recipe: &Recipe) -> Outcome {
-    run(&Cpu::default(), task.clone(), data(examples), recipe, None, &mut go_on).unwrap().unwrap()
-}
-
-/// Everything but how long it took.
-fn untimed(outcome: &Outcome) -> Outcome {
-    let mut outcome = outcome.clone();
-    for epoch in outcome.history.iter_mut().chain([&mut outcome.best]) {
-        (epoch.seconds, epoch.records_per_second) = (0.0, 0.0);
-    }
-    outcome
-}
-
-fn folder(path: &Path) -> Folder {
-    Folder::create(path, "", Contract::default(), false).unwrap()
-}
-
-// What is learned.
-
-#[test]
-fn records_are_memorised() {
-    let outcome = whole(&task(supervised(), LENGTH), &Noise::new(), &recipe(12));
-    let losses: Vec<f64> = outcome.history.iter().map(|epoch| epoch.loss).collect();
-    assert!(losses[11] < 0.01, "{losses:?}");
-    for (at, pair) in losses[..8].windows(2).enumerate() {
-        assert!(pair[1] < pair[0], "the loss rises after epoch {at}: {losses:?}");
-    }
-    assert_eq!(outcome.best.auroc, Some(1.0));
-}
-
-#[test]
-fn contrastive_losses_fall() {
-    let heads = Heads { hidden: 64, out: 16 };
-    for objective in [Objective::SimClr { temperature: 0.5, heads }, Objective::Byol { heads }] {
-        let task = Task { augmenting: augmenting(), ..task(objective, LENGTH) };
-        let outcome = whole(&task, &Noise::new(), &recipe(6));
-        let losses: Vec<f64> = outcome.history.iter().map(|epoch| epoch.loss).collect();
-        assert!(losses[5] < 0.9 * losses[0] && outcome.best.epoch == 6, "{losses:?}");
-        assert!(outcome.parameters.values("classifier.weight").is_err(), "an encoder and its heads");
-    }
-}
-
-#[test]
-fn a_seed_gives_the_same_bits_and_another_seed_others() {
-    let (noise, task) = (Noise::new(), Task { augmenting: augmenting(), ..task(supervised(), 64) });
-    let of_seed = |seed| untimed(&whole(&task, &noise, &Recipe { seed, ..recipe(2) }));
-    assert!(of_seed(1) == of_seed(1));
-    assert!(of_seed(1).parameters != of_seed(2).parameters);
-}
-
-#[test]
-fn the_best_epoch_is_kept_by_value_and_patience_ends_the_run() {
-    // What is learned of the first half is held against the second, which has the opposite labels.
-    let mut noise = Noise::new();
-    for at in 32..RECORDS {
-        noise.records[at] = noise.records[at - 32].clone();
-        noise.labels[at] = noise.labels[at - 32].map(|label| 1.0 - label);
-    }
-    let task = task(supervised(), LENGTH);
-    let train = |epochs, patience| {
-        let data = Data { examples: &noise, training: &ALL[..32], validation: &ALL[32..] };
-        let recipe = Recipe { patience, ..recipe(epochs) };
-        run(&Cpu::default(), task.clone(), data, &recipe, None, &mut go_on).unwrap().unwrap()
-    };
-    let patient = train(20, None);
-    assert_eq!(patient.history.len(), 20);
-    let best = patient.best.epoch;
-    assert!(best < 15, "the validation must get worse for this test to say anything");
-    assert!(patient.history.iter().all(|epoch| epoch.auroc <= patient.best.auroc));
-    assert!(patient.parameters == train(best, None).parameters, "the best epoch's parameters, not the last's");
-    assert_eq!(train(20, Some(3)).history.len(), best + 3);
-}
-
-#[test]
-fn a_frozen_encoder_keeps_every_bit_and_its_head_learns() {
-    let pretrained = whole(&task(supervised(), LENGTH), &Noise::new(), &recipe(2)).parameters;
-    let task = Task {
-        parameters: pretrained.clone(),
-        freeze_encoder: true,
-        augmenting: augmenting(),
-        ..task(supervised(), LENGTH)
-    };
-    let outcome = whole(&task, &Noise::new(), &recipe(4));
-    let (mut frozen, mut learned) = (0, 0);
-    for (name, tensor) in outcome.parameters.iter() {
-        let same = *tensor.values == *pretrained.values(name).unwrap();
-        assert_eq!(same, name.starts_with("encoder."), "{name}");
-        *(if same { &mut frozen } else { &mut learned }) += 1;
-    }
-    assert_eq!((frozen, learned), (20, 2));
-    assert!(outcome.history[3].loss < outcome.history[0].loss);
-}
-
-// Broken off and gone on with.
-
-#[test]
-fn a_run_that_was_broken_off_ends_as_if_it_had_not_been() {
-    let heads = Heads { hidden: 32, out: 16 };
-    let noise = Noise::new();
-    let mut random = Random::new(std::process::id().into(), 0);
-    for objective in [supervised(), Objective::SimClr { temperature: 0.1, heads }, Objective::Byol { heads }] {
-        let task = Task { augmenting: augmenting(), ..task(objective, 64) };
-        let recipe =
-            Recipe { learning_rate: LearningRate { peak: 1e-3, shape: Shape::OneCycle, warm_up: 0.3 }, ..recipe(3) };
-        let uninterrupted = untimed(&whole(&task, &noise, &recipe));
-        let temporary = TempDir::new().unwrap();
-        let folder = folder(temporary.path());
-        // Three epochs of four steps, each followed by the epoch's own event.
-        let breaks = [1 + random.below(5), 2 + random.below(5)];
-        for events in breaks {
-            let mut left = events;
-            let mut observe = |_: Event| {
-                left -= 1;
-                if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            };
-            let broken = run(&Cpu::default(), task.clone(), data(&noise), &recipe, Some(&folder), &mut observe);
-            assert_eq!(broken.unwrap(), None, "broken off after {breaks:?} events");
+fn gpu() -> Option<Gpu> {
+    match adapters().first() {
+        Some(adapter) => Some(Gpu::open(adapter).unwrap()),
+        None => {
+            skip("no Vulkan, Metal or DX12 adapter");
+            None
         }
-        let resumed = run(&Cpu::default(), task, data(&noise), &recipe, Some(&folder), &mut go_on).unwrap().unwrap();
-        // Not by assert_eq: nobody wants to see all the parameters.
-        let resumed = untimed(&resumed);
-        assert_eq!(resumed.history, uninterrupted.history, "broken off after {breaks:?} events");
-        assert!(resumed == uninterrupted, "other parameters, broken off after {breaks:?} events");
     }
 }
 
+/// A plan of one operation, or of some that belong together, on random numbers.
+struct Case {
+    builder: Builder,
+    random: Random,
+    inputs: Vec<Vec<f32>>,
+    outputs: Vec<BufferId>,
+    states: Vec<BufferId>,
+}
+
+impl Case {
+    fn new(seed: u64) -> Self {
+        let (builder, random) = (Builder::default(), Random::new(seed, 2));
+        Self { builder, random, inputs: Vec::new(), outputs: Vec::new(), states: Vec::new() }
+    }
+
+    fn pick<const N: usize>(&mut self, options: [usize; N]) -> usize {
+        options[self.random.below(N)]
+    }
+
+    fn normal(&mut self, count: usize) -> Vec<f32> {
+        (0..count).map(|_| self.random.normal() as f32).collect()
+    }
+
+    fn input_of(&mut self, shape: [usize; 3], values: Vec<f32>) -> BufferId {
+        self.inputs.push(values);
+        self.builder.input("input", shape).unwrap()
+    }
+
+    /// An input of normal numbers.
+    fn input(&mut self, shape: [usize; 3]) -> BufferId {
+        let values = self.normal(shape.iter().product());
+        self.input_of(shape, values)
+    }
+
+    fn schedule(&mut self) -> BufferId {
+        let schedule = Schedule {
+            step: 7_654_321,
+            learning_rate: 0.01,
+            corrections: [0.271, 0.003],
+            target_momentum: 0.97,
+            accumulate: [0.75, 0.25],
+        };
+        self.input_of([1, 1, Schedule::LEN], schedule.numbers().to_vec())
+    }
+
+    /// A step whose output is compared, and so is what a convolution makes of it, which reads beside the samples. The
+    /// step writes into memory that was full of other numbers.
+    fn step(&mut self, kernel: impl Into<Kernel>, reads: &[BufferId], shape: [usize; 3]) -> BufferId {
+        let [batch, in_channels, in_samples] = shape;
+        let wider = [batch, in_channels, in_samples + 12];
+        let ones = vec![1.0; wider.iter().product()];
+        let full = self.input_of(wider, ones);
+        let relu = Relu { rows: batch * in_channels, samples: wider[2] };
+        let full = self.builder.step("fill", relu, &[full], wider).unwrap();
+        let sum = ChannelSum { batch, channels: in_channels, samples: wider[2] };
+        self.state_step(sum, &[full], vec![0.0; in_channels]);
+
+        let y = self.builder.step("step", kernel, reads, shape).unwrap();
+        let padding = self.random.below(4);
+        let (out_channels, kernel) = (2, 2 * padding + 1);
+        let weight: Arc<[f32]> = self.normal(out_channels * in_channels * kernel).into();
+        let weight = self.builder.constant("weight", &weight).unwrap();
+        let bias = self.builder.constant("bias", &vec![0.0; out_channels].into()).unwrap();
+        let (out_samples, stride, relu) = (in_samples, 1, false);
+        let conv = Conv1d { batch, in_channels, in_samples, out_channels, out_samples, kernel, stride, padding, relu };
+        let shape = [batch, out_channels, out_samples];
+        let read = self.builder.step("reader", Kernel::Conv1d(conv), &[y, weight, bias], shape).unwrap();
+        self.outputs.extend([y, read]);
+        y
+    }
+
+    /// A step that changes a state, which is compared.
+    fn state_step(&mut self, kernel: impl Into<Kernel>, reads: &[BufferId], state: Vec<f32>) {
+        let state = self.builder.state("state", state.into()).unwrap();
+        self.builder.step_into("step", kernel, reads, state);
+        self.states.push(state);
+    }
+
+    fn finish(self) -> (Plan, Vec<Vec<f32>>, Vec<BufferId>) {
+        (self.builder.finish(self.outputs), self.inputs, self.states)
+    }
+}
+
+/// What a backend gives: every output, then every state, after two runs.
+fn run(backend: &dyn Backend, plan: &Plan, inputs: &[Vec<f32>], states: &[BufferId]) -> Vec<Vec<f32>> {
+    let mut trainer = backend.prepare_training(plan).unwrap();
+    let inputs: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
+    let mut outputs = Vec::new();
+    trainer.run(&inputs, &mut outputs).unwrap();
+    trainer.run(&inputs, &mut outputs).unwrap();
+    outputs.extend(states.iter().map(|&state| trainer.state(state).unwrap()));
+    outputs
+}
+
+/// The largest normalised mean square error of a case's outputs and states, NaN being the largest.
+fn error(gpu: &Gpu, case: Case) -> f64 {
+    let (plan, inputs, states) = case.finish();
+    let [exact, computed] = [&Reference as &dyn Backend, gpu].map(|backend| run(backend, &plan, &inputs, &states));
+    let errors = computed.iter().zip(&exact).map(|(computed, exact)| nmse(computed, exact));
+    errors.fold(0.0, |largest, error| if error <= largest { largest } else { error })
+}
+
+/// The bound that `verify` has; rounding gives 8e-13 at most.
+const LARGEST: f64 = LARGEST_NMSE;
+const CASES: u64 = 6;
+
+const CHANNELS: [usize; 5] = [1, 3, 7, 12, 31];
+const SAMPLES: [usize; 5] = [1, 2, 5, 33, 70];
+const BATCHES: [usize; 3] = [1, 2, 33];
+
+/// Cases of the operations that some shaders run.
+type Cases = fn(u64) -> Case;
+
+fn relu(seed: u64) -> Case {
+    let mut case = Case::new(seed);
+    let shape @ [batch, channels, samples] = [case.pick(BATCHES), case.pick(CHANNELS), case.pick(SAMPLES)];
+    let [x, dy] = [case.input(shape), case.input(shape)];
+    case.step(Relu { rows: batch * channels, samples }, &[x], shape);
+    case.step(ReluGradient { rows: batch * channels, samples }, &[x, dy], shape);
+    case
+}
+
+fn batch_norm(seed: u64) -> Case {
+    let mut case = Case::new(seed);
+    // Of fewer numbers the gradient is next to nothing, as all are explained by their mean and variance.
+    let (batch, samples) = [(1, 33), (33, 1), (2, 70), (3, 5), (19, 13)][seed as usize % 5];
+    let (groups, channels, relu) = (1 + seed as usize % 2, case.pick(CHANNELS), seed % 3 < 2);
+    let (sizes, shape) = (Groups { groups, batch, channels, samples }, [groups * batch, channels, samples]);
+    let [x, dy, affine] = [case.input(shape), case.input(shape), case.input([1, 1, 2 * channels])];
+    let statistics = case.step(BatchStatistics(sizes), &[x], [groups, 2 * channels, 1]);
+    case.state_step(RunningStatistics { sizes, momentum: 0.1 }, &[statistics], vec![0.5; 2 * channels]);
+    case.step(BatchNorm { sizes, relu }, &[x, statistics, affine], shape);
+    let reads = [x, statistics, affine, dy];
+    let sums = case.step(BatchNormGradientSums { sizes, relu }, &reads, [groups, 2 * channels, 1]);
+    case.step(BatchNormInputGradient { sizes, relu }, &[x, statistics, affine, sums, dy], shape);
+    case
+}
+
+fn channel_sum(seed: u64) -> Case {
+    let mut case = Case::new(seed);
+    let [batch, channels, samples] = [case.pick(BATCHES), case.pick(CHANNELS), case.pick([1, 5, 16, 130])];
+    let x = case.input([batch, channels, samples]);
+    case.state_step(ChannelSum { batch, channels, samples }, &[x], vec![0.0; channels]);
+    case
+}
+
+fn gather(seed: u64) -> Case {
+    let mut case = Case::new(seed);
+    let (from, length) = (case.pick([1, 7, 200]), case.pick([1, 63, 64, 300]));
+    let order = (0..length).map(|_| case.random.below(from + 1) as f32).collect();
+    let (x, order) = (case.input([1, 1, from]), case.input_of([1, 1, length], order));
+    case.step(Gather { from, length }, &[x, order], [1, 1, length]);
+    case
+}
+
+fn interleave(seed: u64) -> Case {
+    let mut case = Case::new(seed);
+    let [batch, channels, in_samples] = [case.pick(BATCHES), case.pick(CHANNELS), case.pick(SAMPLES)];
+    let factor = case.pick([2, 3]);
+    let out_samples = factor * in_samples - case.random.below(factor);
+    let x = case.input([batch, factor * channels, in_samples]);
+    let kernel = Interleave { batch, channels, factor, in_samples, out_samples };
+    case.step(kernel, &[x], [batch, channels, out_samples]);
+    case
+}
+
+fn pool_gradients(seed: u64) -> Case {
+    let mut case = Case::new(seed);
+    let [batch, channels, in_samples] = [case.pick(BATCHES), case.pick(CHANNELS), case.pick([3, 5, 33, 70])];
+    let (kernel, stride, rows) = (case.pick([1, 2, 3]), case.pick([1, 2, 3]), batch * channels);
+    let out_samples = (in_samples - kernel) / stride + 1;
+    let (x, dy) = (case.input([batch, channels, in_samples]), case.input([batch, channels, out_samples]));
+    let max = MaxPoolGradient { rows, in_samples, out_samples, kernel, stride };
+    case.step(max, &[x, dy], [batch, channels, in_samples]);
+    let dy = case.input([batch, channels, 1]);
+    let average = GlobalAveragePoolGradient { rows, samples: in_samples };
+    case.step(average, &[dy], [batch, channels, in_samples]);
+    case
+}
+
+fn dropout(seed: u64) -> Case {
+    let mut case = Case::new(seed);
+    let shape @ [batch, channels, samples] = [case.pick(BATCHES), case.pick(CHANNELS), case.pick(SAMPLES)];
+    let (x, schedule) = (case.input(shape), case.schedule());
+    let (rate, seed) = ([0.1, 0.5, 0.9][seed as usize % 3], u64::MAX / (seed + 2));
+    case.step(Dropout { rows: batch * channels, samples, rate, seed }, &[x, schedule], shape);
+    case
+}
+
+fn nt_xent(seed: u64) -> Case {
+    let mut case = Case::new(seed);
+    let (rows, features) = (case.pick([4, 6, 66, 130]), case.pick([3, 12, 31, 64, 70]));
+    let (shape, temperature) = ([rows, features, 1], [0.07, 0.5][seed as usize % 2]);
+    let x = case.input(shape);
+    let z = case.step(L2Normalise { rows, features }, &[x], shape);
+    let similarity = Similarity { rows, features, temperature };
+    let similarities = case.step(similarity.clone(), &[z], [1, rows, rows]);
+    let losses = case.step(NtXentLoss { rows }, &[similarities], [1, 1, rows]);
+    let dz = case.step(NtXentGradient(similarity), &[z, similarities, losses], shape);
+    case.step(L2NormaliseGradient { rows, features }, &[x, dz], shape);
+    case
+}
+
+fn cosine_loss(seed: u64) -> Case {
+    let mut case = Case::new(seed);
+    let (rows, features) = (case.pick([2, 6, 66]), case.pick([3, 12, 31, 64, 130]));
+    let (shape, loss) = ([rows, features, 1], CosineLoss { rows, features });
+    let [p, t] = [case.input(shape), case.input(shape)];
+    case.step(loss.clone(), &[p, t], [1, 1, rows]);
+    case.step(CosineLossGradient(loss), &[p, t], shape);
+    case
+}
+
+fn supervised_loss(seed: u64) -> Case {
+    let mut case = Case::new(seed);
+    let (batch, classes) = (case.pick(BATCHES), case.pick([1, 5, 12]));
+    let shape = [batch, classes, 1];
+    let logits = case.normal(batch * classes).iter().map(|z| 6.0 * z).collect();
+    // Labels of single records and of mixed ones.
+    let labels = (0..batch * classes).map(|_| (1.5 * case.random.uniform() - 0.25).clamp(0.0, 1.0) as f32).collect();
+    let weights = (0..classes).map(|_| case.random.between(0.1, 3.0) as f32).collect();
+    let reads = [case.input_of(shape, logits), case.input_of(shape, labels), case.input_of([1, 1, classes], weights)];
+    let kind = [SupervisedLossKind::FOCAL, SupervisedLossKind::CROSS_ENTROPY][seed as usize % 2];
+    let loss = SupervisedLoss { batch, classes, kind };
+    case.step(loss.clone(), &reads, [1, 1, batch]);
+    case.step(SupervisedLossGradient(loss), &reads, shape);
+    case
+}
+
+fn adam(seed: u64) -> Case {
+    let mut case = Case::new(seed);
+    let length = case.pick([5, 64, 1025, 70_001]);
+    let mut values = case.normal(length);
+    // What is not finite stays as it is, and nothing is clipped.
+    values[length / 2] = if seed % 3 == 2 { f32::NAN } else { 1.0 };
+    let gradient = case.input_of([1, 1, length], values);
+    let mut reads = vec![gradient, case.schedule()];
+    let clip = (seed % 2 == 0).then_some(0.5);
+    if clip.is_some() {
+        let squares = SquaredSums { length };
+        // A sum that is NaN is for the optimiser to deal with, not to be compared.
+        let shape = [1, 1, SquaredSums::STRETCHES];
+        reads.push(case.builder.step("squares", squares, &[gradient], shape).unwrap());
+    }
+    let mut state = case.normal(3 * length);
+    state[2 * length..].iter_mut().for_each(|second| *second *= *second);
+    let (betas, epsilon, weight_decay) = ([0.9, 0.999], 1e-8, [0.0, 0.1][seed as usize % 2]);
+    case.state_step(Adam { length, betas, epsilon, weight_decay, clip }, &reads, state);
+    case
+}
+
+fn squared_sums(seed: u64) -> Case {
+    let mut case = Case::new(seed);
+    let length = case.pick([1, 255, 257, 70_000]);
+    let x = case.input([1, 1, length]);
+    case.step(SquaredSums { length }, &[x], [1, 1, SquaredSums::STRETCHES]);
+    case
+}
+
+fn running_sums(seed: u64) -> Case {
+    let mut case = Case::new(seed);
+    let length = case.pick([1, 65, 3000]);
+    let (x, schedule) = (case.input([1, 1, length]), case.schedule());
+    let states = [case.normal(length), case.normal(length)];
+    let [average, sum] = states;
+    case.state_step(MovingAverage { length }, &[x, schedule], average);
+    case.state_step(Accumulate { length }, &[x, schedule], sum);
+    // What nothing is kept of may be anything.
+    let mut forgetful =
+        Schedule { step: 0, learning_rate: 0.0, corrections: [1.0; 2], target_momentum: 0.0, accumulate: [0.0, 1.0] }
+            .numbers()
+            .to_vec();
+    forgetful[Schedule::ACCUMULATE] = 0.0;
+    let schedule = case.input_of([1, 1, Schedule::LEN], forgetful);
+    case.state_step(Accumulate { length }, &[x, schedule], vec![f32::NAN; length]);
+    case
+}
+
+fn weight_gradient(seed: u64) -> Case {
+    let mut case = Case::new(seed);
+    let [batch, in_channels, out_channels] = [case.pick(BATCHES), case.pick(CHANNELS), case.pick(CHANNELS)];
+    let (kernel, stride) = (case.pick([1, 2, 3, 5, 7, 11]), case.pick([1, 2, 3]));
+    let padding = case.random.below(kernel + 1);
+    let in_samples = case.pick([1, 2, 5, 33, 70]).max(kernel.saturating_sub(2 * padding));
+    let out_samples = (in_samples + 2 * padding - kernel) / stride + 1;
+    let x = case.input([batch, in_channels, in_samples]);
+    let shape = [batch, out_channels, out_samples];
+    let dy = case.input(shape);
+    // As in training dy comes from batch norm, or from ReLU, with the rows that these want.
+    let dy =
+        case.builder.step("relu", Relu { rows: batch * out_channels, samples: out_samples }, &[dy], shape).unwrap();
+    let gradient =
+        Conv1dWeightGradient { batch, in_channels, in_samples, out_channels, out_samples, kernel, stride, padding };
+    case.state_step(gradient, &[x, dy], vec![0.0; out_channels * in_channels * kernel]);
+    case
+}
+
+/// A record so long that its sum is made in parts.
+fn long_weight_gradient(seed: u64) -> Case {
+    let mut case = Case::new(seed);
+    let (batch, in_samples, channels, kernel) = (5, 2001, 3, 7);
+    let shape = [batch, channels, in_samples];
+    let (x, dy) = (case.input(shape), case.input(shape));
+    let (in_channels, out_channels, out_samples) = (channels, channels, in_samples);
+    let dy = case.builder.step("relu", Relu { rows: batch * channels, samples: in_samples }, &[dy], shape).unwrap();
+    let gradient = Conv1dWeightGradient {
+        batch,
+        in_channels,
+        in_samples,
+        out_channels,
+        out_samples,
+        kernel,
+        stride: 1,
+        padding: 3,
+    };
+    case.state_step(gradient, &[x, dy], vec![0.0; channels * channels * kernel]);
+    case
+}
+
+const ALL: [(&str, Cases); 15] = [
+    ("ReLU", relu),
+    ("batch norm", batch_norm),
+    ("sum of each channel", channel_sum),
+    ("gather", gather),
+    ("interleave", interleave),
+    ("pool gradients", pool_gradients),
+    ("dropout", dropout),
+    ("NT-Xent", nt_xent),
+    ("cosine loss", cosine_loss),
+    ("supervised loss", supervised_loss),
+    ("Adam", adam),
+    ("squared sums", squared_sums),
+    ("running sums", running_sums),
+    ("weight gradient", weight_gradient),
+    ("long weight gradient", long_weight_gradient),
+];
+
 #[test]
-#[cfg(target_os = "linux")]
-fn a_full_disk_leaves_the_last_checkpoint_to_go_on_from() {
-    let (noise, task) = (Noise::new(), task(supervised(), LENGTH));
-    let temporary = TempDir::new().unwrap();
-    let folder = folder(temporary.path());
-    let mut fill = |event: Event| {
-        if matches!(event, Event::Epoch(_)) {
-            // Whatever is written to this device finds no room.
-            std::os::unix::fs::symlink("/dev/full", temporary.path().join("last.safetensors.partial")).unwrap();
+fn every_operation_agrees_in_the_variant_that_runs_everywhere() {
+    let Some(gpu) = gpu() else { return };
+    let gpu = gpu.with_variant("plain");
+    for (name, cases) in ALL {
+        for seed in 0..CASES {
+            let error = error(&gpu, cases(seed));
+            assert!(error <= LARGEST, "{name}, seed {seed}: {error:.1e}");
         }
-        ControlFlow::Continue(())
-    };
-    let error = run(&Cpu::default(), task.clone(), data(&noise), &recipe(3), Some(&folder), &mut fill).unwrap_err();
-    assert!(error.kind() == ErrorKind::File && error.to_string().contains("No space left"), "{error}");
-    let resumed = run(&Cpu::default(), task.clone(), data(&noise), &recipe(3), Some(&folder), &mut go_on);
-    assert!(untimed(&resumed.unwrap().unwrap()) == untimed(&whole(&task, &noise, &recipe(3))));
+    }
 }
 
 #[test]
-fn a_checkpoint_of_another_network_or_objective_is_refused() {
-    let noise = Noise::new();
-    let temporary = TempDir::new().unwrap();
-    let folder = folder(temporary.path());
-    let first = task(supervised(), LENGTH);
-    run(&Cpu::default(), first.clone(), data(&noise), &recipe(1), Some(&folder), &mut go_on).unwrap();
-    let frozen = Task { freeze_encoder: true, ..first.clone() };
-    let mut other = first;
-    other.network.name = "another".into();
-    for (task, named) in [(frozen, "objective is 'supervised'"), (other, "network is '55k'")] {
-        let error = run(&Cpu::default(), task, data(&noise), &recipe(2), Some(&folder), &mut go_on).unwrap_err();
-        assert!(error.kind() == ErrorKind::Weights && error.to_string().contains(named), "{error}");
-    }
-    let last = temporary.path().join("last.safetensors");
-    fs::write(&last, &fs::read(&last).unwrap()[..1000]).unwrap();
-    let error = run(&Cpu::default(), task(supervised(), LENGTH), data(&noise), &recipe(2), Some(&folder), &mut go_on);
-    assert!(error.unwrap_err().to_string().contains("last.safetensors: not a readable"));
-}
-
-// What goes wrong on the way.
-
-#[test]
-fn a_loss_that_is_not_finite_names_step_records_and_layer() {
-    let failing = |value: f32| {
-        let mut noise = Noise::new();
-        noise.records[11].fill(value);
-        let outcome = run(&Cpu::default(), task(supervised(), LENGTH), data(&noise), &recipe(1), None, &mut go_on);
-        outcome.map(|_| ()).expect_err("the loss cannot be finite")
-    };
-    let error = failing(f32::NAN).to_string();
-    assert!(error.contains("noise-11,") || error.contains("noise-11:"), "{error}");
-    assert!(error.contains("step ") && error.contains("in the records themselves"), "{error}");
-    // The first convolution's sums are beyond f32.
-    let error = failing(f32::MAX);
-    assert!(error.kind() == ErrorKind::Training && error.cause().contains("in layer encoder.0;"), "{error}");
-    assert!(error.cause().contains("noise-11"), "{error}");
-}
-
-/// A CPU that says it cannot take more than so many records in a plan.
-struct Small {
-    cpu: Cpu,
-    records: usize,
-}
-
-impl Backend for Small {
-    fn info(&self) -> DeviceInfo {
-        self.cpu.info()
-    }
-
-    fn largest_batch(&self, plan: &Plan) -> Result<usize> {
-        self.cpu.largest_batch(plan)
-    }
-
-    fn prepare(&self, plan: &Plan) -> Result<Box<dyn Executor>> {
-        self.cpu.prepare(plan)
-    }
-
-    fn prepare_training(&self, plan: &Plan) -> Result<Box<dyn Trainer>> {
-        if plan.batch > self.records {
-            return Err(Error::new(ErrorKind::Device, "out of memory", "use less"));
+fn every_other_variant_agrees() {
+    for (variant, name, cases) in [
+        ("columns", "sum of each channel", channel_sum as Cases),
+        ("subgroups", "weight gradient", weight_gradient),
+        ("subgroups", "long weight gradient", long_weight_gradient),
+    ] {
+        let Some(gpu) = gpu() else { return };
+        let gpu = gpu.with_variant(variant);
+        for seed in 0..CASES {
+            let error = error(&gpu, cases(seed));
+            assert!(error <= LARGEST, "{name} as {variant}, seed {seed}: {error:.1e}");
         }
-        self.cpu.prepare_training(plan)
     }
 }
 
-#[test]
-fn a_batch_too_large_for_the_device_passes_in_parts_or_is_refused() {
-    let (noise, small) = (Noise::new(), Small { cpu: Cpu::default(), records: 5 });
-    let mut notes = Vec::new();
-    let mut observe = |event: Event| {
-        if let Event::Note(text) = event {
-            notes.push(text);
+/// Whether the comparison notices a GPU whose shader `name` has `wrong` in place of `right`.
+fn caught(cases: Cases, name: &'static str, right: &'static str, wrong: &'static str) {
+    let Some(gpu) = gpu() else { return };
+    if name.ends_with("subgroups") && gpu.accelerator().subgroup_size != Some(8) {
+        return skip("subgroups are not of eight lanes");
+    }
+    let shader = format!("training/{name}");
+    let edit = move |edited: &str, source: &str| {
+        if edited != shader {
+            return source.to_string();
         }
-        ControlFlow::Continue(())
+        assert!(source.contains(right), "shaders/{shader}.wgsl no longer has `{right}`: sabotage it anew");
+        source.replace(right, wrong)
     };
-    let outcome =
-        run(&small, task(supervised(), LENGTH), data(&noise), &recipe(8), None, &mut observe).unwrap().unwrap();
-    assert!(notes.len() == 1 && notes[0].contains("in 4 parts") && notes[0].contains("batch norm"), "{notes:?}");
-    assert!(outcome.history[7].loss < 0.8 * outcome.history[0].loss);
-    let simclr = Objective::SimClr { temperature: 0.1, heads: Heads { hidden: 32, out: 16 } };
-    let error = run(&small, task(simclr, LENGTH), data(&noise), &recipe(1), None, &mut go_on).unwrap_err().to_string();
-    assert!(error.contains("a batch of 16: out of memory: use a smaller batch"), "{error}");
+    let variant = name.split_once('/').map_or("plain", |(_, variant)| variant);
+    let gpu = gpu.with_variant(variant).with_edited_shaders(Arc::new(edit));
+    let noticed = (0..CASES).any(|seed| !(error(&gpu, cases(seed)) <= LARGEST));
+    assert!(noticed, "{name} with `{wrong}` passed unnoticed");
 }
 
 #[test]
-fn the_parts_of_a_batch_come_to_the_gradient_of_the_whole_where_no_batch_norm_stands() {
-    let conv = Layer::Conv1d { in_channels: 12, out_channels: 8, kernel: 5, stride: 2, padding: 2, bias: true };
-    let linear = Layer::Linear { in_features: 8, out_features: 5 };
-    let layers = [("conv", conv), ("relu", Layer::Relu), ("pool", Layer::GlobalAveragePool), ("head", linear)];
-    let layers = layers.map(|(name, layer)| NamedLayer { name: name.into(), layer }).to_vec();
-    let network = Network { name: "plain".into(), layers, embedding: 2 };
-    let parameters = TrainingStep::initial(&network, &supervised(), 1);
-    let noise = Noise::new();
-    let records = noise.records[..16].concat();
-    let labels = noise.labels[..16].concat();
-    let learn = |parts| -> Parameters {
-        let task = Task { parts, ..Task::new(network.clone(), supervised(), parameters.clone(), [16, LENGTH]) };
-        let mut learner = Learner::new(&Cpu::default(), task).unwrap();
-        let rates = Rates { learning: 1e-3, target_momentum: 1.0 };
-        let losses: Vec<f64> = (0..5).map(|_| learner.learn(&records, Some(&labels), rates).unwrap().value).collect();
-        assert!(losses[4] < losses[0]);
-        learner.parameters().unwrap()
+fn a_wrong_sign_is_caught() {
+    caught(batch_norm, "batch_norm_input_gradient", "(passed - beta_mean", "(passed + beta_mean");
+    caught(adam, "adam", "state[w_at] = w - rate", "state[w_at] = w + rate");
+    caught(supervised_loss, "supervised_loss", "* vec2(1.0, -1.0)", "");
+    caught(cosine_loss, "cosine_loss", "2.0 - 2.0 *", "2.0 + 2.0 *");
+    caught(cosine_loss, "cosine_loss_gradient", "-2.0 * slope", "2.0 * slope");
+    caught(relu, "relu_gradient", "> vec4(0.0)", "< vec4(0.0)");
+    caught(nt_xent, "l2_normalise_gradient", "* along;", "* -along;");
+}
+
+#[test]
+fn a_missing_term_of_batch_norm_is_caught() {
+    caught(batch_norm, "batch_norm_input_gradient", " - normalised * gamma_mean", "");
+    caught(batch_norm, "batch_norm_input_gradient", " - beta_mean", "");
+    caught(batch_norm, "batch_norm", " + beta;", ";");
+    caught(batch_norm, "batch_norm_gradient_sums", "passed * normalised;", "passed;");
+    caught(batch_norm, "batch_statistics", "select(vec4(0.0), x[first + i] - mean, inside)", "x[first + i] - mean");
+    caught(batch_norm, "running_statistics", "select(UNBIASED, 1.0, i < sizes.channels)", "1.0");
+}
+
+#[test]
+fn groups_that_are_mixed_are_caught() {
+    caught(batch_norm, "batch_statistics", "(g * sizes.batch + b)", "b");
+    caught(batch_norm, "batch_norm", "(g * 2 * norm.channels + c)", "c");
+}
+
+/// As the published training code has it: the positive of a row of the first half is the row itself.
+#[test]
+fn wrong_pairs_are_caught() {
+    let positive = "let positive = (i + sizes.rows / 2) % sizes.rows;";
+    let wrong = "let positive = select(i - sizes.rows / 2, i, i < sizes.rows / 2);";
+    caught(nt_xent, "nt_xent_loss", positive, wrong);
+    caught(nt_xent, "nt_xent_gradient", positive, wrong);
+    caught(nt_xent, "nt_xent_gradient", "q(i, j) + q(j, i)", "2.0 * q(i, j)");
+    caught(nt_xent, "nt_xent_loss", "j != i", "true");
+    caught(nt_xent, "similarity", "/ TEMPERATURE", "* TEMPERATURE");
+    caught(cosine_loss, "cosine_loss", "(i + sizes.rows / 2) % sizes.rows", "i");
+}
+
+#[test]
+fn a_weight_gradient_off_by_one_is_caught() {
+    let plain = "conv1d_weight_gradient/plain";
+    caught(weight_gradient, plain, "% KERNEL - PADDING;", "% KERNEL - PADDING + 1;");
+    caught(weight_gradient, plain, "t < sizes.out_samples", "t + 1 < sizes.out_samples");
+    caught(long_weight_gradient, plain, "part * RECORDS;", "part * (RECORDS - 1);");
+    let subgroups = "conv1d_weight_gradient/subgroups";
+    caught(weight_gradient, subgroups, "- LEAD) / 4", "- LEAD + 4) / 4");
+    caught(weight_gradient, subgroups, "< quads);", "< 2 * quads);");
+    caught(weight_gradient, subgroups, "o < sizes.out_channels &&", "o + 1 < sizes.out_channels &&");
+}
+
+#[test]
+fn a_row_that_does_not_end_in_zeros_is_caught() {
+    caught(batch_norm, "batch_norm", "select(vec4(0.0), rectified, inside)", "rectified");
+    caught(batch_norm, "batch_norm_input_gradient", "select(vec4(0.0), value, inside)", "value");
+    caught(pool_gradients, "global_average_pool_gradient", "select(vec4(0.0), vec4(value), inside)", "vec4(value)");
+    caught(interleave, "interleave", "if t < sizes.out_samples {", "if true {");
+    caught(gather, "gather", "var value = 0.0;", "var value = select(1.0, 0.0, i < gather.length);");
+    caught(dropout, "dropout", "if t < dropout.samples {", "if true {");
+    caught(nt_xent, "nt_xent_loss", "loss[sizes.loss_head + at] = 0.0;", "loss[sizes.loss_head + at] = 1.0;");
+}
+
+#[test]
+fn wrong_random_words_are_caught() {
+    caught(dropout, "dropout", " + (other >> 16), a * b", ", a * b");
+    caught(dropout, "dropout", "KEY_0, KEY_1", "KEY_1, KEY_0");
+    caught(dropout, "dropout", "words[i % 4]", "words.x");
+    caught(dropout, "dropout", "schedule[dropout.schedule_first + STEP]", "0.0");
+}
+
+#[test]
+fn other_mistakes_are_caught() {
+    caught(adam, "adam", "return select(1.0, LARGEST_NORM / norm, norm > LARGEST_NORM);", "return 1.0;");
+    caught(adam, "adam", "!is_finite(g)", "false");
+    caught(adam, "squared_sums", "sum += value * value;", "sum += value;");
+    caught(squared_sums, "squared_sums", "(s + 1) * sizes.stretch", "(s + 1) * sizes.stretch - 1");
+    caught(supervised_loss, "supervised_loss", "factor *= wrong;", "factor *= right;");
+    caught(pool_gradients, "max_pool_gradient", "other > value", "other >= value || i % 2 == 1");
+    caught(interleave, "interleave", " + t % FACTOR)", ")");
+    caught(channel_sum, "channel_sum/plain", "lane < half", "lane + 1 < half");
+    caught(channel_sum, "channel_sum/columns", "b < sizes.batch", "b < 1");
+    caught(running_sums, "moving_average", "1.0 - momentum", "momentum");
+    caught(running_sums, "accumulate", "select(kept * sum[at], 0.0, kept == 0.0)", "kept * sum[at]");
+    caught(gather, "gather", "place - 1", "place");
+    caught(relu, "relu", "max(x[relu.first + i], vec4(0.0))", "x[relu.first + i]");
+    caught(nt_xent, "l2_normalise", "max(sqrt(partial[0]), SMALLEST_NORM)", "partial[0]");
+}
+
+fn step_of(records: usize) -> TrainingStep {
+    let loss = SupervisedLossKind::FOCAL;
+    let objective = Objective::Supervised { loss, class_weights: vec![1.0, 2.0, 1.0, 3.0, 1.0] };
+    let parameters = TrainingStep::initial(&card_55k(), &objective, 3);
+    TrainingStep::new(&card_55k(), &objective, &Optimiser::default(), &parameters, [records, 250]).unwrap()
+}
+
+/// The losses and the parameters after two steps.
+fn two_steps(gpu: &Gpu, step: &TrainingStep) -> [Vec<f32>; 2] {
+    let mut trainer = gpu.prepare_training(&step.plan).unwrap();
+    let mut random = Random::new(5, 5);
+    let mut input = |at: usize| -> Vec<f32> {
+        (0..step.plan.buffers[step.plan.inputs[at]].len()).map(|_| random.uniform() as f32).collect()
     };
-    let (one, four) = (learn(1), learn(4));
-    for (name, tensor) in one.iter() {
-        let difference = common::nmse(four.values(name).unwrap(), &tensor.values);
-        assert!(difference < 1e-10, "{name}: {difference:e}");
+    let (records, labels) = (input(0), input(2));
+    let (learning_rate, corrections, accumulate) = (1e-3, [0.1, 0.001], [0.0, 1.0]);
+    let schedule = Schedule { step: 0, learning_rate, corrections, target_momentum: 0.0, accumulate }.numbers();
+    let mut outputs = Vec::new();
+    for _ in 0..2 {
+        trainer.run(&[&records, &schedule, &labels], &mut outputs).unwrap();
     }
+    [outputs.swap_remove(0), trainer.state(step.trained).unwrap()]
 }
 
+/// The gradient of a step, of which the weights are packed on the device in another order for each variant.
 #[test]
-fn what_makes_no_sense_is_refused() {
-    let noise = Noise::new();
-    let simclr = |temperature| Objective::SimClr { temperature, heads: Heads { hidden: 32, out: 16 } };
-    let byol = || Objective::Byol { heads: Heads { hidden: 32, out: 16 } };
-    let base = || task(supervised(), LENGTH);
-    let rate = |peak| Recipe { learning_rate: LearningRate { peak, shape: Shape::Cosine, warm_up: 0.0 }, ..recipe(1) };
-    let cases = [
-        (Task { batch: 1, ..base() }, recipe(1), "batch norm"),
-        (Task { batch: 65, ..base() }, recipe(1), "batches of 65 from 64 records"),
-        (Task { batch: 0, ..base() }, recipe(1), "batches of 0"),
-        (Task { samples: LENGTH + 1, ..base() }, recipe(1), "crops of 81 samples from records of 80"),
-        (Task { samples: 3, ..base() }, recipe(1), "no output"),
-        (Task { batch: 1, ..task(simclr(0.1), LENGTH) }, recipe(1), "NT-Xent with 1 record"),
-        (Task { batch: 1, ..task(byol(), LENGTH) }, recipe(1), "batch norm"),
-        (Task { parts: 3, ..base() }, recipe(1), "a batch of 16 in 3 parts"),
-        (Task { freeze_encoder: true, ..task(byol(), LENGTH) }, recipe(1), "a frozen encoder"),
-        (task(simclr(0.0), LENGTH), recipe(1), "a temperature of 0"),
-        (task(simclr(f32::NAN), LENGTH), recipe(1), "a temperature of NaN"),
-        (base(), rate(0.0), "a learning rate of 0"),
-        (base(), rate(-1.0), "a learning rate of -1"),
-        (base(), rate(f64::NAN), "a learning rate of NaN"),
-        (base(), recipe(0), "0 epochs"),
-        (base(), Recipe { patience: Some(0), ..recipe(1) }, "a patience of 0"),
-        (base(), Recipe { target_momentum: 1.5, ..recipe(1) }, "a momentum of 1.5"),
-    ];
-    for (task, recipe, named) in cases {
-        let outcome = run(&Cpu::default(), task, data(&noise), &recipe, None, &mut go_on);
-        let error = outcome.map(|_| ()).expect_err(named);
-        assert!(error.to_string().contains(named), "{error} instead of {named}");
-    }
-    let unlabelled = Data { validation: &[], ..data(&noise) };
-    let error = run(&Cpu::default(), base(), unlabelled, &recipe(1), None, &mut go_on).unwrap_err();
-    assert!(error.to_string().contains("fold 9"), "{error}");
-}
-
-// The commands.
-
-/// A command on the CPU, on a small copy of PTB-XL.
-fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ecgpu"));
-    command.args(arguments).stdin(Stdio::null());
-    command
-}
-
-/// Exit code, standard output, standard error.
-fn outcome(arguments: &[&str]) -> (i32, String, String) {
-    let output = command(arguments).output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    let (out, error) = (text(output.stdout), text(output.stderr));
-    assert!(!error.contains("panicked"), "{error}");
-    (output.status.code().unwrap(), out, error)
-}
-
-fn succeeds(arguments: &[&str]) -> String {
-    let (code, out, error) = outcome(arguments);
-    assert_eq!(code, 0, "{arguments:?}: {error}");
-    out
-}
-
-fn fails(arguments: &[&str], code: i32, named: &str) {
-    let (found, out, error) = outcome(arguments);
-    assert!(found == code && error.contains(named), "{arguments:?}: exit code {found}, {out}{error}instead of {named}");
-    assert!(error.starts_with("error: ") && error.trim_end().lines().count() == 1 || code == 2, "{error}");
-}
-
-/// Where everything of one test lies.
-struct Place {
-    copy: PtbXl,
-    folder: TempDir,
-}
-
-impl Place {
-    fn new(records: usize) -> Self {
-        Self { copy: PtbXl::new(records), folder: TempDir::new().unwrap() }
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.folder.path().join(name).display().to_string()
-    }
-
-    /// The command with what makes it quick: the small network, crops of a second, batches of eight.
-    fn quick<'a>(&'a self, command: &[&'a str], out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-        let data = self.copy.path().to_str().unwrap();
-        let quick =
-            ["--data", data, "--out", out, "--network", "55k", "--crop", "1", "--batch", "8", "--device", "cpu"];
-        [command, &quick, more].concat()
-    }
-}
-
-/// Starts a command and waits for its first epoch.
-fn after_an_epoch(arguments: &[&str]) -> Child {
-    let mut child = command(arguments).arg("--json").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-    assert!(line.contains("\"epoch\":1"), "{line}");
-    child
-}
-
-#[test]
-fn pre_training_fine_tuning_and_classifying_follow_one_another() {
-    let place = Place::new(120);
-    let [encoder, model, probe] =
-        ["encoder.safetensors", "model.safetensors", "probe.safetensors"].map(|name| place.path(name));
-    for method in ["byol", "simclr"] {
-        succeeds(&place.quick(&["pretrain", method], &encoder, &["--epochs", "1", "--force"]));
-    }
-    let record = place.copy.header("records100/00000/00009_lr").display().to_string();
-    fails(&["classify", &record, "--weights", &encoder], 1, "an encoder from pre-training, which has no classes yet");
-    let finetune = |from: &str, out: &str, more: &[&str]| {
-        let arguments = [&["--from", from, "--epochs", "2"], more].concat();
-        succeeds(&place.quick(&["finetune"], out, &arguments))
+fn every_variant_of_the_convolution_serves_training() {
+    let step = step_of(3);
+    let gradient = |backend: &dyn Backend| {
+        let mut trainer = backend.prepare_training(&step.plan).unwrap();
+        let inputs = step.plan.inputs.iter().map(|&id| vec![0.5; step.plan.buffers[id].len()]);
+        let mut inputs: Vec<Vec<f32>> = inputs.collect();
+        inputs[0] = Case::new(8).normal(inputs[0].len());
+        trainer.run(&inputs.iter().map(Vec::as_slice).collect::<Vec<_>>(), &mut Vec::new()).unwrap();
+        trainer.state(step.gradient).unwrap()
     };
-    let text = finetune(&encoder, &model, &[]);
-    assert!(text.contains("epoch   2/2") && text.contains("macro AUROC"), "{text}");
-    succeeds(&["classify", &record, "--weights", &model, "--device", "cpu"]);
-    let weights = Weights::from_path(&model).unwrap();
-    assert!(weights.notes.is_empty() && weights.contract.thresholds == [0.5; 5] && weights.contract.deviation == 0.235);
-    let provenance = &weights.contract.provenance;
-    for part in ["folds 1 to 8, 100 % of the labels", "fine-tuned, seed 42", "pre-trained by SimCLR", "macro AUROC 0."]
-    {
-        assert!(provenance.contains(part), "{provenance}");
+    let exact = gradient(&Reference);
+    for variant in ["plain", "tile 8", "tile 4", "tile 4 sliced", "subgroups"] {
+        let Some(gpu) = gpu() else { return };
+        let error = nmse(&gradient(&gpu.with_variant(variant)), &exact);
+        assert!(error <= LARGEST, "{variant}: {error:.1e}");
     }
-    // From a whole network, whose encoder then stays as it is.
-    finetune(&model, &probe, &["--freeze-encoder"]);
-    let probe = Weights::from_path(&probe).unwrap();
-    for (name, tensor) in weights.parameters.iter() {
-        assert_eq!(*tensor.values == *probe.parameters.values(name).unwrap(), name.starts_with("encoder."), "{name}");
-    }
-    let run = place.folder.path().join("model.run");
-    let mut files: Vec<String> =
-        fs::read_dir(&run).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    files.sort();
-    assert_eq!(files, ["best.safetensors", "config.toml", "curves.svg", "last.safetensors", "log.jsonl"]);
-    assert_eq!(fs::read_to_string(run.join("log.jsonl")).unwrap().lines().count(), 2);
-    // The run's own settings make the same network again.
-    let again = place.path("again.safetensors");
-    let config = run.join("config.toml").display().to_string();
-    succeeds(&["finetune", "--config", &config, "--out", &again]);
-    assert_eq!(fs::read(&model).unwrap(), fs::read(&again).unwrap());
 }
 
 #[test]
-fn a_killed_run_goes_on_and_ends_with_the_same_file() {
-    let place = Place::new(60);
-    let [whole, killed] = ["whole.safetensors", "killed.safetensors"].map(|name| place.path(name));
-    let more = ["--epochs", "12", "--augment", "noise,mixup"];
-    succeeds(&place.quick(&["train"], &whole, &more));
-    let mut child = after_an_epoch(&place.quick(&["train"], &killed, &more));
-    std::thread::sleep(std::time::Duration::from_millis(u64::from(std::process::id() % 60)));
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let run = place.path("killed.run");
-    fails(&place.quick(&["train"], &killed, &more), 2, "holds a run already");
-    fails(&["train", "--resume", &run, "--batch", "4"], 2, "batch is 4, was 8");
-    succeeds(&["train", "--resume", &run]);
-    assert_eq!(fs::read(&whole).unwrap(), fs::read(&killed).unwrap());
+fn the_same_step_gives_the_same_bits() {
+    let Some(gpu) = gpu() else { return };
+    let step = step_of(9);
+    let first = two_steps(&gpu, &step);
+    assert!(first[1].iter().all(|number| number.is_finite()));
+    let bits = |result: [Vec<f32>; 2]| result.map(|numbers| numbers.iter().map(|x| x.to_bits()).collect::<Vec<_>>());
+    assert_eq!(bits(two_steps(&gpu, &step)), bits(first));
 }
 
 #[test]
-#[cfg(unix)]
-fn ctrl_c_saves_and_says_how_to_go_on() {
-    let place = Place::new(60);
-    let [whole, stopped] = ["whole.safetensors", "stopped.safetensors"].map(|name| place.path(name));
-    let more = ["--epochs", "60"];
-    let child = after_an_epoch(&place.quick(&["train"], &stopped, &more));
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-    let output = child.wait_with_output().unwrap();
-    let error = String::from_utf8(output.stderr).unwrap();
-    let run = place.path("stopped.run");
-    assert_eq!(output.status.code(), Some(130), "{error}");
-    assert!(error.contains(&format!("ecgpu train --resume {run}")), "{error}");
-    assert!(!Path::new(&stopped).exists());
-    succeeds(&["train", "--resume", &run]);
-    succeeds(&place.quick(&["train"], &whole, &more));
-    assert_eq!(fs::read(&whole).unwrap(), fs::read(&stopped).unwrap());
-}
-
-#[test]
-fn bad_requests_are_refused_before_anything_is_written() {
-    let place = Place::new(60);
-    let (out, missing) = (place.path("out.safetensors"), place.path("missing"));
-    let train = |more: &[&str], code, named: &str| fails(&place.quick(&["train"], &out, more), code, named);
-    train(&["--label-fraction", "0.02"], 1, "none of them with class");
-    train(&["--label-fraction", "0"], 2, "a label fraction of 0");
-    train(&["--learning-rate", "0"], 2, "a learning rate of 0");
-    train(&["--learning-rate", "-1"], 2, "a learning rate of -1");
-    train(&["--learning-rate", "NaN"], 2, "a learning rate of NaN");
-    train(&["--epochs", "0"], 2, "0 epochs");
-    train(&["--weight-decay", "-1"], 2, "a weight decay of -1");
-    train(&["--clip", "0"], 2, "gradients clipped at 0");
-    train(&["--loss", "mse"], 2, "use one of focal, bce");
-    let data = place.copy.path().to_str().unwrap();
-    let plain = |more: &[&str], code, named: &str| {
-        fails(
-            &[&["train", "--data", data, "--out", &out, "--network", "55k", "--device", "cpu"], more].concat(),
-            code,
-            named,
-        );
-    };
-    plain(&["--crop", "11", "--batch", "8"], 2, "crops of 1100 samples from records of 1000");
-    plain(&["--crop", "0.02", "--batch", "8"], 1, "no output");
-    plain(&["--crop", "-1", "--batch", "8"], 2, "crops of -1 s");
-    plain(&["--batch", "1"], 2, "batch norm");
-    plain(&["--batch", "1000"], 2, "batches of 1000 from");
-    plain(&["--threads", "0", "--batch", "8"], 2, "threads");
-    fails(&["pretrain", "simclr", "--data", data, "--out", &out, "--batch", "1", "--network", "55k"], 2, "");
-    for temperature in ["0", "-0.1", "NaN"] {
-        let arguments =
-            ["pretrain", "simclr", "--data", data, "--out", &out, "--batch", "8", "--temperature", temperature];
-        fails(&arguments, 2, "a temperature of");
-    }
-    fails(
-        &["pretrain", "byol", "--data", data, "--out", &out, "--batch", "8", "--momentum", "2"],
-        2,
-        "a momentum of 2",
+fn a_state_that_is_set_comes_back_and_nothing_else_is_a_state() {
+    let Some(gpu) = gpu() else { return };
+    let step = step_of(2);
+    let mut trainer = gpu.prepare_training(&step.plan).unwrap();
+    let mut values = trainer.state(step.running).unwrap();
+    assert_eq!(
+        &values[..],
+        &*match &step.plan.buffers[step.running].role {
+            ecgpu::plan::Role::State(values) => values.clone(),
+            other => panic!("{other:?}"),
+        }
     );
-    fails(&["finetune", "--data", data, "--out", &out, "--batch", "8"], 2, "--from");
-    fails(&["finetune", "--data", data, "--out", &out, "--from", &missing], 1, "missing");
-    fails(&["train", "--data", &missing, "--out", &out], 1, "ptbxl_database.csv");
-    fails(&["train", "--out", &out], 2, "--data");
-    fails(&["train", "--data", data], 2, "--out");
-    fails(&["train", "--resume", &missing], 1, "name the folder of a run");
-    fails(&["train", "--config", data, "--out", &out], 1, data);
-    assert_eq!(fs::read_dir(place.folder.path()).unwrap().count(), 0, "nothing is written");
-    // The file and the run that are there stay.
-    fs::write(&out, "precious").unwrap();
-    train(&[], 2, "is there already");
-    assert_eq!(fs::read(&out).unwrap(), b"precious");
-    // A network of another kind to start from.
-    let full = concat!(env!("CARGO_MANIFEST_DIR"), "/weights/ssl-ecg-542k.safetensors");
-    let other = place.path("other.safetensors");
-    fails(&place.quick(&["finetune"], &other, &["--from", full]), 2, "an encoder of network 542k, not 55k");
-    // A record that is cut short.
-    let samples = place.copy.samples("records100/00000/00003_lr");
-    fs::write(&samples, &fs::read(&samples).unwrap()[..100]).unwrap();
-    fails(&place.quick(&["train"], &other, &[]), 1, "record 3");
+    values.iter_mut().for_each(|value| *value += 1.0);
+    trainer.set_state(step.running, &values).unwrap();
+    assert_eq!(trainer.state(step.running).unwrap(), values);
+    assert_eq!(trainer.set_state(step.running, &values[1..]).unwrap_err().kind(), ErrorKind::Shape);
+    assert_eq!(trainer.state(step.plan.inputs[0]).unwrap_err().kind(), ErrorKind::Usage);
 }
 
 #[test]
-fn help_shows_how_to_call_each_command() {
-    for command in [&["train"][..], &["finetune"], &["pretrain", "simclr"], &["pretrain", "byol"]] {
-        let text = succeeds(&[command, &["--help"]].concat());
-        let call = format!("ecgpu {} --data ptb-xl", command.join(" "));
-        assert!(text.contains("Examples:") && text.contains(&call) && text.contains("--resume"), "{text}");
-    }
+fn a_batch_too_large_for_the_adapter_is_refused_before_anything_is_made() {
+    let Some(gpu) = gpu() else { return };
+    let error = gpu.prepare_training(&step_of(400_000).plan).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Shape);
+    assert!(error.cause().contains("400000 records") && error.cause().contains("allows"), "{error}");
 }

@@ -7,6 +7,8 @@
 // weights, and broadcasts hand out all 32. Around each row of x lie at least PADDING zeros; what lies beyond them is
 // read only for positions that are not stored.
 
+//# storage
+
 //# constants
 
 override LEAD: u32;  // floats from a row's first to the first window's, back and in whole vec4s
@@ -26,10 +28,10 @@ struct Conv1d {
 }
 
 @group(0) @binding(0) var<uniform> conv: Conv1d;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;        // [batch, in_channels, x_row / 4] after x_head / 4
-@group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;   // [blocks, in_channels, LOADS, LANES]
-@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;     // [blocks, LANES]
-@group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;  // [batch, out_channels, y_row / 4] after y_head / 4
+@group(0) @binding(1) var<storage, read> x: array<X>;              // vec4s [batch, in_channels, x_row / 4] after x_head / 4
+@group(0) @binding(2) var<storage, read> weight: array<Weight>;    // vec4s [blocks, in_channels, LOADS, LANES]
+@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;   // [blocks, LANES]
+@group(0) @binding(4) var<storage, read_write> y: array<Y>;        // vec4s [batch, out_channels, y_row / 4] after y_head / 4
 
 // Four positions of one channel, the first at float i of its row. The zeros beside a row are written with it.
 fn store(b: u32, o: u32, i: u32, sum: vec4<f32>) {
@@ -39,7 +41,8 @@ fn store(b: u32, o: u32, i: u32, sum: vec4<f32>) {
     let rectified = select(sum, max(sum, vec4(0.0)), RELU);
     let t = i - conv.y_start; // wraps to a large number before the first sample
     let inside = vec4(t, t + 1, t + 2, t + 3) < vec4(conv.out_samples);
-    y[(conv.y_head + (b * conv.out_channels + o) * conv.y_row + i) / 4] = select(vec4(0.0), rectified, inside);
+    let row = conv.y_head + (b * conv.out_channels + o) * conv.y_row;
+    set_y((row + i) / 4, select(vec4(0.0), rectified, inside));
 }
 
 @compute @workgroup_size(LANES)
@@ -58,4 +61,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id
     }
     let o = group.y * CHANNELS;
     //# store
+    note_overflow(b);
 }

@@ -4,9 +4,11 @@
 // y[b, o, t] = bias[o] + sum over c and k of weight[o, c, k] * x[b, c, t * STRIDE + k - PADDING]
 //
 // A workgroup computes 16 * QUADS channels at 64 positions: 16 lanes of four positions, four groups of QUADS vec4s of
-// channels. There are SLICES such sets of 64 invocations, which take turns at the input channels; their sums are added in
-// the order of the slices, so that the result has the same bits every time. Around each row of x lie at least PADDING zeros; what lies beyond them is read only for positions that are
-// not stored.
+// channels. There are SLICES such sets of 64 invocations, which take turns at the input channels; their sums are
+// added in the order of the slices, so that the result has the same bits every time. Around each row of x lie at least
+// PADDING zeros; what lies beyond them is read only for positions that are not stored.
+
+//# storage
 
 //# constants
 
@@ -30,10 +32,10 @@ struct Conv1d {
 }
 
 @group(0) @binding(0) var<uniform> conv: Conv1d;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;        // [batch, in_channels, x_row / 4] after x_head / 4
-@group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;   // [blocks, in_channels, KERNEL, GROUPS * QUADS]
-@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;     // [blocks, GROUPS * QUADS]
-@group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;  // [batch, out_channels, y_row / 4] after y_head / 4
+@group(0) @binding(1) var<storage, read> x: array<X>;              // vec4s [batch, in_channels, x_row / 4] after x_head / 4
+@group(0) @binding(2) var<storage, read> weight: array<Weight>;    // vec4s [blocks, in_channels, KERNEL, GROUPS * QUADS]
+@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;   // [blocks, GROUPS * QUADS]
+@group(0) @binding(4) var<storage, read_write> y: array<Y>;        // vec4s [batch, out_channels, y_row / 4] after y_head / 4
 
 var<workgroup> tile: array<vec4<f32>, STAGED * TILE_WIDTH>;
 var<workgroup> weights: array<vec4<f32>, STAGED * WEIGHTS>;
@@ -47,7 +49,8 @@ fn store(b: u32, o: u32, i: u32, sum: vec4<f32>) {
     let rectified = select(sum, max(sum, vec4(0.0)), RELU);
     let t = i - conv.y_start; // wraps to a large number before the first sample
     let inside = vec4(t, t + 1, t + 2, t + 3) < vec4(conv.out_samples);
-    y[(conv.y_head + (b * conv.out_channels + o) * conv.y_row + i) / 4] = select(vec4(0.0), rectified, inside);
+    let row = conv.y_head + (b * conv.out_channels + o) * conv.y_row;
+    set_y((row + i) / 4, select(vec4(0.0), rectified, inside));
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -63,11 +66,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var from_channel = 0u; from_channel < conv.in_channels; from_channel += STAGED) {
         workgroupBarrier();
         for (var i = index; i < STAGED * TILE_WIDTH; i += WORKGROUP) {
-            tile[i] = x[start + (from_channel + i / TILE_WIDTH) * (conv.x_row / 4) + i % TILE_WIDTH];
+            tile[i] = x_at(start + (from_channel + i / TILE_WIDTH) * (conv.x_row / 4) + i % TILE_WIDTH);
         }
         let from_weight = (group.y * conv.in_channels + from_channel) * WEIGHTS;
         for (var i = index; i < STAGED * WEIGHTS; i += WORKGROUP) {
-            weights[i] = weight[from_weight + i];
+            weights[i] = weight_at(from_weight + i);
         }
         workgroupBarrier();
         for (var c = slice; c < min(STAGED, conv.in_channels - from_channel); c += SLICES) {
@@ -93,4 +96,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let o = quad * 4;
     let i = (group.x * LANES + lane) * 4;
     //# store
+    note_overflow(b);
 }

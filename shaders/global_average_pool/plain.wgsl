@@ -5,6 +5,8 @@
 // A workgroup takes one channel. Its invocations sum every 64th sample each and are then added in pairs, always in the
 // same order, so that the result has the same bits every time.
 
+//# storage
+
 const WORKGROUP: u32 = 64;
 
 struct GlobalAveragePool {
@@ -19,7 +21,7 @@ struct GlobalAveragePool {
 }
 
 @group(0) @binding(0) var<uniform> pool: GlobalAveragePool;
-@group(0) @binding(1) var<storage, read> x: array<f32>;        // [batch, channels, x_row] after x_head
+@group(0) @binding(1) var<storage, read> x: array<X>;          // [batch, channels, x_row] after x_head
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;  // [batch, channels, y_row] after y_head
 
 var<workgroup> partial: array<f32, WORKGROUP>;
@@ -29,7 +31,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let row = group.y * pool.channels + group.x;
     var sum = 0.0;
     for (var t = lane; t < pool.samples; t += WORKGROUP) {
-        sum += x[pool.x_head + row * pool.x_row + t];
+        sum += x_at(pool.x_head + row * pool.x_row + t);
     }
     partial[lane] = sum;
     for (var half = WORKGROUP / 2; half > 0; half /= 2) {

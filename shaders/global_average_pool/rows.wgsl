@@ -4,6 +4,8 @@
 //
 // A row has nothing but zeros beside its samples, so whole rows are summed.
 
+//# storage
+
 const WORKGROUP: u32 = 32;
 
 struct GlobalAveragePool {
@@ -18,7 +20,7 @@ struct GlobalAveragePool {
 }
 
 @group(0) @binding(0) var<uniform> pool: GlobalAveragePool;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;  // [batch, channels, x_row / 4] after x_head / 4
+@group(0) @binding(1) var<storage, read> x: array<X>;          // vec4s [batch, channels, x_row / 4] after x_head / 4
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;  // [batch, channels, y_row] after y_head
 
 @compute @workgroup_size(WORKGROUP)
@@ -30,7 +32,7 @@ fn main(@builtin(global_invocation_id) invocation: vec3<u32>) {
     var sum = vec4(0.0);
     let first = (pool.x_head + row * pool.x_row) / 4;
     for (var t = 0u; t < pool.x_row / 4; t++) {
-        sum += x[first + t];
+        sum += x_at(first + t);
     }
     let mean = (sum.x + sum.y + sum.z + sum.w) / f32(pool.samples);
     for (var i = 0u; i < pool.y_row; i++) {

@@ -4,6 +4,8 @@
 //
 // One invocation computes four samples, a vec4, from two vec4s.
 
+//# storage
+
 const WORKGROUP: u32 = 64;
 
 struct MaxPool {
@@ -18,8 +20,8 @@ struct MaxPool {
 }
 
 @group(0) @binding(0) var<uniform> pool: MaxPool;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;        // [batch, channels, x_row / 4] after x_head / 4
-@group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;  // [batch, channels, y_row / 4] after y_head / 4
+@group(0) @binding(1) var<storage, read> x: array<X>;        // vec4s [batch, channels, x_row / 4] after x_head / 4
+@group(0) @binding(2) var<storage, read_write> y: array<Y>;  // vec4s [batch, channels, y_row / 4] after y_head / 4
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -29,11 +31,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         return;
     }
     let first = (pool.x_head + row * pool.x_row + 2 * i) / 4;
-    let a = x[first];
-    let b = x[first + 1];
+    let a = x_at(first);
+    let b = x_at(first + 1);
     let largest = vec4(max(a.x, a.y), max(a.z, a.w), max(b.x, b.y), max(b.z, b.w));
     // The zeros beside a row are written with it.
     let t = i - pool.y_start; // wraps to a large number before the first sample
     let inside = vec4(t, t + 1, t + 2, t + 3) < vec4(pool.out_samples);
-    y[(pool.y_head + row * pool.y_row + i) / 4] = select(vec4(0.0), largest, inside);
+    set_y((pool.y_head + row * pool.y_row + i) / 4, select(vec4(0.0), largest, inside));
+    note_overflow(group.z);
 }

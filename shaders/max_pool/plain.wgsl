@@ -1,6 +1,10 @@
 // The largest sample of each window. Twin: src/kernels/max_pool.rs.
 //
 // y[b, c, t] = max over k < KERNEL of x[b, c, t * STRIDE + k]
+//
+// One invocation computes four samples, a vec4.
+
+//# storage
 
 override KERNEL: u32;
 override STRIDE: u32;
@@ -19,22 +23,29 @@ struct MaxPool {
 }
 
 @group(0) @binding(0) var<uniform> pool: MaxPool;
-@group(0) @binding(1) var<storage, read> x: array<f32>;        // [batch, channels, x_row] after x_head
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;  // [batch, channels, y_row] after y_head
+@group(0) @binding(1) var<storage, read> x: array<X>;        // [batch, channels, x_row] after x_head
+@group(0) @binding(2) var<storage, read_write> y: array<Y>;  // vec4s [batch, channels, y_row / 4] after y_head / 4
+
+// What four neighbouring windows have at one place; the first has it at position i.
+fn four_at(i: u32) -> vec4<f32> {
+    return vec4(x_at(i), x_at(i + STRIDE), x_at(i + 2 * STRIDE), x_at(i + 3 * STRIDE));
+}
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group.x * WORKGROUP + lane;
-    let t = i - pool.y_start; // wraps to a large number before the first sample
+    let i = (group.x * WORKGROUP + lane) * 4;
     if i >= pool.y_row {
         return;
     }
     let row = group.z * pool.channels + group.y;
+    let t = i - pool.y_start; // wraps to a large number before the first sample
     let first = pool.x_head + row * pool.x_row + t * STRIDE;
-    var largest = x[first];
+    var largest = four_at(first);
     for (var k = 1u; k < KERNEL; k++) {
-        largest = max(largest, x[first + k]);
+        largest = max(largest, four_at(first + k));
     }
     // The zeros beside a row are written with it.
-    y[pool.y_head + row * pool.y_row + i] = select(0.0, largest, t < pool.out_samples);
+    let inside = vec4(t, t + 1, t + 2, t + 3) < vec4(pool.out_samples);
+    set_y((pool.y_head + row * pool.y_row + i) / 4, select(vec4(0.0), largest, inside));
+    note_overflow(group.z);
 }

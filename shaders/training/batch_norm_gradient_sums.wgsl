@@ -4,13 +4,14 @@
 // y[g, 1, c] = sum over b in g and t of dy[b, c, t]
 //
 // where dy counts as 0 where the ReLU gave 0. A workgroup takes one channel of one group. Its invocations add up every
-// 64th vec4 of each row and are then added in pairs, always in the same order, so that the result has the same bits
+// eighth vec4 of every eighth record and are then added in pairs, always in the same order, so that the result has the same bits
 // every time.
 
 override EPSILON: f32;
 override RELU: bool;
 
 const WORKGROUP: u32 = 64;
+const LANES: u32 = 8; // beside one another in a row
 
 struct BatchNormGradientSums {
     batch: u32, // of a group
@@ -46,9 +47,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 
     var products = vec4(0.0);
     var plain = vec4(0.0);
-    for (var b = 0u; b < sizes.batch; b++) {
+    for (var b = lane / LANES; b < sizes.batch; b += WORKGROUP / LANES) {
         let first = (sizes.head + ((g * sizes.batch + b) * sizes.channels + c) * sizes.row) / 4;
-        for (var i = lane; i < sizes.row / 4; i += WORKGROUP) {
+        for (var i = lane % LANES; i < sizes.row / 4; i += LANES) {
             let normalised = (x[first + i] - mean) * scale;
             // Beside the samples dy is 0.
             let passed = select(dy[first + i], vec4(0.0), vec4(RELU) & (gamma * normalised + beta <= vec4(0.0)));

@@ -3,11 +3,12 @@
 // mean[g, c] = mean over b in g and t of x[b, c, t]
 // variance[g, c] = mean over b in g and t of (x[b, c, t] - mean[g, c])^2
 //
-// A workgroup takes one channel of one group. Its invocations add up every 64th vec4 of each row and are then added in
-// pairs, always in the same order, so that the result has the same bits every time. The variance is taken in a second
-// pass: E[x^2] - mean^2 would lose most digits where the mean is large beside the deviation.
+// A workgroup takes one channel of one group. Its invocations add up every eighth vec4 of every eighth record and
+// are then added in pairs, always in the same order, so that the result has the same bits every time. The variance is
+// taken in a second pass: E[x^2] - mean^2 would lose most digits where the mean is large beside the deviation.
 
 const WORKGROUP: u32 = 64;
+const LANES: u32 = 8; // beside one another in a row
 
 struct BatchStatistics {
     batch: u32, // of a group
@@ -55,18 +56,18 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let count = f32(sizes.batch * sizes.samples);
 
     var sum = vec4(0.0);
-    for (var b = 0u; b < sizes.batch; b++) {
+    for (var b = lane / LANES; b < sizes.batch; b += WORKGROUP / LANES) {
         let first = (sizes.x_head + ((g * sizes.batch + b) * sizes.channels + c) * sizes.x_row) / 4;
-        for (var i = lane; i < sizes.x_row / 4; i += WORKGROUP) {
+        for (var i = lane % LANES; i < sizes.x_row / 4; i += LANES) {
             sum += x[first + i]; // beside the samples are zeros
         }
     }
     let mean = total(lane, sum.x + sum.y + sum.z + sum.w) / count;
 
     var squares = vec4(0.0);
-    for (var b = 0u; b < sizes.batch; b++) {
+    for (var b = lane / LANES; b < sizes.batch; b += WORKGROUP / LANES) {
         let first = (sizes.x_head + ((g * sizes.batch + b) * sizes.channels + c) * sizes.x_row) / 4;
-        for (var i = lane; i < sizes.x_row / 4; i += WORKGROUP) {
+        for (var i = lane % LANES; i < sizes.x_row / 4; i += LANES) {
             let t = i * 4 - sizes.x_start; // wraps to a large number before the first sample
             let inside = vec4(t, t + 1, t + 2, t + 3) < vec4(sizes.samples);
             let deviation = select(vec4(0.0), x[first + i] - mean, inside);

@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use super::{
-    Backend,
+    Auto, Backend,
     cpu::Cpu,
     gpu::{self, Adapter, Gpu, wgpu},
     reference::Reference,
@@ -13,7 +13,8 @@ use crate::{Error, ErrorKind, Result};
 /// A choice of device.
 #[derive(Debug, Clone, Default)]
 pub enum Device {
-    /// A real GPU where there is one, else the CPU. Never a software adapter.
+    /// The CPU at once, and the best real GPU for every shape that it is measured to run faster; never a software adapter.
+    /// [`Auto`] says how. Results of the two differ in the last bits: any other choice gives the same bits each time.
     #[default]
     Auto,
     /// The best GPU; a software adapter where there is no other.
@@ -71,16 +72,21 @@ impl fmt::Display for Device {
 /// # Errors
 /// There is no such device, its driver fails, or zero threads.
 pub fn open(device: &Device, threads: Option<usize>) -> Result<Box<dyn Backend>> {
-    if let Some(gpu) = open_gpu(device)? {
-        return Ok(Box::new(gpu));
-    }
+    let cpu = || threads.map_or_else(|| Ok(Cpu::default()), Cpu::with_threads);
     match device {
+        Device::Auto => {
+            let open_gpu = || Ok(open_gpu(&Device::Auto)?.map(|gpu| Box::new(gpu) as Box<dyn Backend>));
+            Ok(Box::new(Auto::new(Box::new(cpu()?), open_gpu)))
+        }
         Device::Reference => Ok(Box::new(Reference)),
-        _ => Ok(Box::new(threads.map_or_else(|| Ok(Cpu::default()), Cpu::with_threads)?)),
+        _ => match open_gpu(device)? {
+            Some(gpu) => Ok(Box::new(gpu)),
+            None => Ok(Box::new(cpu()?)),
+        },
     }
 }
 
-/// Opens the GPU that [`open`] takes; none where it takes the CPU.
+/// Opens the GPU that a device stands for, with [`Device::Auto`] the best real one; none where it stands for the CPU.
 ///
 /// # Errors
 /// There is no such device, or its driver fails.
@@ -88,11 +94,10 @@ pub fn open_gpu(device: &Device) -> Result<Option<Gpu>> {
     let adapter = match device {
         Device::Cpu | Device::Reference => return Ok(None),
         Device::Host(device, queue) => return Ok(Some(Gpu::from_host(device.clone(), queue.clone()))),
-        // A GPU that is there but fails is no reason to fail where the CPU will do.
-        Device::Auto => {
-            let real = best(gpu::adapters()).filter(|adapter| !adapter.is_software());
-            return Ok(real.and_then(|adapter| Gpu::open(&adapter).ok()));
-        }
+        Device::Auto => match best(gpu::adapters()).filter(|adapter| !adapter.is_software()) {
+            Some(adapter) => adapter,
+            None => return Ok(None),
+        },
         Device::Gpu => best(gpu::adapters()).ok_or_else(|| missing("there is no GPU".into(), &[]))?,
         Device::GpuIndex(index) => {
             let adapters = gpu::adapters();

@@ -1,33 +1,51 @@
-//! Who runs a plan: [`mod@reference`] (float64 loops), [`cpu`] (f32) and [`gpu`] (wgpu). All three take the same plan.
+//! Who runs a plan: [`mod@reference`] (float64 loops), [`cpu`] (f32) and [`gpu`] (wgpu). All three take the same plan, and
+//! [`Auto`] hands it to the faster one.
 
+mod auto;
 pub mod cpu;
 mod device;
 pub mod gpu;
+mod precision;
 pub mod reference;
 
 use std::{
+    borrow::Cow,
     sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
 
+pub use auto::Auto;
 pub use device::{Device, open, open_gpu};
+pub use precision::Precision;
 
 #[cfg(feature = "train")]
 use crate::plan::BufferId;
-use crate::{Error, ErrorKind, Result, plan::Plan};
+use crate::{Error, ErrorKind, Result, kernels::Storage, plan::Plan};
 
 /// What runs a plan, in words.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeviceInfo {
     /// The device's own name.
     pub name: String,
     /// `vulkan`, `metal`, `dx12`, `cpu` or `reference`.
     pub backend: String,
+    /// How it stores weights and activations.
+    pub storage: Storage,
+}
+
+impl DeviceInfo {
+    /// The backend, and the storage where it is not the usual one: `vulkan`, or `vulkan, packed f16`.
+    pub fn how(&self) -> String {
+        match self.storage {
+            Storage::F32 => self.backend.clone(),
+            storage => format!("{}, {}", self.backend, storage.to_string().replace('-', " ")),
+        }
+    }
 }
 
 /// A device that can run plans.
 pub trait Backend: Send + Sync {
-    /// What it is called.
+    /// What it is called; of several devices the one that ran last.
     fn info(&self) -> DeviceInfo;
 
     /// How many records it can take at once; `plan` is for one.
@@ -47,19 +65,42 @@ pub trait Backend: Send + Sync {
     /// # Errors
     /// The device refuses a shader, a buffer or their number.
     #[cfg(feature = "train")]
-    fn prepare_training(&self, plan: &Plan) -> Result<Box<dyn Trainer>> {
-        let _ = plan;
-        Err(Error::new(ErrorKind::Device, format!("{} cannot train", self.info().name), "use --device reference"))
+    fn prepare_training(&self, plan: &Plan) -> Result<Box<dyn Trainer>>;
+
+    /// Why one of several devices is used no more, though the others go on. None as long as all is well, and for a single
+    /// device, whose runs fail instead.
+    fn fault(&self) -> Option<Error> {
+        None
     }
 }
 
 /// A plan on a device, ready to run any number of times.
 pub trait Executor: Send {
-    /// Runs the plan on `input` `[batch, leads, samples]` and fills `outputs`, one for each of the plan's outputs.
+    /// Runs the plan on `input` `[batch, leads, samples]` and fills `outputs`, one for each of the plan's outputs. A record
+    /// in which a number grew beyond what the device stores has NaN in all of them.
     ///
     /// # Errors
     /// The device failed.
     fn run(&mut self, input: &[f32], outputs: &mut Vec<Vec<f32>>) -> Result<()>;
+
+    /// Runs the plan on each input in turn and hands its outputs to `each`: the same bits as by [`Executor::run`], but a
+    /// device with memory of its own computes while the host makes the next input and reads the last outputs.
+    ///
+    /// # Errors
+    /// The device failed, or an input has the wrong length. `each` has had the outputs of earlier inputs; later ones are
+    /// not asked for.
+    fn stream<'a>(
+        &mut self,
+        inputs: &mut dyn Iterator<Item = Cow<'a, [f32]>>,
+        each: &mut dyn FnMut(&[Vec<f32>]),
+    ) -> Result<()> {
+        let mut outputs = Vec::new();
+        for input in inputs {
+            self.run(&input, &mut outputs)?;
+            each(&outputs);
+        }
+        Ok(())
+    }
 
     /// Runs the plan and says how long the device computed on each of its steps, in order: without transfers, waiting
     /// and whatever else a run takes.

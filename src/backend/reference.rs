@@ -10,7 +10,8 @@ use super::{Backend, DeviceInfo, Executor, batch_by_memory, check_inputs};
 use super::{Trainer, check_state};
 use crate::{
     Result,
-    plan::{Buffer, BufferId, Plan, Step, Storage},
+    kernels::Storage,
+    plan::{Buffer, BufferId, Plan, Role, Step},
 };
 
 /// The reference as a device.
@@ -40,9 +41,9 @@ fn widen(values: &[f32]) -> Vec<f64> {
 impl ReferenceExecutor {
     /// The plan before its first run.
     pub fn new(plan: &Plan) -> Self {
-        let contents = |buffer: &Buffer| match &buffer.storage {
-            Storage::Constant(values) | Storage::State(values) => widen(values),
-            Storage::Activation { .. } | Storage::Part { .. } => Vec::new(),
+        let contents = |buffer: &Buffer| match &buffer.role {
+            Role::Constant(values) | Role::State(values) => widen(values),
+            Role::Activation { .. } | Role::Part { .. } => Vec::new(),
         };
         let buffers = plan.buffers.iter().map(contents).collect();
         Self { plan: plan.clone(), buffers, times: Vec::new() }
@@ -51,8 +52,8 @@ impl ReferenceExecutor {
     /// The buffer that holds a buffer's numbers, and where.
     fn place(&self, id: BufferId) -> (BufferId, Range<usize>) {
         let buffer = &self.plan.buffers[id];
-        match buffer.storage {
-            Storage::Part { of, offset } => (of, offset..offset + buffer.len()),
+        match buffer.role {
+            Role::Part { of, offset } => (of, offset..offset + buffer.len()),
             _ => (id, 0..buffer.len()),
         }
     }
@@ -61,6 +62,12 @@ impl ReferenceExecutor {
     pub fn values(&self, id: BufferId) -> &[f64] {
         let (root, range) = self.place(id);
         &self.buffers[root][range]
+    }
+
+    /// What a state holds, to be changed beyond what f32 can hold.
+    #[cfg(all(test, feature = "train"))]
+    pub(crate) fn state_mut(&mut self, state: BufferId) -> &mut [f64] {
+        &mut self.buffers[state]
     }
 
     /// Runs the plan and returns its outputs.
@@ -95,9 +102,25 @@ impl ReferenceExecutor {
     }
 }
 
+/// Every step's output where each reads what `stored` has of the one before: `input`, then the outputs of all steps as a
+/// device has kept them.
+pub(crate) fn run_apart(plan: &Plan, input: &[f32], stored: &[Vec<f32>]) -> Vec<Vec<f64>> {
+    let held = |id: usize| {
+        let written = plan.steps.iter().position(|step| step.write == id).map(|at| stored[at].as_slice());
+        widen(plan.buffers[id].constant().map(AsRef::as_ref).or(written).unwrap_or(input))
+    };
+    let output = |step: &Step| {
+        let reads: Vec<Vec<f64>> = step.reads.iter().map(|&id| held(id)).collect();
+        let mut write = vec![0.0; plan.buffers[step.write].len()];
+        step.kernel.operation().reference(&reads.iter().map(Vec::as_slice).collect::<Vec<_>>(), &mut write);
+        write
+    };
+    plan.steps.iter().map(output).collect()
+}
+
 impl Backend for Reference {
     fn info(&self) -> DeviceInfo {
-        DeviceInfo { name: "float64 reference".into(), backend: "reference".into() }
+        DeviceInfo { name: "float64 reference".into(), backend: "reference".into(), storage: Storage::F32 }
     }
 
     fn largest_batch(&self, plan: &Plan) -> Result<usize> {

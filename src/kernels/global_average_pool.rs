@@ -4,7 +4,10 @@
 //! On lavapipe each barrier is a coroutine switch: the workgroup's six took 1.1 ms of the 7.2 ms that network 542k took
 //! on one thread, and the loop over a row without any too little to be seen.
 
-use super::{Accelerator, Operation, Row, Shader, Variant, ends};
+use super::{
+    Accelerator, Operation, Row, Shader, Variant, ends, fill,
+    storage::{self, Elements},
+};
 
 /// Invocations of a workgroup of the variant `rows`.
 const WORKGROUP: usize = 32;
@@ -27,15 +30,20 @@ impl Operation for GlobalAveragePool {
         let [x, y] = ends(rows);
         // Mirrors of `struct GlobalAveragePool` in the shaders.
         let parameters = |x_head| [self.channels, self.samples, x_head, x.stride, y.head, y.stride, y.start, 0];
-        let source = include_str!("../../shaders/global_average_pool/plain.wgsl").into();
-        let shader = Shader { name: "global_average_pool/plain", source, constants: Vec::new() };
-        let plain = Variant::plain(shader, parameters(x.head + x.start), [self.channels, self.batch, 1]);
+        let shader = |name, template, elements| {
+            let storage = storage::lines(&[("x", x.storage, elements)], None, 0);
+            let source = fill(template, &[("storage", storage)]).into();
+            Shader { name, source, notes_overflow: false, constants: Vec::new() }
+        };
+        let template = include_str!("../../shaders/global_average_pool/plain.wgsl");
+        let shader_plain = shader("global_average_pool/plain", template, Elements::One);
+        let plain = Variant::plain(shader_plain, parameters(x.head + x.start), [self.channels, self.batch, 1]);
         // Rows that no reader or writer wants in whole vec4s are left to the plain variant.
         if !x.stride.is_multiple_of(4) {
             return vec![plain];
         }
-        let source = include_str!("../../shaders/global_average_pool/rows.wgsl").into();
-        let shader = Shader { name: "global_average_pool/rows", source, constants: Vec::new() };
+        let template = include_str!("../../shaders/global_average_pool/rows.wgsl");
+        let shader = shader("global_average_pool/rows", template, Elements::Four);
         let grid = [self.channels.div_ceil(WORKGROUP), self.batch, 1];
         let rows = Variant { name: "rows", ..Variant::plain(shader, parameters(x.head), grid) };
         if accelerator.software { vec![rows, plain] } else { vec![plain, rows] }

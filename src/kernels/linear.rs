@@ -1,6 +1,9 @@
 //! A linear layer with bias. Twin: shaders/linear.wgsl.
 
-use super::{Accelerator, Operation, Row, Shader, Variant, ends};
+use super::{
+    Accelerator, Operation, Row, Shader, Variant, ends, fill,
+    storage::{self, Elements},
+};
 
 const WORKGROUP: usize = 64;
 
@@ -19,10 +22,12 @@ pub struct Linear {
 }
 
 impl Operation for Linear {
-    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+    fn variants(&self, rows: &[Row], accelerator: &Accelerator) -> Vec<Variant> {
         let [x, y] = ends(rows);
-        let source = include_str!("../../shaders/linear.wgsl").into();
-        let shader = Shader { name: "linear", source, constants: Vec::new() };
+        let reads = [("x", x.storage, Elements::One), ("weight", accelerator.storage, Elements::One)];
+        let storage = storage::lines(&reads, None, 2);
+        let source = fill(include_str!("../../shaders/linear.wgsl"), &[("storage", storage)]).into();
+        let shader = Shader { name: "linear", source, notes_overflow: false, constants: Vec::new() };
         // Mirror of `struct Linear` in the shader.
         let parameters =
             [self.in_features, self.out_features, x.head + x.start, x.stride, y.head, y.stride, y.start, 0];
@@ -48,6 +53,10 @@ impl Operation for Linear {
                 y[b * self.out_features + o] = sum;
             }
         }
+    }
+
+    fn constants(&self) -> Vec<usize> {
+        vec![self.out_features * self.in_features, self.out_features]
     }
 
     /// Weights as `[in_features, out_features]`, so that neighbouring invocations load neighbouring weights.

@@ -1,9 +1,14 @@
 //! The largest sample of each window. Twins: shaders/max_pool/plain.wgsl for any window, and shaders/max_pool/halves.wgsl for
-//! the larger of each two samples, in vec4s: an eighth of the loads, which are what lavapipe spends its time on.
+//! the larger of each two samples, in vec4s: a quarter of the loads, which are what lavapipe spends its time on.
 
-use super::{Accelerator, Operation, Row, Shader, Variant, ends};
+use super::{
+    Accelerator, Operation, Row, Shader, Variant, ends, fill,
+    storage::{self, Elements},
+};
 
 const WORKGROUP: usize = 64;
+/// Samples that an invocation computes.
+const SAMPLES: usize = 4;
 
 /// `y[b, c, t]` is the largest of `x[b, c, t·stride + k]` over k < kernel.
 ///
@@ -36,17 +41,22 @@ impl Operation for MaxPool {
         let [x, y] = ends(rows);
         // Mirrors of `struct MaxPool` in the shaders.
         let parameters = |x_head| [self.channels, self.out_samples, x_head, x.stride, y.head, y.stride, y.start, 0];
-        let grid = |samples: usize| [y.stride.div_ceil(WORKGROUP * samples), self.channels, self.batch];
-        let source = include_str!("../../shaders/max_pool/plain.wgsl").into();
+        let grid = [y.stride.div_ceil(WORKGROUP * SAMPLES), self.channels, self.batch];
+        let shader = |name, template, elements, constants| {
+            let storage = storage::lines(&[("x", x.storage, elements)], Some(y.storage), 0);
+            let source = fill(template, &[("storage", storage)]).into();
+            Shader { name, source, notes_overflow: y.storage.is_half(), constants }
+        };
         let constants = vec![("KERNEL", self.kernel as f64), ("STRIDE", self.stride as f64)];
-        let shader = Shader { name: "max_pool/plain", source, constants };
-        let plain = Variant::plain(shader, parameters(x.head + x.start), grid(1));
+        let template = include_str!("../../shaders/max_pool/plain.wgsl");
+        let plain = shader("max_pool/plain", template, Elements::One, constants);
+        let plain = Variant::plain(plain, parameters(x.head + x.start), grid);
         let first = (x.head + x.start).checked_sub(2 * y.start).filter(|first| first.is_multiple_of(4));
         match first {
-            Some(first) if self.halves() && x.stride.is_multiple_of(4) && y.stride.is_multiple_of(4) => {
-                let source = include_str!("../../shaders/max_pool/halves.wgsl").into();
-                let shader = Shader { name: "max_pool/halves", source, constants: Vec::new() };
-                vec![Variant { name: "halves", ..Variant::plain(shader, parameters(first), grid(4)) }, plain]
+            Some(first) if self.halves() && x.stride.is_multiple_of(4) => {
+                let template = include_str!("../../shaders/max_pool/halves.wgsl");
+                let shader = shader("max_pool/halves", template, Elements::Four, Vec::new());
+                vec![Variant { name: "halves", ..Variant::plain(shader, parameters(first), grid) }, plain]
             }
             _ => vec![plain],
         }
@@ -54,7 +64,7 @@ impl Operation for MaxPool {
 
     /// As far as the start of y may push the first window before its row.
     fn head(&self) -> usize {
-        if self.halves() { 2 * 3 } else { 0 }
+        if self.halves() { 2 * 7 } else { 0 }
     }
 
     fn start(&self, y: usize) -> usize {
@@ -62,7 +72,7 @@ impl Operation for MaxPool {
     }
 
     fn row_multiple(&self) -> usize {
-        if self.halves() { 4 } else { 1 }
+        SAMPLES
     }
 
     fn floating_point_operations(&self) -> usize {

@@ -1,11 +1,13 @@
 //! The operations that a plan is made of: one file each, with its sizes, its plain reference loops and its place on a
 //! GPU's grid. Its twin is `shaders/<same name>.wgsl`, which reads like the loops. An operation that a GPU can run in
-//! several ways has a folder of shaders, one for each, and where they take more than a few lines a folder here too.
+//! several ways has a folder of shaders, one for each, and where they take more than a few lines a folder here too. How
+//! the numbers lie that they read and write, in f32 or f16, is [`Storage`]'s.
 
 mod conv1d;
 mod global_average_pool;
 mod linear;
 mod max_pool;
+mod storage;
 #[cfg(feature = "train")]
 pub mod training;
 
@@ -15,19 +17,22 @@ pub use conv1d::Conv1d;
 pub use global_average_pool::GlobalAveragePool;
 pub use linear::Linear;
 pub use max_pool::MaxPool;
+pub use storage::{LARGEST_F16, Storage};
 
-/// Where a GPU keeps the samples of an activation's channels: `head` zeros, then one row of `stride` floats for each
-/// channel of each record. In a row the samples begin at float `start`, and everything else is zero, so that a reader's
-/// padding lies there, before and after. Head and stride are multiples of four where a reader or the writer works in
-/// vec4s; the start is what brings the reader's windows to whole vec4s.
+/// Where a GPU keeps the samples of an activation's channels: `head` zeros, then one row of `stride` numbers for each
+/// channel of each record. In a row the samples begin at number `start`, and everything else is zero, so that a reader's
+/// padding lies there, before and after. Head and stride are multiples of eight where a reader or the writer works in
+/// vec4s or wider loads; the start is what brings the reader's windows to whole loads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row {
-    /// Floats before the first row.
+    /// Numbers before the first row.
     pub head: usize,
-    /// Floats of a row before its samples.
+    /// Numbers of a row before its samples.
     pub start: usize,
-    /// Floats from one row to the next.
+    /// Numbers from one row to the next.
     pub stride: usize,
+    /// How they are stored.
+    pub storage: Storage,
 }
 
 /// What decides which variants a device can run, and which is fastest.
@@ -37,8 +42,12 @@ pub struct Accelerator {
     pub software: bool,
     /// Invocations of a subgroup, where shaders may use subgroups and all have the same size.
     pub subgroup_size: Option<usize>,
+    /// Whether shaders may use 64-bit integers.
+    pub int64: bool,
     /// Workgroup memory that one workgroup may have.
     pub workgroup_bytes: usize,
+    /// How weights are stored, and the activations that need not be in f32.
+    pub storage: Storage,
 }
 
 /// A shader and what it is specialised by.
@@ -49,6 +58,9 @@ pub struct Shader {
     /// WGSL with one entry point, `main`. Binding 0 is the uniform of parameters; the buffers that are read follow, then
     /// the one that is written.
     pub source: Cow<'static, str>,
+    /// Whether one more binding follows, a u32 for each record, where it puts a 1 if a number was too large for what it
+    /// writes.
+    pub notes_overflow: bool,
     /// Values for the shader's `override` declarations.
     pub constants: Vec<(&'static str, f64)>,
 }
@@ -149,7 +161,13 @@ pub trait Operation {
     /// holds what a state held.
     fn reference(&self, reads: &[&[f64]], write: &mut [f64]);
 
-    /// A constant in the order in which a variant's shader reads it; `read` is its place among the step's reads.
+    /// How many numbers each constant has that it reads after x.
+    fn constants(&self) -> Vec<usize> {
+        Vec::new()
+    }
+
+    /// What it reads after x, a constant or weights that are trained, in the order in which a variant's shader reads it;
+    /// `read` is its place among the step's reads. Numbers are moved, and zeros put between them, nothing else.
     fn packed(&self, variant: &str, read: usize, values: &[f32]) -> Vec<f32> {
         let _ = (variant, read);
         values.to_vec()
@@ -173,6 +191,22 @@ pub enum Kernel {
 }
 
 impl Kernel {
+    /// The same operation on so few channels that its constants are small, though more than a variant takes at once: what
+    /// [`Operation::packed`] does with them shows its order.
+    pub fn with_few_channels(&self) -> Self {
+        let few = [3, 67];
+        match self {
+            Kernel::Conv1d(conv) => {
+                let kernel = conv.kernel.min(conv1d::UNROLLED + 1);
+                Kernel::Conv1d(Conv1d { in_channels: few[0], out_channels: few[1], kernel, ..conv.clone() })
+            }
+            Kernel::Linear(linear) => {
+                Kernel::Linear(Linear { in_features: few[0], out_features: few[1], ..linear.clone() })
+            }
+            _ => self.clone(),
+        }
+    }
+
     /// The operation behind the name.
     pub fn operation(&self) -> &dyn Operation {
         match self {

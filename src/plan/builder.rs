@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Buffer, BufferId, PART_ALIGNMENT, Plan, Step, Storage, slots};
+use super::{Buffer, BufferId, PART_ALIGNMENT, Plan, Role, Step, slots};
 use crate::{Error, ErrorKind, Result, kernels::Kernel};
 
 /// A plan to be.
@@ -14,14 +14,14 @@ pub struct Builder {
 }
 
 impl Builder {
-    fn buffer(&mut self, name: &str, shape: [usize; 3], storage: Storage) -> Result<BufferId> {
+    fn buffer(&mut self, name: &str, shape: [usize; 3], role: Role) -> Result<BufferId> {
         // Shaders index with 32 bits.
         let length = shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
         if length.is_none_or(|length| length > u32::MAX as usize) {
             let cause = format!("buffer {name} would be {shape:?}, more than 2^32 numbers");
             return Err(Error::new(ErrorKind::Shape, cause, "give fewer records at once, or shorter ones"));
         }
-        self.buffers.push(Buffer { name: name.into(), shape, storage });
+        self.buffers.push(Buffer { name: name.into(), shape, role });
         Ok(self.buffers.len() - 1)
     }
 
@@ -40,7 +40,7 @@ impl Builder {
     /// # Errors
     /// As [`Builder::input`].
     pub fn constant(&mut self, name: &str, values: &Arc<[f32]>) -> Result<BufferId> {
-        self.buffer(name, [1, 1, values.len()], Storage::Constant(values.clone()))
+        self.buffer(name, [1, 1, values.len()], Role::Constant(values.clone()))
     }
 
     /// A buffer that steps change from run to run, and what it holds before the first.
@@ -48,7 +48,7 @@ impl Builder {
     /// # Errors
     /// As [`Builder::input`].
     pub fn state(&mut self, name: &str, values: Arc<[f32]>) -> Result<BufferId> {
-        self.buffer(name, [1, 1, values.len()], Storage::State(values))
+        self.buffer(name, [1, 1, values.len()], Role::State(values))
     }
 
     /// A part of a state.
@@ -56,9 +56,9 @@ impl Builder {
     /// # Errors
     /// As [`Builder::input`].
     pub fn part(&mut self, name: &str, of: BufferId, offset: usize, shape: [usize; 3]) -> Result<BufferId> {
-        let fits = matches!(self.buffers[of].storage, Storage::State(_)) && offset.is_multiple_of(PART_ALIGNMENT);
+        let fits = matches!(self.buffers[of].role, Role::State(_)) && offset.is_multiple_of(PART_ALIGNMENT);
         assert!(fits && offset + shape.iter().product::<usize>() <= self.buffers[of].len(), "part {name} of {of}");
-        self.buffer(name, shape, Storage::Part { of, offset })
+        self.buffer(name, shape, Role::Part { of, offset })
     }
 
     /// The shape of a buffer.
@@ -80,7 +80,7 @@ impl Builder {
 
     fn activation(&mut self, name: &str, shape: [usize; 3]) -> Result<BufferId> {
         // The slot is given when all of its readers are known.
-        self.buffer(name, shape, Storage::Activation { slot: usize::MAX })
+        self.buffer(name, shape, Role::Activation { slot: usize::MAX })
     }
 
     /// A step that makes a buffer of this shape.

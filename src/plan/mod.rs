@@ -6,6 +6,8 @@ mod slots;
 
 use std::sync::Arc;
 
+use half::f16;
+
 use crate::{
     Error, ErrorKind, Result,
     kernels::{Conv1d, GlobalAveragePool, Kernel, Linear, MaxPool},
@@ -18,7 +20,7 @@ pub type BufferId = usize;
 
 /// What becomes of a buffer's numbers.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Storage {
+pub enum Role {
     /// Made anew by each run, by the host or by a step. Activations of one slot share memory: none is needed once the next
     /// is written.
     Activation {
@@ -38,7 +40,7 @@ pub enum Storage {
     },
 }
 
-/// What the offset of a [`Storage::Part`] is a multiple of, in floats: 256 bytes, at which every GPU can bind a buffer.
+/// What the offset of a [`Role::Part`] is a multiple of, in floats: 256 bytes, at which every GPU can bind a buffer.
 pub const PART_ALIGNMENT: usize = 64;
 
 /// Numbers that steps read and write.
@@ -49,7 +51,7 @@ pub struct Buffer {
     /// `[batch, channels, samples]` for an activation.
     pub shape: [usize; 3],
     /// What becomes of its numbers.
-    pub storage: Storage,
+    pub role: Role,
 }
 
 impl Buffer {
@@ -60,16 +62,16 @@ impl Buffer {
 
     /// What a constant holds.
     pub fn constant(&self) -> Option<&Arc<[f32]>> {
-        match &self.storage {
-            Storage::Constant(values) => Some(values),
+        match &self.role {
+            Role::Constant(values) => Some(values),
             _ => None,
         }
     }
 
     /// The memory of an activation.
     pub fn slot(&self) -> Option<usize> {
-        match self.storage {
-            Storage::Activation { slot } => Some(slot),
+        match self.role {
+            Role::Activation { slot } => Some(slot),
             _ => None,
         }
     }
@@ -162,6 +164,26 @@ impl Plan {
     pub fn slot_bytes(&self, slot: usize) -> usize {
         let of_slot = self.buffers.iter().filter(|buffer| buffer.slot() == Some(slot));
         of_slot.map(|buffer| buffer.len() * size_of::<f32>()).max().unwrap_or(0)
+    }
+
+    /// Whether a buffer is one of those that are kept in f16 where the precision is f16: all weights, and what
+    /// convolutions and max pools write. The input, biases and features stay in f32: they are few, and the host has them
+    /// so.
+    pub fn may_be_f16(&self, id: BufferId) -> bool {
+        let filters = |step: &Step| matches!(step.kernel, Kernel::Conv1d(_) | Kernel::MaxPool(_));
+        self.steps.iter().any(|step| (step.write == id && filters(step)) || step.reads.get(1) == Some(&id))
+    }
+
+    /// The same plan with the weights that may be f16 rounded to it.
+    pub fn with_f16_weights(&self) -> Self {
+        let mut plan = self.clone();
+        for id in (0..self.buffers.len()).filter(|&id| self.may_be_f16(id)) {
+            let rounded = |values: &Arc<[f32]>| values.iter().map(|&value| f16::from_f32(value).to_f32()).collect();
+            if let Role::Constant(values) = &mut plan.buffers[id].role {
+                *values = rounded(values);
+            }
+        }
+        plan
     }
 
     /// Multiplications and additions of the whole forward pass.

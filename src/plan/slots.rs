@@ -1,6 +1,6 @@
 //! Which activations can share memory: the first free slot goes to each in turn, as in linear-scan register allocation.
 
-use super::{Buffer, BufferId, Step, Storage};
+use super::{Buffer, BufferId, Role, Step};
 
 /// Memory that activations take in turn.
 struct Slot {
@@ -25,7 +25,7 @@ pub(super) fn assign(buffers: &mut [Buffer], steps: &[Step], inputs: &[BufferId]
     let written = steps.iter().enumerate().map(|(at, step)| (step.write, Some(at)));
     for (id, written_at) in inputs.iter().map(|&id| (id, None)).chain(written) {
         let length = buffers[id].len();
-        let Storage::Activation { slot } = &mut buffers[id].storage else { continue };
+        let Role::Activation { slot } = &mut buffers[id].role else { continue };
         let free = (0..slots.len()).filter(|&at| written_at.is_some_and(|step| slots[at].busy_until < step));
         let misfit = |&at: &usize| (slots[at].length < length, slots[at].length.abs_diff(length));
         *slot = free.min_by_key(misfit).unwrap_or_else(|| {

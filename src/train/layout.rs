@@ -151,7 +151,7 @@ mod tests {
             let elements: usize = layout.trained.iter().chain(&layout.running).map(Place::len).sum();
             let expected: usize = network.tensors().iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
             assert_eq!(elements, expected);
-            let aligned = |place: &&Place| place.offset % PART_ALIGNMENT != 0;
+            let aligned = |place: &&Place| !place.offset.is_multiple_of(PART_ALIGNMENT);
             let beside: Vec<_> = layout.trained.iter().filter(aligned).collect();
             assert!(beside.iter().all(|place| place.name.ends_with(".bias") && place.len() == 32), "{beside:?}");
         }

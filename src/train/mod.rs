@@ -16,6 +16,8 @@ mod schedule;
 mod settings;
 mod step;
 mod tape;
+#[cfg(test)]
+mod tests;
 mod validation;
 
 pub use augment::{Augmentations, Augmenting};

@@ -23,8 +23,10 @@ mod tile;
 mod training;
 
 use std::{
+    fs::File,
+    io::{self, BufRead, BufReader},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -33,7 +35,7 @@ use std::{
 #[cfg(feature = "train")]
 use super::Trainer;
 use super::{Backend, ConstantCache, DeviceInfo, Executor, batch_by_memory, check_input};
-use crate::{Result, plan::Plan};
+use crate::{Result, kernels::Storage, plan::Plan};
 use forward::{Forward, Memory, Part, Places};
 use instructions::Kernels;
 use memory::Area;
@@ -118,7 +120,8 @@ impl Backend for Cpu {
     fn info(&self) -> DeviceInfo {
         let (processor, instructions, threads) = (processor_name(), self.kernels.name, self.team.workers());
         let plural = if threads == 1 { "" } else { "s" };
-        DeviceInfo { name: format!("{processor} ({instructions}, {threads} thread{plural})"), backend: "cpu".into() }
+        let name = format!("{processor} ({instructions}, {threads} thread{plural})");
+        DeviceInfo { name, backend: "cpu".into(), storage: Storage::F32 }
     }
 
     fn largest_batch(&self, plan: &Plan) -> Result<usize> {
@@ -225,11 +228,16 @@ impl CpuExecutor {
     }
 }
 
-/// What the processor calls itself, where the system tells.
-fn processor_name() -> String {
-    let from_proc = std::fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
-        let line = text.lines().find(|line| line.starts_with("model name"))?;
-        Some(line.split_once(':')?.1.trim().to_string())
-    });
-    from_proc.unwrap_or_else(|| format!("{} processor", std::env::consts::ARCH))
+/// What the processor calls itself, where the system tells; asked once, as its answer takes longer than a small network.
+fn processor_name() -> &'static str {
+    static NAME: OnceLock<String> = OnceLock::new();
+    NAME.get_or_init(|| {
+        let of_first_processor = |file| {
+            let mut lines = BufReader::new(file).lines().map_while(io::Result::ok);
+            let line = lines.find(|line| line.starts_with("model name"))?;
+            Some(line.split_once(':')?.1.trim().to_string())
+        };
+        let found = File::open("/proc/cpuinfo").ok().and_then(of_first_processor);
+        found.unwrap_or_else(|| format!("{} processor", std::env::consts::ARCH))
+    })
 }

@@ -165,7 +165,7 @@ fn one_devices_plans_share_constants_that_are_packed_in_two_ways() {
     let (mut short, input) = network(1, 1, Keep::Results);
     for (short, long) in short.buffers.iter_mut().zip(&long.buffers) {
         if long.constant().is_some() {
-            short.storage.clone_from(&long.storage);
+            short.role.clone_from(&long.role);
         }
     }
     for cpu in backends(1) {

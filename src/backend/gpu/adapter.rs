@@ -2,7 +2,17 @@
 
 use std::fmt;
 
-use crate::{Error, ErrorKind, Result, kernels::Accelerator};
+use crate::{
+    Error, ErrorKind, Result,
+    kernels::{Accelerator, Storage},
+};
+
+/// What shaders, profiles and pipeline caches use where it is there.
+const USED: wgpu::Features = wgpu::Features::SUBGROUP
+    .union(wgpu::Features::SHADER_INT64)
+    .union(wgpu::Features::SHADER_F16)
+    .union(wgpu::Features::TIMESTAMP_QUERY)
+    .union(wgpu::Features::PIPELINE_CACHE);
 
 /// A GPU, not yet opened.
 #[derive(Debug, Clone)]
@@ -64,6 +74,7 @@ impl Adapter {
         [
             ("subgroups", wgpu::Features::SUBGROUP),
             ("shader_f16", wgpu::Features::SHADER_F16),
+            ("shader_int64", wgpu::Features::SHADER_INT64),
             ("timestamp_query", wgpu::Features::TIMESTAMP_QUERY),
             ("pipeline_cache", wgpu::Features::PIPELINE_CACHE),
             ("cooperative_matrix", wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX),
@@ -80,8 +91,8 @@ impl Adapter {
             .unwrap_or(3)
     }
 
-    /// A device with the default limits, buffers raised to what the adapter offers, and subgroups and timestamps where it
-    /// has them.
+    /// A device with the default limits, buffers raised to what the adapter offers, and subgroups, 64-bit integers, f16,
+    /// timestamps and pipeline caches where it has them.
     pub(super) fn request(&self) -> Result<(wgpu::Device, wgpu::Queue)> {
         let offered = self.adapter.limits();
         let limits = wgpu::Limits {
@@ -91,7 +102,7 @@ impl Adapter {
         };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("ecgpu"),
-            required_features: self.adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY),
+            required_features: self.adapter.features() & USED,
             required_limits: limits,
             ..wgpu::DeviceDescriptor::default()
         };
@@ -110,7 +121,9 @@ pub(super) fn accelerator(device: &wgpu::Device) -> Accelerator {
     Accelerator {
         software: info.device_type == wgpu::DeviceType::Cpu,
         subgroup_size: subgroups.then_some(sizes[0] as usize),
+        int64: device.features().contains(wgpu::Features::SHADER_INT64),
         workgroup_bytes: device.limits().max_compute_workgroup_storage_size as usize,
+        storage: Storage::F32,
     }
 }
 

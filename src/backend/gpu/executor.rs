@@ -1,21 +1,25 @@
 //! One plan on one GPU: buffers, bind groups and pipelines made once, then run any number of times.
 
 use std::{
+    borrow::Cow,
     sync::{Arc, PoisonError},
     time::Duration,
 };
 
-use super::{Executor, Faults, Gpu, faults, profile::profile, readback, rows::Rows};
+use super::{Executor, Faults, Gpu, faults, overflow::Overflow, profile, rows::Rows, staging::Staging};
 use crate::{
-    Result,
+    Error, ErrorKind, Result,
     backend::check_input,
-    kernels::{Row, Variant},
+    kernels::{LARGEST_F16, Row, Storage, Variant},
     plan::{Buffer, BufferId, Plan, Step},
 };
 
 /// How long a forward is polled for before the thread sleeps: about what a large GPU takes for one record, as waking up
 /// may cost as much again. A software device gets none, because it computes on the core that would be polling.
 pub(super) const SPIN: Duration = Duration::from_micros(200);
+
+/// Forwards in flight at once in a stream: one that the device computes, and one that the host fills or reads.
+const SLOTS: usize = 2;
 
 pub(super) struct GpuExecutor {
     pub(super) device: wgpu::Device,
@@ -25,9 +29,20 @@ pub(super) struct GpuExecutor {
     pub(super) dispatches: Vec<Dispatch>,
     input: Input,
     pub(super) outputs: Vec<Output>,
-    staging: wgpu::Buffer,
+    overflow: Option<Overflow>,
+    /// One, and [`SLOTS`] from the first stream on.
+    slots: Vec<Slot>,
     spin: Duration,
 }
+
+/// The host's memory of one forward. What lies on the device is shared by all slots, since it runs one after the other.
+struct Slot {
+    upload: Staging,
+    readback: Staging,
+}
+
+/// A forward that was submitted, by its slot.
+struct InFlight(usize, wgpu::SubmissionIndex);
 
 pub(super) struct Dispatch {
     pipeline: wgpu::ComputePipeline,
@@ -38,7 +53,9 @@ pub(super) struct Dispatch {
 impl Dispatch {
     /// A variant on what it reads and, last, what it writes.
     pub(super) fn new(gpu: &Gpu, name: &str, variant: &Variant, buffers: &[wgpu::BindingResource]) -> Self {
-        let pipeline = gpu.pipelines.get(&variant.shader, buffers.len() - 1);
+        // Behind what is written may stand the flags of an overflow.
+        let writes = 1 + usize::from(variant.shader.notes_overflow);
+        let pipeline = gpu.pipelines.get(&variant.shader, buffers.len() - writes);
         let parameters = filled(gpu, name, bytemuck::cast_slice(&variant.parameters), wgpu::BufferUsages::UNIFORM);
         let bound = std::iter::once(parameters.as_entire_binding()).chain(buffers.iter().cloned());
         let entries: Vec<wgpu::BindGroupEntry> =
@@ -60,16 +77,16 @@ impl Dispatch {
     }
 }
 
-/// The buffer that the samples are written to: rows of `samples`, each followed by zeros up to the stride.
+/// The buffer that the samples are copied to: rows of `samples`, each in zeros up to the stride.
 struct Input {
     buffer: wgpu::Buffer,
     row: Row,
     samples: usize,
-    /// What is written; the zeros in it are written once, by its making.
-    rows: Vec<f32>,
+    /// Of all rows.
+    bytes: u64,
 }
 
-/// A buffer that is copied into the staging buffer at `offset`; both in bytes. Its rows, `length` floats in all, have
+/// A buffer that is copied into the staging buffer at `offset`; both in bytes. Its rows, `length` numbers in all, have
 /// `samples` each.
 pub(super) struct Output {
     pub(super) buffer: wgpu::Buffer,
@@ -82,7 +99,7 @@ pub(super) struct Output {
 
 impl GpuExecutor {
     pub(super) fn new(gpu: &Gpu, plan: &Plan) -> Result<Self> {
-        let rows = Rows::of(plan);
+        let rows = gpu.rows(plan);
         let variants = plan.steps.iter().map(|step| gpu.variant(step, &rows)).collect::<Result<Vec<Variant>>>()?;
         Self::with_variants(gpu, plan, &rows, variants)
     }
@@ -97,8 +114,11 @@ impl GpuExecutor {
             variants.into_iter().zip(plan.steps.iter().map(|step| step.reads.len())).collect();
         gpu.pipelines.make(&variants)?;
         let dispatches = plan.steps.iter().zip(&variants);
-        let dispatches =
-            dispatches.map(|(step, (variant, _))| dispatch(gpu, plan, step, variant, &activations)).collect();
+        let overflow = gpu.info.storage.is_half().then(|| Overflow::new(gpu, plan.batch));
+        let dispatch = |(step, (variant, _)): (&Step, &(Variant, usize))| {
+            dispatch(gpu, plan, rows, step, variant, &activations, overflow.as_ref())
+        };
+        let dispatches = dispatches.map(dispatch).collect::<Result<Vec<Dispatch>>>()?;
         let mut offset = 0;
         let outputs: Vec<Output> = plan
             .outputs
@@ -112,17 +132,10 @@ impl GpuExecutor {
                 output
             })
             .collect();
-        let staging = gpu.device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("staging"),
-            size: offset,
-            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
-        let (row, samples) = (rows.row(plan.input()), plan.buffers[plan.input()].shape[2]);
-        let [batch, channels, _] = plan.buffers[plan.input()].shape;
-        let buffer = activations.of(plan.input()).clone();
-        let input = Input { buffer, row, samples, rows: vec![0.0; batch * channels * row.stride] };
-        Ok(Self {
+        let (row, [batch, channels, samples]) = (rows.row(plan.input()), plan.buffers[plan.input()].shape);
+        let bytes = (batch * channels * row.stride * row.storage.bytes()) as u64;
+        let input = Input { buffer: activations.of(plan.input()).clone(), row, samples, bytes };
+        let mut executor = Self {
             device: gpu.device.clone(),
             queue: gpu.queue.clone(),
             faults: gpu.faults.clone(),
@@ -130,69 +143,134 @@ impl GpuExecutor {
             dispatches,
             input,
             outputs,
-            staging,
+            overflow,
+            slots: Vec::with_capacity(SLOTS),
             spin: if gpu.accelerator.software { Duration::ZERO } else { SPIN },
-        })
+        };
+        executor.add_slot();
+        Ok(executor)
     }
 
-    fn write_input(&mut self, samples: &[f32]) {
-        let Input { buffer, row, samples: length, rows } = &mut self.input;
-        let start = row.start;
-        for (row, samples) in rows.chunks_exact_mut(row.stride).zip(samples.chunks_exact(*length)) {
-            row[start..][..*length].copy_from_slice(samples);
+    fn add_slot(&mut self) {
+        let upload = Staging::upload(&self.device, self.input.bytes);
+        let outputs: u64 = self.outputs.iter().map(|output| output.bytes).sum();
+        let flags = self.overflow.as_ref().map_or(0, Overflow::bytes);
+        let readback = Staging::readback(&self.device, outputs + flags);
+        self.slots.push(Slot { upload, readback });
+    }
+
+    /// Writes the samples into a slot's memory and records their copy to the device. The zeros between them stay from the
+    /// memory's making.
+    fn upload(&self, slot: usize, samples: &[f32], encoder: &mut wgpu::CommandEncoder) -> Result<()> {
+        let (Input { buffer, row, samples: length, bytes }, upload) = (&self.input, &self.slots[slot].upload);
+        let mut memory = upload.view_mut()?;
+        for (at, samples) in samples.chunks_exact(*length).enumerate() {
+            let samples = row.storage.encode(samples);
+            let start = (at * row.stride + row.start) * row.storage.bytes();
+            memory.slice(start..start + samples.len()).copy_from_slice(&samples);
         }
-        self.queue.write_buffer(buffer, (row.head * size_of::<f32>()) as u64, bytemuck::cast_slice(rows));
+        drop(memory);
+        upload.unmap();
+        encoder.copy_buffer_to_buffer(&upload.buffer, 0, buffer, (row.head * row.storage.bytes()) as u64, *bytes);
+        Ok(())
     }
 
-    fn submit(&mut self, samples: &[f32]) {
-        self.write_input(samples);
+    /// Submits one forward, whose results are in the slot's memory once it is done.
+    fn submit(&self, slot: usize, samples: &[f32]) -> Result<InFlight> {
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        self.upload(slot, samples, &mut encoder)?;
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         self.dispatches.iter().for_each(|dispatch| dispatch.record(&mut pass));
         drop(pass);
+        let Slot { upload, readback } = &self.slots[slot];
         for output in &self.outputs {
-            encoder.copy_buffer_to_buffer(&output.buffer, 0, &self.staging, output.offset, output.bytes);
+            encoder.copy_buffer_to_buffer(&output.buffer, 0, &readback.buffer, output.offset, output.bytes);
         }
-        self.queue.submit([encoder.finish()]);
+        if let Some(overflow) = &self.overflow {
+            overflow.copy(&mut encoder, &readback.buffer);
+        }
+        let submission = self.queue.submit([encoder.finish()]);
+        upload.map();
+        readback.map();
+        Ok(InFlight(slot, submission))
     }
 
-    /// Waits for the submission and copies the staging buffer out.
-    fn read(&self, outputs: &mut Vec<Vec<f32>>) -> Result<()> {
-        let view = readback::map(&self.device, &self.staging, self.spin);
-        // Why the device failed says more than that the readback did.
-        self.faults.check()?;
-        let view = view?;
-        let values: &[f32] = bytemuck::cast_slice(&view);
+    /// Waits for a forward and copies its results out.
+    fn collect(&self, InFlight(slot, submission): InFlight, outputs: &mut Vec<Vec<f32>>) -> Result<()> {
+        let readback = &self.slots[slot].readback;
+        readback.wait(&self.device, submission, self.spin)?;
+        let view = readback.view()?;
         outputs.resize(self.outputs.len(), Vec::new());
         for (output, Output { offset, row, samples, length, .. }) in outputs.iter_mut().zip(&self.outputs) {
-            let rows = values[*offset as usize / size_of::<f32>() + row.head..][..*length].chunks_exact(row.stride);
+            let start = *offset as usize + row.head * row.storage.bytes();
+            let values = row.storage.decode(&view[start..][..length * row.storage.bytes()]);
             output.clear();
-            rows.for_each(|floats| output.extend_from_slice(&floats[row.start..][..*samples]));
+            values
+                .chunks_exact(row.stride)
+                .for_each(|row_of| output.extend_from_slice(&row_of[row.start..][..*samples]));
+        }
+        if let Some(overflow) = &self.overflow {
+            overflow.mark(&self.queue, &view, outputs);
         }
         drop(view);
-        self.staging.unmap();
+        readback.unmap();
         Ok(())
+    }
+
+    /// Checks and submits an input of a stream.
+    fn start(&mut self, slot: usize, input: &[f32]) -> Result<InFlight> {
+        check_input(&self.plan, input)?;
+        if slot == self.slots.len() {
+            // Without memory for a second slot the device is as sound as before.
+            faults::scoped(&self.device.clone(), || {
+                self.add_slot();
+                Ok(())
+            })?;
+        }
+        self.faults.guard(&self.device, || self.submit(slot, input))
+    }
+
+    fn finish(&self, in_flight: InFlight, outputs: &mut Vec<Vec<f32>>) -> Result<()> {
+        self.faults.guard(&self.device, || self.collect(in_flight, outputs))
     }
 }
 
 impl Executor for GpuExecutor {
     fn run(&mut self, input: &[f32], outputs: &mut Vec<Vec<f32>>) -> Result<()> {
-        check_input(&self.plan, input)?;
-        self.faults.check()?;
-        let device = self.device.clone();
-        faults::scoped(&device, || {
-            self.submit(input);
-            self.read(outputs)
-        })
+        let in_flight = self.start(0, input)?;
+        self.finish(in_flight, outputs)
+    }
+
+    fn stream<'a>(
+        &mut self,
+        inputs: &mut dyn Iterator<Item = Cow<'a, [f32]>>,
+        each: &mut dyn FnMut(&[Vec<f32>]),
+    ) -> Result<()> {
+        let (mut outputs, mut before) = (Vec::new(), None);
+        for (slot, input) in (0..SLOTS).cycle().zip(inputs) {
+            let submitted = self.start(slot, &input);
+            // The one before is over with, whatever has become of this one.
+            if let Some(before) = before.take() {
+                self.finish(before, &mut outputs)?;
+                each(&outputs);
+            }
+            before = Some(submitted?);
+        }
+        if let Some(last) = before {
+            self.finish(last, &mut outputs)?;
+            each(&outputs);
+        }
+        Ok(())
     }
 
     fn profile(&mut self, input: &[f32]) -> Result<Vec<Duration>> {
         check_input(&self.plan, input)?;
-        self.faults.check()?;
-        let device = self.device.clone();
-        faults::scoped(&device, || {
-            self.write_input(input);
-            profile(&self.device, &self.queue, &self.dispatches.iter().collect::<Vec<_>>())
+        profile::check(&self.device)?;
+        self.faults.guard(&self.device, || {
+            let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            self.upload(0, input, &mut encoder)?;
+            let dispatches: Vec<&Dispatch> = self.dispatches.iter().collect();
+            profile::profile(&self.device, &self.queue, &dispatches, encoder, &[&self.slots[0].upload])
         })
     }
 }
@@ -241,23 +319,49 @@ pub(super) fn filled(gpu: &Gpu, label: &str, contents: &[u8], usage: wgpu::Buffe
     buffer
 }
 
-/// A constant in the order in which a variant reads it, uploaded once.
-pub(super) fn constant(gpu: &Gpu, step: &Step, variant: &str, read: usize, values: &Arc<[f32]>) -> wgpu::Buffer {
+/// A constant in the order in which a variant reads it and as `storage` says, uploaded once.
+///
+/// # Errors
+/// A number that is too large for f16.
+pub(super) fn constant(
+    gpu: &Gpu,
+    step: &Step,
+    variant: &str,
+    read: usize,
+    (values, storage): (&Arc<[f32]>, Storage),
+) -> Result<wgpu::Buffer> {
     let uploads = gpu.constants.get(values, Arc::default);
     let mut uploads = uploads.lock().unwrap_or_else(PoisonError::into_inner);
-    let upload = || {
-        let packed = step.kernel.operation().packed(variant, read, values);
-        filled(gpu, &step.name, bytemuck::cast_slice(&packed), wgpu::BufferUsages::STORAGE)
-    };
-    uploads.entry(variant.to_string()).or_insert_with(upload).clone()
+    if let Some(uploaded) = uploads.get(variant) {
+        return Ok(uploaded.clone());
+    }
+    let beyond = |value: &&f32| storage.is_half() && (value.is_nan() || value.abs() > LARGEST_F16);
+    if let Some(value) = values.iter().find(beyond) {
+        let cause = format!("step {} has a weight of {value:e}, and f16 ends at {LARGEST_F16}", step.name);
+        return Err(Error::new(ErrorKind::Weights, cause, "run it with --precision f32"));
+    }
+    let packed = step.kernel.operation().packed(variant, read, values);
+    let buffer = filled(gpu, &step.name, &storage.encode(&packed), wgpu::BufferUsages::STORAGE);
+    uploads.insert(variant.to_string(), buffer.clone());
+    Ok(buffer)
 }
 
-fn dispatch(gpu: &Gpu, plan: &Plan, step: &Step, variant: &Variant, activations: &Activations) -> Dispatch {
+fn dispatch(
+    gpu: &Gpu,
+    plan: &Plan,
+    rows: &Rows,
+    step: &Step,
+    variant: &Variant,
+    activations: &Activations,
+    overflow: Option<&Overflow>,
+) -> Result<Dispatch> {
     let reads = step.reads.iter().enumerate().map(|(read, &id)| match plan.buffers[id].constant() {
-        Some(values) => constant(gpu, step, variant.name, read, values),
-        None => activations.of(id).clone(),
+        Some(values) => constant(gpu, step, variant.name, read, (values, rows.row(id).storage)),
+        None => Ok(activations.of(id).clone()),
     });
-    let buffers: Vec<wgpu::Buffer> = reads.chain([activations.of(step.write).clone()]).collect();
-    let bindings: Vec<wgpu::BindingResource> = buffers.iter().map(wgpu::Buffer::as_entire_binding).collect();
-    Dispatch::new(gpu, &step.name, variant, &bindings)
+    let reads = reads.collect::<Result<Vec<wgpu::Buffer>>>()?;
+    let overflow = overflow.filter(|_| variant.shader.notes_overflow).map(|overflow| &overflow.buffer);
+    let bound = reads.iter().chain([activations.of(step.write)]).chain(overflow);
+    let bindings: Vec<wgpu::BindingResource> = bound.map(wgpu::Buffer::as_entire_binding).collect();
+    Ok(Dispatch::new(gpu, &step.name, variant, &bindings))
 }

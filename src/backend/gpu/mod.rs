@@ -4,10 +4,12 @@
 mod adapter;
 mod executor;
 mod faults;
+mod overflow;
 mod pipeline;
+mod pipeline_cache;
 mod profile;
-mod readback;
 mod rows;
+mod staging;
 mod step_shape;
 #[cfg(feature = "train")]
 mod training;
@@ -16,6 +18,7 @@ mod tuning;
 
 use std::{
     collections::HashMap,
+    path::PathBuf,
     sync::{Arc, Mutex},
 };
 
@@ -25,15 +28,16 @@ pub use tune::{Candidate, StepTuning, Tuned, tune};
 pub use tuning::{Machine, Tuning};
 pub use wgpu;
 
-use super::{Backend, ConstantCache, DeviceInfo, Executor, batch_by_memory};
+use super::{Backend, ConstantCache, DeviceInfo, Executor, Precision, batch_by_memory};
 use crate::{
     Error, ErrorKind, Result,
-    kernels::{Accelerator, Variant},
+    kernels::{Accelerator, Storage, Variant},
     plan::{BufferId, Plan, Step},
 };
 use executor::GpuExecutor;
 use faults::Faults;
 use pipeline::Pipelines;
+use pipeline_cache::PipelineCache;
 use rows::Rows;
 
 /// Changes a shader before it is compiled: called with its name and its source. For proving that a comparison notices.
@@ -71,7 +75,8 @@ impl Gpu {
 
     fn on(device: wgpu::Device, queue: wgpu::Queue, faults: Arc<Faults>) -> Self {
         let adapter = device.adapter_info();
-        let info = DeviceInfo { name: adapter.name.clone(), backend: adapter::backend_name(adapter.backend) };
+        let backend = adapter::backend_name(adapter.backend);
+        let info = DeviceInfo { name: adapter.name.clone(), backend, storage: Storage::F32 };
         let pipelines = Pipelines::new(device.clone());
         let accelerator = adapter::accelerator(&device);
         let constants = ConstantCache::default();
@@ -95,9 +100,50 @@ impl Gpu {
     /// # Errors
     /// It was made on another machine, for other shaders, or names a variant that the device cannot run.
     pub fn with_tuning(mut self, tuning: Tuning) -> Result<Self> {
-        tuning.check(&self.machine(), |shape| self.compiled_variants(shape))?;
+        tuning.check(&self.machine(), self.info.storage, |shape| self.compiled_variants(shape))?;
         self.tuning = Some(tuning);
         Ok(self)
+    }
+
+    /// The same device, storing weights and activations in this precision. In f16 a device without the feature
+    /// `SHADER_F16` packs them into u32, as [`DeviceInfo::storage`] tells. Comes before a tuning, which is for one of them.
+    ///
+    /// An f16 holds numbers up to 65504. A larger weight is an error when a plan is prepared; a larger activation turns
+    /// its record's outputs into NaN.
+    pub fn with_precision(self, precision: Precision) -> Self {
+        let native = self.device.features().contains(wgpu::Features::SHADER_F16);
+        self.storing(match precision {
+            Precision::F32 => Storage::F32,
+            Precision::F16 if native => Storage::F16,
+            Precision::F16 => Storage::PackedF16,
+        })
+    }
+
+    /// The same device in f16 as if its shaders did not have the type.
+    pub fn with_packed_f16(self) -> Self {
+        self.storing(Storage::PackedF16)
+    }
+
+    fn storing(mut self, storage: Storage) -> Self {
+        (self.accelerator.storage, self.info.storage) = (storage, storage);
+        // What was uploaded before was stored otherwise.
+        self.constants = ConstantCache::default();
+        self
+    }
+
+    /// The same device, which takes its compiled pipelines from a file where they are in it, and writes those that are
+    /// not into it. It is for drivers that keep none themselves; only Vulkan has it. Drivers trust the bytes: name a file
+    /// that nobody can write who is not trusted with this process.
+    ///
+    /// A cache is never a reason to fail: what is wrong with the file, now or when it is written, goes to `warn`, pipelines
+    /// are compiled as without it, and a file that is damaged or holds for another adapter, driver or build is replaced.
+    pub fn with_pipeline_cache(
+        mut self,
+        path: impl Into<PathBuf>,
+        warn: impl Fn(&Error) + Send + Sync + 'static,
+    ) -> Self {
+        self.pipelines.cache = PipelineCache::open(&self.device, path.into(), Box::new(warn));
+        self
     }
 
     /// The same device as if it had no subgroups.
@@ -116,6 +162,10 @@ impl Gpu {
         Machine::of(&self.device)
     }
 
+    fn rows(&self, plan: &Plan) -> Rows {
+        Rows::of(plan, self.info.storage)
+    }
+
     /// The ways to run a step here, the one that is believed to be the fastest first.
     fn variants(&self, shape: &StepShape) -> Vec<Variant> {
         shape.kernel.operation().variants(&[shape.x, shape.y], &self.accelerator)
@@ -132,7 +182,7 @@ impl Gpu {
 
     /// How a step is run: as forced or else as tuned, where it is, or by the variant that is believed to be the fastest.
     fn variant(&self, step: &Step, rows: &Rows) -> Result<Variant> {
-        let shape = StepShape::of(step, rows);
+        let shape = StepShape::of(step, rows, self.info.storage);
         let mut variants = step.kernel.operation().variants(&rows.of_step(step), &self.accelerator);
         if variants.is_empty() {
             let cause = format!("step {} is not where {} can run it", step.name, self.info.name);
@@ -177,7 +227,7 @@ impl Backend for Gpu {
     fn largest_batch(&self, plan: &Plan) -> Result<usize> {
         let groups = self.device.limits().max_compute_workgroups_per_dimension as usize;
         let mut batch = batch_by_memory(plan).min(groups);
-        let rows = Rows::of(plan);
+        let rows = self.rows(plan);
         for (id, buffer) in plan.buffers.iter().enumerate() {
             let fits = self.check_buffer(plan, &rows, id)?;
             if buffer.constant().is_none() {

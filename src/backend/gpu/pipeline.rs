@@ -6,7 +6,7 @@ use std::{
     thread::ScopedJoinHandle,
 };
 
-use super::{EditShader, faults};
+use super::{EditShader, faults, pipeline_cache::PipelineCache};
 use crate::{
     Result,
     kernels::{Shader, Variant},
@@ -17,11 +17,12 @@ pub(super) struct Pipelines {
     device: wgpu::Device,
     made: Mutex<HashMap<String, wgpu::ComputePipeline>>,
     pub(super) edit: Option<EditShader>,
+    pub(super) cache: Option<PipelineCache>,
 }
 
 impl Pipelines {
     pub(super) fn new(device: wgpu::Device) -> Self {
-        Self { device, made: Mutex::default(), edit: None }
+        Self { device, made: Mutex::default(), edit: None, cache: None }
     }
 
     /// Compiles those that are not made yet, each on a thread of its own: drivers take some ten milliseconds for each.
@@ -48,6 +49,9 @@ impl Pipelines {
             };
             threads.into_iter().map(join).collect::<Result<Vec<_>>>()
         })?;
+        if let (Some(cache), false) = (&self.cache, compiled.is_empty()) {
+            cache.save();
+        }
         made.extend(compiled);
         Ok(())
     }
@@ -74,7 +78,7 @@ impl Pipelines {
         });
         let bind_group_layout = self.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
             label: Some(shader.name),
-            entries: &bindings(reads),
+            entries: &bindings(reads, if shader.notes_overflow { 2 } else { 1 }),
         });
         let layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: Some(shader.name),
@@ -91,7 +95,7 @@ impl Pipelines {
                 // Every shader writes its workgroup memory before it reads it.
                 zero_initialize_workgroup_memory: false,
             },
-            cache: None,
+            cache: self.cache.as_ref().map(|cache| &cache.cache),
         })
     }
 }
@@ -101,11 +105,11 @@ fn key(shader: &Shader) -> String {
     format!("{} {:?}\n{}", shader.name, shader.constants, shader.source)
 }
 
-/// The parameters, the buffers that are read, the buffer that is written.
-fn bindings(reads: usize) -> Vec<wgpu::BindGroupLayoutEntry> {
+/// The parameters, the buffers that are read, the buffers that are written.
+fn bindings(reads: usize, writes: usize) -> Vec<wgpu::BindGroupLayoutEntry> {
     let types = std::iter::once(wgpu::BufferBindingType::Uniform)
         .chain(std::iter::repeat_n(wgpu::BufferBindingType::Storage { read_only: true }, reads))
-        .chain(std::iter::once(wgpu::BufferBindingType::Storage { read_only: false }));
+        .chain(std::iter::repeat_n(wgpu::BufferBindingType::Storage { read_only: false }, writes));
     let entry = |(binding, ty)| wgpu::BindGroupLayoutEntry {
         binding,
         visibility: wgpu::ShaderStages::COMPUTE,

@@ -3,34 +3,46 @@
 
 use std::time::Duration;
 
-use super::{executor::Dispatch, readback};
+use super::{executor::Dispatch, staging::Staging};
 use crate::{Error, ErrorKind, Result};
 
 /// Bytes of a timestamp.
 const TIMESTAMP: u64 = 8;
 
-/// Runs dispatches once, their input being written already, and returns each one's time.
+/// # Errors
+/// The device was opened without timestamps.
+pub(super) fn check(device: &wgpu::Device) -> Result<()> {
+    if device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
+        return Ok(());
+    }
+    let remedy = "profile another device, or have the host application open this one with TIMESTAMP_QUERY";
+    Err(Error::new(ErrorKind::Device, "the GPU gives no timestamps", remedy))
+}
+
+/// Runs dispatches once behind what `encoder` has, the copies of their inputs from `uploads`, and returns each one's time.
 ///
 /// # Errors
-/// The device was opened without timestamps, or fails.
-pub(super) fn profile(device: &wgpu::Device, queue: &wgpu::Queue, dispatches: &[&Dispatch]) -> Result<Vec<Duration>> {
-    if !device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
-        let remedy = "profile another device, or have the host application open this one with TIMESTAMP_QUERY";
-        return Err(Error::new(ErrorKind::Device, "the GPU gives no timestamps", remedy));
-    }
+/// The device fails.
+pub(super) fn profile(
+    device: &wgpu::Device,
+    queue: &wgpu::Queue,
+    dispatches: &[&Dispatch],
+    mut encoder: wgpu::CommandEncoder,
+    uploads: &[&Staging],
+) -> Result<Vec<Duration>> {
     let count = 2 * dispatches.len() as u32;
     let queries = device.create_query_set(&wgpu::QuerySetDescriptor {
         label: Some("profile"),
         ty: wgpu::QueryType::Timestamp,
         count,
     });
-    let buffer = |label, usage| {
-        let size = u64::from(count) * TIMESTAMP;
-        device.create_buffer(&wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false })
-    };
-    let resolved = buffer("timestamps", wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC);
-    let staging = buffer("timestamps read back", wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ);
-    let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    let resolved = device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some("timestamps"),
+        size: u64::from(count) * TIMESTAMP,
+        usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
+        mapped_at_creation: false,
+    });
+    let readback = Staging::readback(device, resolved.size());
     for (first, dispatch) in (0..).step_by(2).zip(dispatches) {
         let timestamp_writes = Some(wgpu::ComputePassTimestampWrites {
             query_set: &queries,
@@ -41,9 +53,12 @@ pub(super) fn profile(device: &wgpu::Device, queue: &wgpu::Queue, dispatches: &[
         dispatch.record(&mut encoder.begin_compute_pass(&descriptor));
     }
     encoder.resolve_query_set(&queries, 0..count, &resolved, 0);
-    encoder.copy_buffer_to_buffer(&resolved, 0, &staging, 0, staging.size());
-    queue.submit([encoder.finish()]);
-    let view = readback::map(device, &staging, Duration::ZERO)?;
+    encoder.copy_buffer_to_buffer(&resolved, 0, &readback.buffer, 0, resolved.size());
+    let submission = queue.submit([encoder.finish()]);
+    uploads.iter().for_each(|upload| upload.map());
+    readback.map();
+    readback.wait(device, submission, Duration::ZERO)?;
+    let view = readback.view()?;
     let ticks: &[u64] = bytemuck::cast_slice(&view);
     let nanoseconds = f64::from(queue.get_timestamp_period());
     let time = |pair: &[u64]| Duration::from_nanos((pair[1].saturating_sub(pair[0]) as f64 * nanoseconds) as u64);

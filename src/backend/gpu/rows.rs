@@ -3,7 +3,7 @@
 //! know; what goes in and comes out is `[batch, channels, samples]`.
 
 use crate::{
-    kernels::Row,
+    kernels::{Row, Storage},
     plan::{BufferId, Plan, Step},
 };
 
@@ -11,10 +11,11 @@ use crate::{
 pub(super) struct Rows(Vec<Row>);
 
 impl Rows {
-    pub(super) fn of(plan: &Plan) -> Self {
-        // The head is the same for all, so that buffers that share memory never write into another's.
+    /// With `storage` for what may be stored so.
+    pub(super) fn of(plan: &Plan, storage: Storage) -> Self {
+        // The head has the same bytes in all, so that buffers that share memory never write into another's.
         let heads = plan.steps.iter().map(|step| step.kernel.operation().head());
-        let head = heads.max().unwrap_or(0).next_multiple_of(4);
+        let head_bytes = heads.max().unwrap_or(0).next_multiple_of(8) * size_of::<f32>();
         let alike = alike(plan);
         let mut starts = vec![0; plan.buffers.len()];
         let mut margins = vec![0; plan.buffers.len()];
@@ -35,11 +36,13 @@ impl Rows {
         }
         let row = |id: BufferId| {
             let samples = plan.buffers[id].shape[2];
+            let storage = if plan.may_be_f16(id) { storage } else { Storage::F32 };
             if plan.buffers[id].slot().is_none() {
-                return Row { head: 0, start: 0, stride: samples };
+                return Row { head: 0, start: 0, stride: samples, storage };
             }
             let (start, like) = (starts[alike[id]], alike[id]);
-            Row { head, start, stride: (start + samples + margins[like]).next_multiple_of(multiples[like]) }
+            let stride = (start + samples + margins[like]).next_multiple_of(multiples[like]);
+            Row { head: head_bytes / storage.bytes(), start, stride, storage }
         };
         Self((0..plan.buffers.len()).map(row).collect())
     }
@@ -58,7 +61,7 @@ impl Rows {
         step.reads.iter().chain([&step.write]).map(|&id| self.row(id)).collect()
     }
 
-    /// Floats that a buffer takes: a constant or a state as many as it has.
+    /// Numbers that a buffer takes: a constant or a state as many as it has.
     pub(super) fn len(&self, plan: &Plan, id: BufferId) -> usize {
         let buffer = &plan.buffers[id];
         let [batch, channels, _] = buffer.shape;
@@ -66,9 +69,9 @@ impl Rows {
         if buffer.slot().is_none() { buffer.len() } else { head + batch * channels * stride }
     }
 
-    /// Bytes that a buffer takes, in whole vec4s.
+    /// Bytes that a buffer takes, in whole loads.
     pub(super) fn bytes(&self, plan: &Plan, id: BufferId) -> u64 {
-        (self.len(plan, id).next_multiple_of(4) * size_of::<f32>()) as u64
+        (self.len(plan, id).next_multiple_of(8) * self.0[id].storage.bytes()) as u64
     }
 }
 
@@ -101,15 +104,31 @@ mod tests {
     fn every_row_has_room_for_its_readers_zeros_and_no_window_needs_a_shift() {
         let weights = Weights::built_in().unwrap();
         let folded = Folded::new(&weights.network, &weights.parameters).unwrap();
-        for samples in [83, 1000, 5000] {
+        for (samples, storage) in [(83, Storage::F32), (1000, Storage::F16), (5000, Storage::PackedF16)] {
             let plan = Plan::new(&folded, 2, samples, Keep::Results).unwrap();
-            let rows = Rows::of(&plan);
+            let rows = Rows::of(&plan, storage);
             for step in &plan.steps {
                 let (x, y, operation) = (rows.row(step.reads[0]), rows.row(step.write), step.kernel.operation());
                 let [_, _, samples] = plan.buffers[step.reads[0]].shape;
                 assert!(x.start + samples + operation.margin() <= x.stride && operation.head() <= x.head, "{x:?}");
                 assert_eq!([x.stride % operation.row_multiple(), y.stride % operation.row_multiple()], [0, 0]);
                 assert_eq!(x.start, operation.start(y.start), "{}", step.name);
+                assert_eq!(x.head * x.storage.bytes(), y.head * y.storage.bytes(), "they may share memory");
+            }
+        }
+    }
+
+    #[test]
+    fn all_but_input_biases_and_features_is_stored_as_asked() {
+        let weights = Weights::built_in().unwrap();
+        let folded = Folded::new(&weights.network, &weights.parameters).unwrap();
+        let plan = Plan::new(&folded, 1, 1000, Keep::Results).unwrap();
+        let (rows, whole) = (Rows::of(&plan, Storage::F16), Rows::of(&plan, Storage::F32));
+        for (id, buffer) in plan.buffers.iter().enumerate() {
+            let in_f32 = id == plan.input() || buffer.name.ends_with("bias") || plan.outputs.contains(&id);
+            assert_eq!(rows.row(id).storage == Storage::F32, in_f32, "{}", buffer.name);
+            if buffer.name.ends_with("weight") {
+                assert_eq!(2 * rows.bytes(&plan, id), whole.bytes(&plan, id), "{}", buffer.name);
             }
         }
     }

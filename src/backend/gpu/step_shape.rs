@@ -1,15 +1,15 @@
 //! What the choice among a step's variants hangs on, as one line of text that a person can read:
-//! `conv1d batch=1 in_channels=12 … x_head=8 x_start=4 x_stride=1008 y_head=8 y_start=0 y_stride=504`.
+//! `conv1d batch=1 in_channels=12 … y_head=8 y_start=0 y_stride=504 x=f32 y=f16 weights=f16`.
 
 use std::fmt;
 
 use super::rows::Rows;
 use crate::{
-    kernels::{Conv1d, GlobalAveragePool, Kernel, Linear, MaxPool, Row},
+    kernels::{Conv1d, GlobalAveragePool, Kernel, Linear, MaxPool, Row, Storage},
     plan::Step,
 };
 
-/// An operation with every size, and how the rows lie that it reads and writes.
+/// An operation with every size, and how the numbers lie that it reads and writes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepShape {
     /// The operation.
@@ -18,12 +18,14 @@ pub struct StepShape {
     pub x: Row,
     /// The rows that it writes.
     pub y: Row,
+    /// How the device stores weights.
+    pub storage: Storage,
 }
 
 impl StepShape {
-    pub(super) fn of(step: &Step, rows: &Rows) -> Self {
+    pub(super) fn of(step: &Step, rows: &Rows, storage: Storage) -> Self {
         let [x, y] = [step.reads[0], step.write].map(|id| rows.row(id));
-        Self { kernel: step.kernel.clone(), x, y }
+        Self { kernel: step.kernel.clone(), x, y, storage }
     }
 
     /// The operation's name in a tuning file.
@@ -80,8 +82,8 @@ impl StepShape {
             Kernel::Training(_) => Vec::new(),
         };
         let [
-            Row { head: x_head, start: x_start, stride: x_stride },
-            Row { head: y_head, start: y_start, stride: y_stride },
+            Row { head: x_head, start: x_start, stride: x_stride, storage: _ },
+            Row { head: y_head, start: y_start, stride: y_stride, storage: _ },
         ] = [self.x, self.y];
         sizes.extend([("x_head", x_head), ("x_start", x_start), ("x_stride", x_stride)]);
         sizes.extend([("y_head", y_head), ("y_start", y_start), ("y_stride", y_stride)]);
@@ -129,9 +131,13 @@ impl StepShape {
             }),
             _ => return None,
         };
-        let x = Row { head: size("x_head")?, start: size("x_start")?, stride: size("x_stride")? };
-        let y = Row { head: size("y_head")?, start: size("y_start")?, stride: size("y_stride")? };
-        let shape = Self { kernel, x, y };
+        let mut row = |head, start, stride| {
+            Some(Row { head: size(head)?, start: size(start)?, stride: size(stride)?, storage: Storage::F32 })
+        };
+        let (x, y) = (row("x_head", "x_start", "x_stride")?, row("y_head", "y_start", "y_stride")?);
+        let mut storage = |name: &str| words.next()?.strip_prefix(name)?.strip_prefix('=')?.parse().ok();
+        let (x, y) = (Row { storage: storage("x")?, ..x }, Row { storage: storage("y")?, ..y });
+        let shape = Self { kernel, x, y, storage: storage("weights")? };
         (shape.fits_a_plan() && shape.to_string() == text).then_some(shape)
     }
 
@@ -155,6 +161,7 @@ impl StepShape {
 impl fmt::Display for StepShape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.operation())?;
-        self.sizes().iter().try_for_each(|(name, size)| write!(f, " {name}={size}"))
+        self.sizes().iter().try_for_each(|(name, size)| write!(f, " {name}={size}"))?;
+        write!(f, " x={} y={} weights={}", self.x.storage, self.y.storage, self.storage)
     }
 }

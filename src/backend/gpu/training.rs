@@ -9,23 +9,25 @@ use std::{num::NonZero, sync::Arc, time::Duration};
 use super::{
     Faults, Gpu,
     executor::{Dispatch, SPIN, constant, filled},
-    faults,
-    profile::profile,
-    readback,
+    profile,
     rows::Rows,
+    staging::Staging,
 };
 use crate::{
     Error, ErrorKind, Result,
     backend::{Trainer, check_inputs, check_state},
     kernels::{
-        Kernel, Row, Variant,
+        Kernel, Row, Storage, Variant,
         training::{ChannelSum, Gather},
     },
-    plan::{Buffer, BufferId, Plan, Step, Storage},
+    plan::{Buffer, BufferId, Plan, Role, Step},
 };
 
 /// Rows of numbers without anything between or before them.
-const DENSE: Row = Row { head: 0, start: 0, stride: 1 };
+const DENSE: Row = Row { head: 0, start: 0, stride: 1, storage: Storage::F32 };
+
+/// Numbers that a gather can tell apart, whose places are whole numbers in f32.
+const LARGEST_GATHER: usize = 1 << 24;
 
 pub(super) struct GpuTrainer {
     device: wgpu::Device,
@@ -37,7 +39,7 @@ pub(super) struct GpuTrainer {
     states: Vec<Option<wgpu::Buffer>>,
     inputs: Vec<Input>,
     outputs: Vec<Output>,
-    staging: wgpu::Buffer,
+    readback: Staging,
     spin: Duration,
 }
 
@@ -46,8 +48,8 @@ struct Input {
     buffer: wgpu::Buffer,
     row: Row,
     samples: usize,
-    /// What is written; the zeros in it are written once, by its making.
-    rows: Vec<f32>,
+    /// Where the host writes; the zeros between the samples stay from its making.
+    upload: Staging,
 }
 
 /// A buffer that is copied into the staging buffer, and where its rows of `samples` begin there.
@@ -86,7 +88,11 @@ fn bytes(numbers: usize) -> u64 {
 
 impl GpuTrainer {
     pub(super) fn new(gpu: &Gpu, plan: &Plan) -> Result<Self> {
-        let rows = Rows::of(plan);
+        if gpu.info.storage.is_half() {
+            let cause = "training with --precision f16: its gradients need f32";
+            return Err(Error::new(ErrorKind::Usage, cause, "train with --precision f32"));
+        }
+        let rows = gpu.rows(plan);
         for id in 0..plan.buffers.len() {
             check_size(gpu, plan, &rows, id)?;
         }
@@ -99,15 +105,12 @@ impl GpuTrainer {
         let mut offset = 0;
         let outputs: Vec<Output> =
             plan.outputs.iter().map(|&id| output(plan, &rows, &memory, id, &mut offset)).collect();
-        let staging = gpu.device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("staging"),
-            size: offset,
-            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
+        // A plan of states alone has no output, and nothing cannot be mapped.
+        let readback = Staging::readback(&gpu.device, offset.max(bytes(4)));
         let input = |&id: &BufferId| {
             let ([batch, channels, samples], row) = (plan.buffers[id].shape, rows.row(id));
-            Input { buffer: memory.of(id).buffer, row, samples, rows: vec![0.0; batch * channels * row.stride] }
+            let upload = Staging::upload(&gpu.device, bytes(batch * channels * row.stride));
+            Input { buffer: memory.of(id).buffer, row, samples, upload }
         };
         let states = memory.states.iter().map(|state| state.as_ref().map(|place| place.buffer.clone()));
         Ok(Self {
@@ -119,38 +122,46 @@ impl GpuTrainer {
             states: states.collect(),
             dispatches,
             outputs,
-            staging,
+            readback,
             spin: if gpu.accelerator.software { Duration::ZERO } else { SPIN },
         })
     }
 
-    fn write_inputs(&mut self, inputs: &[&[f32]]) {
-        for (Input { buffer, row, samples, rows }, input) in self.inputs.iter_mut().zip(inputs) {
-            for (row_of, values) in rows.chunks_exact_mut(row.stride).zip(input.chunks_exact(*samples)) {
-                row_of[row.start..][..*samples].copy_from_slice(values);
+    /// Writes the inputs into the memory that is kept for them and records their copies to the device.
+    fn upload(&self, inputs: &[&[f32]], encoder: &mut wgpu::CommandEncoder) -> Result<()> {
+        for (Input { buffer, row, samples, upload }, input) in self.inputs.iter().zip(inputs) {
+            let mut memory = upload.view_mut()?;
+            for (at, values) in input.chunks_exact(*samples).enumerate() {
+                let values: &[u8] = bytemuck::cast_slice(values);
+                let start = (at * row.stride + row.start) * size_of::<f32>();
+                memory.slice(start..start + values.len()).copy_from_slice(values);
             }
-            self.queue.write_buffer(buffer, bytes(row.head), bytemuck::cast_slice(rows));
+            drop(memory);
+            upload.unmap();
+            encoder.copy_buffer_to_buffer(&upload.buffer, 0, buffer, bytes(row.head), upload.buffer.size());
         }
+        Ok(())
     }
 
-    fn submit(&mut self, inputs: &[&[f32]]) {
-        self.write_inputs(inputs);
+    fn submit(&self, inputs: &[&[f32]]) -> Result<wgpu::SubmissionIndex> {
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        self.upload(inputs, &mut encoder)?;
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         self.dispatches.iter().for_each(|(_, dispatch)| dispatch.record(&mut pass));
         drop(pass);
         for Output { source: Place { buffer, offset: from, size }, offset, .. } in &self.outputs {
-            encoder.copy_buffer_to_buffer(buffer, *from, &self.staging, *offset, *size);
+            encoder.copy_buffer_to_buffer(buffer, *from, &self.readback.buffer, *offset, *size);
         }
-        self.queue.submit([encoder.finish()]);
+        let submission = self.queue.submit([encoder.finish()]);
+        self.inputs.iter().for_each(|input| input.upload.map());
+        self.readback.map();
+        Ok(submission)
     }
 
-    /// Waits for the submission and copies the staging buffer out.
-    fn read(&self, outputs: &mut Vec<Vec<f32>>) -> Result<()> {
-        let view = readback::map(&self.device, &self.staging, self.spin);
-        // Why the device failed says more than that the readback did.
-        self.faults.check()?;
-        let view = view?;
+    /// Waits for the submission and copies its outputs out.
+    fn read(&self, submission: wgpu::SubmissionIndex, outputs: &mut Vec<Vec<f32>>) -> Result<()> {
+        self.readback.wait(&self.device, submission, self.spin)?;
+        let view = self.readback.view()?;
         let values: &[f32] = bytemuck::cast_slice(&view);
         outputs.resize(self.outputs.len(), Vec::new());
         for (output, Output { offset, row, rows, samples, .. }) in outputs.iter_mut().zip(&self.outputs) {
@@ -160,7 +171,7 @@ impl GpuTrainer {
             rows.for_each(|floats| output.extend_from_slice(&floats[row.start..][..*samples]));
         }
         drop(view);
-        self.staging.unmap();
+        self.readback.unmap();
         Ok(())
     }
 
@@ -170,60 +181,49 @@ impl GpuTrainer {
         })
     }
 
-    /// Does something on the device, with whatever goes wrong as an error.
-    fn guarded<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        self.faults.check()?;
-        let device = self.device.clone();
-        faults::scoped(&device, || work(self))
-    }
-
     fn read_state(&self, buffer: &wgpu::Buffer) -> Result<Vec<f32>> {
-        let staging = self.device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("state read back"),
-            size: buffer.size(),
-            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
+        let readback = Staging::readback(&self.device, buffer.size());
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, buffer.size());
-        self.queue.submit([encoder.finish()]);
-        let view = readback::map(&self.device, &staging, self.spin);
-        self.faults.check()?;
-        Ok(bytemuck::cast_slice(&view?).to_vec())
+        encoder.copy_buffer_to_buffer(buffer, 0, &readback.buffer, 0, buffer.size());
+        let submission = self.queue.submit([encoder.finish()]);
+        readback.map();
+        readback.wait(&self.device, submission, self.spin)?;
+        let values = bytemuck::cast_slice(&readback.view()?).to_vec();
+        Ok(values)
     }
 }
 
 impl Trainer for GpuTrainer {
     fn run(&mut self, inputs: &[&[f32]], outputs: &mut Vec<Vec<f32>>) -> Result<()> {
         check_inputs(&self.plan, inputs)?;
-        self.guarded(|trainer| {
-            trainer.submit(inputs);
-            trainer.read(outputs)
-        })
+        self.faults.guard(&self.device, || self.read(self.submit(inputs)?, outputs))
     }
 
     fn state(&mut self, state: BufferId) -> Result<Vec<f32>> {
-        let buffer = self.state_buffer(state)?.clone();
-        self.guarded(|trainer| trainer.read_state(&buffer))
+        let buffer = self.state_buffer(state)?;
+        self.faults.guard(&self.device, || self.read_state(buffer))
     }
 
     fn set_state(&mut self, state: BufferId, values: &[f32]) -> Result<()> {
-        let buffer = self.state_buffer(state)?.clone();
+        let buffer = self.state_buffer(state)?;
         check_state(&self.plan, state, values)?;
-        self.guarded(|trainer| {
-            trainer.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(values));
+        self.faults.guard(&self.device, || {
+            self.queue.write_buffer(buffer, 0, bytemuck::cast_slice(values));
             Ok(())
         })
     }
 
     fn profile(&mut self, inputs: &[&[f32]]) -> Result<Vec<Duration>> {
         check_inputs(&self.plan, inputs)?;
-        self.guarded(|trainer| {
-            trainer.write_inputs(inputs);
-            let dispatches: Vec<&Dispatch> = trainer.dispatches.iter().map(|(_, dispatch)| dispatch).collect();
-            let times = profile(&trainer.device, &trainer.queue, &dispatches)?;
-            let mut of_steps = vec![Duration::ZERO; trainer.plan.steps.len()];
-            trainer.dispatches.iter().zip(times).for_each(|((step, _), time)| of_steps[*step] += time);
+        profile::check(&self.device)?;
+        self.faults.guard(&self.device, || {
+            let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            self.upload(inputs, &mut encoder)?;
+            let dispatches: Vec<&Dispatch> = self.dispatches.iter().map(|(_, dispatch)| dispatch).collect();
+            let uploads: Vec<&Staging> = self.inputs.iter().map(|input| &input.upload).collect();
+            let times = profile::profile(&self.device, &self.queue, &dispatches, encoder, &uploads)?;
+            let mut of_steps = vec![Duration::ZERO; self.plan.steps.len()];
+            self.dispatches.iter().zip(times).for_each(|((step, _), time)| of_steps[*step] += time);
             Ok(of_steps)
         })
     }
@@ -257,8 +257,8 @@ impl<'a> Memory<'a> {
             of_slot.map(|id| rows.bytes(plan, id)).max().unwrap_or(0)
         };
         let slots = (0..plan.slots).map(|slot| Place::whole(zeros(gpu, "activations", size(slot))));
-        let state = |buffer: &Buffer| match &buffer.storage {
-            Storage::State(values) => {
+        let state = |buffer: &Buffer| match &buffer.role {
+            Role::State(values) => {
                 let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
                 Some(Place::whole(filled(gpu, &buffer.name, bytemuck::cast_slice(values), usage)))
             }
@@ -272,10 +272,10 @@ impl<'a> Memory<'a> {
         let state = |id: BufferId| {
             self.states[id].clone().unwrap_or_else(|| unreachable!("states lie on the device, and parts are of states"))
         };
-        match buffer.storage {
-            Storage::Activation { slot } => self.slots[slot].clone(),
-            Storage::Part { of, offset } => Place { offset: bytes(offset), size: bytes(buffer.len()), ..state(of) },
-            Storage::State(_) | Storage::Constant(_) => state(id),
+        match buffer.role {
+            Role::Activation { slot } => self.slots[slot].clone(),
+            Role::Part { of, offset } => Place { offset: bytes(offset), size: bytes(buffer.len()), ..state(of) },
+            Role::State(_) | Role::Constant(_) => state(id),
         }
     }
 }
@@ -320,7 +320,7 @@ impl Dispatches<'_> {
         let mut places = Vec::with_capacity(step.reads.len() + 1);
         for (read, &id) in step.reads.iter().enumerate() {
             places.push(match plan.buffers[id].constant() {
-                Some(values) => Place::whole(constant(self.gpu, step, variant.name, read, values)),
+                Some(values) => Place::whole(constant(self.gpu, step, variant.name, read, (values, Storage::F32))?),
                 None if read > 0 && has_weights(&step.kernel) => {
                     let numbers = plan.buffers[id].len();
                     self.packed(at, step, variant.name, read, (memory.of(id), rows.row(id), numbers))?
@@ -339,7 +339,8 @@ impl Dispatches<'_> {
         places.push(scratch.clone());
         self.made.push(Planned { step: at, variant, places });
         let sum = ChannelSum { batch: parts, channels, samples: 1 };
-        self.push(at, &sum.into(), &[DENSE, rows.row(step.write)], vec![scratch, memory.of(step.write)])
+        self.push(at, &sum.into(), &[DENSE, rows.row(step.write)], vec![scratch, memory.of(step.write)]);
+        Ok(())
     }
 
     /// Weights in the order in which a variant reads them.
@@ -351,6 +352,10 @@ impl Dispatches<'_> {
         read: usize,
         (weights, row, from): (Place, Row, usize),
     ) -> Result<Place> {
+        if from > LARGEST_GATHER {
+            let cause = format!("step {} has {from} weights, more than {LARGEST_GATHER}", step.name);
+            return Err(Error::new(ErrorKind::Shape, cause, "train a smaller network, or use --device cpu"));
+        }
         let ramp: Vec<f32> = (1..=from).map(|place| place as f32).collect();
         let order = step.kernel.operation().packed(variant, read, &ramp);
         if order == ramp && row.head + row.start == 0 {
@@ -361,14 +366,15 @@ impl Dispatches<'_> {
         let order = filled(self.gpu, &step.name, bytemuck::cast_slice(&order), wgpu::BufferUsages::STORAGE);
         let dense = Row { stride: length, ..DENSE };
         let places = vec![weights, Place::whole(order), packed.clone()];
-        self.push(at, &Gather { from, length }.into(), &[row, dense, dense], places)?;
+        self.push(at, &Gather { from, length }.into(), &[row, dense, dense], places);
         Ok(packed)
     }
 
-    fn push(&mut self, step: usize, kernel: &Kernel, rows: &[Row], places: Vec<Place>) -> Result<()> {
+    /// A dispatch that the plan does not have.
+    fn push(&mut self, step: usize, kernel: &Kernel, rows: &[Row], places: Vec<Place>) {
+        // Gathers and sums take any rows.
         let variant = kernel.operation().variants(rows, &self.gpu.accelerator).swap_remove(0);
         self.made.push(Planned { step, variant, places });
-        Ok(())
     }
 
     /// Compiles and binds everything.

@@ -10,9 +10,9 @@ use crate::{
     Result,
     backend::{Executor, reference},
     kernels::{Row, Variant},
-    plan::{Plan, Step, Storage},
+    plan::{Plan, Role, Step},
     random::Random,
-    verify::{Difference, LARGEST_NMSE},
+    verify::{Difference, largest_nmse},
 };
 
 /// Rounds in which each variant runs once: so many at least and at most, and for so long in between.
@@ -68,9 +68,9 @@ pub struct Tuned {
 pub fn tune(gpu: &Gpu, plans: &[(String, Plan)], mut progress: impl FnMut(usize, usize)) -> Result<Tuned> {
     let mut jobs: Vec<(&str, &Plan, &Step, StepShape)> = Vec::new();
     for (name, plan) in plans {
-        let rows = Rows::of(plan);
+        let rows = gpu.rows(plan);
         for step in &plan.steps {
-            let shape = StepShape::of(step, &rows);
+            let shape = StepShape::of(step, &rows, gpu.info.storage);
             if jobs.iter().all(|(.., other)| *other != shape) {
                 jobs.push((name, plan, step, shape));
             }
@@ -80,7 +80,7 @@ pub fn tune(gpu: &Gpu, plans: &[(String, Plan)], mut progress: impl FnMut(usize,
     let total = jobs.len();
     for (name, plan, step, shape) in jobs {
         progress(steps.len(), total);
-        let candidates = Trial::new(plan, step).candidates(gpu, &shape)?;
+        let candidates = Trial::new(gpu, plan, step).candidates(gpu, &shape)?;
         let timed = candidates.iter().enumerate().filter_map(|(at, candidate)| Some((candidate.time?, at)));
         let chosen = timed.min().map(|(_, at)| at);
         let (plan_name, output) = (name.into(), plan.buffers[step.write].shape);
@@ -89,7 +89,8 @@ pub fn tune(gpu: &Gpu, plans: &[(String, Plan)], mut progress: impl FnMut(usize,
     progress(total, total);
     let choice = |step: &StepTuning| Some((step.shape.clone(), step.candidates[step.chosen?].variant.to_string()));
     let choices: Option<Vec<(StepShape, String)>> = steps.iter().map(choice).collect();
-    let shaders = tuning::hash(steps.iter().map(|step| &step.shape), |shape| gpu.compiled_variants(shape));
+    let shaders =
+        tuning::hash(steps.iter().map(|step| &step.shape), |shape| gpu.compiled_variants(shape), tuning::order);
     let tuning = choices.map(|choices| Tuning::new(gpu.machine(), shaders, choices));
     Ok(Tuned { steps, tuning })
 }
@@ -103,20 +104,26 @@ struct Trial {
 }
 
 impl Trial {
-    fn new(plan: &Plan, step: &Step) -> Self {
+    fn new(gpu: &Gpu, plan: &Plan, step: &Step) -> Self {
         let ids = || step.reads.iter().chain([&step.write]).copied();
         let mut buffers: Vec<_> = ids().map(|id| plan.buffers[id].clone()).collect();
         let write = buffers.len() - 1;
-        (buffers[0].storage, buffers[write].storage) =
-            (Storage::Activation { slot: 0 }, Storage::Activation { slot: 1 });
+        (buffers[0].role, buffers[write].role) = (Role::Activation { slot: 0 }, Role::Activation { slot: 1 });
         let alone = Step { reads: (0..write).collect(), write, ..step.clone() };
         let alone =
             Plan { batch: plan.batch, buffers, steps: vec![alone], inputs: vec![0], outputs: vec![write], slots: 2 };
+        let rows = gpu.rows(plan).select(ids());
         let mut random = Random::new(1, 0);
-        let input: Vec<f32> = (0..alone.buffers[0].len()).map(|_| random.normal() as f32).collect();
+        let mut input: Vec<f32> = (0..alone.buffers[0].len()).map(|_| random.normal() as f32).collect();
+        // The reference gets the numbers that the device has.
+        let stored = rows.row(0).storage;
+        let length = input.len();
+        input = stored.decode(&stored.encode(&input)).into_owned();
+        input.truncate(length);
+        let known = if gpu.info.storage.is_half() { alone.with_f16_weights() } else { alone.clone() };
         let exact =
-            reference::run(&alone, &input).unwrap_or_else(|_| unreachable!("the input is as long as its buffer"));
-        Self { plan: alone, rows: Rows::of(plan).select(ids()), input, exact: exact.concat() }
+            reference::run(&known, &input).unwrap_or_else(|_| unreachable!("the input is as long as its buffer"));
+        Self { plan: alone, rows, input, exact: exact.concat() }
     }
 
     /// Compares every variant that the device can run, then times the right ones.
@@ -150,13 +157,14 @@ impl Trial {
     fn compare(&self, gpu: &Gpu, variant: Variant) -> Result<(GpuExecutor, f64, Option<String>)> {
         let mut executor = GpuExecutor::with_variants(gpu, &self.plan, &self.rows, vec![variant])?;
         let output = &executor.outputs[0];
-        let start = (output.row.head * size_of::<f32>()) as u64;
-        gpu.queue.write_buffer(&output.buffer, start, bytemuck::cast_slice(&vec![f32::NAN; output.length]));
+        let (row, length) = (output.row, output.length);
+        let start = (row.head * row.storage.bytes()) as u64;
+        gpu.queue.write_buffer(&output.buffer, start, &row.storage.encode(&vec![f32::NAN; length]));
         let mut computed = Vec::new();
         executor.run(&self.input, &mut computed)?;
         let nmse = Difference::between(&computed[0], &self.exact).nmse;
         // In this order NaN fails.
-        let fault = match (nmse <= LARGEST_NMSE, surrounded_by_zeros(&executor)?) {
+        let fault = match (nmse <= largest_nmse(row.storage), surrounded_by_zeros(&executor)?) {
             (true, true) => None,
             (true, false) => Some("what lies around its samples is not zero".into()),
             (false, _) => Some(format!("NMSE {nmse:.1e}")),
@@ -205,8 +213,9 @@ fn surrounded_by_zeros(executor: &GpuExecutor) -> Result<bool> {
     executor.device.poll(wgpu::PollType::wait_indefinitely()).map_err(|error| faults::failed(&error.to_string()))?;
     let answered = read.recv().map_err(|_| faults::failed("the readback was never answered"))?;
     let buffer = answered.map_err(|error| faults::failed(&error.to_string()))?;
-    let (head, rows) = bytemuck::cast_slice::<u8, f32>(&buffer).split_at(output.row.head);
-    let Row { start, stride, .. } = output.row;
+    let Row { head, start, stride, storage } = output.row;
+    let numbers = storage.decode(&buffer);
+    let (head, rows) = numbers.split_at(head);
     let around = rows[..output.length].chunks_exact(stride).map(|row| [&row[..start], &row[start + output.samples..]]);
-    Ok(around.flatten().chain([head]).flatten().all(|&float| float == 0.0))
+    Ok(around.flatten().chain([head]).flatten().all(|&number| number == 0.0))
 }

@@ -4,10 +4,13 @@
 use std::{fmt, io::Read, path::Path};
 
 use super::StepShape;
-use crate::{Error, ErrorKind, Result, kernels::Variant};
+use crate::{
+    Error, ErrorKind, Result,
+    kernels::{Kernel, Storage, Variant},
+};
 
 /// The first line, with the version of the format.
-const FORMAT: &str = "ecgpu tuning 1";
+const FORMAT: &str = "ecgpu tuning 2";
 /// Bytes that a tuning file may have; a hundred steps take about 16 KiB.
 const LARGEST: usize = 1 << 20;
 /// What helps against a file that no longer fits.
@@ -152,16 +155,27 @@ impl Tuning {
         self.choices.iter().find(|(other, _)| other == shape).map(|(_, variant)| variant.as_str())
     }
 
-    /// Checks that it holds on a machine whose variants of a step `variants` gives.
-    pub(super) fn check(&self, machine: &Machine, variants: impl Fn(&StepShape) -> Vec<Variant>) -> Result<()> {
+    /// Checks that it holds on a machine that stores weights so, and whose variants of a step `variants` gives.
+    pub(super) fn check(
+        &self,
+        machine: &Machine,
+        storage: Storage,
+        variants: impl Fn(&StepShape) -> Vec<Variant>,
+    ) -> Result<()> {
         if self.machine != *machine {
             let cause = format!("the tuning file was made for {}, and this is {machine}", self.machine);
             return Err(Error::new(ErrorKind::Tuning, cause, REMEDY));
         }
+        if let Some((other, _)) = self.choices.iter().find(|(shape, _)| shape.storage != storage) {
+            let cause =
+                format!("the tuning file was made for weights in {}, and here they are in {storage}", other.storage);
+            let remedy = "give the --precision that it was made with, or make it anew with `ecgpu tune`";
+            return Err(Error::new(ErrorKind::Tuning, cause, remedy));
+        }
         for (shape, chosen) in &self.choices {
             runnable(shape, chosen, &variants(shape))?;
         }
-        if hash(self.choices.iter().map(|(shape, _)| shape), variants) != self.shaders {
+        if hash(self.choices.iter().map(|(shape, _)| shape), variants, order) != self.shaders {
             let cause = "the tuning file is stale, as it was made for other shaders or sizes";
             return Err(Error::new(ErrorKind::Tuning, cause, REMEDY));
         }
@@ -189,23 +203,40 @@ fn excerpt(text: &str) -> String {
     text.chars().take(SHOWN).chain(more.chars()).collect()
 }
 
-/// A hash of all variants of some steps with their shaders and of this crate's version.
+/// The order in which a variant's shader reads its constants: what it makes of those that count up from 1.
+pub(super) fn order(kernel: &Kernel, variant: &str) -> Vec<Vec<f32>> {
+    let kernel = kernel.with_few_channels();
+    let constants = (1..).zip(kernel.operation().constants());
+    let packed = |(read, length): (usize, usize)| {
+        let counting: Vec<f32> = (1..=length).map(|number| number as f32).collect();
+        kernel.operation().packed(variant, read, &counting)
+    };
+    constants.map(packed).collect()
+}
+
+/// A hash of all variants of some steps with their shaders, of the order of their constants, and of this crate's version.
 pub(super) fn hash<'a>(
     shapes: impl Iterator<Item = &'a StepShape>,
     variants: impl Fn(&StepShape) -> Vec<Variant>,
+    order: impl Fn(&Kernel, &str) -> Vec<Vec<f32>>,
 ) -> u64 {
-    let texts = shapes.map(|shape| format!("{shape} {:?}\n", variants(shape)));
-    std::iter::once(env!("CARGO_PKG_VERSION").to_string())
-        .chain(texts)
-        .fold(FNV_OFFSET, |hash, text| fnv1a(hash, &text))
+    let mut hash = fnv1a(FNV_OFFSET, env!("CARGO_PKG_VERSION").bytes().map(u64::from));
+    for shape in shapes {
+        let variants = variants(shape);
+        hash = fnv1a(hash, format!("{shape} {variants:?}\n").bytes().map(u64::from));
+        for numbers in variants.iter().flat_map(|variant| order(&shape.kernel, variant.name)) {
+            hash = fnv1a(hash, numbers.iter().map(|number| number.to_bits().into()));
+        }
+    }
+    hash
 }
 
 /// Fowler, Noll and Vo's constants for 64 bits.
-const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+pub(super) const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
 
-fn fnv1a(hash: u64, text: &str) -> u64 {
-    text.bytes().fold(hash, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(FNV_PRIME))
+pub(super) fn fnv1a(hash: u64, symbols: impl Iterator<Item = u64>) -> u64 {
+    symbols.fold(hash, |hash, symbol| (hash ^ symbol).wrapping_mul(FNV_PRIME))
 }
 
 impl fmt::Display for Tuning {

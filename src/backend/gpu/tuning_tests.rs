@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    kernels::{Accelerator, Conv1d, Kernel, Linear, Row},
+    kernels::{Accelerator, Conv1d, Kernel, Linear, Row, Storage},
     random::Random,
 };
 
@@ -14,11 +14,12 @@ fn machine() -> Machine {
 }
 
 fn accelerator() -> Accelerator {
-    Accelerator { software: false, subgroup_size: None, workgroup_bytes: 16 << 10 }
+    Accelerator { software: false, subgroup_size: None, int64: false, workgroup_bytes: 16 << 10, storage: Storage::F32 }
 }
 
 fn variants(shape: &StepShape) -> Vec<Variant> {
-    shape.kernel.operation().variants(&[shape.x, shape.y], &accelerator())
+    let accelerator = Accelerator { storage: shape.storage, ..accelerator() };
+    shape.kernel.operation().variants(&[shape.x, shape.y], &accelerator)
 }
 
 fn tuning() -> Tuning {
@@ -33,18 +34,18 @@ fn tuning() -> Tuning {
         padding: 5,
         relu: true,
     };
-    let (x, y) = (Row { head: 8, start: 0, stride: 1008 }, Row { head: 8, start: 0, stride: 504 });
-    let conv = StepShape { kernel: Kernel::Conv1d(conv), x, y };
-    let linear = Kernel::Linear(Linear { batch: 1, in_features: 256, out_features: 5 });
-    let linear =
-        StepShape { kernel: linear, x: Row { head: 8, start: 0, stride: 1 }, y: Row { head: 8, start: 0, stride: 1 } };
-    let shaders = hash([&conv, &linear].into_iter(), variants);
+    let row = |stride| Row { head: 8, start: 0, stride, storage: Storage::F32 };
+    let step = |kernel, x, y| StepShape { kernel, x: row(x), y: row(y), storage: Storage::F32 };
+    let conv = step(Kernel::Conv1d(conv), 1008, 504);
+    let linear = step(Kernel::Linear(Linear { batch: 1, in_features: 256, out_features: 5 }), 1, 1);
+    let shaders = hash([&conv, &linear].into_iter(), variants, order);
     Tuning::new(machine(), shaders, vec![(conv, "tile 4".into()), (linear, "plain".into())])
 }
 
 /// The one line that refuses a file, read or, if it can be read, checked.
 fn refused(text: &str) -> String {
-    let checked = Tuning::from_bytes(text.as_bytes()).and_then(|tuning| tuning.check(&machine(), variants));
+    let checked =
+        Tuning::from_bytes(text.as_bytes()).and_then(|tuning| tuning.check(&machine(), Storage::F32, variants));
     let error = checked.expect_err(text);
     assert_eq!(error.kind(), ErrorKind::Tuning);
     let line = error.to_string();
@@ -65,7 +66,7 @@ fn a_file_survives_being_written_and_its_choices_are_found() {
     let tuning = tuning();
     let read = Tuning::from_bytes(tuning.to_string().as_bytes()).unwrap();
     assert_eq!(read, tuning);
-    read.check(&machine(), variants).unwrap();
+    read.check(&machine(), Storage::F32, variants).unwrap();
     let (conv, _) = &tuning.choices[0];
     assert_eq!(read.variant(conv), Some("tile 4"));
     assert_eq!(read.variant(&StepShape { x: Row { head: 12, ..conv.x }, ..conv.clone() }), None);
@@ -89,7 +90,45 @@ fn stale_shaders_are_refused() {
         variants[0].shader.source = format!("{}//", variants[0].shader.source).into();
         variants
     };
-    assert!(tuning().check(&machine(), edited).unwrap_err().cause().contains("is stale"));
+    assert!(tuning().check(&machine(), Storage::F32, edited).unwrap_err().cause().contains("is stale"));
+}
+
+#[test]
+fn weights_in_another_order_are_refused() {
+    let tuning = tuning();
+    let shapes = || tuning.choices.iter().map(|(shape, _)| shape);
+    let swapped = |kernel: &Kernel, variant: &str| {
+        let mut constants = order(kernel, variant);
+        // Two weights of the last variant alone.
+        if let Some(weights) = constants.first_mut().filter(|_| variant == "tile 4 sliced") {
+            weights.swap(100, 101);
+        }
+        constants
+    };
+    assert_eq!(hash(shapes(), variants, order), tuning.shaders);
+    assert_ne!(hash(shapes(), variants, swapped), tuning.shaders);
+}
+
+#[test]
+fn the_order_of_weights_shows_how_a_variant_packs_them() {
+    let (conv, _) = &tuning().choices[0];
+    // The first channel's second tap stands behind one of each channel where neighbours are channels.
+    let second = |variant: &str| order(&conv.kernel, variant)[0].iter().position(|&number| number == 2.0);
+    assert_eq!(["plain", "tile 8", "tile 4", "subgroups"].map(second), [68, 32, 16, 1].map(Some));
+    let Kernel::Conv1d(sizes) = &conv.kernel else { panic!("the first step is a convolution") };
+    let huge = Conv1d { in_channels: 1 << 31, out_channels: 1 << 31, kernel: 1 << 31, ..sizes.clone() };
+    let weights: usize = order(&Kernel::Conv1d(huge), "plain")[0].len();
+    assert!(weights < 1 << 12, "a damaged file must not ask for {weights} numbers");
+}
+
+#[test]
+fn another_precision_is_refused() {
+    let refused = tuning().check(&machine(), Storage::F16, variants).unwrap_err();
+    assert!(refused.cause().contains("made for weights in f32, and here they are in f16"), "{refused}");
+    assert!(refused.remedy().contains("--precision"), "{refused}");
+    changed("y=f32", "y=f16", "is stale");
+    changed("y=f32", "y=f64", "line 8 is no step");
+    changed("weights=f32 -> tile", "weights=packed-f16 -> tile", "made for weights in packed-f16, and here");
 }
 
 #[test]
@@ -133,7 +172,7 @@ fn a_file_that_is_cut_short_is_refused_wherever() {
 fn what_is_no_tuning_file_is_refused() {
     assert!(refused("").contains("no tuning file"));
     assert!(refused("{}").contains("no tuning file"));
-    changed("tuning 1", "tuning 2", "'ecgpu tuning 2' where this build reads 'ecgpu tuning 1'");
+    changed("tuning 2", "tuning 1", "'ecgpu tuning 1' where this build reads 'ecgpu tuning 2'");
     assert!(refused(&" ".repeat(LARGEST + 1)).contains("too large"));
     assert!(Tuning::from_bytes(&[0xff, 0xfe]).is_err());
     assert!(Tuning::from_path("/dev/null/none").is_err());
@@ -159,7 +198,7 @@ proptest! {
             text[at] = b"0123456789=-> \nax\xff"[random.below(18)];
         }
         if let Ok(tuning) = Tuning::from_bytes(&text) {
-            let _ = tuning.check(&machine(), variants);
+            let _ = tuning.check(&machine(), Storage::F32, variants);
         }
     }
 
@@ -172,9 +211,9 @@ proptest! {
         let names = names.map(|word| word.split_once('=').unwrap().0);
         let words: Vec<String> = names.zip(&sizes).map(|(name, size)| format!("{name}={size}")).collect();
         let head = head.replace("steps: 2", "steps: 1");
-        let text = format!("{head}conv1d {} y_stride=504 -> plain\n", words.join(" "));
+        let text = format!("{head}conv1d {} y_stride=504 x=f32 y=f32 weights=f32 -> plain\n", words.join(" "));
         if let Ok(tuning) = Tuning::from_bytes(text.as_bytes()) {
-            let _ = tuning.check(&machine(), variants);
+            let _ = tuning.check(&machine(), Storage::F32, variants);
         }
     }
 }

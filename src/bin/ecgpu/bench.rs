@@ -40,7 +40,7 @@ pub struct Arguments {
     /// Samples a lead; 1000 and 5000 if absent
     #[arg(long, value_name = "T", value_parser = clap::value_parser!(u32).range(1..))]
     samples: Option<u32>,
-    /// How long each case is measured
+    /// How long each case is measured, one at a time and again in a row
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
     /// One JSON object a case and line
@@ -49,12 +49,14 @@ pub struct Arguments {
 }
 
 /// What one case took.
-struct Times {
+pub struct Times {
     network: String,
     samples: usize,
     runs: usize,
-    median: Duration,
+    pub median: Duration,
     percentile_95: Duration,
+    /// From one forward to the next in a row.
+    streamed: Duration,
     floating_point_operations: usize,
 }
 
@@ -65,16 +67,18 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut device = None;
     let chosen = |network: &Network| arguments.network.as_ref().is_none_or(|name| *name == network.name);
     for network in published().into_iter().filter(chosen) {
-        let classifier = Classifier::on(Weights::random(network, 1), arguments.place.open()?)?;
+        let classifier = Classifier::on(Weights::random(network, 1), arguments.place.open_one()?)?;
         let info = device.insert(classifier.device());
         for &samples in &lengths {
             let times = measure(&classifier, batch, samples, Duration::from_secs(arguments.seconds))?;
             if arguments.json {
                 let object = json!({
                     "network": times.network, "batch": batch, "samples": samples,
-                    "device": info.name, "backend": info.backend, "runs": times.runs,
+                    "device": info.name, "backend": info.backend,
+                    "precision": info.storage.to_string(), "runs": times.runs,
                     "median_ms": milliseconds(times.median), "p95_ms": milliseconds(times.percentile_95),
                     "records_per_s": times.records_a_second(batch), "gflop_per_s": times.gflops(),
+                    "streamed_records_per_s": times.streamed_records_a_second(batch),
                 });
                 print(&format!("{object}\n"));
             }
@@ -82,15 +86,22 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
     }
     if let (Some(info), false) = (device, arguments.json) {
-        print(&format!("{STRONG}{}{STRONG:#} ({})\n\n", info.name, info.backend));
-        let heading = ["network", "input", "median, ms", "95th percentile, ms", "records/s", "GFLOP/s"];
+        print(&format!("{STRONG}{}{STRONG:#} ({})\n\n", info.name, info.how()));
+        let heading =
+            ["network", "input", "median, ms", "95th percentile, ms", "records/s", "GFLOP/s", "streamed, records/s"];
         table(&heading, &rows).iter().for_each(|line| print(&format!("{line}\n")));
-        print(&format!("\n{FAINT}From the host's array to the logits on the host.{FAINT:#}\n"));
+        print(&format!(
+            "\n{FAINT}From the host's array to the logits on the host; streamed: many in a row, each uploaded while the last is computed.{FAINT:#}\n"
+        ));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn measure(classifier: &Classifier, batch: usize, samples: usize, time: Duration) -> Result<Times> {
+/// Times runs for as long as `time`, and at least one, after half a second of runs that do not count.
+///
+/// # Errors
+/// The device cannot run the network at this length, or fails.
+pub fn measure(classifier: &Classifier, batch: usize, samples: usize, time: Duration) -> Result<Times> {
     let leads = classifier.folded().network.in_channels();
     let input: Vec<f32> = (0..batch * leads * samples).map(|at| (at as f32 * 0.01).sin()).collect();
     let begin = Instant::now();
@@ -104,6 +115,7 @@ fn measure(classifier: &Classifier, batch: usize, samples: usize, time: Duration
         times.push(run.elapsed());
     }
     times.sort_unstable();
+    let streamed = stream(classifier, &input, batch, samples, time)?;
     let plan = Plan::new(classifier.folded(), batch, samples, Keep::Results)?;
     Ok(Times {
         network: classifier.folded().network.name.clone(),
@@ -111,13 +123,33 @@ fn measure(classifier: &Classifier, batch: usize, samples: usize, time: Duration
         runs: times.len(),
         median: times[times.len() / 2],
         percentile_95: times[times.len() * 95 / 100],
+        streamed,
         floating_point_operations: plan.floating_point_operations(),
     })
 }
 
+/// The median time from one forward to the next in a row of them, of which the host makes one ready while the device
+/// computes another.
+fn stream(classifier: &Classifier, input: &[f32], batch: usize, samples: usize, time: Duration) -> Result<Duration> {
+    let mut asked = vec![Instant::now()];
+    let inputs = std::iter::from_fn(|| {
+        asked.push(Instant::now());
+        // The first is asked for before anything runs.
+        (asked.len() < 4 || asked[0].elapsed() < time).then_some(input)
+    });
+    classifier.run_many(inputs, batch, samples)?;
+    let mut times: Vec<Duration> = asked[1..].windows(2).map(|pair| pair[1] - pair[0]).collect();
+    times.sort_unstable();
+    Ok(times[times.len() / 2])
+}
+
 impl Times {
-    fn records_a_second(&self, batch: usize) -> f64 {
+    pub fn records_a_second(&self, batch: usize) -> f64 {
         batch as f64 / self.median.as_secs_f64()
+    }
+
+    fn streamed_records_a_second(&self, batch: usize) -> f64 {
+        batch as f64 / self.streamed.as_secs_f64()
     }
 
     fn gflops(&self) -> f64 {
@@ -132,10 +164,11 @@ impl Times {
             format!("{:.3}", milliseconds(self.percentile_95)),
             format!("{:.0}", self.records_a_second(batch)),
             format!("{:.1}", self.gflops()),
+            format!("{:.0}", self.streamed_records_a_second(batch)),
         ]
     }
 }
 
-fn milliseconds(time: Duration) -> f64 {
+pub fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }

@@ -3,11 +3,14 @@
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::mpsc::{Receiver, sync_channel},
+    thread::Scope,
     time::{Duration, Instant},
 };
 
 use ecgpu::{
     Classifier, Error, ErrorKind, Prediction, Recording, Result,
+    backend::DeviceInfo,
     ecg::{
         Condition, Lead, Unit,
         format::{self, ReadOptions},
@@ -90,18 +93,28 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
     }
     let progress = progress_bar(files.len());
-    for chunk in files.chunks(arguments.batch as usize) {
-        let items = if arguments.raw {
-            chunk.iter().flat_map(|file| classify_raw(&printer.classifier, file)).collect()
-        } else {
-            classify(&printer.classifier, chunk, &options)
-        };
+    let show = |printer: &mut Printer, items: Vec<Item>, files: usize| {
         progress.suspend(|| items.into_iter().for_each(|item| printer.show(item)));
-        progress.inc(chunk.len() as u64);
+        progress.suspend(|| printer.tell_fault());
+        progress.inc(files as u64);
+    };
+    if arguments.raw {
+        for file in &files {
+            let items = classify_raw(&printer.classifier, file);
+            show(&mut printer, items, 1);
+        }
+    } else {
+        std::thread::scope(|scope| -> Result<()> {
+            for (files, read) in read_ahead(scope, &files, arguments.batch as usize, &options)? {
+                let items = classify(&printer.classifier, files, read);
+                show(&mut printer, items, files.len());
+            }
+            Ok(())
+        })?;
     }
     progress.finish_and_clear();
     printer.finish();
-    Ok(ExitCode::from(u8::from(printer.failed > 0)))
+    terminal::leave(u8::from(printer.failed > 0))
 }
 
 /// The built-in sample, made anew each time from the synthetic model.
@@ -116,8 +129,35 @@ fn sample(classifier: &Classifier) -> Result<Item> {
     })
 }
 
-fn classify(classifier: &Classifier, files: &[PathBuf], options: &ReadOptions) -> Vec<Item> {
-    let read: Vec<Result<Vec<Recording>>> = files.par_iter().map(|file| format::read(file, options)).collect();
+/// The recordings of each file.
+type Read = Vec<Result<Vec<Recording>>>;
+
+/// Reads files, `batch` at a time: those after the ones that are being classified while the device is at these.
+fn read_ahead<'scope, 'env>(
+    scope: &'scope Scope<'scope, 'env>,
+    files: &'env [PathBuf],
+    batch: usize,
+    options: &'env ReadOptions,
+) -> Result<Receiver<(&'env [PathBuf], Read)>> {
+    // Without room in between, no more than one batch waits in memory.
+    let (sender, read) = sync_channel(0);
+    let work = move || {
+        for files in files.chunks(batch) {
+            let read: Read = files.par_iter().map(|file| format::read(file, options)).collect();
+            if sender.send((files, read)).is_err() {
+                // Whoever classifies has gone.
+                return;
+            }
+        }
+    };
+    std::thread::Builder::new().name("reader".into()).spawn_scoped(scope, work).map_err(|error| {
+        let cause = format!("no thread can be started to read files: {error}");
+        Error::new(ErrorKind::Device, cause, "end other programs, or raise the limit of threads")
+    })?;
+    Ok(read)
+}
+
+fn classify(classifier: &Classifier, files: &[PathBuf], read: Read) -> Vec<Item> {
     let mut recordings = Vec::new();
     let counts: Vec<Result<usize>> = read
         .into_iter()
@@ -198,7 +238,9 @@ struct Printer<'a> {
     classifier: Classifier,
     opened: Duration,
     start: Instant,
-    classified: usize,
+    /// How many were classified on each device.
+    classified: Vec<(usize, DeviceInfo)>,
+    fault_told: bool,
     failed: usize,
 }
 
@@ -209,7 +251,8 @@ impl<'a> Printer<'a> {
             terminal::note(text);
         }
         let classifier = Classifier::on(weights, arguments.setup.place.open()?)?;
-        Ok(Self { arguments, classifier, opened: start.elapsed(), start, classified: 0, failed: 0 })
+        let (opened, classified) = (start.elapsed(), Vec::new());
+        Ok(Self { arguments, classifier, opened, start, classified, fault_told: false, failed: 0 })
     }
 
     fn fail(&mut self, error: &Error) {
@@ -217,11 +260,26 @@ impl<'a> Printer<'a> {
         terminal::report(error);
     }
 
+    /// Tells once that auto had to do without the GPU.
+    fn tell_fault(&mut self) {
+        if let Some(fault) = self.classifier.fault().filter(|_| !self.fault_told) {
+            self.fault_told = true;
+            terminal::note(&format!("the GPU is not used: {fault}"));
+        }
+    }
+
+    fn count(&mut self, device: &DeviceInfo) {
+        match self.classified.iter_mut().find(|(_, known)| known == device) {
+            Some((count, _)) => *count += 1,
+            None => self.classified.push((1, device.clone())),
+        }
+    }
+
     fn show(&mut self, item: Item) {
         match &item.outcome {
             Err(error) => self.fail(error),
             Ok(prediction) => {
-                self.classified += 1;
+                self.count(&prediction.device);
                 terminal::print(&if self.arguments.json {
                     self.line(&item, prediction)
                 } else {
@@ -232,7 +290,7 @@ impl<'a> Printer<'a> {
     }
 
     fn line(&self, item: &Item, prediction: &Prediction) -> String {
-        let device = self.classifier.device();
+        let device = &prediction.device;
         let probabilities: serde_json::Map<_, _> =
             prediction.classes.iter().cloned().zip(prediction.probabilities.iter().map(|&p| json!(p))).collect();
         let mut object = json!({
@@ -240,6 +298,7 @@ impl<'a> Printer<'a> {
             "record": item.record,
             "device": device.name,
             "backend": device.backend,
+            "precision": device.storage.to_string(),
             "logits": prediction.logits,
             "probabilities": probabilities,
             "labels": prediction.labels,
@@ -252,19 +311,26 @@ impl<'a> Printer<'a> {
     }
 
     fn finish(&self) {
-        if self.arguments.json || self.classified == 0 {
+        if self.arguments.json || self.classified.is_empty() {
             return;
         }
-        let device = self.classifier.device();
-        let (faint, count) = (terminal::FAINT, self.classified);
+        let count: usize = self.classified.iter().map(|(count, _)| count).sum();
         let recordings = if count == 1 { "recording" } else { "recordings" };
         let took = terminal::duration(self.start.elapsed().saturating_sub(self.opened));
-        let opened = terminal::duration(self.opened);
+        let devices = match &self.classified[..] {
+            [(_, device)] => {
+                let opened = terminal::duration(self.opened);
+                format!(" on {} ({}), which took {opened} to open", device.name, device.how())
+            }
+            several => {
+                let on = several.iter().map(|(count, device)| format!("{count} on {} ({})", device.name, device.how()));
+                format!(": {}", on.collect::<Vec<_>>().join(", "))
+            }
+        };
+        let faint = terminal::FAINT;
         terminal::print(&format!(
-            "{count} {recordings} in {took} on {} ({}), which took {opened} to open.\n\
+            "{count} {recordings} in {took}{devices}.\n\
              {faint}Network {}. For research only: not a medical device.{faint:#}\n",
-            device.name,
-            device.backend,
             self.classifier.folded().network.name,
         ));
     }

@@ -1,48 +1,174 @@
-//! `ecgpu devices`: what there is to run on.
+//! `ecgpu devices`: what there is to run on, and how fast it is.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use ecgpu::{
-    Result,
+    Classifier, Result, Weights,
     backend::{
         self, Device,
         gpu::{Adapter, adapters},
     },
+    network::full_542k,
 };
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
-use crate::terminal::{FAINT, STRONG, note, print};
+use crate::{
+    bench::{self, Times, milliseconds},
+    terminal::{FAINT, STRONG, note, print, report, table},
+};
+
+/// Records a forward pass of the curve.
+const BATCHES: [usize; 4] = [1, 8, 32, 128];
+/// Ten seconds at the built-in network's rate.
+const SAMPLES: usize = 1000;
+/// How long a point of the curve is measured, after half a second that is not: 3 s a device, and no more than seconds
+/// longer where a run takes long.
+const TIME: Duration = Duration::from_millis(250);
+/// A point is left out if a run of it should take longer than this.
+const LONGEST_RUN: Duration = Duration::from_secs(2);
 
 /// List every device: GPUs with their backend, driver, limits and features, the CPU, the reference
+///
+/// With --measure also how long a forward pass of network 542k takes on each for 1, 8, 32 and 128 recordings of ten
+/// seconds, from the host's array to the logits on the host. It takes 3 to 10 seconds a device; a batch that would take
+/// more than 2 seconds a run is left out.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   ecgpu devices
+  ecgpu devices --measure                        which device is the fastest for which batch
   ecgpu devices --json | jq -r 'select(.type == \"discrete\") | .device'")]
 pub struct Arguments {
+    /// Time each device but the reference at batches of 1 to 128
+    #[arg(long)]
+    measure: bool,
     /// One JSON object a device and line
     #[arg(long)]
     json: bool,
 }
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let adapters = adapters();
-    for adapter in &adapters {
-        print(&if arguments.json { format!("{}\n", object(adapter)) } else { text(adapter) });
-    }
-    for device in [Device::Cpu, Device::Reference] {
-        let info = backend::open(&device, None)?.info();
-        let device = device.to_string();
-        print(&if arguments.json {
-            format!("{}\n", json!({ "device": device, "name": info.name, "backend": info.backend, "type": device }))
-        } else {
-            format!("{STRONG}{device}{STRONG:#}  {}\n", info.name)
-        });
-    }
-    if adapters.is_empty() && !arguments.json {
+    let mut listed: Vec<Listed> = adapters().iter().map(Listed::gpu).collect();
+    if listed.is_empty() && !arguments.json {
         note("no GPU: no Vulkan, Metal or DX12 driver offers an adapter");
     }
-    Ok(ExitCode::SUCCESS)
+    listed.extend([Listed::processor(Device::Cpu)?, Listed::processor(Device::Reference)?]);
+    if !arguments.json {
+        listed.iter().for_each(|one| print(&one.text));
+    }
+    let failed = arguments.measure && measure(&mut listed);
+    match (arguments.json, arguments.measure) {
+        (true, _) => (0..listed.len()).for_each(|at| print(&format!("{}\n", object(&listed, at)))),
+        (false, true) => show(&listed),
+        (false, false) => (),
+    }
+    Ok(ExitCode::from(u8::from(failed)))
+}
+
+/// A device as it is written for a program and for a person.
+struct Listed {
+    device: Device,
+    name: String,
+    object: Value,
+    text: String,
+    /// What the batches took, in order, as far as they were measured.
+    times: Vec<Times>,
+}
+
+impl Listed {
+    fn gpu(adapter: &Adapter) -> Self {
+        let (device, name) = (Device::GpuIndex(adapter.index), adapter.info().name);
+        Self { device, name, object: adapter_object(adapter), text: adapter_text(adapter), times: Vec::new() }
+    }
+
+    fn processor(device: Device) -> Result<Self> {
+        let info = backend::open(&device, None)?.info();
+        let object = json!({ "device": device.to_string(), "name": info.name, "backend": info.backend, "type": device.to_string() });
+        let text = format!("{STRONG}{device}{STRONG:#}  {}\n", info.name);
+        Ok(Self { device, name: info.name, object, text, times: Vec::new() })
+    }
+
+    fn measure(&mut self, progress: &ProgressBar) -> Result<()> {
+        let classifier = Classifier::open(Weights::random(full_542k(), 1), self.device.clone())?;
+        for batch in BATCHES {
+            let per_record = self.times.last().map(|times| times.median / BATCHES[self.times.len() - 1] as u32);
+            if per_record.is_some_and(|time| time * batch as u32 > LONGEST_RUN) {
+                break;
+            }
+            self.times.push(bench::measure(&classifier, batch, SAMPLES, TIME)?);
+            progress.inc(1);
+        }
+        Ok(())
+    }
+}
+
+/// Measures every device but the reference, which is there to be right, and returns whether one failed.
+fn measure(listed: &mut [Listed]) -> bool {
+    let style = ProgressStyle::with_template("{bar:32} {pos}/{len} measurements, {eta} left")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    let points = BATCHES.len() * (listed.len() - 1);
+    let progress = ProgressBar::with_draw_target(Some(points as u64), ProgressDrawTarget::stderr()).with_style(style);
+    let mut failed = false;
+    for one in listed.iter_mut().filter(|one| !matches!(one.device, Device::Reference)) {
+        if let Err(error) = one.measure(&progress) {
+            failed = true;
+            progress.suspend(|| report(&error.at(&one.name)));
+        }
+    }
+    progress.finish_and_clear();
+    failed
+}
+
+/// Which device is the fastest for a batch, if any was measured.
+fn fastest(listed: &[Listed], batch: usize) -> Option<usize> {
+    let medians = listed.iter().map(|one| one.times.get(batch).map(|times| times.median));
+    let measured = medians.enumerate().filter_map(|(at, median)| Some((median?, at)));
+    measured.min().map(|(_, at)| at)
+}
+
+/// What the network took on each device, the fastest for each batch marked.
+fn show(listed: &[Listed]) {
+    let cell = |at: usize, batch: usize| match listed[at].times.get(batch) {
+        None => "-".to_string(),
+        Some(times) => {
+            let mark = if fastest(listed, batch) == Some(at) { " ●" } else { "" };
+            format!("{:.2} ms{mark}", milliseconds(times.median))
+        }
+    };
+    let row = |(at, one): (usize, &Listed)| {
+        let cells = (0..BATCHES.len()).map(|batch| cell(at, batch));
+        [one.device.to_string(), one.name.clone()].into_iter().chain(cells).collect()
+    };
+    let measured = listed.iter().enumerate().filter(|(_, one)| !matches!(one.device, Device::Reference));
+    let rows: Vec<Vec<String>> = measured.map(row).collect();
+    let batches = BATCHES.map(|batch| if batch == 1 { "1 record".to_string() } else { format!("{batch} records") });
+    let heading: Vec<&str> = ["device", ""].into_iter().chain(batches.iter().map(String::as_str)).collect();
+    print("\n");
+    table(&heading, &rows).iter().for_each(|line| print(&format!("{line}\n")));
+    print(&format!(
+        "\n● the fastest. {FAINT}Medians, network 542k, 12×{SAMPLES}, from the host's array to the logits on the host.\n\
+         auto measures anew for each shape that it runs, and takes no software adapter.{FAINT:#}\n"
+    ));
+}
+
+/// A device for a program, with what was measured.
+fn object(listed: &[Listed], at: usize) -> Value {
+    let mut object = listed[at].object.clone();
+    let point = |(batch, times): (usize, &Times)| {
+        json!({
+            "network": "542k",
+            "batch": BATCHES[batch],
+            "samples": SAMPLES,
+            "median_ms": milliseconds(times.median),
+            "records_per_s": times.records_a_second(BATCHES[batch]),
+            "fastest": fastest(listed, batch) == Some(at),
+        })
+    };
+    if !listed[at].times.is_empty() {
+        object["measured"] = listed[at].times.iter().enumerate().map(point).collect();
+    }
+    object
 }
 
 /// The limits that bound a shape, under WebGPU's names; sizes are in bytes.
@@ -57,7 +183,7 @@ fn limits(adapter: &Adapter) -> [(&'static str, u64); 5] {
     ]
 }
 
-fn object(adapter: &Adapter) -> Value {
+fn adapter_object(adapter: &Adapter) -> Value {
     let info = adapter.info();
     let limits: serde_json::Map<_, _> =
         limits(adapter).map(|(name, value)| (name.to_string(), json!(value))).into_iter().collect();
@@ -76,7 +202,7 @@ fn object(adapter: &Adapter) -> Value {
     })
 }
 
-fn text(adapter: &Adapter) -> String {
+fn adapter_text(adapter: &Adapter) -> String {
     let info = adapter.info();
     let line = |name: &str, value: String| format!("  {FAINT}{name:40}{FAINT:#}{value}\n");
     let mut text = format!("{STRONG}gpu:{}{STRONG:#}  {}\n", adapter.index, info.name);
@@ -89,7 +215,8 @@ fn text(adapter: &Adapter) -> String {
         text += &line(name, value.to_string());
     }
     for (name, has) in adapter.features() {
-        text += &line(name, if has { "yes" } else { "no" }.into());
+        let without = if name == "shader_f16" { "no: --precision f16 packs pairs into 32 bits" } else { "no" };
+        text += &line(name, if has { "yes" } else { without }.into());
     }
     text
 }

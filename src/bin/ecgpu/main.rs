@@ -19,7 +19,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use ecgpu::{
     Device, Error, ErrorKind, Result, Weights,
-    backend::{self, Backend, gpu::Tuning},
+    backend::{
+        self, Backend, Precision,
+        gpu::{Gpu, Tuning},
+    },
 };
 
 /// Classifies 12-lead ECGs on any GPU with hand-written compute shaders.
@@ -63,26 +66,70 @@ struct Setup {
 /// Where to run.
 #[derive(clap::Args)]
 struct Place {
-    /// auto (a real GPU, else the CPU), gpu, gpu:N, a part of a GPU's name, cpu, or reference (float64)
+    /// auto (a real GPU where there is one, else the CPU), gpu, gpu:N, a part of a GPU's name, cpu, or reference (float64)
+    ///
+    /// With auto, classify starts on the CPU and goes over to the GPU for every shape that it measures to be faster there,
+    /// so that the last bits of its results may differ from run to run; any other device gives the same bits each time.
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     device: Device,
     /// Threads that compute on the CPU; all there are if absent
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
+    /// In what a GPU stores weights and activations: f32 or f16; it adds in f32 either way
+    #[arg(long, default_value = "f32", value_name = "PRECISION")]
+    precision: Precision,
     /// The kernels that `ecgpu tune` chose for the GPU
     #[arg(long, value_name = "FILE")]
     tuning: Option<std::path::PathBuf>,
+    /// A file that keeps the GPU's compiled pipelines for the next start; made if absent
+    #[arg(long, value_name = "FILE")]
+    pipeline_cache: Option<std::path::PathBuf>,
+}
+
+/// Opens the GPU that an option is for, in this precision.
+fn open_gpu(device: &Device, precision: Precision, option: &str) -> Result<Gpu> {
+    let gpu = backend::open_gpu(device)?.ok_or_else(|| {
+        let cause = format!("--device {device} takes no GPU here, and {option} is for a GPU");
+        Error::new(ErrorKind::Usage, cause, format!("give --device gpu, or leave {option} out"))
+    })?;
+    Ok(gpu.with_precision(precision))
 }
 
 impl Place {
+    /// What classifies.
     fn open(&self) -> Result<Box<dyn Backend>> {
-        let Some(path) = &self.tuning else { return backend::open(&self.device, self.threads) };
-        let tuning = Tuning::from_path(path)?;
-        let gpu = backend::open_gpu(&self.device)?.ok_or_else(|| {
-            let cause = format!("--device {} takes no GPU here, and --tuning is for a GPU", self.device);
-            Error::new(ErrorKind::Usage, cause, "give --device gpu, or leave --tuning out")
-        })?;
-        let gpu = gpu.with_tuning(tuning).map_err(|error| error.at(path.display()))?;
+        if self.gpu_option().is_some() { self.open_one() } else { backend::open(&self.device, self.threads) }
+    }
+
+    /// The first option that only a GPU can follow.
+    fn gpu_option(&self) -> Option<&'static str> {
+        let options = [
+            (self.tuning.is_some(), "--tuning"),
+            (self.precision == Precision::F16, "--precision f16"),
+            (self.pipeline_cache.is_some(), "--pipeline-cache"),
+        ];
+        options.into_iter().find_map(|(given, option)| given.then_some(option))
+    }
+
+    /// The device to look at: with auto the GPU where there is one that opens, else the CPU.
+    fn open_one(&self) -> Result<Box<dyn Backend>> {
+        let Some(option) = self.gpu_option() else {
+            if !matches!(self.device, Device::Auto) {
+                return backend::open(&self.device, self.threads);
+            }
+            let gpu = backend::open_gpu(&self.device).unwrap_or_else(|error| {
+                terminal::note(&format!("the GPU is not used: {error}"));
+                None
+            });
+            return gpu.map_or_else(|| backend::open(&Device::Cpu, self.threads), |gpu| Ok(Box::new(gpu)));
+        };
+        let mut gpu = open_gpu(&self.device, self.precision, option)?;
+        if let Some(path) = &self.tuning {
+            gpu = gpu.with_tuning(Tuning::from_path(path)?).map_err(|error| error.at(path.display()))?;
+        }
+        if let Some(path) = &self.pipeline_cache {
+            gpu = gpu.with_pipeline_cache(path, |warning| terminal::note(&warning.to_string()));
+        }
         Ok(Box::new(gpu))
     }
 }

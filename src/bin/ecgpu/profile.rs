@@ -4,6 +4,8 @@ use std::{process::ExitCode, time::Duration};
 
 use ecgpu::{
     Result, Weights,
+    backend::DeviceInfo,
+    kernels::Storage,
     network::{Folded, card_55k, full_542k},
     plan::{Keep, Plan, Step},
 };
@@ -48,7 +50,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let network = if arguments.network == "55k" { card_55k() } else { full_542k() };
     let weights = Weights::random(network, 1);
     let folded = Folded::new(&weights.network, &weights.parameters)?;
-    let backend = arguments.place.open()?;
+    let backend = arguments.place.open_one()?;
     // A batch beyond the device's limits is refused here, with the reason.
     let one = Plan::new(&folded, 1, arguments.samples as usize, Keep::Results)?;
     let batch = (arguments.batch as usize).min(backend.largest_batch(&one)?);
@@ -63,15 +65,17 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let info = backend.info();
     if arguments.json {
         for (step, &time) in plan.steps.iter().zip(&medians) {
-            print(&format!("{}\n", object(&plan, step, time, &info.name)));
+            print(&format!("{}\n", object(&plan, step, time, &info)));
         }
     } else {
         let [_, leads, samples] = plan.buffers[plan.input()].shape;
         print(&format!(
             "{STRONG}{}{STRONG:#} ({}), {} {batch}×{leads}×{samples}\n\n",
-            info.name, info.backend, arguments.network
+            info.name,
+            info.how(),
+            arguments.network
         ));
-        show(&plan, &medians);
+        show(&plan, &medians, info.storage);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -87,17 +91,19 @@ fn medians(runs: &[Vec<Duration>]) -> Vec<Duration> {
 }
 
 /// Billions of operations a second, and of bytes that a step reads and writes at the least.
-fn rates(plan: &Plan, step: &Step, time: Duration) -> [f64; 2] {
-    let numbers: usize = step.reads.iter().chain([&step.write]).map(|&id| plan.buffers[id].len()).sum();
+fn rates(plan: &Plan, step: &Step, time: Duration, storage: Storage) -> [f64; 2] {
+    let stored = |id| if plan.may_be_f16(id) { storage } else { Storage::F32 };
+    let buffers = step.reads.iter().chain([&step.write]);
+    let bytes: usize = buffers.map(|&id| plan.buffers[id].len() * stored(id).bytes()).sum();
     let operations = step.kernel.operation().floating_point_operations();
-    [operations, numbers * size_of::<f32>()].map(|count| count as f64 / time.as_secs_f64().max(1e-9) / 1e9)
+    [operations, bytes].map(|count| count as f64 / time.as_secs_f64().max(1e-9) / 1e9)
 }
 
-fn show(plan: &Plan, times: &[Duration]) {
+fn show(plan: &Plan, times: &[Duration], storage: Storage) {
     let total: Duration = times.iter().sum();
     let part = |time: Duration| time.as_secs_f64() / total.as_secs_f64().max(1e-9);
     let row = |(step, &time): (&Step, &Duration)| {
-        let [gflops, gigabytes] = rates(plan, step, time);
+        let [gflops, gigabytes] = rates(plan, step, time, storage);
         vec![
             step.name.clone(),
             step.kernel.operation().describe(),
@@ -119,10 +125,11 @@ fn show(plan: &Plan, times: &[Duration]) {
     ));
 }
 
-fn object(plan: &Plan, step: &Step, time: Duration, device: &str) -> serde_json::Value {
-    let [gflops, gigabytes] = rates(plan, step, time);
+fn object(plan: &Plan, step: &Step, time: Duration, info: &DeviceInfo) -> serde_json::Value {
+    let [gflops, gigabytes] = rates(plan, step, time, info.storage);
     json!({
-        "device": device,
+        "device": info.name,
+        "precision": info.storage.to_string(),
         "stage": step.name,
         "operation": step.kernel.operation().describe(),
         "shape": plan.buffers[step.write].shape,

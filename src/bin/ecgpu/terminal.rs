@@ -1,6 +1,6 @@
 //! What a person sees: colours where the terminal has them, plain text where the output is piped.
 
-use std::{io::Write, process::exit};
+use std::io::Write;
 
 use anstyle::{AnsiColor, Style};
 use ecgpu::Error;
@@ -29,8 +29,26 @@ pub fn clean(text: &str) -> String {
 pub fn print(text: &str) {
     let mut out = anstream::stdout().lock();
     if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
-        exit(1);
+        leave(1);
     }
+}
+
+/// Ends the program at once. What was printed has been flushed.
+///
+/// A GPU's driver may still be loading or compiling on a thread of its own. Waiting for it would take up to a second, and
+/// the usual way out runs its exit handlers beside it, in which Mesa's was seen to hang and to crash.
+pub fn leave(code: u8) -> ! {
+    #[cfg(unix)]
+    {
+        unsafe extern "C" {
+            fn _exit(status: std::ffi::c_int) -> !;
+        }
+        // SAFETY: the C library's function; it takes any number and touches no memory of ours.
+        unsafe { _exit(code.into()) }
+    }
+    // Here the system ends all other threads first.
+    #[cfg(not(unix))]
+    std::process::exit(code.into())
 }
 
 /// Writes an error to standard error. Where that is closed nobody is left to be told.

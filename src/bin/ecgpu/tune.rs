@@ -8,7 +8,7 @@ use std::{
 use ecgpu::{
     Device, Error, ErrorKind, Result, Weights,
     backend::{
-        Backend, DeviceInfo,
+        Backend, DeviceInfo, Precision,
         gpu::{Candidate, Gpu, StepTuning, tune},
         open_gpu,
     },
@@ -40,6 +40,9 @@ pub struct Arguments {
     /// gpu, gpu:N, or a part of a GPU's name
     #[arg(long, default_value = "gpu", value_name = "DEVICE")]
     device: Device,
+    /// In what the GPU stores weights and activations: f32 or f16; the file is for that alone
+    #[arg(long, default_value = "f32", value_name = "PRECISION")]
+    precision: Precision,
     /// 542k or 55k; both if absent
     #[arg(long, value_name = "NETWORK", value_parser = ["542k", "55k"])]
     network: Option<String>,
@@ -67,6 +70,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         let cause = format!("--device {} takes no GPU, and only a GPU is tuned", arguments.device);
         Error::new(ErrorKind::Usage, cause, "give gpu, gpu:N or a part of a GPU's name")
     })?;
+    let gpu = gpu.with_precision(arguments.precision);
     let plans = plans(arguments, &gpu)?;
     let progress = progress_bar();
     let tuned = tune(&gpu, &plans, |done, total| {
@@ -89,7 +93,12 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     std::fs::write(&arguments.out, tuning.to_string()).map_err(|error| Error::file(&arguments.out, &error))?;
     if !arguments.json {
         let steps = tuning.len();
-        print(&format!("\n{}: {steps} steps, for --tuning with --device gpu\n", arguments.out.display()));
+        let precision = match arguments.precision {
+            Precision::F32 => "",
+            Precision::F16 => " --precision f16",
+        };
+        let out = arguments.out.display();
+        print(&format!("\n{out}: {steps} steps, for --tuning with --device gpu{precision}\n"));
     }
     Ok(ExitCode::from(u8::from(wrong)))
 }
@@ -156,10 +165,7 @@ fn microseconds(candidate: &Candidate) -> Option<f64> {
 }
 
 fn show(steps: &[StepTuning], info: &DeviceInfo) {
-    print(&format!(
-        "{STRONG}{}{STRONG:#} ({}), each variant beside the float64 reference\n\n",
-        info.name, info.backend
-    ));
+    print(&format!("{STRONG}{}{STRONG:#} ({}), each variant beside the float64 reference\n\n", info.name, info.how()));
     let heading = ["network, input", "step", "operation", "output", "variant", "µs", "NMSE", "verdict", ""];
     let (mut rows, mut styles) = (Vec::new(), vec![FAINT]);
     for step in steps {
@@ -195,6 +201,7 @@ fn objects(step: &StepTuning, info: &DeviceInfo) -> Vec<serde_json::Value> {
         json!({
             "device": info.name,
             "backend": info.backend,
+            "precision": info.storage.to_string(),
             "plan": step.plan,
             "step": step.step,
             "operation": step.shape.kernel.operation().describe(),

@@ -4,8 +4,10 @@ use std::process::ExitCode;
 
 use ecgpu::{
     Result,
+    backend::DeviceInfo,
+    kernels::Storage,
     network::Folded,
-    verify::{LARGEST_LOGIT_ERROR, LARGEST_NMSE, StageReport, verify},
+    verify::{LARGEST_LOGIT_ERROR, LARGEST_LOGIT_ERROR_F16, LARGEST_NMSE, LARGEST_NMSE_F16, StageReport, verify},
 };
 use serde_json::json;
 
@@ -17,12 +19,14 @@ use crate::{
 /// Compare every stage on a device with the float64 reference
 ///
 /// Runs the given weights and random networks of awkward shapes. The error of a stage is its normalised mean square
-/// error, Σ(device − reference)² / Σ reference².
+/// error, Σ(device − reference)² / Σ reference². In f16 each stage is compared alone, from what the device has stored
+/// before it, and the logits once more with those of the whole network without f16.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  ecgpu verify                     the device that classify would take
+  ecgpu verify                     a real GPU where there is one, else the CPU
   ecgpu verify --device gpu:1
+  ecgpu verify --device gpu --precision f16
   ecgpu verify --json | jq -c 'select(.passed | not)'
 
 Exit code: 0 if every stage is within the bounds, 1 if one is not.")]
@@ -41,17 +45,16 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let weights = arguments.setup.weights()?;
     weights.notes.iter().for_each(|text| note(text));
     let folded = Folded::new(&weights.network, &weights.parameters)?;
-    let backend = arguments.setup.place.open()?;
+    let backend = arguments.setup.place.open_one()?;
     let info = backend.info();
     let reports = verify(backend.as_ref(), &folded, arguments.networks)?;
     let failed = reports.iter().find(|report| !report.passed);
     if arguments.json {
-        reports.iter().for_each(|report| print(&format!("{}\n", object(report, &info.name))));
+        reports.iter().for_each(|report| print(&format!("{}\n", object(report, &info))));
     } else {
-        print(&format!("{STRONG}{}{STRONG:#} ({}) beside the float64 reference\n\n", info.name, info.backend));
+        print(&format!("{STRONG}{}{STRONG:#} ({}) beside the float64 reference\n\n", info.name, info.how()));
         show(&reports);
-        let bounds =
-            format!("bounds: NMSE {LARGEST_NMSE:.0e} a stage, logits {LARGEST_LOGIT_ERROR:.0e} of the largest");
+        let bounds = bounds(info.storage);
         print(&match failed {
             None => format!("\n{GOOD}All {} stages agree{GOOD:#} ({bounds}).\n", reports.len()),
             Some(first) => format!(
@@ -62,6 +65,16 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         });
     }
     Ok(ExitCode::from(u8::from(failed.is_some())))
+}
+
+fn bounds(storage: Storage) -> String {
+    if storage.is_half() {
+        return format!(
+            "bounds: NMSE {LARGEST_NMSE_F16:.0e} a stage alone, {LARGEST_NMSE:.0e} if it is stored in f32; logits of the \
+             whole network {LARGEST_LOGIT_ERROR_F16:.0e} of the largest"
+        );
+    }
+    format!("bounds: NMSE {LARGEST_NMSE:.0e} a stage, logits {LARGEST_LOGIT_ERROR:.0e} of the largest")
 }
 
 fn verdict(report: &StageReport) -> &'static str {
@@ -95,9 +108,10 @@ fn show(reports: &[StageReport]) {
     }
 }
 
-fn object(report: &StageReport, device: &str) -> serde_json::Value {
+fn object(report: &StageReport, info: &DeviceInfo) -> serde_json::Value {
     json!({
-        "device": device,
+        "device": info.name,
+        "precision": info.storage.to_string(),
         "network": report.network,
         "stage": report.stage,
         "operation": report.operation,

@@ -3,11 +3,17 @@
 mod plain;
 mod subgroups;
 mod tile;
+mod wide;
 
-use super::{Accelerator, Operation, Row, Shader, Variant, ends};
+use super::{
+    Accelerator, Operation, Row, Shader, Variant, ends,
+    storage::{self, Elements},
+};
 
 /// The longest kernel whose taps are written out one by one.
-const UNROLLED: usize = 16;
+pub(super) const UNROLLED: usize = 16;
+/// Floats of the largest load of any variant.
+const ALIGNED: usize = 8;
 
 /// `y[b, o, t] = bias[o] + Σ_c Σ_k weight[o, c, k] · x[b, c, t·stride + k − padding]`, where x is 0 outside its samples;
 /// then max(0, y) with `relu`.
@@ -39,18 +45,25 @@ pub struct Conv1d {
 impl Operation for Conv1d {
     fn variants(&self, rows: &[Row], accelerator: &Accelerator) -> Vec<Variant> {
         let [x, y] = ends(rows);
-        let plain = plain::variant(self, x, y);
+        let plain = plain::variant(self, x, y, accelerator);
         let tiles = tile::variants(self, x, y, accelerator);
         if accelerator.software {
             // A barrier costs more there than the loads that it saves.
-            return subgroups::variant(self, x, y, accelerator).into_iter().chain([plain]).chain(tiles).collect();
+            let wide = wide::variant(self, x, y, accelerator);
+            let subgroups = subgroups::variant(self, x, y, accelerator);
+            return wide.into_iter().chain(subgroups).chain([plain]).chain(tiles).collect();
         }
         tiles.into_iter().chain([plain]).chain(subgroups::variant(self, x, y, accelerator)).collect()
+    }
+
+    fn constants(&self) -> Vec<usize> {
+        vec![self.out_channels * self.in_channels * self.kernel, self.out_channels]
     }
 
     fn packed(&self, variant: &str, read: usize, values: &[f32]) -> Vec<f32> {
         match variant {
             subgroups::NAME => subgroups::packed(self, read, values),
+            wide::NAME => wide::packed(self, read, values),
             plain::NAME => plain::packed(self, read, values),
             tile => tile::packed(self, tile, read, values),
         }
@@ -62,16 +75,16 @@ impl Operation for Conv1d {
 
     fn head(&self) -> usize {
         // The furthest that a window begins before its row, see `LEAD`.
-        self.padding + 3 * self.stride + 3
+        self.padding + (ALIGNED - 1) * self.stride + 3
     }
 
     /// Where no window needs a shift: one vec4 fewer to load a window in two of three layers of network 542k.
     fn start(&self, y: usize) -> usize {
-        (self.padding + y * self.stride) % 4
+        (self.padding + y * self.stride) % ALIGNED
     }
 
     fn row_multiple(&self) -> usize {
-        4
+        ALIGNED
     }
 
     fn floating_point_operations(&self) -> usize {
@@ -122,17 +135,38 @@ impl Conv1d {
         [("RELU", f64::from(u8::from(self.relu)))].into_iter().chain(sizes).collect()
     }
 
-    /// As [`Self::constants`], for a shader that works in vec4s: `LEAD` is how far before a row of x the window of the
-    /// row of y begins, both from their first floats, in whole vec4s.
-    fn vector_constants(&self, x: Row, y: Row) -> Vec<(&'static str, f64)> {
-        let lead = self.padding + y.start * self.stride + self.shift(x, y) - x.start;
-        self.constants([("LEAD", lead)])
+    /// How far before a row of x the window of the row of y begins, both from their first floats; negative where it begins
+    /// later, as it may where another reader of x has decided where its rows start.
+    fn lead(&self, x: Row, y: Row) -> isize {
+        (self.padding + y.start * self.stride) as isize - x.start as isize
+    }
+
+    /// `LEAD`, how far back from the head a shader goes that reads whole vec4s or more, where the first window begins `lead`
+    /// before its row; and the head to go back from.
+    fn lead_and_head(&self, lead: isize, x: Row) -> (Vec<(&'static str, f64)>, usize) {
+        (self.constants([("LEAD", lead.max(0) as usize)]), x.head + (-lead).max(0) as usize)
+    }
+
+    /// [`Self::lead_and_head`] of a shader that works in vec4s.
+    fn vector_lead_and_head(&self, x: Row, y: Row) -> (Vec<(&'static str, f64)>, usize) {
+        self.lead_and_head(self.lead(x, y) + self.shift(x, y) as isize, x)
     }
 
     /// How many samples before its first tap a window of whole vec4s begins.
     fn shift(&self, x: Row, y: Row) -> usize {
         (x.start + 3 * (self.padding + y.start * self.stride)) % 4
     }
+}
+
+/// What stands at `//# storage`, for a shader that reads x in such elements and weights in vec4s.
+fn storage_lines(x: Row, y: Row, accelerator: &Accelerator, elements: Elements) -> Vec<String> {
+    let reads = [("x", x.storage, elements), ("weight", accelerator.storage, Elements::Four)];
+    storage::lines(&reads, Some(y.storage), 2)
+}
+
+/// A shader that writes y.
+fn shader(name: &'static str, source: String, y: Row, constants: Vec<(&'static str, f64)>) -> Shader {
+    Shader { name, source: source.into(), notes_overflow: y.storage.is_half(), constants }
 }
 
 /// Weights `[out_channels, taps]` in blocks of `block` output channels, each `length` long, the last filled up with zeros:
@@ -201,5 +235,9 @@ mod tests {
         let subgroups = conv.packed("subgroups", 1, &[1., 2., 3., 4., 5., 6.]);
         assert_eq!((subgroups.len(), &subgroups[..7]), (64, &[1., 2., 3., 4., 5., 6., 0.][..]));
         assert_eq!(conv.packed("subgroups", 2, &[7., 8., 9.]).len(), 32);
+        // Eight floats a lane, lane l for input channel l: there is one.
+        let wide = conv.packed("wide", 1, &[1., 2., 3., 4., 5., 6.]);
+        assert_eq!((wide.len(), &wide[..9]), (4 * 64, &[1., 2., 3., 4., 5., 6., 0., 0., 0.][..]));
+        assert_eq!(conv.packed("wide", 2, &[7., 8., 9.])[..4], [7., 8., 9., 0.]);
     }
 }

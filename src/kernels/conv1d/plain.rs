@@ -4,7 +4,8 @@
 //! Tried: 8 × 8 in loops over private arrays. Expected half the loads for each multiplication; was ten times slower on
 //! lavapipe, which keeps such arrays in memory and checks every index.
 
-use super::{Conv1d, Row, Shader, Variant, blocks};
+use super::{Conv1d, Row, Variant, blocks, shader, storage_lines};
+use crate::kernels::{Accelerator, fill, storage::Elements};
 
 const TILE_SAMPLES: usize = 4;
 const TILE_CHANNELS: usize = 4;
@@ -12,16 +13,14 @@ const WORKGROUP: usize = 64;
 
 pub(super) const NAME: &str = "plain";
 
-pub(super) fn variant(conv: &Conv1d, x: Row, y: Row) -> Variant {
+pub(super) fn variant(conv: &Conv1d, x: Row, y: Row, accelerator: &Accelerator) -> Variant {
     let columns = y.stride.div_ceil(WORKGROUP * TILE_SAMPLES);
     let constants = [("KERNEL", conv.kernel), ("STRIDE", conv.stride), ("PADDING", conv.padding)];
+    let storage = storage_lines(x, y, accelerator, Elements::One);
+    let source = fill(include_str!("../../../shaders/conv1d/plain.wgsl"), &[("storage", storage)]);
     Variant {
         name: NAME,
-        shader: Shader {
-            name: "conv1d/plain",
-            source: include_str!("../../../shaders/conv1d/plain.wgsl").into(),
-            constants: conv.constants(constants),
-        },
+        shader: shader("conv1d/plain", source, y, conv.constants(constants)),
         parameters: conv.parameters(x.head + x.start, x, y),
         grid: [columns, conv.out_channels.div_ceil(TILE_CHANNELS), conv.batch],
         subgroups: false,

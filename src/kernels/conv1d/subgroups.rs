@@ -1,5 +1,6 @@
 //! The convolution for software Vulkan whose subgroups are exactly eight lanes, as Mesa's lavapipe has on AVX. Twin:
-//! shaders/conv1d/subgroups.wgsl.
+//! shaders/conv1d/subgroups.wgsl. For drivers without 64-bit integers, and kernels longer than a lane's samples; else
+//! [`super::wide`] takes a quarter less time.
 //!
 //! Lavapipe turns every load whose address differs between lanes into a loop over the lanes, about 95 cycles whether a
 //! lane loads one float or four; a multiplication and addition of all lanes costs 0.7. So a tile must be large for the
@@ -20,8 +21,8 @@
 //! - two input channels an iteration, to halve the masked stores of accumulators: expected some percent; 34 instead of 37
 //!   at kernel 5, as the second window costs more registers than the stores cost time.
 
-use super::{Conv1d, Row, Shader, UNROLLED, Variant, blocks};
-use crate::kernels::{Accelerator, fill};
+use super::{Conv1d, Row, UNROLLED, Variant, blocks, shader, storage_lines};
+use crate::kernels::{Accelerator, fill, storage::Elements};
 
 const LANES: usize = 8;
 const TILE_SAMPLES: usize = 8;
@@ -39,8 +40,8 @@ pub(super) fn variant(conv: &Conv1d, x: Row, y: Row, accelerator: &Accelerator) 
     let window = (TILE_SAMPLES - 1) * conv.stride + shift + kernel;
     let loads = (channels * kernel).div_ceil(LOADED);
     let load = (0..window.div_ceil(4))
-        .map(|i| format!("let x{i} = x[first + {i}];"))
-        .chain((0..loads).map(|i| format!("let weights{i} = weight[at + {}];", i * LANES)));
+        .map(|i| format!("let x{i} = x_at(first + {i});"))
+        .chain((0..loads).map(|i| format!("let weights{i} = weight_at(at + {});", i * LANES)));
     let multiply = (0..channels).flat_map(|o| {
         let weights = (0..kernel).map(move |k| format!("let w{o}_{k} = {};", broadcast("weights", o * kernel + k)));
         let sums = (0..TILE_SAMPLES).map(move |p| {
@@ -66,6 +67,7 @@ pub(super) fn variant(conv: &Conv1d, x: Row, y: Row, accelerator: &Accelerator) 
     let source = fill(
         include_str!("../../../shaders/conv1d/subgroups.wgsl"),
         &[
+            ("storage", storage_lines(x, y, accelerator, Elements::Four)),
             ("constants", constants.map(|(name, value)| format!("const {name}: u32 = {value};")).into()),
             ("declare", declare.collect()),
             ("load", load.collect()),
@@ -74,10 +76,11 @@ pub(super) fn variant(conv: &Conv1d, x: Row, y: Row, accelerator: &Accelerator) 
         ],
     );
     let columns = y.stride.div_ceil(LANES * TILE_SAMPLES);
+    let (constants, head) = conv.vector_lead_and_head(x, y);
     Some(Variant {
         name: NAME,
-        shader: Shader { name: "conv1d/subgroups", source: source.into(), constants: conv.vector_constants(x, y) },
-        parameters: conv.parameters(x.head, x, y),
+        shader: shader("conv1d/subgroups", source, y, constants),
+        parameters: conv.parameters(head, x, y),
         grid: [columns, conv.out_channels.div_ceil(channels), conv.batch],
         subgroups: true,
     })

@@ -19,8 +19,8 @@
 //!
 //! On lavapipe it is slower than the plain variant: its barriers are coroutine switches.
 
-use super::{Conv1d, Row, Shader, UNROLLED, Variant, blocks};
-use crate::kernels::{Accelerator, fill};
+use super::{Conv1d, Row, UNROLLED, Variant, blocks, shader, storage_lines};
+use crate::kernels::{Accelerator, fill, storage::Elements};
 
 /// Positions and vec4s of channels along a workgroup's two sides.
 const LANES: usize = 16;
@@ -110,6 +110,7 @@ fn variant(conv: &Conv1d, x: Row, y: Row, division: Division, accelerator: &Acce
     let source = fill(
         include_str!("../../../shaders/conv1d/tile.wgsl"),
         &[
+            ("storage", storage_lines(x, y, accelerator, Elements::Four)),
             ("constants", constants.map(|(name, value)| format!("const {name}: u32 = {value};")).into()),
             (
                 "declare",
@@ -131,10 +132,11 @@ fn variant(conv: &Conv1d, x: Row, y: Row, division: Division, accelerator: &Acce
         ],
     );
     let columns = y.stride.div_ceil(LANES * TILE_SAMPLES);
+    let (constants, head) = conv.vector_lead_and_head(x, y);
     Some(Variant {
         name,
-        shader: Shader { name: "conv1d/tile", source: source.into(), constants: conv.vector_constants(x, y) },
-        parameters: conv.parameters(x.head, x, y),
+        shader: shader("conv1d/tile", source, y, constants),
+        parameters: conv.parameters(head, x, y),
         grid: [columns, conv.out_channels.div_ceil(4 * quads * GROUPS), conv.batch],
         subgroups: false,
     })

@@ -4,6 +4,9 @@
 //! With x̂ = (x − μ)/√(σ² + ε) it gives γ·x̂ + β, where μ and the biased σ² are those of a channel over the records of a
 //! group and all samples, m numbers. By the chain rule through both, with the sums over the group,
 //! dβ = Σ dy, dγ = Σ dy·x̂, dx = γ/√(σ² + ε) · (dy − dβ/m − x̂·dγ/m). A ReLU behind it makes dy 0 where γ·x̂ + β ≤ 0.
+//!
+//! In a plan `[groups, 2, channels]` is shaped `[groups, 2 · channels, 1]`, one number a row, and `[2, channels]` is shaped
+//! `[1, 1, 2 · channels]`, one row: the shaders count on it.
 
 use crate::{
     kernels::{Accelerator, Operation, Row, Variant},

@@ -9,7 +9,7 @@ const FEW_SAMPLES: usize = 16;
 
 /// `y[c] = Σ_b Σ_t x[b, c, t]`.
 ///
-/// Reads x `[batch, channels, samples]`; writes y `[channels]`.
+/// Reads x `[batch, channels, samples]`; writes y `[channels]`, a state.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChannelSum {
     /// Records.

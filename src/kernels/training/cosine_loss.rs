@@ -51,9 +51,9 @@ impl Operation for CosineLoss {
 
     fn reference(&self, reads: &[&[f64]], losses: &mut [f64]) {
         let [p, t] = reads else { unreachable!("the plan gives a cosine loss two reads") };
-        for i in 0..self.rows {
+        for (i, loss) in losses.iter_mut().enumerate() {
             let [p, t] = self.pair(i, p, t);
-            losses[i] = 2.0 - 2.0 * dot(p, t) / (norm(p) * norm(t));
+            *loss = 2.0 - 2.0 * dot(p, t) / (norm(p) * norm(t));
         }
     }
 }

@@ -102,13 +102,13 @@ impl Operation for SupervisedLoss {
 
     fn reference(&self, reads: &[&[f64]], losses: &mut [f64]) {
         let [logits, labels, weights] = reads else { unreachable!("the plan gives a loss three reads") };
-        for b in 0..self.batch {
+        for (b, loss) in losses.iter_mut().enumerate() {
             let mut sum = 0.0;
             for c in 0..self.classes {
                 let i = b * self.classes + c;
                 sum += weights[c] * self.kind.mixed(logits[i], labels[i])[0];
             }
-            losses[b] = sum / self.classes as f64;
+            *loss = sum / self.classes as f64;
         }
     }
 }

@@ -122,6 +122,7 @@ impl Partial {
 
     /// # Safety
     /// Nobody else uses the chunk's numbers.
+    #[expect(clippy::mut_from_ref, reason = "an area is for this")]
     unsafe fn write(&self, chunk: usize) -> [&mut [f32]; 2] {
         // SAFETY: as the caller vouches.
         let both = unsafe { self.numbers.write(chunk * 2 * self.width..(chunk + 1) * 2 * self.width) };

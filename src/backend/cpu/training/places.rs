@@ -13,7 +13,7 @@ use crate::{
         rows::Rows,
     },
     kernels::{Kernel, training::Training},
-    plan::{BufferId, Plan, Storage},
+    plan::{BufferId, Plan, Role},
 };
 
 /// Where an activation lies.
@@ -88,6 +88,7 @@ impl Spot {
 
     /// # Safety
     /// Nobody else reads or writes there as long as the slice lives.
+    #[expect(clippy::mut_from_ref, reason = "an area is for this")]
     pub(super) unsafe fn write<'a>(&self, memory: &'a Memory) -> &'a mut [f32] {
         // SAFETY: as the caller vouches.
         unsafe { self.area(memory).write(self.start..self.start + self.len) }
@@ -114,14 +115,14 @@ impl Places {
         let mut kept: Vec<Option<(usize, usize)>> = Vec::new();
         let mut count = 0;
         for buffer in &plan.buffers {
-            kept.push(match buffer.storage {
-                Storage::Constant(_) | Storage::State(_) => {
+            kept.push(match buffer.role {
+                Role::Constant(_) | Role::State(_) => {
                     count += 1;
                     Some((count - 1, 0))
                 }
                 // A state stands before its parts.
-                Storage::Part { of, offset } => kept[of].map(|(at, _)| (at, offset)),
-                Storage::Activation { .. } => None,
+                Role::Part { of, offset } => kept[of].map(|(at, _)| (at, offset)),
+                Role::Activation { .. } => None,
             });
         }
         let activations = (0..plan.buffers.len()).map(|id| spread(plan, id, kernels)).collect();
@@ -196,8 +197,8 @@ impl Places {
 
     /// Areas for constants and states, with what they hold to begin with.
     pub(super) fn kept(&self, plan: &Plan) -> Vec<Area> {
-        let contents = plan.buffers.iter().filter_map(|buffer| match &buffer.storage {
-            Storage::Constant(values) | Storage::State(values) => Some(values),
+        let contents = plan.buffers.iter().filter_map(|buffer| match &buffer.role {
+            Role::Constant(values) | Role::State(values) => Some(values),
             _ => None,
         });
         let area = |values: &std::sync::Arc<[f32]>| {

@@ -2,17 +2,21 @@
 //! a file.
 
 mod plain;
+mod subgroups;
 
+use super::first;
 use crate::kernels::{Accelerator, Operation, Row, Variant};
 
 /// Numbers that one sum may have in f32: more are added up in parts, by records, so that the rounding of a long sum stays
 /// small beside the gradient, most of whose terms cancel, and so that there are more workgroups.
 const TERMS: usize = 4096;
+/// Parts at most, so that what they take stays small beside the activations of so many records.
+const MOST_PARTS: usize = 32;
 
 /// `dw[o, c, k] = Σ_b Σ_t dy[b, o, t] · x[b, c, t·stride + k − padding]`, where x is 0 outside its samples.
 ///
 /// Reads x `[batch, in_channels, in_samples]`, dy `[batch, out_channels, out_samples]`; writes dw
-/// `[out_channels, in_channels, kernel]`.
+/// `[out_channels, in_channels, kernel]`, a state.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Conv1dWeightGradient {
     /// Records.
@@ -36,14 +40,16 @@ pub struct Conv1dWeightGradient {
 impl Conv1dWeightGradient {
     /// Records that are added up at a stretch.
     fn records(&self) -> usize {
-        (TERMS / self.out_samples).clamp(1, self.batch)
+        (TERMS / self.out_samples).max(self.batch.div_ceil(MOST_PARTS)).min(self.batch)
     }
 }
 
 impl Operation for Conv1dWeightGradient {
-    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+    fn variants(&self, rows: &[Row], accelerator: &Accelerator) -> Vec<Variant> {
         let [x, dy, dw] = rows else { unreachable!("the plan gives a weight gradient two reads") };
-        vec![plain::variant(self, *x, *dy, *dw)]
+        let plain = plain::variant(self, *x, *dy, first(*dw));
+        let subgroups = subgroups::variant(self, [*x, *dy], first(*dw), accelerator);
+        if accelerator.software { subgroups.into_iter().chain([plain]).collect() } else { vec![plain] }
     }
 
     fn parts(&self, _: &str) -> usize {
@@ -52,6 +58,15 @@ impl Operation for Conv1dWeightGradient {
 
     fn margin(&self) -> usize {
         self.padding
+    }
+
+    fn head(&self) -> usize {
+        // The furthest that a window begins before its row, see `LEAD`; a row of dy starts at float 7 at most.
+        self.padding + 7 * self.stride + 3
+    }
+
+    fn row_multiple(&self) -> usize {
+        4
     }
 
     fn floating_point_operations(&self) -> usize {

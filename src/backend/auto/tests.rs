@@ -1,0 +1,317 @@
+//! Which device answers, with devices that take, give and refuse what the test says.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use super::*;
+use crate::{
+    ErrorKind,
+    kernels::Storage,
+    network::{Folded, FoldedLayer, FoldedOperation, Layer, NamedLayer, Network},
+    plan::Keep,
+};
+
+const FAST: Duration = Duration::from_millis(1);
+const MIDDLE: Duration = Duration::from_millis(10);
+/// More than the trial's patience with [`MIDDLE`].
+const SLOW: Duration = Duration::from_millis(400);
+
+/// A device whose runs take as long as they are told to and give what they are told to.
+#[derive(Clone)]
+struct Fake {
+    name: &'static str,
+    opening: Duration,
+    preparing: Duration,
+    running: Duration,
+    answer: f32,
+    largest_batch: usize,
+    fails: Fails,
+    prepared: Arc<AtomicUsize>,
+    runs: Arc<AtomicUsize>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Fails {
+    Never,
+    Opening,
+    Preparing,
+    /// Panics instead, as wgpu does where it has no error to give.
+    PreparingBadly,
+    /// From this run on, the first being 0.
+    Run(usize),
+}
+
+impl Fake {
+    fn new(name: &'static str, running: Duration) -> Self {
+        let (opening, preparing) = (Duration::ZERO, Duration::ZERO);
+        let (prepared, runs) = (Arc::default(), Arc::default());
+        Self { name, opening, preparing, running, answer: 0.5, largest_batch: 8, fails: Fails::Never, prepared, runs }
+    }
+
+    fn cpu() -> Self {
+        Self { largest_batch: 100, ..Self::new("cpu", MIDDLE) }
+    }
+
+    fn gpu(running: Duration) -> Self {
+        Self::new("gpu", running)
+    }
+
+    fn failing(self, fails: Fails) -> Self {
+        Self { fails, ..self }
+    }
+
+    /// An [`Auto`] of a CPU and this GPU.
+    fn auto(&self) -> Auto {
+        let gpu = self.clone();
+        Auto::new(Box::new(Fake::cpu()), move || {
+            sleep(gpu.opening);
+            if gpu.fails == Fails::Opening {
+                return Err(broken("opening"));
+            }
+            Ok(Some(Box::new(gpu.clone())))
+        })
+    }
+}
+
+fn broken(what: &str) -> Error {
+    Error::new(ErrorKind::Device, format!("{what} failed"), "on purpose")
+}
+
+impl Backend for Fake {
+    fn info(&self) -> DeviceInfo {
+        DeviceInfo { name: self.name.into(), backend: self.name.into(), storage: Storage::F32 }
+    }
+
+    fn largest_batch(&self, _: &Plan) -> Result<usize> {
+        Ok(self.largest_batch)
+    }
+
+    fn prepare(&self, plan: &Plan) -> Result<Box<dyn Executor>> {
+        self.prepared.fetch_add(1, SeqCst);
+        sleep(self.preparing);
+        match self.fails {
+            Fails::Preparing => Err(broken("preparing")),
+            Fails::PreparingBadly => std::panic::resume_unwind(Box::new("on purpose")),
+            _ if plan.batch > self.largest_batch => Err(Error::new(ErrorKind::Shape, "too large", "on purpose")),
+            _ => Ok(Box::new(self.clone())),
+        }
+    }
+
+    #[cfg(feature = "train")]
+    fn prepare_training(&self, plan: &Plan) -> Result<Box<dyn crate::backend::Trainer>> {
+        crate::backend::reference::Reference.prepare_training(plan)
+    }
+}
+
+impl Executor for Fake {
+    fn run(&mut self, _: &[f32], outputs: &mut Vec<Vec<f32>>) -> Result<()> {
+        let run = self.runs.fetch_add(1, SeqCst);
+        sleep(self.running);
+        *outputs = vec![vec![self.answer]; 2];
+        match self.fails {
+            Fails::Run(from) if run >= from => Err(broken("running")),
+            _ => Ok(()),
+        }
+    }
+
+    fn profile(&mut self, _: &[f32]) -> Result<Vec<Duration>> {
+        Ok(vec![self.running])
+    }
+}
+
+/// A plan of one linear layer, as the devices look at nothing but its batch.
+fn plan(batch: usize) -> Plan {
+    let operation =
+        FoldedOperation::Linear { in_features: 1, out_features: 1, weight: [1.0].into(), bias: [0.0].into() };
+    let named = |name: &str, layer| NamedLayer { name: name.into(), layer };
+    let layers = vec![
+        named("pool", Layer::GlobalAveragePool),
+        named("linear", Layer::Linear { in_features: 1, out_features: 1 }),
+    ];
+    let folded = |name: &str, last_layer, operation| FoldedLayer { name: name.into(), last_layer, operation };
+    let network = Network { name: "tiny".into(), layers, embedding: 0 };
+    let layers = vec![folded("pool", 0, FoldedOperation::GlobalAveragePool), folded("linear", 1, operation)];
+    Plan::new(&Folded { network, layers }, batch, 1, Keep::Results).unwrap()
+}
+
+/// A plan on an [`Auto`], and who answered.
+struct Session<'a> {
+    auto: &'a Auto,
+    executor: Box<dyn Executor>,
+    input: Vec<f32>,
+}
+
+impl<'a> Session<'a> {
+    fn new(auto: &'a Auto, batch: usize) -> Self {
+        Self { auto, executor: auto.prepare(&plan(batch)).unwrap(), input: vec![0.0; batch] }
+    }
+
+    fn run(&mut self) -> String {
+        let mut outputs = Vec::new();
+        self.executor.run(&self.input, &mut outputs).unwrap();
+        assert_eq!(outputs, [[0.5], [0.5]]);
+        self.auto.info().name
+    }
+
+    /// Runs it until `done`, and says who has answered.
+    fn run_until(&mut self, mut done: impl FnMut(&str) -> bool) -> Vec<String> {
+        let (start, mut answers) = (Instant::now(), Vec::new());
+        loop {
+            answers.push(self.run());
+            if done(&answers[answers.len() - 1]) {
+                return answers;
+            }
+            assert!(start.elapsed() < Duration::from_secs(20), "it never comes about");
+        }
+    }
+
+    fn settles_on(&mut self, name: &str) {
+        assert!((0..20).all(|_| self.run() == name));
+    }
+}
+
+#[test]
+fn the_first_answers_wait_for_no_gpu_and_the_faster_one_takes_over() {
+    let gpu = Fake { opening: SLOW, preparing: SLOW, ..Fake::gpu(FAST) };
+    let auto = gpu.auto();
+    let mut session = Session::new(&auto, 1);
+    let start = Instant::now();
+    assert_eq!([session.run(), session.run()], ["cpu", "cpu"]);
+    assert!(start.elapsed() < SLOW, "{:?}", start.elapsed());
+    let answers = session.run_until(|name| name == "gpu");
+    assert!(answers.len() > 10, "the CPU answered meanwhile: {answers:?}");
+    session.settles_on("gpu");
+    assert_eq!(auto.fault(), None);
+}
+
+#[test]
+fn one_run_opens_no_gpu() {
+    let gpu = Fake::gpu(FAST).failing(Fails::Opening);
+    let auto = gpu.auto();
+    let mut sessions: Vec<_> = (1..4).map(|batch| Session::new(&auto, batch)).collect();
+    assert!(sessions.iter_mut().all(|session| session.run() == "cpu"));
+    sleep(MIDDLE);
+    assert_eq!(auto.fault(), None);
+}
+
+#[test]
+fn a_slower_gpu_does_not_take_over() {
+    for (running, tried) in [(2 * MIDDLE, 3), (SLOW, 1)] {
+        let gpu = Fake::gpu(running);
+        let auto = gpu.auto();
+        let mut session = Session::new(&auto, 1);
+        // Once in the background, then as often as it takes to know.
+        session.run_until(|_| gpu.runs.load(SeqCst) == 1 + tried);
+        session.settles_on("cpu");
+        assert_eq!((gpu.runs.load(SeqCst), auto.fault()), (1 + tried, None));
+    }
+}
+
+#[test]
+fn each_shape_is_measured_for_itself_and_remembered() {
+    let gpu = Fake::gpu(FAST);
+    let auto = gpu.auto();
+    Session::new(&auto, 1).run_until(|name| name == "gpu");
+    let mut other = Session::new(&auto, 2);
+    assert_eq!([other.run(), other.run()], ["cpu", "cpu"]);
+    other.run_until(|name| name == "gpu");
+    let runs = gpu.runs.load(SeqCst);
+    // A shape whose executor was given up needs no second trial: one run in the background, then the answers.
+    let mut again = Session::new(&auto, 1);
+    let answers = again.run_until(|name| name == "gpu");
+    assert!(answers.len() < 20, "{answers:?}");
+    assert_eq!(gpu.runs.load(SeqCst), runs + 2);
+    let slow = Fake::gpu(SLOW);
+    let auto = slow.auto();
+    Session::new(&auto, 1).run_until(|_| slow.runs.load(SeqCst) == 2);
+    Session::new(&auto, 1).settles_on("cpu");
+    assert_eq!(slow.prepared.load(SeqCst), 1);
+}
+
+#[test]
+fn a_gpu_that_fails_is_dropped_with_a_reason_and_the_cpu_answers() {
+    for (fails, reason) in [
+        (Fails::Opening, "opening failed"),
+        (Fails::Preparing, "preparing failed"),
+        (Fails::PreparingBadly, "preparing the GPU panicked"),
+        (Fails::Run(0), "running failed"),
+        // In the trial, and when it has won.
+        (Fails::Run(2), "running failed"),
+        (Fails::Run(6), "running failed"),
+    ] {
+        let gpu = Fake::gpu(FAST).failing(fails);
+        let auto = gpu.auto();
+        let mut session = Session::new(&auto, 1);
+        session.run_until(|_| auto.fault().is_some());
+        session.settles_on("cpu");
+        assert_eq!(auto.fault().unwrap().cause(), reason);
+        Session::new(&auto, 2).settles_on("cpu");
+        assert!(gpu.prepared.load(SeqCst) <= 1, "it is used for no other shape");
+    }
+}
+
+#[test]
+fn a_gpu_that_computes_something_else_is_dropped() {
+    for answer in [0.49, -0.5, f32::NAN] {
+        let auto = Fake { answer, ..Fake::gpu(FAST) }.auto();
+        let mut session = Session::new(&auto, 1);
+        session.run_until(|_| auto.fault().is_some());
+        session.settles_on("cpu");
+        assert_eq!(auto.fault().unwrap().kind(), ErrorKind::Parity);
+    }
+    // Rounded to half precision.
+    let auto = Fake { answer: 0.5002, ..Fake::gpu(SLOW) }.auto();
+    let mut session = Session::new(&auto, 1);
+    session.run();
+    session.run();
+    sleep(2 * SLOW);
+    assert_eq!(auto.fault(), None);
+}
+
+#[test]
+fn a_batch_that_the_gpu_cannot_take_stays_on_the_cpu() {
+    let gpu = Fake::gpu(FAST);
+    let auto = gpu.auto();
+    assert_eq!(auto.largest_batch(&plan(1)), Ok(100), "the GPU is not open yet");
+    let mut session = Session::new(&auto, 9);
+    session.run_until(|_| gpu.prepared.load(SeqCst) == 1);
+    session.settles_on("cpu");
+    assert_eq!(auto.fault(), None, "it is no fault");
+    assert_eq!(auto.largest_batch(&plan(1)), Ok(8), "both can take it");
+    Session::new(&auto, 8).run_until(|name| name == "gpu");
+}
+
+#[test]
+fn without_a_gpu_the_cpu_answers_and_nothing_is_wrong() {
+    let auto = Auto::new(Box::new(Fake::cpu()), || Ok(None));
+    Session::new(&auto, 1).settles_on("cpu");
+    assert_eq!((auto.fault(), auto.largest_batch(&plan(1))), (None, Ok(100)));
+}
+
+#[test]
+fn dropping_waits_for_what_the_driver_is_doing_and_for_nothing_else() {
+    let gpu = Fake { preparing: SLOW, ..Fake::gpu(FAST) };
+    let auto = gpu.auto();
+    let mut sessions: Vec<_> = (1..=8).map(|batch| Session::new(&auto, batch)).collect();
+    for session in &mut sessions {
+        assert_eq!([session.run(), session.run()], ["cpu", "cpu"]);
+    }
+    let executors: Vec<_> = sessions.into_iter().map(|session| session.executor).collect();
+    let start = Instant::now();
+    drop(auto);
+    assert!(start.elapsed() < 2 * SLOW, "{:?}", start.elapsed());
+    let prepared = gpu.prepared.load(SeqCst);
+    assert!(prepared < 3, "{prepared} shapes were prepared for nobody");
+    // An executor that outlives it goes on.
+    for (batch, mut executor) in (1..).zip(executors) {
+        executor.run(&vec![0.0; batch], &mut Vec::new()).unwrap();
+    }
+    assert_eq!(gpu.prepared.load(SeqCst), prepared);
+    assert_eq!(Arc::strong_count(&gpu.prepared), 1, "the thread has ended, and the GPU is closed");
+}

@@ -1,0 +1,63 @@
+//! Only what was written for a device is handed to its driver.
+
+use super::*;
+
+const KEY: &str = "key_1, A GPU (vulkan, maker 1.2), ecgpu 0.1.0";
+
+fn refused(contents: &[u8], key: &str) -> String {
+    decode(contents, key).unwrap_err().to_string()
+}
+
+#[test]
+fn what_is_written_is_read_for_its_own_device_alone() {
+    for data in [&b""[..], b"WGPU", &[0; 3000]] {
+        assert_eq!(decode(&encode(KEY, data), KEY), Ok(data));
+    }
+    let error = refused(&encode(KEY, b"data"), "key_2, Another GPU");
+    assert!(error.starts_with(&format!("a pipeline cache for {KEY}, and this is key_2")), "{error}");
+}
+
+#[test]
+fn no_part_of_a_file_and_no_more_than_it_is_taken_for_it() {
+    let file = encode(KEY, b"what a driver gave");
+    for length in 0..file.len() {
+        let error = refused(&file[..length], KEY);
+        assert!(error.starts_with("a damaged pipeline cache"), "{length}: {error}");
+        assert!(begins_as_ours(&file[..length]), "a part of one is replaced");
+    }
+    assert!(refused(&[&file[..], b"."].concat(), KEY).contains("bytes where"));
+    let large = [&MAGIC[..], &vec![0; LARGEST]].concat();
+    assert!(refused(&large, KEY).contains("too large"));
+}
+
+#[test]
+fn no_bit_can_be_flipped() {
+    let file = encode(KEY, b"what a driver gave");
+    for bit in 0..8 * file.len() {
+        let mut flipped = file.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        let error = decode(&flipped, KEY).expect_err("a flipped bit is noticed");
+        // What does not begin as one may be a file of another kind, which is not to be lost.
+        let ours = bit / 8 >= MAGIC.len();
+        assert_eq!(begins_as_ours(&flipped), ours);
+        assert_eq!(error.cause() != "no pipeline cache", ours, "{error}");
+    }
+}
+
+#[test]
+fn a_file_is_replaced_as_a_whole_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let names =
+        || std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
+    let file = folder.path().join("a");
+    for contents in [&b"first"[..], b"second"] {
+        replace(&file, contents).unwrap();
+        assert_eq!(std::fs::read(&file).unwrap(), contents);
+    }
+    assert_eq!(names(), ["a"]);
+    // A folder with something in it is not replaced by a file, and nothing is left beside it.
+    std::fs::create_dir_all(folder.path().join("b/c")).unwrap();
+    assert!(replace(&folder.path().join("b"), b"third").is_err());
+    assert!(replace(&folder.path().join("none/a"), b"third").is_err());
+    assert_eq!(names().len(), 2, "{:?}", names());
+}

@@ -1,0 +1,160 @@
+//! How numbers lie in a GPU's buffers, and the lines by which a shader reads and writes them there. Whatever the storage,
+//! a shader indexes in u32 and computes in f32: f16 counts to 2048 without gaps, and its sums would lose a digit a term.
+
+use std::{borrow::Cow, fmt, str::FromStr};
+
+use half::f16;
+
+/// The largest number of f16.
+pub const LARGEST_F16: f32 = 65504.0;
+
+/// How numbers lie in a buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Storage {
+    /// 32 bits each.
+    #[default]
+    F32,
+    /// 16 bits each, for shaders that have the type.
+    F16,
+    /// The same 16 bits, which the shader takes out of u32 and puts there in pairs: runs on every device.
+    PackedF16,
+}
+
+/// Numbers that a shader reads with one index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Elements {
+    One,
+    Four,
+}
+
+impl Storage {
+    /// Whether a number has 16 bits.
+    pub fn is_half(self) -> bool {
+        self != Storage::F32
+    }
+
+    /// Bytes of a number.
+    pub fn bytes(self) -> usize {
+        if self.is_half() { size_of::<f16>() } else { size_of::<f32>() }
+    }
+
+    /// Numbers as they are stored, f16 rounded to the nearest, in whole u32s.
+    pub fn encode(self, values: &[f32]) -> Cow<'_, [u8]> {
+        if !self.is_half() {
+            return Cow::Borrowed(bytemuck::cast_slice(values));
+        }
+        let mut halves: Vec<f16> = values.iter().map(|&value| f16::from_f32(value)).collect();
+        halves.resize(halves.len().next_multiple_of(2), f16::ZERO);
+        Cow::Owned(bytemuck::cast_slice(&halves).to_vec())
+    }
+
+    /// Stored numbers, as many as the bytes hold.
+    pub fn decode(self, bytes: &[u8]) -> Cow<'_, [f32]> {
+        if !self.is_half() {
+            return Cow::Borrowed(bytemuck::cast_slice(bytes));
+        }
+        Cow::Owned(bytemuck::cast_slice::<u8, f16>(bytes).iter().map(|half| half.to_f32()).collect())
+    }
+
+    /// `fn x_at(i) -> f32` or `-> vec4<f32>` for the binding `x`, and the type of its elements, `X`.
+    fn reader(self, name: &str, elements: Elements) -> [String; 2] {
+        let (stored, read, value) = match (self, elements) {
+            (Storage::F32, Elements::One) => ("f32", "f32", format!("{name}[i]")),
+            (Storage::F32, Elements::Four) => ("vec4<f32>", "vec4<f32>", format!("{name}[i]")),
+            (Storage::F16, Elements::One) => ("f16", "f32", format!("f32({name}[i])")),
+            (Storage::F16, Elements::Four) => ("vec4<f16>", "vec4<f32>", format!("vec4<f32>({name}[i])")),
+            (Storage::PackedF16, Elements::One) => {
+                ("u32", "f32", format!("unpack2x16float({name}[i / 2] >> (i % 2 * 16)).x"))
+            }
+            (Storage::PackedF16, Elements::Four) => {
+                let halves = format!("vec4(unpack2x16float({name}[i].x), unpack2x16float({name}[i].y))");
+                ("vec2<u32>", "vec4<f32>", halves)
+            }
+        };
+        let function = format!("fn {name}_at(i: u32) -> {read} {{ return {value}; }}");
+        [format!("alias {} = {stored};", type_name(name)), function]
+    }
+
+    /// `fn set_y(i, vec4<f32>)` for the binding `y`, the type of its elements, `Y`, and `fn note_overflow(b)`: where y is
+    /// f16 the binding after y gets a 1 for record b if a number that this invocation has written is too large for it.
+    fn writer(self, binding: usize) -> Vec<String> {
+        let (stored, value) = match self {
+            Storage::F32 => ("vec4<f32>", "value"),
+            Storage::F16 => ("vec4<f16>", "vec4<f16>(value)"),
+            Storage::PackedF16 => ("vec2<u32>", "vec2(pack2x16float(value.xy), pack2x16float(value.zw))"),
+        };
+        let mut lines = vec![format!("alias Y = {stored};")];
+        if !self.is_half() {
+            lines.push(format!("fn set_y(i: u32, value: vec4<f32>) {{ y[i] = {value}; }}"));
+            lines.push("fn note_overflow(b: u32) {}".into());
+            return lines;
+        }
+        lines.push(format!(
+            "@group(0) @binding({binding}) var<storage, read_write> overflow: array<atomic<u32>>;  // [batch]"
+        ));
+        lines.push("var<private> largest_set: f32;".into());
+        lines.push("fn set_y(i: u32, value: vec4<f32>) {".into());
+        lines.push("    let size = abs(value);".into());
+        lines.push("    largest_set = max(largest_set, max(max(size.x, size.y), max(size.z, size.w)));".into());
+        lines.push(format!("    y[i] = {value};"));
+        lines.push("}".into());
+        lines.push("fn note_overflow(b: u32) {".into());
+        lines.push(format!("    if largest_set > {LARGEST_F16:.1} {{ atomicStore(&overflow[b], 1u); }}"));
+        lines.push("}".into());
+        lines
+    }
+}
+
+/// What stands at `//# storage`, before all else: how the bindings that are read are stored, by name, and what is written
+/// in vec4s, if anything is. y is the last binding of the plan's step.
+pub(super) fn lines(reads: &[(&str, Storage, Elements)], y: Option<Storage>, constants: usize) -> Vec<String> {
+    let native = reads.iter().map(|(_, storage, _)| *storage).chain(y).any(|storage| storage == Storage::F16);
+    // Binding 0 is the parameters, 1 x, then the constants, y, and the overflow.
+    let writer = y.into_iter().flat_map(|storage| storage.writer(3 + constants));
+    let readers = reads.iter().flat_map(|&(name, storage, elements)| storage.reader(name, elements));
+    native.then(|| "enable f16;".to_string()).into_iter().chain(readers).chain(writer).collect()
+}
+
+/// `X` for `x`, `Weight` for `weight`.
+fn type_name(name: &str) -> String {
+    let mut letters = name.chars();
+    letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
+}
+
+impl fmt::Display for Storage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Storage::F32 => "f32",
+            Storage::F16 => "f16",
+            Storage::PackedF16 => "packed-f16",
+        })
+    }
+}
+
+impl FromStr for Storage {
+    type Err = ();
+
+    /// Reads what [`fmt::Display`] writes.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let all = [Storage::F32, Storage::F16, Storage::PackedF16];
+        all.into_iter().find(|storage| storage.to_string() == text).ok_or(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_survive_being_stored_to_eleven_bits() {
+        let values = [1.0, -0.333_251_95, LARGEST_F16, 6e-8, 2049.0];
+        assert_eq!(Storage::F32.decode(&Storage::F32.encode(&values)), &values[..]);
+        for storage in [Storage::F16, Storage::PackedF16] {
+            let bytes = storage.encode(&values);
+            assert_eq!(bytes.len(), 12, "five halves and one to fill the last u32");
+            // 6e-8 lies nearest to the smallest subnormal, 2^-24, and 2049 between 2048 and 2050.
+            let smallest = (-24f32).exp2();
+            assert_eq!(storage.decode(&bytes), &[1.0, -0.333_251_95, LARGEST_F16, smallest, 2048.0, 0.0][..]);
+        }
+    }
+}

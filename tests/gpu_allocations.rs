@@ -1,0 +1,228 @@
+//! A forward on the GPU takes no memory of its own once it has run. wgpu takes some for each encoder, pass and submission,
+//! so it is measured beside a bare wgpu loop that records the same commands and waits the same way.
+
+mod common;
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    borrow::Cow,
+    cell::Cell,
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
+};
+
+use common::skip;
+use ecgpu::{
+    Weights,
+    backend::{
+        Backend,
+        gpu::{Gpu, adapters, wgpu},
+    },
+    network::Folded,
+    plan::{Keep, Plan},
+};
+
+/// Counts what this thread asks for.
+struct Counting;
+
+thread_local! {
+    /// How often, and how many bytes.
+    static TAKEN: Cell<[usize; 2]> = const { Cell::new([0; 2]) };
+}
+
+// SAFETY: everything is handed on to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        TAKEN.with(|taken| taken.set([taken.get()[0] + 1, taken.get()[1] + layout.size()]));
+        // SAFETY: as the caller vouches.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as the caller vouches.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// Runs before anything is counted, in which wgpu's own lists reach their size.
+const WARM: usize = 20;
+/// Runs that are counted.
+const COUNTED: usize = 50;
+
+/// What each of [`COUNTED`] runs takes, in allocations and in bytes.
+fn taken(mut run: impl FnMut()) -> Vec<[usize; 2]> {
+    (0..WARM).for_each(|_| run());
+    let mut runs = Vec::with_capacity(COUNTED);
+    for _ in 0..COUNTED {
+        let before = TAKEN.get();
+        run();
+        let after = TAKEN.get();
+        runs.push([after[0] - before[0], after[1] - before[1]]);
+    }
+    runs
+}
+
+/// A loop in plain wgpu, of the same shape as a plan: as many dispatches with as many bindings each, one upload, the same
+/// copies back.
+struct Bare {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    pipelines: Vec<wgpu::ComputePipeline>,
+    groups: Vec<wgpu::BindGroup>,
+    upload: wgpu::Buffer,
+    input: wgpu::Buffer,
+    results: Vec<wgpu::Buffer>,
+    readback: wgpu::Buffer,
+    answer: SyncSender<bool>,
+    answers: Receiver<bool>,
+}
+
+const BYTES: u64 = 4096;
+
+impl Bare {
+    fn like(plan: &Plan) -> Self {
+        let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+        descriptor.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+        let instance = wgpu::Instance::new(descriptor);
+        let adapter = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all())).remove(0);
+        let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor::default())).unwrap();
+        use wgpu::BufferUsages as Usage;
+        let buffer = |usage, mapped_at_creation| {
+            device.create_buffer(&wgpu::BufferDescriptor { label: None, size: BYTES, usage, mapped_at_creation })
+        };
+        let storage = Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST;
+        let slots: Vec<wgpu::Buffer> = (0..plan.slots).map(|_| buffer(storage, false)).collect();
+        let of = |id: usize| plan.buffers[id].slot().map_or_else(|| buffer(storage, false), |slot| slots[slot].clone());
+        let (mut pipelines, mut groups) = (Vec::new(), Vec::new());
+        for step in &plan.steps {
+            let layout = layout(&device, step.reads.len());
+            let uniform = buffer(Usage::UNIFORM, false);
+            let activations: Vec<wgpu::Buffer> = step.reads.iter().chain([&step.write]).map(|&id| of(id)).collect();
+            let bound = std::iter::once(&uniform).chain(&activations).map(wgpu::Buffer::as_entire_binding);
+            let entry = |(binding, resource)| wgpu::BindGroupEntry { binding, resource };
+            let entries: Vec<wgpu::BindGroupEntry> = (0..).zip(bound).map(entry).collect();
+            let group = wgpu::BindGroupDescriptor { label: None, layout: &layout, entries: &entries };
+            groups.push(device.create_bind_group(&group));
+            pipelines.push(pipeline(&device, &layout, step.reads.len()));
+        }
+        let (answer, answers) = sync_channel(1);
+        Self {
+            upload: buffer(Usage::MAP_WRITE | Usage::COPY_SRC, true),
+            input: of(plan.input()),
+            results: plan.outputs.iter().map(|&id| of(id)).collect(),
+            readback: buffer(Usage::MAP_READ | Usage::COPY_DST, false),
+            device,
+            queue,
+            pipelines,
+            groups,
+            answer,
+            answers,
+        }
+    }
+
+    /// One forward; the waiting as by anyone who wants to know whether the readback succeeded.
+    fn run(&self) {
+        self.upload.get_mapped_range_mut(..).unwrap().slice(..).copy_from_slice(&[0; BYTES as usize]);
+        self.upload.unmap();
+        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        encoder.copy_buffer_to_buffer(&self.upload, 0, &self.input, 0, BYTES);
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        for (pipeline, group) in self.pipelines.iter().zip(&self.groups) {
+            pass.set_pipeline(pipeline);
+            pass.set_bind_group(0, group, &[]);
+            pass.dispatch_workgroups(1, 1, 1);
+        }
+        drop(pass);
+        for (result, at) in self.results.iter().zip((0..).step_by(16)) {
+            encoder.copy_buffer_to_buffer(result, 0, &self.readback, at, 16);
+        }
+        let submission = self.queue.submit([encoder.finish()]);
+        for (buffer, mode) in [(&self.upload, wgpu::MapMode::Write), (&self.readback, wgpu::MapMode::Read)] {
+            let answer = self.answer.clone();
+            buffer.map_async(mode, .., move |result| {
+                let _ = answer.try_send(result.is_ok());
+            });
+        }
+        self.device.poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: None }).unwrap();
+        assert!(self.answers.recv().unwrap());
+        drop(self.readback.get_mapped_range(..).unwrap());
+        self.readback.unmap();
+    }
+}
+
+/// A uniform, what is read, what is written.
+fn layout(device: &wgpu::Device, reads: usize) -> wgpu::BindGroupLayout {
+    let types = std::iter::once(wgpu::BufferBindingType::Uniform)
+        .chain(std::iter::repeat_n(wgpu::BufferBindingType::Storage { read_only: true }, reads))
+        .chain(std::iter::once(wgpu::BufferBindingType::Storage { read_only: false }));
+    let entry = |(binding, ty)| wgpu::BindGroupLayoutEntry {
+        binding,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
+        count: None,
+    };
+    let entries: Vec<_> = (0..).zip(types).map(entry).collect();
+    device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries })
+}
+
+/// One that uses every binding and computes next to nothing.
+fn pipeline(device: &wgpu::Device, group: &wgpu::BindGroupLayout, reads: usize) -> wgpu::ComputePipeline {
+    let declared = |at| format!("@group(0) @binding({at}) var<storage, read> r{at}: array<f32>;");
+    let read: String = (1..=reads).map(declared).collect();
+    let sum: String = (1..=reads).map(|at| format!("+ r{at}[0]")).collect();
+    let source = format!(
+        "@group(0) @binding(0) var<uniform> p: vec4<f32>; {read}
+         @group(0) @binding({}) var<storage, read_write> y: array<f32>;
+         @compute @workgroup_size(1) fn main() {{ y[0] = p.x {sum}; }}",
+        reads + 1
+    );
+    let source = wgpu::ShaderSource::Wgsl(source.into());
+    let module = device.create_shader_module(wgpu::ShaderModuleDescriptor { label: None, source });
+    let layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+        label: None,
+        bind_group_layouts: &[Some(group)],
+        immediate_size: 0,
+    });
+    device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label: None,
+        layout: Some(&layout),
+        module: &module,
+        entry_point: Some("main"),
+        compilation_options: wgpu::PipelineCompilationOptions::default(),
+        cache: None,
+    })
+}
+
+#[test]
+fn a_forward_takes_no_more_memory_than_wgpu_and_never_more_than_before() {
+    let Some(adapter) = adapters().into_iter().next() else {
+        return skip("no Vulkan, Metal or DX12 adapter");
+    };
+    let weights = Weights::built_in().unwrap();
+    let folded = Folded::new(&weights.network, &weights.parameters).unwrap();
+    let plan = Plan::new(&folded, 2, 200, Keep::Results).unwrap();
+    let (input, mut outputs) = (vec![0.5; 2 * 12 * 200], Vec::new());
+    let mut executor = Gpu::open(&adapter).unwrap().prepare(&plan).unwrap();
+    let bare = Bare::like(&plan);
+    let of_wgpu = taken(|| bare.run());
+    // What a forward polls for before it sleeps is not in the loop.
+    assert_eq!(taken(|| drop(bare.device.poll(wgpu::PollType::Poll))), [[0; 2]; COUNTED]);
+
+    let ours = taken(|| executor.run(&input, &mut outputs).unwrap());
+    let most = |runs: &[[usize; 2]], what: usize| runs.iter().map(|run| run[what]).max();
+    assert!((0..2).all(|what| most(&ours, what) <= most(&of_wgpu, what)), "{:?} for {:?}", ours[0], of_wgpu[0]);
+    assert_eq!(ours[0], ours[COUNTED - 1], "allocations and bytes of the first and of the last run");
+
+    // A stream has a list of outputs of its own; beyond that each of its forwards takes as much.
+    let mut stream = |inputs: usize| {
+        let mut inputs = std::iter::repeat_n(Cow::from(input.as_slice()), inputs);
+        let before = TAKEN.get();
+        executor.stream(&mut inputs, &mut |_| ()).unwrap();
+        TAKEN.get()[0] - before[0]
+    };
+    // The first makes the memory of the second forward in flight.
+    stream(WARM);
+    assert!(stream(20) - stream(10) <= 10 * of_wgpu[0][0], "10 more forwards of {} allocations", of_wgpu[0][0]);
+}
