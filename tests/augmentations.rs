@@ -468,17 +468,25 @@ fn what_makes_no_sense_is_refused_with_a_remedy() {
 
 #[test]
 fn a_gpu_draws_the_same_and_augments_alike() {
-    if !has_gpu() {
-        return;
+    if has_gpu() {
+        draws_and_augments_as_the_reference(&Device::Gpu);
     }
+}
+
+#[test]
+fn a_cpu_draws_the_same_and_augments_alike() {
+    draws_and_augments_as_the_reference(&Device::Cpu);
+}
+
+fn draws_and_augments_as_the_reference(device: &Device) {
     let batches = [Batch::ecgs(9, 100.0), Batch::ecgs(3, 500.0), Batch::of(5, 37, 120.0, |r, l, t| (r + l + t) as f64)];
     for (batch, views) in batches.iter().flat_map(|batch| [(batch, 1), (batch, 2)]) {
         let all = Augmentations::default();
         for (name, augmentations) in all.always().each().chain([("all", all.always()), ("as published", all)]) {
             let plan = batch.plan(&augmentations, 1 << 33 | 5, views).unwrap();
-            let [gpu, reference] = [Device::Gpu, Device::Reference].map(|device| batch.run(&device, &plan, 70_000));
+            let [computed, reference] = [device, &Device::Reference].map(|device| batch.run(device, &plan, 70_000));
             let place = format!("{name}, {} samples, {views} views", batch.samples);
-            for (a, b) in gpu.draws.iter().zip(&reference.draws) {
+            for (a, b) in computed.draws.iter().zip(&reference.draws) {
                 let whole = |d: &Draws| (happened(d), d.partner, d.cut, d.cut_partner, d.gap);
                 assert_eq!(whole(a), whole(b), "{place}");
                 let near = |a: f64, b: f64| (a - b).abs() <= 1e-6 * b.abs();
@@ -487,9 +495,13 @@ fn a_gpu_draws_the_same_and_augments_alike() {
                 assert!(near(a.wander, b.wander) && near(a.noise, b.noise), "{place}");
             }
             let worst = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-            assert_eq!((gpu.x.len(), gpu.labels.len()), (reference.x.len(), reference.labels.len()), "{place}");
+            assert_eq!(
+                (computed.x.len(), computed.labels.len()),
+                (reference.x.len(), reference.labels.len()),
+                "{place}"
+            );
             let largest = reference.x.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
-            let [x, labels] = [worst(&gpu.x, &reference.x) / largest, worst(&gpu.labels, &reference.labels)];
+            let [x, labels] = [worst(&computed.x, &reference.x) / largest, worst(&computed.labels, &reference.labels)];
             // A position in time is rounded to 2^-13 of a sample at 5000; the rest to what sine and logarithm of a GPU are.
             let bound = if augmentations.warp.is_some() { 1e-4 } else { 1e-5 };
             assert!(x < bound && labels < 1e-6, "{place}: {x:.1e} of the largest sample, labels {labels:.1e}");
@@ -500,7 +512,7 @@ fn a_gpu_draws_the_same_and_augments_alike() {
 /// A step of training that augments gives the losses of one that is handed the augmented batch.
 #[test]
 fn a_training_step_trains_on_the_augmented_batch() {
-    let devices = [Device::Reference, Device::Gpu];
+    let devices = [Device::Reference, Device::Cpu, Device::Gpu];
     for device in devices.iter().filter(|device| !matches!(device, Device::Gpu) || has_gpu()) {
         let batch = Batch::ecgs(5, 100.0);
         let augmenting =

@@ -13,7 +13,10 @@ use ecgpu::{
         gpu::{Gpu, adapters},
         reference::Reference,
     },
-    kernels::{Conv1d, Kernel, training::*},
+    kernels::{
+        Conv1d, Kernel,
+        training::{augment::*, *},
+    },
     network::card_55k,
     plan::{BufferId, Builder, Plan},
     random::Random,
@@ -350,7 +353,40 @@ fn long_weight_gradient(seed: u64) -> Case {
     case
 }
 
-const ALL: [(&str, Cases); 15] = [
+fn augmentations(seed: u64) -> Case {
+    let mut case = Case::new(seed);
+    let (views, records, leads) = (1 + seed as usize % 2, case.pick([2, 3, 33]), case.pick(CHANNELS));
+    let (samples, rows, sampling_rate, seed) = (case.pick([5, 33, 70]), views * records, 100.0, u64::MAX / (seed + 2));
+    let shape = [rows, leads, samples];
+    let (x, schedule) = (case.input([records, leads, samples]), case.schedule());
+    let segment = [1.0, samples as f32 - 2.0];
+    let ranges = [[0.9, 1.1], [0.0; 2], [0.5, 1.5], segment, [0.5, 2.0], [0.1, 0.2], segment];
+    let setting = |range| Setting { rate: 0.6, range, second: [30.0, 45.0] }.numbers();
+    let settings: Vec<f32> = ranges.into_iter().flat_map(setting).collect();
+    let settings = case.builder.constant("settings", &settings.into()).unwrap();
+    let quantiles: Vec<f32> = (0..Draw::QUANTILES).map(|at| at as f32 / 600.0).collect();
+    let quantiles = case.builder.constant("quantiles", &quantiles.into()).unwrap();
+    let draw = Draw { rows, records, samples, seed };
+    let draws = case.step(draw, &[schedule, settings, quantiles], [rows, 1, Draws::LEN]);
+
+    let labels = case.input([records, 5, 1]);
+    case.step(MixLabels { rows, records, classes: 5, samples }, &[labels, draws], [rows, 5, 1]);
+    let x = case.step(TimeWarp { rows, records, leads, samples }, &[x, draws], shape);
+    let x = case.step(BandPass { rows, leads, samples, sampling_rate }, &[x, draws], shape);
+    let x = case.step(Mix { rows, leads, samples }, &[x, draws], shape);
+    let sizes = Groups { groups: rows, batch: 1, channels: leads, samples };
+    let statistics = case.step(BatchStatistics(sizes), &[x], [rows, 2 * leads, 1]);
+    // Each lead follows from itself and half of the next.
+    let sources: Vec<f32> = (0..leads).flat_map(|l| [l as f32, 1.0, ((l + 1) % leads) as f32, 0.5]).collect();
+    let sources = case.builder.constant("sources", &sources.into()).unwrap();
+    let noise = WanderAndNoise { rows, leads, samples, sampling_rate, amplitude: [0.1, 0.5], seed };
+    let x = case.step(noise, &[x, draws, statistics, sources, schedule], shape);
+    case.step(TemporalDropout { rows, leads, samples }, &[x, draws], shape);
+    case
+}
+
+const ALL: [(&str, Cases); 16] = [
+    ("augmentations", augmentations),
     ("ReLU", relu),
     ("batch norm", batch_norm),
     ("sum of each channel", channel_sum),
@@ -410,7 +446,8 @@ fn caught(cases: Cases, name: &'static str, right: &'static str, wrong: &'static
         assert!(source.contains(right), "shaders/{shader}.wgsl no longer has `{right}`: sabotage it anew");
         source.replace(right, wrong)
     };
-    let variant = name.split_once('/').map_or("plain", |(_, variant)| variant);
+    let of_many = name.split_once('/').filter(|(folder, _)| *folder != "augment");
+    let variant = of_many.map_or("plain", |(_, variant)| variant);
     let gpu = gpu.with_variant(variant).with_edited_shaders(Arc::new(edit));
     let noticed = (0..CASES).any(|seed| !(error(&gpu, cases(seed)) <= LARGEST));
     assert!(noticed, "{name} with `{wrong}` passed unnoticed");
@@ -488,6 +525,32 @@ fn wrong_random_words_are_caught() {
 }
 
 #[test]
+fn a_wrong_augmentation_is_caught() {
+    for (name, right, wrong) in [
+        ("augment/draw", "augmentation + 1));", "augmentation));"),
+        ("augment/draw", "record + 1 + below", "record + below"),
+        ("augment/draw", "unit(words.x) < setting", "unit(words.x) <= 0.9 * setting"),
+        ("augment/time_warp", "if t < sizes.samples {", "if true {"),
+        ("augment/time_warp", "max(at, 1) - 1", "at"),
+        ("augment/time_warp", "row % sizes.records", "row / 2"),
+        ("augment/band_pass", "select(t, last - t, backward)", "t"),
+        ("augment/band_pass", "var value = 0.0;", "var value = 1.0;"),
+        ("augment/mix", "if t < sizes.samples {", "if true {"),
+        ("augment/mix", "- value);", "+ value);"),
+        ("augment/mix_labels", "value += replaced", "value += 0.5 * replaced"),
+        ("augment/mix_labels", "if t == 0 {", "if true {"),
+        ("augment/wander_and_noise", "y[row + t] = 0.0;", "y[row + t] = 1.0;"),
+        ("augment/wander_and_noise", "NOISE_DOMAIN: u32 = 9;", "NOISE_DOMAIN: u32 = 10;"),
+        ("augment/wander_and_noise", "radius.xxyy", "radius.xyxy"),
+        ("augment/wander_and_noise", "weight * wander", "wander"),
+        ("augment/temporal_dropout", "f32(t + 1 - start)", "f32(t - start)"),
+        ("augment/temporal_dropout", "var value = 0.0;", "var value = 1.0;"),
+    ] {
+        caught(augmentations, name, right, wrong);
+    }
+}
+
+#[test]
 fn other_mistakes_are_caught() {
     caught(adam, "adam", "return select(1.0, LARGEST_NORM / norm, norm > LARGEST_NORM);", "return 1.0;");
     caught(adam, "adam", "!is_finite(g)", "false");
@@ -509,7 +572,7 @@ fn step_of(records: usize) -> TrainingStep {
     let loss = SupervisedLossKind::FOCAL;
     let objective = Objective::Supervised { loss, class_weights: vec![1.0, 2.0, 1.0, 3.0, 1.0] };
     let parameters = TrainingStep::initial(&card_55k(), &objective, 3);
-    TrainingStep::new(&card_55k(), &objective, &Optimiser::default(), &parameters, [records, 250]).unwrap()
+    TrainingStep::new(&card_55k(), &objective, &Optimiser::default(), &parameters, [records, 250], None).unwrap()
 }
 
 /// The losses and the parameters after two steps.

@@ -277,7 +277,8 @@ impl Augmentations {
 
 impl Augmenting {
     /// Adds the steps that make `views` augmented views of the records `[records, leads, samples]` and, where there are
-    /// labels `[records, classes, 1]`, mix those accordingly. What is drawn follows from the seed and the step in the schedule.
+    /// labels `[records, classes, 1]`, mix those accordingly. What is drawn follows from the seed and the step in the
+    /// schedule; so parts of one batch that pass one after the other must each count as a step.
     ///
     /// # Errors
     /// A rate or a range that makes no sense, alone or for the sampling rate; records too short for the segments; mixup or

@@ -203,7 +203,7 @@ impl Pair {
                 let percent = 100.0 * (draws.factor - 1.0);
                 let sign = if percent < 0.0 { '−' } else { '+' };
                 let anchor = draws.anchor / self.sampling_rate;
-                let about = format!("heart rate {sign}{:.1} %, about {anchor:.2} s", percent.abs());
+                let about = format!("heart rate {sign}{:.1} %, still at {anchor:.2} s", percent.abs());
                 ("Frequency warping", vec![about], none)
             }
             "mixup" => ("Mixup", vec![format!("{:.1} %", 100.0 * draws.share), partner], none),

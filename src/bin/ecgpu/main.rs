@@ -50,7 +50,7 @@ enum Command {
     Pretrain(train::Pretrain),
     Train(train::Train),
     Finetune(train::Finetune),
-    Augment(augment::Arguments),
+    Augment(Box<augment::Arguments>),
 }
 
 /// Where to run and what.

@@ -11,7 +11,8 @@ use std::{
 };
 
 use ecgpu::{
-    Error, ErrorKind, Result, backend,
+    Device, Error, ErrorKind, Result,
+    backend::{self, Backend},
     dataset::{CLASSES, Dataset, Options},
     train::{
         Augmentations, ClassWeights, Epoch, Event, Folder, Kind, LossName, Outcome, PtbXlRun, Settings, Shape, Start,
@@ -69,7 +70,7 @@ pub struct Common {
     seed: Option<u64>,
     /// auto (a real GPU, else the CPU), gpu, gpu:N, a part of a GPU's name, cpu, or reference (float64)
     #[arg(long, value_name = "DEVICE")]
-    device: Option<ecgpu::Device>,
+    device: Option<Device>,
     /// Threads that compute on the CPU; all there are if absent
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -314,7 +315,7 @@ fn start(common: &Common, kind: Kind, apply: impl Fn(&mut Settings)) -> Result<E
     let dataset = Dataset::open(data, &Options::default(), &|done, all| progress.reading(done, all))?;
     let run = PtbXlRun::new(&settings, &dataset)?;
     run.notes().iter().for_each(|text| note(text));
-    let backend = backend::open(&settings.device.parse()?, common.threads)?;
+    let backend = open(&settings.device.parse()?, common.threads)?;
     progress.begin(&run, &backend.info().name);
     let stop = stop_at_interrupt()?;
     let outcome = run.start(backend.as_ref(), &folder, mode, &mut |event| {
@@ -335,6 +336,18 @@ fn start(common: &Common, kind: Kind, apply: impl Fn(&mut Settings)) -> Result<E
             note(&format!("stopped; go on with: ecgpu {command} --resume {}", folder.display()));
             Ok(ExitCode::from(INTERRUPTED))
         }
+    }
+}
+
+/// The device of a run is chosen once: with auto a real GPU where there is one, else the CPU. One that changed on the way
+/// would change the last bits of the result.
+fn open(device: &Device, threads: Option<usize>) -> Result<Box<dyn Backend>> {
+    match device {
+        Device::Auto => match backend::open_gpu(device)? {
+            Some(gpu) => Ok(Box::new(gpu)),
+            None => backend::open(&Device::Cpu, threads),
+        },
+        _ => backend::open(device, threads),
     }
 }
 

@@ -38,34 +38,40 @@ pub struct WanderAndNoise {
     pub seed: u64,
 }
 
-/// What is added to one lead of one row.
-struct Addition {
-    row: usize,
-    lead: usize,
-    step: u32,
-    /// Hz.
-    frequency: f64,
+/// The wander of one lead of one row.
+struct Wander {
     /// In the unit of x.
-    deviation: f64,
+    amplitude: f64,
+    /// Of a turn, at the first sample.
+    phase: f64,
 }
 
 impl WanderAndNoise {
-    fn wander(&self, of: &Addition, t: usize) -> f64 {
-        if of.frequency == 0.0 {
-            return 0.0;
-        }
-        let words = philox([of.lead as u32, of.step, of.row as u32, domain::WANDER], key(self.seed));
-        let amplitude = between(self.amplitude.map(f64::from), words[0]);
-        amplitude * (TAU * (of.frequency * t as f64 / f64::from(self.sampling_rate) + uniform(words[1]))).sin()
+    fn draw(&self, place: usize, step: u32, row: usize, domain: u32) -> [u32; 4] {
+        philox([place as u32, step, row as u32, domain], key(self.seed))
     }
 
-    fn noise(&self, of: &Addition, t: usize) -> f64 {
-        if of.deviation == 0.0 {
-            return 0.0;
+    fn wander(&self, row: usize, lead: usize, step: u32) -> Wander {
+        let words = self.draw(lead, step, row, domain::WANDER);
+        Wander { amplitude: between(self.amplitude.map(f64::from), words[0]), phase: uniform(words[1]) }
+    }
+
+    /// Adds a lead's wander and noise, times `weight`.
+    fn add(&self, y: &mut [f64], weight: f64, [row, lead]: [usize; 2], step: u32, [frequency, deviation]: [f64; 2]) {
+        if frequency > 0.0 {
+            let Wander { amplitude, phase } = self.wander(row, lead, step);
+            for (t, y) in y.iter_mut().enumerate() {
+                let turns = frequency * t as f64 / f64::from(self.sampling_rate) + phase;
+                *y += weight * amplitude * (TAU * turns).sin();
+            }
         }
-        let block = of.lead * self.samples.div_ceil(SAMPLES) + t / SAMPLES;
-        let words = philox([block as u32, of.step, of.row as u32, domain::NOISE], key(self.seed));
-        of.deviation * normal(words, t % SAMPLES)
+        if deviation > 0.0 {
+            let blocks = self.samples.div_ceil(SAMPLES);
+            for (block, y) in y.chunks_mut(SAMPLES).enumerate() {
+                let words = self.draw(lead * blocks + block, step, row, domain::NOISE);
+                y.iter_mut().enumerate().for_each(|(n, y)| *y += weight * deviation * normal(words, n));
+            }
+        }
     }
 }
 
@@ -118,13 +124,9 @@ impl Operation for WanderAndNoise {
                 let [from, weight] = [0, 1].map(|part| sources[lead * 4 + source * 2 + part]);
                 let from = from as usize;
                 let deviation = noise * statistics[(row * 2 + 1) * self.leads + from].sqrt();
-                let addition = Addition { row, lead: from, step, frequency: wander, deviation };
-                if weight == 0.0 {
-                    continue;
-                }
-                for t in 0..self.samples {
-                    let added = self.wander(&addition, t) + self.noise(&addition, t);
-                    y[(row * self.leads + lead) * self.samples + t] += weight * added;
+                if weight != 0.0 {
+                    let y = &mut y[(row * self.leads + lead) * self.samples..][..self.samples];
+                    self.add(y, weight, [row, from], step, [wander, deviation]);
                 }
             }
         }
