@@ -83,7 +83,7 @@ impl Case {
     /// step writes into memory that was full of other numbers.
     fn step(&mut self, kernel: impl Into<Kernel>, reads: &[BufferId], shape: [usize; 3]) -> BufferId {
         let [batch, in_channels, in_samples] = shape;
-        let wider = [batch, in_channels, in_samples + 12];
+        let wider = [batch, in_channels, in_samples + 24];
         let ones = vec![1.0; wider.iter().product()];
         let full = self.input_of(wider, ones);
         let relu = Relu { rows: batch * in_channels, samples: wider[2] };
@@ -92,7 +92,15 @@ impl Case {
         self.state_step(sum, &[full], vec![0.0; in_channels]);
 
         let y = self.builder.step("step", kernel, reads, shape).unwrap();
-        let padding = self.random.below(4);
+        let read = self.reader(y);
+        self.outputs.extend([y, read]);
+        y
+    }
+
+    /// A convolution, which wants zeros beside the samples that it reads, and these to start where it likes.
+    fn reader(&mut self, y: BufferId) -> BufferId {
+        let [batch, in_channels, in_samples] = self.builder.shape(y);
+        let padding = self.random.below(8);
         let (out_channels, kernel) = (2, 2 * padding + 1);
         let weight: Arc<[f32]> = self.normal(out_channels * in_channels * kernel).into();
         let weight = self.builder.constant("weight", &weight).unwrap();
@@ -100,9 +108,7 @@ impl Case {
         let (out_samples, stride, relu) = (in_samples, 1, false);
         let conv = Conv1d { batch, in_channels, in_samples, out_channels, out_samples, kernel, stride, padding, relu };
         let shape = [batch, out_channels, out_samples];
-        let read = self.builder.step("reader", Kernel::Conv1d(conv), &[y, weight, bias], shape).unwrap();
-        self.outputs.extend([y, read]);
-        y
+        self.builder.step("reader", Kernel::Conv1d(conv), &[y, weight, bias], shape).unwrap()
     }
 
     /// A step that changes a state, which is compared.
@@ -325,6 +331,8 @@ fn weight_gradient(seed: u64) -> Case {
     // As in training dy comes from batch norm, or from ReLU, with the rows that these want.
     let dy =
         case.builder.step("relu", Relu { rows: batch * out_channels, samples: out_samples }, &[dy], shape).unwrap();
+    case.reader(x);
+    case.reader(dy);
     let gradient =
         Conv1dWeightGradient { batch, in_channels, in_samples, out_channels, out_samples, kernel, stride, padding };
     case.state_step(gradient, &[x, dy], vec![0.0; out_channels * in_channels * kernel]);

@@ -38,9 +38,9 @@ pub(super) fn variant(
     if accelerator.subgroup_size != Some(LANES) || !vec4s {
         return None;
     }
-    // How many samples before its first tap a window of whole vec4s begins, and how far before the row.
+    // How many samples before its first tap a window of whole vec4s begins, and how far before the row of x.
     let shift = (x.start + 3 * (padding + dy.start * stride)) % 4;
-    let lead = padding + dy.start * stride + shift - x.start;
+    let lead = (padding + dy.start * stride + shift) as isize - x.start as isize;
     let quads = (1..=MOST_QUADS).rev().find(|quads| (4 * quads - 1) * stride + kernel + shift <= LOADED)?;
     let channels = [16, 8, 4, 2, 1].into_iter().find(|channels| LANE_CHANNELS * channels * kernel <= SUMS)?;
 
@@ -75,8 +75,10 @@ pub(super) fn variant(
     let block = LANES * LANE_CHANNELS;
     let sizes =
         [("KERNEL", kernel), ("STRIDE", stride), ("QUADS", quads), ("IN_CHANNELS", channels), ("OUT_CHANNELS", block)];
-    let shader =
-        shader!("conv1d_weight_gradient/subgroups", [("LEAD", lead as f64), ("RECORDS", gradient.records() as f64)]);
+    let shader = shader!(
+        "conv1d_weight_gradient/subgroups",
+        [("LEAD", lead.max(0) as f64), ("RECORDS", gradient.records() as f64)]
+    );
     let source = fill(
         &shader.source,
         &[
@@ -87,8 +89,10 @@ pub(super) fn variant(
             ("store", store.collect()),
         ],
     );
+    // Negative where another reader of x has its rows start behind the first window.
+    let x_head = x.head + (-lead).max(0) as usize;
     // Mirror of `struct Conv1dWeightGradient` in the shader.
-    let parameters = [batch, in_channels, out_channels, x.head, x.stride, dy.head, dy.stride, dw_first];
+    let parameters = [batch, in_channels, out_channels, x_head, x.stride, dy.head, dy.stride, dw_first];
     let grid = [in_channels.div_ceil(channels), out_channels.div_ceil(block), batch.div_ceil(gradient.records())];
     let shader = Shader { source: source.into(), ..shader };
     Some(Variant { name: NAME, subgroups: true, ..Variant::plain(shader, parameters, grid) })
