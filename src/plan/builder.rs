@@ -75,7 +75,7 @@ impl Builder {
     pub fn activations(&self, last: BufferId) -> Vec<BufferId> {
         let end = self.steps.iter().position(|step| step.write == last).map_or(self.steps.len(), |at| at + 1);
         let made = self.steps[..end].iter().map(|step| step.write);
-        made.filter(|&id| matches!(self.buffers[id].storage, Storage::Activation { .. })).collect()
+        made.filter(|&id| matches!(self.buffers[id].role, Role::Activation { .. })).collect()
     }
 
     fn activation(&mut self, name: &str, shape: [usize; 3]) -> Result<BufferId> {
