@@ -14,16 +14,16 @@ use std::{
 
 use common::ptb_xl::PtbXl;
 use ecgpu::{
-    Error, ErrorKind, Result, Weights,
-    backend::{Backend, DeviceInfo, Executor, Trainer, cpu::Cpu},
+    Device, Error, ErrorKind, Result, Weights,
+    backend::{self, Backend, DeviceInfo, Executor, Trainer, cpu::Cpu},
     ecg::Lead,
     kernels::training::SupervisedLossKind,
     network::{Contract, Layer, NamedLayer, Network, Parameters, card_55k},
     plan::Plan,
     random::Random,
     train::{
-        Augmentations, Augmenting, Data, Event, Examples, Folder, Heads, Learner, LearningRate, Objective, Outcome,
-        Rates, Recipe, Shape, Task, TrainingStep, augment::Signal, run,
+        Augmentations, Augmenting, Data, Event, Examples, Folder, Heads, Learner, LearningRate, Objective, Observer,
+        Outcome, Rates, Recipe, Shape, Task, TrainingStep, augment::Signal, run,
     },
 };
 use tempfile::TempDir;
@@ -237,6 +237,31 @@ fn a_run_that_was_broken_off_ends_as_if_it_had_not_been() {
 }
 
 #[test]
+fn a_gpu_goes_on_with_the_same_bits_too() {
+    if !common::has_gpu() {
+        return;
+    }
+    let gpu = backend::open(&Device::Gpu, None).unwrap();
+    let (noise, task) = (Noise::new(), Task { augmenting: augmenting(), ..task(supervised(), 64) });
+    let temporary = TempDir::new().unwrap();
+    let folder = folder(temporary.path());
+    let train = |folder, observe: Observer| run(gpu.as_ref(), task.clone(), data(&noise), &recipe(2), folder, observe);
+    let uninterrupted = train(None, &mut go_on).unwrap().unwrap();
+    let mut stop_in_the_second_epoch = |event: Event| match event {
+        Event::Step { epoch: 2, step: 2, .. } => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    };
+    assert!(train(Some(&folder), &mut stop_in_the_second_epoch).unwrap().is_none());
+    let resumed = train(Some(&folder), &mut go_on).unwrap().unwrap();
+    assert!(untimed(&resumed) == untimed(&uninterrupted));
+    let cpu = whole(&task, &noise, &recipe(2));
+    let losses = |outcome: &Outcome| outcome.history.iter().map(|epoch| epoch.loss).collect::<Vec<_>>();
+    for (gpu, cpu) in losses(&resumed).into_iter().zip(losses(&cpu)) {
+        assert!((gpu / cpu - 1.0).abs() < 0.02, "a mean loss of {gpu} on the GPU and {cpu} on the CPU");
+    }
+}
+
+#[test]
 #[cfg(target_os = "linux")]
 fn a_full_disk_leaves_the_last_checkpoint_to_go_on_from() {
     let (noise, task) = (Noise::new(), task(supervised(), LENGTH));
@@ -351,15 +376,17 @@ fn the_parts_of_a_batch_come_to_the_gradient_of_the_whole_where_no_batch_norm_st
     let noise = Noise::new();
     let records = noise.records[..16].concat();
     let labels = noise.labels[..16].concat();
-    let learn = |parts| -> Parameters {
+    let learn = |parts| -> (Parameters, f64) {
         let task = Task { parts, ..Task::new(network.clone(), supervised(), parameters.clone(), [16, LENGTH]) };
         let mut learner = Learner::new(&Cpu::default(), task).unwrap();
         let rates = Rates { learning: 1e-3, target_momentum: 1.0 };
-        let losses: Vec<f64> = (0..5).map(|_| learner.learn(&records, Some(&labels), rates).unwrap().value).collect();
-        assert!(losses[4] < losses[0]);
-        learner.parameters().unwrap()
+        let losses: Vec<_> = (0..5).map(|_| learner.learn(&records, Some(&labels), rates).unwrap()).collect();
+        assert!(losses[4].value < losses[0].value);
+        (learner.parameters().unwrap(), losses[0].gradient_norm)
     };
-    let (one, four) = (learn(1), learn(4));
+    let ((one, norm), (four, norm_of_parts)) = (learn(1), learn(4));
+    // Adam's steps alone do not tell the sum of the parts' gradients from their mean.
+    assert!((norm_of_parts / norm - 1.0).abs() < 1e-5, "{norm_of_parts} instead of {norm}");
     for (name, tensor) in one.iter() {
         let difference = common::nmse(four.values(name).unwrap(), &tensor.values);
         assert!(difference < 1e-10, "{name}: {difference:e}");

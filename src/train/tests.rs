@@ -44,8 +44,8 @@ struct Checked {
 impl Checked {
     fn new(network: &Network, objective: &Objective, records: usize, samples: usize) -> Self {
         let parameters = TrainingStep::initial(network, objective, 3);
-        let step =
-            TrainingStep::new(network, objective, &Optimiser::default(), &parameters, [records, samples]).unwrap();
+        let step = TrainingStep::new(network, objective, &Optimiser::default(), &parameters, [records, samples], None)
+            .unwrap();
         let mut random = Random::new(5, 0);
         let mut numbers = |length: usize| (0..length).map(|_| random.normal() as f32).collect::<Vec<f32>>();
         let records = numbers(step.plan.buffers[step.plan.inputs[0]].len());
@@ -183,7 +183,7 @@ fn a_batch_that_nothing_can_be_learned_from_is_refused() {
     let network = small_encoder();
     let refused = |objective: &Objective, records| {
         let parameters = TrainingStep::initial(&network, objective, 3);
-        let step = TrainingStep::new(&network, objective, &Optimiser::default(), &parameters, [records, 13]);
+        let step = TrainingStep::new(&network, objective, &Optimiser::default(), &parameters, [records, 13], None);
         step.map(|_| ()).unwrap_err().to_string()
     };
     let one = refused(&Objective::SimClr { temperature: 0.5, heads }, 1);
