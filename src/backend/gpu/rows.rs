@@ -132,4 +132,37 @@ mod tests {
             }
         }
     }
+
+    #[cfg(feature = "train")]
+    #[test]
+    fn what_an_aligned_operation_takes_number_by_number_lies_alike() {
+        use crate::{
+            kernels::training::SupervisedLossKind,
+            network::full_542k,
+            train::{Objective, Optimiser, TrainingStep},
+        };
+        let (network, loss) = (full_542k(), SupervisedLossKind::FOCAL);
+        let objective = Objective::Supervised { loss, class_weights: vec![1.0; 5] };
+        let parameters = TrainingStep::initial(&network, &objective, 1);
+        let plan = TrainingStep::new(&network, &objective, &Optimiser::default(), &parameters, [2, 997]).unwrap().plan;
+        let rows = Rows::of(&plan, Storage::F32);
+        let mut aligned = 0;
+        for step in &plan.steps {
+            let (operation, x) = (step.kernel.operation(), step.reads[0]);
+            let samples = plan.buffers[x].shape[2];
+            if plan.buffers[x].slot().is_some() {
+                let Row { head, start, stride, .. } = rows.row(x);
+                let fits = start + samples + operation.margin() <= stride && operation.head() <= head;
+                assert!(fits, "{}: {:?}", step.name, rows.row(x));
+            }
+            if operation.aligned() {
+                let alike = step.reads.iter().chain([&step.write]);
+                let alike = alike.filter(|&&id| plan.buffers[id].shape == plan.buffers[x].shape);
+                assert!(alike.clone().all(|&id| rows.row(id) == rows.row(x)), "{}", step.name);
+                assert_eq!([rows.row(x).head % VEC4, rows.row(x).stride % VEC4], [0, 0], "{}", step.name);
+                aligned += 1;
+            }
+        }
+        assert_eq!(aligned, 6 * 4, "statistics, batch norm and its two gradients of six layers");
+    }
 }
