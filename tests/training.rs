@@ -277,7 +277,7 @@ fn adam(seed: u64) -> Case {
     values[length / 2] = if seed % 3 == 2 { f32::NAN } else { 1.0 };
     let gradient = case.input_of([1, 1, length], values);
     let mut reads = vec![gradient, case.schedule()];
-    let clip = (seed % 2 == 0).then_some(0.5);
+    let clip = seed.is_multiple_of(2).then_some(0.5);
     if clip.is_some() {
         let squares = SquaredSums { length };
         // A sum that is NaN is for the optimiser to deal with, not to be compared.
@@ -457,7 +457,8 @@ fn caught(cases: Cases, name: &'static str, right: &'static str, wrong: &'static
     let of_many = name.split_once('/').filter(|(folder, _)| *folder != "augment");
     let variant = of_many.map_or("plain", |(_, variant)| variant);
     let gpu = gpu.with_variant(variant).with_edited_shaders(Arc::new(edit));
-    let noticed = (0..CASES).any(|seed| !(error(&gpu, cases(seed)) <= LARGEST));
+    let noticed =
+        (0..CASES).any(|seed| error(&gpu, cases(seed)).partial_cmp(&LARGEST).is_none_or(|order| order.is_gt()));
     assert!(noticed, "{name} with `{wrong}` passed unnoticed");
 }
 
