@@ -225,10 +225,15 @@ fn set_optional<T: Clone>(setting: &mut Option<T>, given: &Option<T>) {
     }
 }
 
+/// The path as it holds from any folder, so that a run can be gone on with from another.
+fn absolute(path: &Option<PathBuf>) -> Option<PathBuf> {
+    path.as_ref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()))
+}
+
 impl Common {
     fn apply(&self, settings: &mut Settings) {
-        set_optional(&mut settings.data, &self.data);
-        set_optional(&mut settings.out, &self.out);
+        set_optional(&mut settings.data, &absolute(&self.data));
+        set_optional(&mut settings.out, &absolute(&self.out));
         set(&mut settings.network, &self.network);
         set(&mut settings.device, &self.device.as_ref().map(ToString::to_string));
         set(&mut settings.seed, &self.seed);
@@ -274,7 +279,7 @@ pub fn train(Train { common, supervised }: &Train) -> Result<ExitCode> {
 pub fn finetune(Finetune { common, supervised, from, freeze_encoder }: &Finetune) -> Result<ExitCode> {
     start(common, Kind::Finetune, |settings| {
         supervised.apply(settings);
-        set_optional(&mut settings.from, from);
+        set_optional(&mut settings.from, &absolute(from));
         if *freeze_encoder {
             settings.freeze_encoder = Some(true);
         }
