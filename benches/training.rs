@@ -9,7 +9,7 @@ use ecgpu::{
     kernels::training::SupervisedLossKind,
     network::full_542k,
     random::Random,
-    train::{Learner, Objective, Optimiser, Rates, TrainingStep},
+    train::{Learner, Objective, Rates, Task, TrainingStep},
 };
 
 const RECORDS: usize = 64;
@@ -28,16 +28,8 @@ fn steps(criterion: &mut Criterion) {
     for device in [Device::Cpu, Device::Gpu] {
         // Without a GPU there is nothing to time on it.
         let Ok(backend) = backend::open(&device, None) else { continue };
-        let mut learner = Learner::new(
-            backend.as_ref(),
-            &network,
-            &objective,
-            Optimiser::default(),
-            &parameters,
-            [RECORDS, SAMPLES],
-            None,
-        )
-        .unwrap();
+        let task = Task::new(network.clone(), objective.clone(), parameters.clone(), [RECORDS, SAMPLES]);
+        let mut learner = Learner::new(backend.as_ref(), task).unwrap();
         let name = backend.info().name;
         group.bench_function(name, |bencher| bencher.iter(|| learner.learn(&records, Some(&labels), rates).unwrap()));
     }

@@ -28,6 +28,8 @@ pub enum ErrorKind {
     PipelineCache,
     /// Two backends that must agree do not.
     Parity,
+    /// A loss or a gradient that is no number any more.
+    Training,
 }
 
 /// A cause and a remedy.

@@ -22,6 +22,8 @@ mod classifier;
 pub mod dataset;
 pub mod ecg;
 mod error;
+#[cfg(feature = "train")]
+pub mod evaluate;
 pub mod kernels;
 pub mod network;
 pub mod plan;

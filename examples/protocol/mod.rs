@@ -108,21 +108,13 @@ fn train(classifier: &Classifier, network: &str, [batch, samples]: [usize; 2], l
     use ecgpu::{
         kernels::training::SupervisedLossKind,
         random::Random,
-        train::{Learner, Objective, Optimiser, Rates},
+        train::{Learner, Objective, Rates, Task},
     };
     let weights = Weights::from_path(weights_file(network))?;
     let objective =
         Objective::Supervised { loss: SupervisedLossKind::CROSS_ENTROPY, class_weights: vec![1.0; CLASSES] };
-    let shape = [batch, samples];
-    let mut learner = Learner::new(
-        classifier.backend(),
-        &weights.network,
-        &objective,
-        Optimiser::default(),
-        &weights.parameters,
-        shape,
-        None,
-    )?;
+    let task = Task::new(weights.network, objective, weights.parameters, [batch, samples]);
+    let mut learner = Learner::new(classifier.backend(), task)?;
     let mut random = Random::new(1, 0);
     let records: Vec<f32> = (0..batch * 12 * samples).map(|_| random.normal() as f32).collect();
     let labels: Vec<f32> = (0..batch * CLASSES).map(|_| f32::from(u8::from(random.uniform() < 0.3))).collect();

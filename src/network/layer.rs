@@ -161,6 +161,19 @@ impl Network {
         Ok(shapes)
     }
 
+    /// Logits that the network gives; 0 where the last layer is not linear.
+    pub fn classes(&self) -> usize {
+        match self.layers.last().map(|last| last.layer) {
+            Some(Layer::Linear { out_features, .. }) => out_features,
+            _ => 0,
+        }
+    }
+
+    /// The layers up to the embedding.
+    pub fn encoder(&self) -> Network {
+        Network { layers: self.layers[..=self.embedding].to_vec(), ..self.clone() }
+    }
+
     /// The network up to and including the layers called `stage` or `stage.something`, for a look inside.
     pub fn until(&self, stage: &str) -> Option<Network> {
         let within = |name: &str| name.strip_prefix(stage).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));

@@ -138,6 +138,52 @@ impl Weights {
             .map_err(|error| error.at(source))
     }
 
+    /// Reads an encoder: one that pre-training wrote, or the encoder of a whole network. `parameters` are its alone, and
+    /// `network` is the whole network that it belongs to.
+    ///
+    /// # Errors
+    /// As [`Weights::from_path`].
+    #[cfg(feature = "train")]
+    pub fn encoder_from_path(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let mut bytes = Vec::new();
+        let read_all = |file: File| file.take(LARGEST_FILE).read_to_end(&mut bytes);
+        File::open(path).and_then(read_all).map_err(|error| Error::file(path, &error))?;
+        let source = path.display().to_string();
+        header(&bytes)
+            .and_then(|header| read_part(&header, &mut Cursor::new(&bytes), &source, Network::encoder))
+            .map_err(|error| error.at(&source))
+    }
+
+    /// Whether a file's metadata say that it holds an encoder alone, and what they say it with.
+    const PART: [&str; 2] = ["part", "encoder"];
+
+    /// A safetensors file of these weights, as [`Weights::from_path`] reads it: the same bytes for the same weights.
+    #[cfg(feature = "train")]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.contents().to_bytes()
+    }
+
+    /// A safetensors file of the encoder, as [`Weights::encoder_from_path`] reads it.
+    #[cfg(feature = "train")]
+    pub fn encoder_to_bytes(&self) -> Vec<u8> {
+        let mut contents = self.contents();
+        let encoder: Vec<String> = self.network.encoder().tensors().into_iter().map(|(name, _)| name).collect();
+        contents.tensors.retain(|name, _| encoder.contains(name));
+        for of_classes in ["classes", "thresholds"] {
+            contents.metadata.remove(of_classes);
+        }
+        let [key, value] = Self::PART.map(String::from);
+        contents.metadata.extend([(key, value), ("network".into(), self.network.name.clone())]);
+        contents.to_bytes()
+    }
+
+    #[cfg(feature = "train")]
+    fn contents(&self) -> crate::train::Contents {
+        let tensors = self.parameters.iter().map(|(name, tensor)| (name.to_string(), tensor.clone())).collect();
+        crate::train::Contents { metadata: self.contract.to_metadata().into_iter().collect(), tensors }
+    }
+
     /// Random weights under the default contract, for measuring time, which does not depend on them: activations keep a
     /// deviation of about 1.
     pub fn random(network: Network, seed: u64) -> Self {
@@ -179,7 +225,22 @@ fn header(bytes: &[u8]) -> Result<(usize, Metadata)> {
     Ok((size_of::<u64>() + size, header))
 }
 
-fn read((end, header): &(usize, Metadata), file: &mut (impl Read + Seek), source: &str) -> Result<Weights> {
+fn read(header: &(usize, Metadata), file: &mut (impl Read + Seek), source: &str) -> Result<Weights> {
+    let [part, encoder] = Weights::PART;
+    if header.1.metadata().as_ref().and_then(|metadata| metadata.get(part)).is_some_and(|part| part == encoder) {
+        let cause = "an encoder from pre-training, which has no classes yet";
+        return Err(Error::new(ErrorKind::Weights, cause, "train some with `ecgpu finetune --from` this file"));
+    }
+    read_part(header, file, source, Network::clone)
+}
+
+/// Reads the tensors of what `part` makes of the recognised network.
+fn read_part(
+    (end, header): &(usize, Metadata),
+    file: &mut (impl Read + Seek),
+    source: &str,
+    part: impl Fn(&Network) -> Network,
+) -> Result<Weights> {
     let mut stored = Stored { infos: header.tensors(), start: *end, file };
     let names: Vec<&str> = stored.infos.keys().map(String::as_str).filter(|name| !name.ends_with(COUNTER)).collect();
     let (network, prefix) = recognise(&names)?;
@@ -190,7 +251,7 @@ fn read((end, header): &(usize, Metadata), file: &mut (impl Read + Seek), source
     }
     let mut tensors = Vec::with_capacity(expected.len());
     let mut stored_as = Vec::new();
-    for (name, shape) in expected {
+    for (name, shape) in part(&network).tensors() {
         let tensor = stored.tensor(&network, &format!("{prefix}{name}"), shape, &mut stored_as)?;
         tensors.push((name, tensor));
     }

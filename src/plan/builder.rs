@@ -71,6 +71,13 @@ impl Builder {
         &self.steps
     }
 
+    /// The activations that steps have made so far up to the one that made `last`, in order.
+    pub fn activations(&self, last: BufferId) -> Vec<BufferId> {
+        let end = self.steps.iter().position(|step| step.write == last).map_or(self.steps.len(), |at| at + 1);
+        let made = self.steps[..end].iter().map(|step| step.write);
+        made.filter(|&id| matches!(self.buffers[id].role, Role::Activation { .. })).collect()
+    }
+
     fn activation(&mut self, name: &str, shape: [usize; 3]) -> Result<BufferId> {
         // The slot is given when all of its readers are known.
         self.buffer(name, shape, Role::Activation { slot: usize::MAX })

@@ -11,7 +11,7 @@ use half::f16;
 use crate::{
     Error, ErrorKind, Result,
     kernels::{Conv1d, GlobalAveragePool, Kernel, Linear, MaxPool},
-    network::{Folded, FoldedOperation},
+    network::{Folded, FoldedLayer, FoldedOperation},
 };
 pub use builder::Builder;
 
@@ -135,21 +135,17 @@ impl Plan {
         if batch == 0 {
             return Err(Error::new(ErrorKind::Shape, "a batch of zero records", "give at least one record"));
         }
-        let shapes = folded.network.shapes(samples)?;
         let input = [batch, folded.network.in_channels(), samples];
         let mut builder = Builder::default();
-        let mut last = builder.input("input", input)?;
-        let mut embedding = last;
-        for layer in &folded.layers {
-            let [channels, length] = shapes[layer.last_layer];
-            last = step(&mut builder, &layer.name, &layer.operation, last, [batch, channels, length])?;
-            if layer.last_layer <= folded.network.embedding {
-                embedding = last;
-            }
-        }
+        let input = builder.input("input", input)?;
+        let last = forward(&mut builder, folded, input)?;
+        let stages: Vec<BufferId> = builder.steps().iter().map(|step| step.write).collect();
+        let within = |layer: &FoldedLayer| layer.last_layer <= folded.network.embedding;
+        let embedding =
+            folded.layers.iter().zip(&stages).rfind(|(layer, _)| within(layer)).map_or(input, |(_, id)| *id);
         let outputs = match keep {
             Keep::Results => vec![embedding, last],
-            Keep::Stages => builder.steps().iter().map(|step| step.write).collect(),
+            Keep::Stages => stages,
         };
         Ok(builder.finish(outputs))
     }
@@ -194,6 +190,19 @@ impl Plan {
     pub fn floating_point_operations(&self) -> usize {
         self.steps.iter().map(|step| step.kernel.operation().floating_point_operations()).sum()
     }
+}
+
+/// Adds the steps of a forward pass of x `[batch, leads, samples]`, and returns what comes out of the last.
+///
+/// # Errors
+/// A length of zero, a layer whose output would be empty, or sizes beyond what can be counted.
+pub fn forward(builder: &mut Builder, folded: &Folded, x: BufferId) -> Result<BufferId> {
+    let [batch, _, samples] = builder.shape(x);
+    let shapes = folded.network.shapes(samples)?;
+    folded.layers.iter().try_fold(x, |x, layer| {
+        let [channels, length] = shapes[layer.last_layer];
+        step(builder, &layer.name, &layer.operation, x, [batch, channels, length])
+    })
 }
 
 /// Adds a layer's step, which reads x and writes a buffer shaped `out`.

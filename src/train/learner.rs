@@ -1,6 +1,6 @@
 //! A network that learns, batch after batch, on one device.
 
-use super::{Augmenting, Objective, Optimiser, TrainingStep};
+use super::{Augmenting, Objective, Optimiser, StepOptions, TrainingStep};
 use crate::{
     Error, ErrorKind, Result,
     backend::{Backend, Trainer},
@@ -10,12 +10,35 @@ use crate::{
 
 /// A training step on a device, and how far it has come.
 pub struct Learner {
+    task: Task,
     step: TrainingStep,
     trainer: Box<dyn Trainer>,
-    optimiser: Optimiser,
-    loss_scale: f64,
     taken: u32,
     outputs: Vec<Vec<f32>>,
+}
+
+/// What is learned from what.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Task {
+    /// What learns.
+    pub network: Network,
+    /// What for.
+    pub objective: Objective,
+    /// How.
+    pub optimiser: Optimiser,
+    /// What it starts from.
+    pub parameters: Parameters,
+    /// Records of a batch.
+    pub batch: usize,
+    /// Samples a lead of each.
+    pub samples: usize,
+    /// Into how many parts a batch is split, one after the other on the device; their gradients are summed. Batch norm then
+    /// normalises each part by itself, so this is not the same as the whole at once. Supervised objectives only.
+    pub parts: usize,
+    /// What the records are augmented with; without, a self-supervised objective is handed both views.
+    pub augmenting: Option<Augmenting>,
+    /// Whether the encoder stays as it is, running statistics too, and only what is behind it learns.
+    pub freeze_encoder: bool,
 }
 
 /// What a batch costs.
@@ -25,6 +48,15 @@ pub struct Loss {
     pub value: f64,
     /// The loss of each row that passed: of a record, or of each view of it.
     pub rows: Vec<f32>,
+    /// The Euclidean norm of the gradient, before any clipping.
+    pub gradient_norm: f64,
+}
+
+impl Loss {
+    /// Whether loss and gradient are finite. Where they are not the parameters with such a gradient stayed as they were.
+    pub fn is_finite(&self) -> bool {
+        self.value.is_finite() && self.gradient_norm.is_finite()
+    }
 }
 
 /// What a batch is trained with.
@@ -45,24 +77,59 @@ pub struct LearnerState {
     pub states: Vec<(String, Vec<f32>)>,
 }
 
-impl Learner {
-    /// Makes a network ready to learn from batches of so many records with so many samples a lead, augmented on the device
-    /// or as they are handed in.
+/// Where [`TrainingStep::plan`] has the losses and the squares of the gradient.
+const LOSSES: usize = 0;
+/// As [`LOSSES`].
+const SQUARES: usize = 1;
+
+impl Task {
+    /// Supervised or not, the whole batch at once, without augmentations, with everything trained.
+    pub fn new(network: Network, objective: Objective, parameters: Parameters, [batch, samples]: [usize; 2]) -> Self {
+        let optimiser = Optimiser::default();
+        let (parts, augmenting, freeze_encoder) = (1, None, false);
+        Self { network, objective, optimiser, parameters, batch, samples, parts, augmenting, freeze_encoder }
+    }
+
+    /// The plan of one part of a batch.
     ///
     /// # Errors
-    /// As of [`TrainingStep::new`], and what the device refuses.
-    pub fn new(
-        backend: &dyn Backend,
-        network: &Network,
-        objective: &Objective,
-        optimiser: Optimiser,
-        parameters: &Parameters,
-        shape: [usize; 2],
-        augmenting: Option<&Augmenting>,
-    ) -> Result<Self> {
-        let step = TrainingStep::new(network, objective, &optimiser, parameters, shape, augmenting)?;
+    /// As of [`TrainingStep::with`], and a batch that cannot be split so.
+    pub fn step(&self, keep_stages: bool) -> Result<TrainingStep> {
+        let usage = |cause: String, remedy: &str| Err(Error::new(ErrorKind::Usage, cause, remedy));
+        if self.parts == 0 || !self.batch.is_multiple_of(self.parts) {
+            let cause = format!("a batch of {} in {} parts", self.batch, self.parts);
+            return usage(cause, "use a number of parts that divides the batch");
+        }
+        if self.parts > 1 && self.objective.views() > 1 {
+            let cause =
+                format!("a batch of {} in {} parts: the objective compares all of its records", self.batch, self.parts);
+            return usage(cause, "use a smaller batch");
+        }
+        let options = StepOptions {
+            augmenting: self.augmenting.as_ref(),
+            freeze_encoder: self.freeze_encoder,
+            accumulate: self.parts > 1,
+            keep_stages,
+        };
+        let shape = [self.batch / self.parts, self.samples];
+        TrainingStep::with(&self.network, &self.objective, &self.optimiser, &self.parameters, shape, &options)
+    }
+}
+
+impl Learner {
+    /// Makes a network ready to learn.
+    ///
+    /// # Errors
+    /// As of [`Task::step`], and what the device refuses.
+    pub fn new(backend: &dyn Backend, task: Task) -> Result<Self> {
+        let step = task.step(false)?;
         let trainer = backend.prepare_training(&step.plan)?;
-        Ok(Self { step, trainer, optimiser, loss_scale: objective.loss_scale(), taken: 0, outputs: Vec::new() })
+        Ok(Self { task, step, trainer, taken: 0, outputs: Vec::new() })
+    }
+
+    /// What is learned from what.
+    pub fn task(&self) -> &Task {
+        &self.task
     }
 
     /// Steps taken.
@@ -70,9 +137,8 @@ impl Learner {
         self.taken
     }
 
-    /// Learns from one batch: records `[views · records, leads, samples]`, or `[records, leads, samples]` where they are
-    /// augmented, and labels `[records, classes]` for a
-    /// supervised objective.
+    /// Learns from one batch: records `[batch, leads, samples]`, or `[views · batch, leads, samples]` where nothing augments
+    /// them, and labels `[batch, classes]` for a supervised objective.
     ///
     /// # Errors
     /// A rate that is not a finite number of 0 or more, arrays of the wrong length, or the device failed.
@@ -81,37 +147,51 @@ impl Learner {
             let cause = format!("a learning rate of {}", rates.learning);
             return Err(Error::new(ErrorKind::Usage, cause, "use a number above 0, such as 0.001"));
         }
-        let t = self.taken as i32 + 1;
-        let corrections = self.optimiser.betas.map(|beta| 1.0 - f64::from(beta).powi(t));
-        let schedule = Schedule {
-            step: self.taken,
-            learning_rate: rates.learning,
-            corrections,
-            target_momentum: rates.target_momentum,
-            accumulate: [0.0, 1.0],
-        };
-        let numbers = schedule.numbers();
-        let mut inputs: Vec<&[f32]> = vec![records, &numbers];
-        inputs.extend(labels);
-        self.trainer.run(&inputs, &mut self.outputs)?;
+        let mut rows = Vec::new();
+        for part in 0..self.task.parts {
+            let numbers = self.schedule(self.taken, part, rates).numbers();
+            let inputs = inputs(part, self.task.parts, records, &numbers, labels);
+            self.trainer.run(&inputs, &mut self.outputs)?;
+            rows.extend_from_slice(&self.outputs[LOSSES]);
+        }
         self.taken += 1;
-        let rows = self.outputs[0].clone();
-        let sum: f64 = rows.iter().map(|&loss| f64::from(loss)).sum();
-        Ok(Loss { value: self.loss_scale * sum / rows.len() as f64, rows })
+        let sum = |numbers: &[f32]| numbers.iter().map(|&number| f64::from(number)).sum::<f64>();
+        let value = self.task.objective.loss_scale() * sum(&rows) / rows.len() as f64;
+        Ok(Loss { value, rows, gradient_norm: sum(&self.outputs[SQUARES]).sqrt() })
     }
 
-    /// The parameters as they are now, with the running statistics.
+    /// What the host hands in with a part of a batch. Only the last part changes parameters.
+    fn schedule(&self, taken: u32, part: usize, rates: Rates) -> Schedule {
+        let parts = self.task.parts;
+        let t = taken as i32 + 1;
+        Schedule {
+            // Each part draws its own random numbers.
+            step: taken * parts as u32 + part as u32,
+            learning_rate: if part + 1 == parts { rates.learning } else { 0.0 },
+            corrections: self.task.optimiser.betas.map(|beta| 1.0 - f64::from(beta).powi(t)),
+            target_momentum: rates.target_momentum,
+            accumulate: [f64::from(u8::from(part > 0)), 1.0 / parts as f64],
+        }
+    }
+
+    /// The parameters as they are now, with the running statistics; those of a frozen encoder as they were given.
     ///
     /// # Errors
     /// The device failed.
     pub fn parameters(&mut self) -> Result<Parameters> {
         let trained = self.trainer.state(self.step.trained)?;
         let running = self.trainer.state(self.step.running)?;
-        Ok(self.step.layout.parameters(&trained, &running))
+        let learned = self.step.layout.parameters(&trained, &running);
+        if !self.task.freeze_encoder {
+            return Ok(learned);
+        }
+        let given = self.task.parameters.iter().map(|(name, tensor)| (name.to_string(), tensor.clone()));
+        let learned = learned.iter().map(|(name, tensor)| (name.to_string(), tensor.clone()));
+        Ok(Parameters::new(given.chain(learned)))
     }
 
-    fn states(&self) -> impl Iterator<Item = usize> {
-        [self.step.trained, self.step.running].into_iter().chain(self.step.target.into_iter().flatten())
+    fn states(&self) -> Vec<usize> {
+        [self.step.trained, self.step.running].into_iter().chain(self.step.target.into_iter().flatten()).collect()
     }
 
     /// Everything to go on from.
@@ -120,7 +200,7 @@ impl Learner {
     /// The device failed.
     pub fn save(&mut self) -> Result<LearnerState> {
         let mut states = Vec::new();
-        for id in self.states().collect::<Vec<_>>() {
+        for id in self.states() {
             states.push((self.step.plan.buffers[id].name.clone(), self.trainer.state(id)?));
         }
         Ok(LearnerState { taken: self.taken, states })
@@ -131,7 +211,7 @@ impl Learner {
     /// # Errors
     /// A state of another network or objective, or the device failed.
     pub fn restore(&mut self, state: &LearnerState) -> Result<()> {
-        for id in self.states().collect::<Vec<_>>() {
+        for id in self.states() {
             let name = &self.step.plan.buffers[id].name;
             let Some((_, values)) = state.states.iter().find(|(known, _)| known == name) else {
                 let cause = format!("the checkpoint has no state {name}");
@@ -142,4 +222,52 @@ impl Learner {
         self.taken = state.taken;
         Ok(())
     }
+
+    /// Of a batch whose [`Loss`] was not finite: the first stage of the forward pass with a number that is not, or else the
+    /// last tensor whose gradient has one, which is where it began on the way back. Nothing where neither is found.
+    ///
+    /// # Errors
+    /// The device refuses a plan that keeps every stage, or failed.
+    pub fn first_non_finite(
+        &mut self,
+        backend: &dyn Backend,
+        records: &[f32],
+        labels: Option<&[f32]>,
+    ) -> Result<Option<String>> {
+        if records.iter().any(|value| !value.is_finite()) {
+            return Ok(Some("the records themselves".into()));
+        }
+        let finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
+        let stages = self.task.step(true)?;
+        let mut trainer = backend.prepare_training(&stages.plan)?;
+        for (from, to) in [(self.step.trained, stages.trained), (self.step.running, stages.running)] {
+            trainer.set_state(to, &self.trainer.state(from)?)?;
+        }
+        // The step that failed has been counted already.
+        let taken = self.taken.saturating_sub(1);
+        let rates = Rates { learning: 0.0, target_momentum: 1.0 };
+        let numbers: Vec<_> = (0..self.task.parts).map(|part| self.schedule(taken, part, rates).numbers()).collect();
+        let mut outputs = Vec::new();
+        for (part, numbers) in numbers.iter().enumerate() {
+            trainer.run(&inputs(part, self.task.parts, records, numbers, labels), &mut outputs)?;
+            if let Some(at) = outputs.iter().position(|values| !finite(values)) {
+                return Ok(Some(format!("layer {}", stages.plan.buffers[stages.plan.outputs[at]].name)));
+            }
+        }
+        let gradient = self.trainer.state(self.step.gradient)?;
+        let broken = self.step.layout.trained.iter().rfind(|place| !finite(&gradient[place.offset..][..place.len()]));
+        Ok(broken.map(|place| format!("the gradient of {}", place.name)))
+    }
+}
+
+/// A part of a batch as the plan takes it.
+fn inputs<'a>(
+    part: usize,
+    parts: usize,
+    records: &'a [f32],
+    schedule: &'a [f32],
+    labels: Option<&'a [f32]>,
+) -> Vec<&'a [f32]> {
+    let of_part = |values: &'a [f32]| &values[part * values.len() / parts..(part + 1) * values.len() / parts];
+    [of_part(records), schedule].into_iter().chain(labels.map(of_part)).collect()
 }

@@ -93,10 +93,7 @@ impl Objective {
         let usage = |cause: String, remedy: &str| Err(Error::new(ErrorKind::Usage, cause, remedy));
         match self {
             Objective::Supervised { class_weights, .. } => {
-                let classes = network.layers.last().map_or(0, |last| match last.layer {
-                    Layer::Linear { out_features, .. } => out_features,
-                    _ => 0,
-                });
+                let classes = network.classes();
                 if class_weights.len() != classes || !class_weights.iter().all(|w| w.is_finite() && *w >= 0.0) {
                     let cause = format!("class weights {class_weights:?} for a network of {classes} classes");
                     return usage(cause, "give each class a finite weight that is not negative");

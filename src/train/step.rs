@@ -6,13 +6,13 @@ use super::{
     tape::{Store, Tape},
 };
 use crate::{
-    Result,
+    Error, ErrorKind, Result,
     kernels::training::{
-        Adam, CosineLoss, CosineLossGradient, L2Normalise, L2NormaliseGradient, MovingAverage, NtXentGradient,
-        NtXentLoss, Schedule, Similarity, SquaredSums, SupervisedLoss, SupervisedLossGradient,
+        Accumulate, Adam, CosineLoss, CosineLossGradient, L2Normalise, L2NormaliseGradient, MovingAverage,
+        NtXentGradient, NtXentLoss, Schedule, Similarity, SquaredSums, SupervisedLoss, SupervisedLossGradient,
     },
-    network::{Network, Parameters},
-    plan::{BufferId, Builder, Plan},
+    network::{Folded, Network, Parameters},
+    plan::{BufferId, Builder, Plan, forward},
 };
 
 /// The optimiser's constants; the learning rate is the schedule's.
@@ -35,12 +35,27 @@ impl Default for Optimiser {
     }
 }
 
+/// What a training step may have besides network and objective.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct StepOptions<'a> {
+    /// What the records are augmented with; without, a self-supervised objective is handed both views.
+    pub augmenting: Option<&'a Augmenting>,
+    /// Whether the encoder stays as it is, statistics too: it passes folded, and only the layers behind it are trained. For
+    /// supervised objectives.
+    pub freeze_encoder: bool,
+    /// Whether gradients of several runs are summed, as [`Schedule::accumulate`] says, before the optimiser uses them.
+    pub accumulate: bool,
+    /// Whether every activation up to the losses can be read, for finding where a number stops being finite.
+    pub keep_stages: bool,
+}
+
 /// A plan that trains, and where in it everything lies.
 #[derive(Debug, Clone)]
 pub struct TrainingStep {
     /// Its inputs are the records `[views · batch, leads, samples]`, or `[batch, leads, samples]` where the step makes the
-    /// views by augmenting; the schedule; and the labels `[batch, classes]` of a supervised objective. Its output are the
-    /// losses, one a row.
+    /// views by augmenting; the schedule; and the labels `[batch, classes]` of a supervised objective. Its outputs are the
+    /// losses, one a row, and sums of the gradient's squares; with [`StepOptions::keep_stages`] every activation up to the
+    /// losses.
     pub plan: Plan,
     /// Where the tensors lie in the flat states.
     pub layout: Layout,
@@ -68,11 +83,30 @@ impl TrainingStep {
         objective: &Objective,
         optimiser: &Optimiser,
         parameters: &Parameters,
-        [records, samples]: [usize; 2],
+        shape: [usize; 2],
         augmenting: Option<&Augmenting>,
     ) -> Result<Self> {
+        let options = StepOptions { augmenting, ..StepOptions::default() };
+        Self::with(network, objective, optimiser, parameters, shape, &options)
+    }
+
+    /// As [`TrainingStep::new`], with more to choose.
+    ///
+    /// # Errors
+    /// As of [`TrainingStep::new`], and a frozen encoder under a self-supervised objective.
+    pub fn with(
+        network: &Network,
+        objective: &Objective,
+        optimiser: &Optimiser,
+        parameters: &Parameters,
+        [records, samples]: [usize; 2],
+        options: &StepOptions,
+    ) -> Result<Self> {
         objective.check(network, records)?;
-        let layers = objective.layers(network);
+        let augmenting = options.augmenting;
+        let frozen = if options.freeze_encoder { Some(encoder(network, objective, parameters)?) } else { None };
+        let mut layers = objective.layers(network);
+        layers.drain(..frozen.as_ref().map_or(0, |frozen| frozen.network.layers.len()));
         let layout = Layout::new(&layers);
         let [mut trained, running] = layout.flatten(parameters)?;
         let length = trained.len();
@@ -108,6 +142,9 @@ impl TrainingStep {
             }
         };
 
+        if let Some(frozen) = &frozen {
+            x = forward(&mut builder, frozen, x)?;
+        }
         let mut tape = Tape::new(&mut builder, &layout, Store { trained, running }, views, "");
         let y = tape.forward(&layers, x)?;
         let losses;
@@ -125,12 +162,17 @@ impl TrainingStep {
                 (losses, dy) = tape.byol(y, t)?;
             }
         }
+        let stages = tape.builder().activations(losses);
         tape.backward(dy, gradient)?;
-        let mut reads = vec![gradient, schedule];
-        if optimiser.clip.is_some() {
-            let shape = [1, 1, SquaredSums::STRETCHES];
-            reads.push(builder.step("gradient.squares", SquaredSums { length }, &[gradient], shape)?);
+        let mut sum = gradient;
+        if options.accumulate {
+            sum = builder.state("gradient.sum", vec![0.0; length].into())?;
+            builder.step_into("gradient.sum", Accumulate { length }, &[gradient, schedule], sum);
         }
+        let squares = [1, 1, SquaredSums::STRETCHES];
+        let squares = builder.step("gradient.squares", SquaredSums { length }, &[sum], squares)?;
+        let mut reads = vec![sum, schedule];
+        reads.extend(optimiser.clip.map(|_| squares));
         let Optimiser { betas, epsilon, weight_decay, clip } = *optimiser;
         builder.step_into("adam", Adam { length, betas, epsilon, weight_decay, clip }, &reads, trained);
         if let Some([target, _]) = target {
@@ -138,7 +180,7 @@ impl TrainingStep {
             let online = builder.part("online", trained, 0, [1, 1, length])?;
             builder.step_into("target", MovingAverage { length }, &[online, schedule], target);
         }
-        let plan = builder.finish(vec![losses]);
+        let plan = builder.finish(if options.keep_stages { stages } else { vec![losses, squares] });
         Ok(Self { plan, layout, trained, running, gradient, target, target_layout })
     }
 
@@ -146,6 +188,15 @@ impl TrainingStep {
     pub fn initial(network: &Network, objective: &Objective, seed: u64) -> Parameters {
         initial(&objective.layers(network), seed)
     }
+}
+
+/// The encoder of a supervised network as inference runs it.
+fn encoder(network: &Network, objective: &Objective, parameters: &Parameters) -> Result<Folded> {
+    if !matches!(objective, Objective::Supervised { .. }) {
+        let cause = "a frozen encoder under an objective that trains the encoder alone";
+        return Err(Error::new(ErrorKind::Usage, cause, "train it, or choose a supervised objective"));
+    }
+    Folded::new(&network.encoder(), parameters)
 }
 
 impl Tape<'_> {

@@ -1,6 +1,5 @@
 //! The command line: one file a command.
 
-#[cfg(feature = "train")]
 mod augment;
 mod bench;
 mod classify;
@@ -11,6 +10,7 @@ mod inspect;
 mod profile;
 mod synth;
 mod terminal;
+mod train;
 mod tune;
 mod verify;
 
@@ -45,10 +45,12 @@ enum Command {
     Tune(tune::Arguments),
     Inspect(inspect::Arguments),
     Synth(synth::Arguments),
-    #[cfg(feature = "train")]
-    Augment(Box<augment::Arguments>),
     Dataset(dataset::Arguments),
     Download(download::Arguments),
+    Pretrain(train::Pretrain),
+    Train(train::Train),
+    Finetune(train::Finetune),
+    Augment(Box<augment::Arguments>),
 }
 
 /// Where to run and what.
@@ -158,10 +160,12 @@ fn main() -> ExitCode {
         Command::Tune(arguments) => tune::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Synth(arguments) => synth::run(&arguments),
-        #[cfg(feature = "train")]
-        Command::Augment(arguments) => augment::run(&arguments),
         Command::Dataset(arguments) => dataset::run(&arguments),
         Command::Download(arguments) => download::run(&arguments),
+        Command::Pretrain(arguments) => train::pretrain(&arguments),
+        Command::Train(arguments) => train::train(&arguments),
+        Command::Finetune(arguments) => train::finetune(&arguments),
+        Command::Augment(arguments) => augment::run(&arguments),
     };
     match outcome {
         Ok(code) => code,

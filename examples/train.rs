@@ -1,0 +1,41 @@
+//! Network, objective, data and schedule put together by hand, where the command line's recipes do not reach.
+//!
+//! `cargo run --release --example train -- PTBXL_DIR`
+
+use std::{ops::ControlFlow, path::Path};
+
+use ecgpu::{
+    Device, backend,
+    dataset::{Dataset, Options},
+    kernels::training::SupervisedLossKind,
+    network::card_55k,
+    train::{Data, Event, LearningRate, Objective, Optimiser, PtbXl, Recipe, Shape, Task, TrainingStep, run},
+};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let folder = std::env::args().nth(1).ok_or("give the folder of PTB-XL")?;
+    let dataset = Dataset::open(Path::new(&folder), &Options::default(), &|_, _| ())?;
+    let (training, validation) = (dataset.label_fraction(0.1, 42)?, dataset.labelled(9..=9));
+    let data = Data { examples: &PtbXl::new(&dataset), training: &training, validation: &validation };
+
+    let network = card_55k();
+    let objective = Objective::Supervised { loss: SupervisedLossKind::CROSS_ENTROPY, class_weights: vec![1.0; 5] };
+    let parameters = TrainingStep::initial(&network, &objective, 42);
+    // 64 records of 250 samples a lead: random crops of 2.5 s.
+    let task = Task {
+        optimiser: Optimiser { weight_decay: 1e-2, ..Optimiser::default() },
+        ..Task::new(network, objective, parameters, [64, 250])
+    };
+    let learning_rate = LearningRate { peak: 1e-2, shape: Shape::OneCycle, warm_up: 0.3 };
+    let recipe = Recipe { epochs: 10, learning_rate, target_momentum: 0.0, patience: Some(5), seed: 42 };
+
+    let backend = backend::open(&Device::Auto, None)?;
+    let outcome = run(backend.as_ref(), task, data, &recipe, None, &mut |event| {
+        if let Event::Epoch(epoch) = event {
+            println!("epoch {}: loss {:.4}, AUROC {:?}", epoch.epoch, epoch.loss, epoch.auroc);
+        }
+        ControlFlow::Continue(())
+    })?;
+    println!("best: {:?}", outcome.map(|outcome| outcome.best));
+    Ok(())
+}

@@ -1,0 +1,466 @@
+//! `ecgpu pretrain`, `ecgpu train` and `ecgpu finetune`: runs on PTB-XL.
+
+use std::{
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use ecgpu::{
+    Device, Error, ErrorKind, Result,
+    backend::{self, Backend},
+    dataset::{CLASSES, Dataset, Options},
+    train::{
+        Augmentations, ClassWeights, Epoch, Event, Folder, Kind, LossName, Outcome, PtbXlRun, Settings, Shape, Start,
+    },
+};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::json;
+
+use crate::{
+    check_free,
+    terminal::{FAINT, GOOD, STRONG, clean, note, print},
+};
+
+/// What every run has. An option that is not given is the recipe's, or that of --config.
+#[derive(clap::Args)]
+pub struct Common {
+    /// The folder of PTB-XL, with ptbxl_database.csv
+    #[arg(long, value_name = "PTBXL_DIR")]
+    data: Option<PathBuf>,
+    /// The network that comes of it, as safetensors
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// 542k (the default) or 55k
+    #[arg(long, value_name = "NETWORK", value_parser = ["542k", "55k"])]
+    network: Option<String>,
+    /// Passes over the records
+    #[arg(long, value_name = "N")]
+    epochs: Option<usize>,
+    /// Records of a batch
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
+    /// The highest learning rate of Adam
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
+    learning_rate: Option<f64>,
+    /// one-cycle, cosine or constant
+    #[arg(long, value_name = "SCHEDULE", value_parser = shape)]
+    schedule: Option<Shape>,
+    /// The share of all steps in which the learning rate rises; 0.3 if absent with one-cycle, else 0
+    #[arg(long, value_name = "PART", allow_negative_numbers = true)]
+    warm_up: Option<f64>,
+    /// Decoupled weight decay, as AdamW has it
+    #[arg(long, value_name = "DECAY", allow_negative_numbers = true)]
+    weight_decay: Option<f64>,
+    /// The largest norm that the gradient keeps
+    #[arg(long, value_name = "NORM", allow_negative_numbers = true)]
+    clip: Option<f64>,
+    /// Train on a random window of so many seconds of each record; windows side by side are validated, their logits averaged
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    crop: Option<f64>,
+    /// all, none, or a list of warp, mixup, band-pass, cutmix, motion, noise, dropout; with - before what to leave out
+    #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
+    augment: Option<Augmentations>,
+    /// Everything that is drawn follows from it
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// auto (a real GPU, else the CPU), gpu, gpu:N, a part of a GPU's name, cpu, or reference (float64)
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<Device>,
+    /// Threads that compute on the CPU; all there are if absent
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// The run's folder: settings, log, curves, checkpoints; beside --out if absent
+    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
+    run: Option<PathBuf>,
+    /// Go on with the run in this folder
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "force"])]
+    resume: Option<PathBuf>,
+    /// Settings to begin with, such as another run's config.toml; options override them
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Write over the network and the run that are there
+    #[arg(long)]
+    force: bool,
+    /// One JSON object an epoch and line, on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+/// What a run with labels has besides.
+#[derive(clap::Args)]
+pub struct Supervised {
+    /// The part of the labelled records of folds 1 to 8 that is trained on
+    #[arg(long, value_name = "PART", allow_negative_numbers = true)]
+    label_fraction: Option<f64>,
+    /// focal or bce
+    #[arg(long, value_name = "LOSS", value_parser = loss)]
+    loss: Option<LossName>,
+    /// balanced (in inverse proportion to a class's records) or none
+    #[arg(long, value_name = "WEIGHTS", value_parser = class_weights)]
+    class_weights: Option<ClassWeights>,
+    /// Stop after so many epochs without a better macro AUROC on fold 9
+    #[arg(long, value_name = "EPOCHS")]
+    patience: Option<usize>,
+}
+
+/// Pre-train an encoder without labels, on folds 1 to 8 of PTB-XL
+#[derive(clap::Args)]
+pub struct Pretrain {
+    #[command(subcommand)]
+    method: Method,
+}
+
+#[derive(clap::Subcommand)]
+enum Method {
+    Simclr(Simclr),
+    Byol(Byol),
+}
+
+/// SimCLR: two augmented views of a record find each other among the batch (Chen et al. 2020)
+///
+/// Published recipe: 20 epochs, batch 128, Adam 1e-3, temperature 0.07, projection 2048 to 128.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  ecgpu pretrain simclr --data ptb-xl --out encoder.safetensors
+  ecgpu pretrain simclr --data ptb-xl --epochs 100 --batch 256 --schedule cosine --out encoder.safetensors
+  ecgpu pretrain simclr --resume encoder.run")]
+struct Simclr {
+    #[command(flatten)]
+    common: Common,
+    /// τ of NT-Xent: 0.07 if absent
+    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    temperature: Option<f64>,
+}
+
+/// BYOL: one view predicts what a slowly moving network makes of the other (Grill et al. 2020)
+///
+/// Published recipe: as SimCLR; projector and predictor 2048 to 256, momentum 0.996 rising to 1 along a cosine.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  ecgpu pretrain byol --data ptb-xl --out encoder.safetensors
+  ecgpu pretrain byol --data ptb-xl --momentum 0.99 --out encoder.safetensors")]
+struct Byol {
+    #[command(flatten)]
+    common: Common,
+    /// The momentum that the target begins with: 0.996 if absent
+    #[arg(long, value_name = "TAU", allow_negative_numbers = true)]
+    momentum: Option<f64>,
+}
+
+/// Train a network from scratch on the labels of PTB-XL
+///
+/// Folds 1 to 8 train, fold 9 validates; the epoch with the highest macro AUROC is kept. If absent: 20 epochs, batch 64,
+/// Adam 1e-3, focal loss, all labels, no augmentation.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  ecgpu train --data ptb-xl --label-fraction 0.1 --out model.safetensors
+  ecgpu train --data ptb-xl --crop 2.5 --loss bce --batch 128 --epochs 30 \\
+              --schedule one-cycle --learning-rate 1e-2 --weight-decay 1e-2 --out model.safetensors
+  ecgpu train --resume model.run")]
+pub struct Train {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    supervised: Supervised,
+}
+
+/// Fine-tune a pre-trained encoder on some labels of PTB-XL
+///
+/// Published recipe: 20 epochs, patience 5, batch 32, Adam 5e-4, focal loss with class weights, all augmentations.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  ecgpu finetune --data ptb-xl --from encoder.safetensors --label-fraction 0.1 --out model.safetensors
+  ecgpu finetune --data ptb-xl --from encoder.safetensors --freeze-encoder --label-fraction 0.01 --out probe.safetensors")]
+pub struct Finetune {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    supervised: Supervised,
+    /// An encoder of `ecgpu pretrain`, or a whole network
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
+    /// Leave the encoder as it is, running statistics too, and train the last layer alone
+    #[arg(long)]
+    freeze_encoder: bool,
+}
+
+fn shape(text: &str) -> std::result::Result<Shape, String> {
+    named(text, &[("one-cycle", Shape::OneCycle), ("cosine", Shape::Cosine), ("constant", Shape::Constant)])
+}
+
+fn loss(text: &str) -> std::result::Result<LossName, String> {
+    named(text, &[("focal", LossName::Focal), ("bce", LossName::Bce)])
+}
+
+fn class_weights(text: &str) -> std::result::Result<ClassWeights, String> {
+    named(text, &[("balanced", ClassWeights::Balanced), ("none", ClassWeights::None)])
+}
+
+fn named<T: Copy>(text: &str, known: &[(&str, T)]) -> std::result::Result<T, String> {
+    let found = known.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
+    found
+        .ok_or_else(|| known.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "))
+        .map_err(|names| format!("use one of {names}"))
+}
+
+/// Puts an option that was given in a setting's place.
+fn set<T: Clone>(setting: &mut T, given: &Option<T>) {
+    if let Some(given) = given {
+        setting.clone_from(given);
+    }
+}
+
+fn set_optional<T: Clone>(setting: &mut Option<T>, given: &Option<T>) {
+    if given.is_some() {
+        setting.clone_from(given);
+    }
+}
+
+/// The path as it holds from any folder, so that a run can be gone on with from another.
+fn absolute(path: &Option<PathBuf>) -> Option<PathBuf> {
+    path.as_ref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()))
+}
+
+impl Common {
+    fn apply(&self, settings: &mut Settings) {
+        set_optional(&mut settings.data, &absolute(&self.data));
+        set_optional(&mut settings.out, &absolute(&self.out));
+        set(&mut settings.network, &self.network);
+        set(&mut settings.device, &self.device.as_ref().map(ToString::to_string));
+        set(&mut settings.seed, &self.seed);
+        set(&mut settings.epochs, &self.epochs);
+        set(&mut settings.batch, &self.batch);
+        set(&mut settings.learning_rate, &self.learning_rate);
+        if self.schedule == Some(Shape::OneCycle) && settings.schedule != Shape::OneCycle {
+            settings.warm_up = 0.3;
+        }
+        set(&mut settings.schedule, &self.schedule);
+        set(&mut settings.warm_up, &self.warm_up);
+        set(&mut settings.weight_decay, &self.weight_decay);
+        set_optional(&mut settings.clip, &self.clip);
+        set_optional(&mut settings.crop, &self.crop);
+        set(&mut settings.augment, &self.augment.as_ref().map(ToString::to_string));
+    }
+}
+
+impl Supervised {
+    fn apply(&self, settings: &mut Settings) {
+        set_optional(&mut settings.label_fraction, &self.label_fraction);
+        set_optional(&mut settings.loss, &self.loss);
+        set_optional(&mut settings.class_weights, &self.class_weights);
+        set_optional(&mut settings.patience, &self.patience);
+    }
+}
+
+pub fn pretrain(arguments: &Pretrain) -> Result<ExitCode> {
+    match &arguments.method {
+        Method::Simclr(Simclr { common, temperature }) => {
+            start(common, Kind::Simclr, |settings| set_optional(&mut settings.temperature, temperature))
+        }
+        Method::Byol(Byol { common, momentum }) => {
+            start(common, Kind::Byol, |settings| set_optional(&mut settings.momentum, momentum))
+        }
+    }
+}
+
+pub fn train(Train { common, supervised }: &Train) -> Result<ExitCode> {
+    start(common, Kind::Train, |settings| supervised.apply(settings))
+}
+
+pub fn finetune(Finetune { common, supervised, from, freeze_encoder }: &Finetune) -> Result<ExitCode> {
+    start(common, Kind::Finetune, |settings| {
+        supervised.apply(settings);
+        set_optional(&mut settings.from, &absolute(from));
+        if *freeze_encoder {
+            settings.freeze_encoder = Some(true);
+        }
+    })
+}
+
+/// The settings that a run has, from the recipe, a file and the options.
+fn settings(common: &Common, kind: Kind, apply: impl Fn(&mut Settings)) -> Result<Settings> {
+    let read = |text: &str, from: &Path| Settings::read(kind, text).map_err(|error| error.at(from.display()));
+    let mut settings = match (&common.config, &common.resume) {
+        (Some(file), _) => read(&std::fs::read_to_string(file).map_err(|error| Error::file(file, &error))?, file)?,
+        (None, Some(folder)) => read(&Folder::settings(folder)?, folder)?,
+        (None, None) => Settings::new(kind),
+    };
+    let started_with = settings.clone();
+    common.apply(&mut settings);
+    apply(&mut settings);
+    if common.resume.is_some() {
+        settings.check_same(&started_with)?;
+    }
+    Ok(settings)
+}
+
+fn start(common: &Common, kind: Kind, apply: impl Fn(&mut Settings)) -> Result<ExitCode> {
+    let settings = settings(common, kind, apply)?;
+    let missing = |what: &str, remedy: &str| Error::new(ErrorKind::Usage, format!("a run without {what}"), remedy);
+    let data = settings.data.as_ref().ok_or_else(|| missing("data", "name the folder of PTB-XL with --data"))?;
+    let out = settings.out.as_ref().ok_or_else(|| missing("a result", "name a file for it with --out"))?;
+    let folder = common.resume.clone().or(common.run.clone()).unwrap_or_else(|| out.with_extension("run"));
+    let mode = match common.resume {
+        Some(_) => Start::Resume,
+        None => {
+            check_free(&[out], common.force)?;
+            Start::New { force: common.force }
+        }
+    };
+    let progress = Progress::new(&settings, common.json);
+    let dataset = Dataset::open(data, &Options::default(), &|done, all| progress.reading(done, all))?;
+    let run = PtbXlRun::new(&settings, &dataset)?;
+    run.notes().iter().for_each(|text| note(text));
+    let backend = open(&settings.device.parse()?, common.threads)?;
+    progress.begin(&run, &backend.info().name);
+    let stop = stop_at_interrupt()?;
+    let outcome = run.start(backend.as_ref(), &folder, mode, &mut |event| {
+        progress.show(&event);
+        if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    progress.end();
+    match outcome? {
+        Some(outcome) => {
+            finish(&settings, &folder, &outcome, common.json);
+            Ok(ExitCode::SUCCESS)
+        }
+        None => {
+            let command = match kind {
+                Kind::Simclr | Kind::Byol => format!("pretrain {kind}"),
+                Kind::Train | Kind::Finetune => kind.to_string(),
+            };
+            note(&format!("stopped; go on with: ecgpu {command} --resume {}", folder.display()));
+            Ok(ExitCode::from(INTERRUPTED))
+        }
+    }
+}
+
+/// The device of a run is chosen once: with auto a real GPU where there is one, else the CPU. One that changed on the way
+/// would change the last bits of the result.
+fn open(device: &Device, threads: Option<usize>) -> Result<Box<dyn Backend>> {
+    match device {
+        Device::Auto => match backend::open_gpu(device)? {
+            Some(gpu) => Ok(Box::new(gpu)),
+            None => backend::open(&Device::Cpu, threads),
+        },
+        _ => backend::open(device, threads),
+    }
+}
+
+/// What shells exit with after Ctrl-C: 128 and the signal's number.
+const INTERRUPTED: u8 = 130;
+
+/// Set by the first Ctrl-C; the second ends the program at once, which costs no more than the steps since the last
+/// checkpoint.
+fn stop_at_interrupt() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let seen = stop.clone();
+    let handler = move || {
+        if seen.swap(true, Ordering::Relaxed) {
+            std::process::exit(i32::from(INTERRUPTED));
+        }
+    };
+    ctrlc::set_handler(handler).map_err(|error| {
+        Error::new(ErrorKind::Device, format!("Ctrl-C cannot be caught: {error}"), "start the program from a shell")
+    })?;
+    Ok(stop)
+}
+
+/// The bar on standard error, and an epoch's line on standard output.
+struct Progress {
+    bar: ProgressBar,
+    epochs: usize,
+    batch: usize,
+    json: bool,
+}
+
+impl Progress {
+    fn new(settings: &Settings, json: bool) -> Self {
+        let target = if json { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let style = ProgressStyle::with_template("{bar:32} {pos}/{len} {msg}, {eta} left")
+            .unwrap_or_else(|_| ProgressStyle::default_bar());
+        let bar = ProgressBar::with_draw_target(Some(0), target).with_style(style);
+        Self { bar, epochs: settings.epochs, batch: settings.batch, json }
+    }
+
+    fn reading(&self, done: usize, all: usize) {
+        self.bar.set_length(all as u64);
+        self.bar.set_position(done as u64);
+        self.bar.set_message("records read");
+    }
+
+    fn begin(&self, run: &PtbXlRun, device: &str) {
+        self.bar.reset();
+        if !self.json {
+            let (records, network) = (run.training_records(), &run.task().network.name);
+            print(&format!(
+                "{STRONG}Network {network}, {records} records{STRONG:#} {FAINT}on {}{FAINT:#}\n",
+                clean(device)
+            ));
+        }
+    }
+
+    fn show(&self, event: &Event) {
+        match event {
+            Event::Note(text) => self.bar.suspend(|| note(text)),
+            Event::Step { epoch, step, steps, loss } => {
+                self.bar.set_length((self.epochs * steps) as u64);
+                let done = ((epoch - 1) * steps + step) as u64;
+                if self.bar.position() + 1 < done {
+                    // A run that is gone on with: what was done before says nothing of the time that is left.
+                    self.bar.set_position(done - 1);
+                    self.bar.reset_eta();
+                }
+                self.bar.set_position(done);
+                let rate = self.bar.per_sec() * self.batch as f64;
+                self.bar
+                    .set_message(format!("steps, epoch {epoch}/{}, loss {loss:.4}, {rate:.0} records/s", self.epochs));
+            }
+            Event::Epoch(epoch) => {
+                let line = if self.json { json!(epoch).to_string() } else { self.line(epoch) };
+                self.bar.suspend(|| print(&format!("{line}\n")));
+            }
+        }
+    }
+
+    fn line(&self, epoch: &Epoch) -> String {
+        let mut line = format!("epoch {:>3}/{}  loss {:.4}", epoch.epoch, self.epochs, epoch.loss);
+        if let (Some(loss), Some(auroc)) = (epoch.validation_loss, epoch.auroc) {
+            line += &format!("  validation: loss {loss:.4}, {STRONG}AUROC {auroc:.4}{STRONG:#}");
+        }
+        let rate = epoch.records_per_second;
+        line + &format!("  {FAINT}{rate:.0} records/s, learning rate {:.2e}{FAINT:#}", epoch.learning_rate)
+    }
+
+    fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn finish(settings: &Settings, folder: &Path, outcome: &Outcome, json: bool) {
+    let out = settings.out.as_ref().map_or(String::new(), |out| out.display().to_string());
+    if json {
+        let result = json!({ "out": out, "run": folder.display().to_string(), "best": outcome.best });
+        return print(&format!("{result}\n"));
+    }
+    let mut text = format!("\n{GOOD}{}{GOOD:#} holds epoch {}", clean(&out), outcome.best.epoch);
+    if let Some(auroc) = outcome.best.auroc {
+        text += &format!(", macro AUROC {auroc:.4} on fold 9:");
+        for (class, auroc) in CLASSES.iter().zip(&outcome.best.auroc_by_class) {
+            text += &auroc.map_or(format!(" {class} –"), |auroc| format!(" {class} {auroc:.3}"));
+        }
+    }
+    print(&format!(
+        "{text}\n{FAINT}Log, curves and checkpoints are in {}.{FAINT:#}\n",
+        clean(&folder.display().to_string())
+    ));
+}

@@ -1,0 +1,94 @@
+//! The course of a run as a drawing: losses on the left, AUROCs on the right.
+
+use super::Epoch;
+use crate::plot::{Anchor, Area, Font, Pen, Svg};
+
+const COLOURS: [&str; 7] = ["#1f5fa8", "#c0392b", "#2e8b57", "#8e44ad", "#d98200", "#138d90", "#7f8c8d"];
+const LABEL: Font = Font { size: 3.0, bold: false, colour: "#333333" };
+const GRID: Pen = Pen { width: 0.15, colour: "#dddddd" };
+
+/// One curve: its name, and a point an epoch where there is one.
+struct Curve {
+    name: String,
+    points: Vec<Option<f64>>,
+    width: f64,
+}
+
+/// Draws the epochs of a run.
+pub(super) fn draw(history: &[Epoch], classes: &[String]) -> String {
+    let curve = |name: &str, width: f64, of: &dyn Fn(&Epoch) -> Option<f64>| Curve {
+        name: name.into(),
+        points: history.iter().map(of).collect(),
+        width,
+    };
+    let losses = vec![
+        curve("training loss", 0.6, &|epoch| Some(epoch.loss)),
+        curve("validation loss", 0.6, &|epoch| epoch.validation_loss),
+    ];
+    let mut aurocs = vec![curve("macro AUROC", 0.8, &|epoch| epoch.auroc)];
+    aurocs.extend(
+        classes
+            .iter()
+            .enumerate()
+            .map(|(class, name)| curve(name, 0.4, &|epoch| epoch.auroc_by_class.get(class).copied().flatten())),
+    );
+    let mut svg = Svg::new(210.0, 90.0);
+    panel(&mut svg, Area { left: 15.0, top: 8.0, width: 80.0, height: 55.0 }, &losses);
+    panel(&mut svg, Area { left: 115.0, top: 8.0, width: 80.0, height: 55.0 }, &aurocs);
+    svg.finish()
+}
+
+/// One pair of axes with its curves and their names below.
+fn panel(svg: &mut Svg, area: Area, curves: &[Curve]) {
+    let curves: Vec<&Curve> = curves.iter().filter(|curve| curve.points.iter().any(Option::is_some)).collect();
+    let values = || curves.iter().flat_map(|curve| curve.points.iter().flatten().copied());
+    let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max));
+    if !(low.is_finite() && high.is_finite()) {
+        return;
+    }
+    let span = if high > low { high - low } else { 1.0 };
+    let epochs = curves.iter().map(|curve| curve.points.len()).max().unwrap_or(1);
+    let Area { left, top, width, height } = area;
+    let y = |value: f64| top + height - height * (value - low) / span;
+    let x = |at: usize| left + width * at as f64 / (epochs - 1).max(1) as f64;
+    for quarter in 0..=4 {
+        let value = low + span * f64::from(quarter) / 4.0;
+        svg.polyline([[left, y(value)], [left + width, y(value)]], GRID);
+        svg.text([left - 1.0, y(value) + 1.0], Anchor::End, LABEL, &format!("{value:.3}"));
+    }
+    svg.text([left, top + height + 5.0], Anchor::Middle, LABEL, "1");
+    svg.text([left + width, top + height + 5.0], Anchor::End, LABEL, &format!("epoch {epochs}"));
+    for (at, curve) in curves.iter().enumerate() {
+        let pen = Pen { width: curve.width, colour: COLOURS[at % COLOURS.len()] };
+        let points = curve.points.iter().enumerate();
+        svg.polyline(points.filter_map(|(at, value)| value.map(|value| [x(at), y(value)])), pen);
+        let place = [left + (at % 3) as f64 * 27.0, top + height + 11.0 + (at / 3) as f64 * 5.0];
+        svg.text(place, Anchor::Start, Font { colour: pen.colour, ..LABEL }, &curve.name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_curve_is_drawn_for_what_was_measured_alone() {
+        let epoch = |epoch, auroc| Epoch {
+            epoch,
+            step: epoch,
+            loss: 1.0 / epoch as f64,
+            validation_loss: None,
+            auroc,
+            auroc_by_class: vec![auroc, None],
+            learning_rate: 0.1,
+            gradient_norm: 1.0,
+            seconds: 1.0,
+            records_per_second: 1.0,
+        };
+        let classes = ["<A>".to_string(), "B".to_string()];
+        let svg = draw(&[epoch(1, Some(0.5)), epoch(2, Some(0.75))], &classes);
+        assert!(svg.contains(">macro AUROC<") && svg.contains(">&lt;A&gt;<") && svg.contains(">training loss<"));
+        assert!(!svg.contains(">B<") && !svg.contains("validation") && !svg.contains("NaN"));
+        assert!(!draw(&[], &classes).contains("NaN"));
+    }
+}

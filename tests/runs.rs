@@ -1,0 +1,642 @@
+//! Runs: what they learn, that they go on where they were broken off, and what they refuse.
+
+#![cfg(feature = "cli")]
+
+mod common;
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    ops::ControlFlow,
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use common::ptb_xl::PtbXl;
+use ecgpu::{
+    Device, Error, ErrorKind, Result, Weights,
+    backend::{self, Backend, DeviceInfo, Executor, Trainer, cpu::Cpu},
+    ecg::Lead,
+    kernels::training::SupervisedLossKind,
+    network::{Contract, Layer, NamedLayer, Network, Parameters, card_55k},
+    plan::Plan,
+    random::Random,
+    train::{
+        Augmentations, Augmenting, Data, Event, Examples, Folder, Heads, Learner, LearningRate, Objective, Observer,
+        Outcome, Rates, Recipe, Shape, Task, TrainingStep, augment::Signal, run,
+    },
+};
+use tempfile::TempDir;
+
+// Records, tasks and runs that take moments.
+
+const RECORDS: usize = 64;
+const LENGTH: usize = 80;
+
+/// Noise with labels drawn beside it: nothing to learn but the records themselves.
+struct Noise {
+    records: Vec<Vec<f32>>,
+    labels: Vec<[f32; 5]>,
+}
+
+impl Noise {
+    fn new() -> Self {
+        let mut random = Random::new(5, 0);
+        let record = |_| (0..12 * LENGTH).map(|_| random.normal() as f32).collect();
+        let records = (0..RECORDS).map(record).collect();
+        let labels = (0..RECORDS).map(|at| std::array::from_fn(|class| f32::from(u8::from((at + class) % 3 == 0))));
+        Self { records, labels: labels.collect() }
+    }
+}
+
+impl Examples for Noise {
+    fn leads(&self) -> usize {
+        12
+    }
+
+    fn samples(&self) -> usize {
+        LENGTH
+    }
+
+    fn record(&self, index: usize, into: &mut [f32]) {
+        into.copy_from_slice(&self.records[index]);
+    }
+
+    fn labels(&self, index: usize, into: &mut [f32]) {
+        into.copy_from_slice(&self.labels[index]);
+    }
+
+    fn name(&self, index: usize) -> String {
+        format!("noise-{index}")
+    }
+}
+
+fn supervised() -> Objective {
+    Objective::Supervised { loss: SupervisedLossKind::CROSS_ENTROPY, class_weights: vec![1.0; 5] }
+}
+
+fn task(objective: Objective, samples: usize) -> Task {
+    let network = card_55k();
+    let parameters = TrainingStep::initial(&network, &objective, 1);
+    Task::new(network, objective, parameters, [16, samples])
+}
+
+fn augmenting() -> Option<Augmenting> {
+    let signal = Signal { leads: Lead::STANDARD.to_vec(), sampling_rate: 100.0, millivolts: 0.235 };
+    Some(Augmenting { augmentations: Augmentations::default(), signal, seed: 3 })
+}
+
+fn recipe(epochs: usize) -> Recipe {
+    let learning_rate = LearningRate { peak: 3e-3, shape: Shape::Constant, warm_up: 0.0 };
+    Recipe { epochs, learning_rate, target_momentum: 0.99, patience: None, seed: 7 }
+}
+
+const ALL: [usize; RECORDS] = {
+    let mut all = [0; RECORDS];
+    let mut at = 0;
+    while at < RECORDS {
+        all[at] = at;
+        at += 1;
+    }
+    all
+};
+
+fn data(examples: &Noise) -> Data<'_> {
+    Data { examples, training: &ALL, validation: &ALL }
+}
+
+fn go_on(_: Event) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+/// A whole run in memory.
+fn whole(task: &Task, examples: &Noise, recipe: &Recipe) -> Outcome {
+    run(&Cpu::default(), task.clone(), data(examples), recipe, None, &mut go_on).unwrap().unwrap()
+}
+
+/// Everything but how long it took.
+fn untimed(outcome: &Outcome) -> Outcome {
+    let mut outcome = outcome.clone();
+    for epoch in outcome.history.iter_mut().chain([&mut outcome.best]) {
+        (epoch.seconds, epoch.records_per_second) = (0.0, 0.0);
+    }
+    outcome
+}
+
+fn folder(path: &Path) -> Folder {
+    Folder::create(path, "", Contract::default(), false).unwrap()
+}
+
+// What is learned.
+
+#[test]
+fn records_are_memorised() {
+    let outcome = whole(&task(supervised(), LENGTH), &Noise::new(), &recipe(12));
+    let losses: Vec<f64> = outcome.history.iter().map(|epoch| epoch.loss).collect();
+    assert!(losses[11] < 0.01, "{losses:?}");
+    for (at, pair) in losses[..8].windows(2).enumerate() {
+        assert!(pair[1] < pair[0], "the loss rises after epoch {at}: {losses:?}");
+    }
+    assert_eq!(outcome.best.auroc, Some(1.0));
+}
+
+#[test]
+fn contrastive_losses_fall() {
+    let heads = Heads { hidden: 64, out: 16 };
+    for objective in [Objective::SimClr { temperature: 0.5, heads }, Objective::Byol { heads }] {
+        let task = Task { augmenting: augmenting(), ..task(objective, LENGTH) };
+        let outcome = whole(&task, &Noise::new(), &recipe(6));
+        let losses: Vec<f64> = outcome.history.iter().map(|epoch| epoch.loss).collect();
+        assert!(losses[5] < 0.9 * losses[0] && outcome.best.epoch == 6, "{losses:?}");
+        assert!(outcome.parameters.values("classifier.weight").is_err(), "an encoder and its heads");
+    }
+}
+
+#[test]
+fn a_seed_gives_the_same_bits_and_another_seed_others() {
+    let (noise, task) = (Noise::new(), Task { augmenting: augmenting(), ..task(supervised(), 64) });
+    let of_seed = |seed| untimed(&whole(&task, &noise, &Recipe { seed, ..recipe(2) }));
+    assert!(of_seed(1) == of_seed(1));
+    assert!(of_seed(1).parameters != of_seed(2).parameters);
+}
+
+#[test]
+fn the_best_epoch_is_kept_by_value_and_patience_ends_the_run() {
+    // What is learned of the first half is held against the second, which has the opposite labels.
+    let mut noise = Noise::new();
+    for at in 32..RECORDS {
+        noise.records[at] = noise.records[at - 32].clone();
+        noise.labels[at] = noise.labels[at - 32].map(|label| 1.0 - label);
+    }
+    let task = task(supervised(), LENGTH);
+    let train = |epochs, patience| {
+        let data = Data { examples: &noise, training: &ALL[..32], validation: &ALL[32..] };
+        let recipe = Recipe { patience, ..recipe(epochs) };
+        run(&Cpu::default(), task.clone(), data, &recipe, None, &mut go_on).unwrap().unwrap()
+    };
+    let patient = train(20, None);
+    assert_eq!(patient.history.len(), 20);
+    let best = patient.best.epoch;
+    assert!(best < 15, "the validation must get worse for this test to say anything");
+    assert!(patient.history.iter().all(|epoch| epoch.auroc <= patient.best.auroc));
+    assert!(patient.parameters == train(best, None).parameters, "the best epoch's parameters, not the last's");
+    assert_eq!(train(20, Some(3)).history.len(), best + 3);
+}
+
+#[test]
+fn a_frozen_encoder_keeps_every_bit_and_its_head_learns() {
+    let pretrained = whole(&task(supervised(), LENGTH), &Noise::new(), &recipe(2)).parameters;
+    let task = Task {
+        parameters: pretrained.clone(),
+        freeze_encoder: true,
+        augmenting: augmenting(),
+        ..task(supervised(), LENGTH)
+    };
+    let outcome = whole(&task, &Noise::new(), &recipe(4));
+    let (mut frozen, mut learned) = (0, 0);
+    for (name, tensor) in outcome.parameters.iter() {
+        let same = *tensor.values == *pretrained.values(name).unwrap();
+        assert_eq!(same, name.starts_with("encoder."), "{name}");
+        *(if same { &mut frozen } else { &mut learned }) += 1;
+    }
+    assert_eq!((frozen, learned), (20, 2));
+    assert!(outcome.history[3].loss < outcome.history[0].loss);
+}
+
+// Broken off and gone on with.
+
+#[test]
+fn a_run_that_was_broken_off_ends_as_if_it_had_not_been() {
+    let heads = Heads { hidden: 32, out: 16 };
+    let noise = Noise::new();
+    let mut random = Random::new(std::process::id().into(), 0);
+    for objective in [supervised(), Objective::SimClr { temperature: 0.1, heads }, Objective::Byol { heads }] {
+        let task = Task { augmenting: augmenting(), ..task(objective, 64) };
+        let recipe =
+            Recipe { learning_rate: LearningRate { peak: 1e-3, shape: Shape::OneCycle, warm_up: 0.3 }, ..recipe(3) };
+        let uninterrupted = untimed(&whole(&task, &noise, &recipe));
+        let temporary = TempDir::new().unwrap();
+        let folder = folder(temporary.path());
+        // Three epochs of four steps, each followed by the epoch's own event.
+        let breaks = [1 + random.below(5), 2 + random.below(5)];
+        for events in breaks {
+            let mut left = events;
+            let mut observe = |_: Event| {
+                left -= 1;
+                if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            };
+            let broken = run(&Cpu::default(), task.clone(), data(&noise), &recipe, Some(&folder), &mut observe);
+            assert_eq!(broken.unwrap(), None, "broken off after {breaks:?} events");
+        }
+        let resumed = run(&Cpu::default(), task, data(&noise), &recipe, Some(&folder), &mut go_on).unwrap().unwrap();
+        // Not by assert_eq: nobody wants to see all the parameters.
+        let resumed = untimed(&resumed);
+        assert_eq!(resumed.history, uninterrupted.history, "broken off after {breaks:?} events");
+        assert!(resumed == uninterrupted, "other parameters, broken off after {breaks:?} events");
+    }
+}
+
+#[test]
+fn a_gpu_goes_on_with_the_same_bits_too() {
+    if !common::has_gpu() {
+        return;
+    }
+    let gpu = backend::open(&Device::Gpu, None).unwrap();
+    let (noise, task) = (Noise::new(), Task { augmenting: augmenting(), ..task(supervised(), 64) });
+    let temporary = TempDir::new().unwrap();
+    let folder = folder(temporary.path());
+    let train = |folder, observe: Observer| run(gpu.as_ref(), task.clone(), data(&noise), &recipe(2), folder, observe);
+    let uninterrupted = train(None, &mut go_on).unwrap().unwrap();
+    let mut stop_in_the_second_epoch = |event: Event| match event {
+        Event::Step { epoch: 2, step: 2, .. } => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    };
+    assert!(train(Some(&folder), &mut stop_in_the_second_epoch).unwrap().is_none());
+    let resumed = train(Some(&folder), &mut go_on).unwrap().unwrap();
+    assert!(untimed(&resumed) == untimed(&uninterrupted));
+    let cpu = whole(&task, &noise, &recipe(2));
+    let losses = |outcome: &Outcome| outcome.history.iter().map(|epoch| epoch.loss).collect::<Vec<_>>();
+    for (gpu, cpu) in losses(&resumed).into_iter().zip(losses(&cpu)) {
+        assert!((gpu / cpu - 1.0).abs() < 0.02, "a mean loss of {gpu} on the GPU and {cpu} on the CPU");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_leaves_the_last_checkpoint_to_go_on_from() {
+    let (noise, task) = (Noise::new(), task(supervised(), LENGTH));
+    let temporary = TempDir::new().unwrap();
+    let folder = folder(temporary.path());
+    let mut fill = |event: Event| {
+        if matches!(event, Event::Epoch(_)) {
+            // Whatever is written to this device finds no room.
+            std::os::unix::fs::symlink("/dev/full", temporary.path().join("last.safetensors.partial")).unwrap();
+        }
+        ControlFlow::Continue(())
+    };
+    let error = run(&Cpu::default(), task.clone(), data(&noise), &recipe(3), Some(&folder), &mut fill).unwrap_err();
+    assert!(error.kind() == ErrorKind::File && error.to_string().contains("No space left"), "{error}");
+    let resumed = run(&Cpu::default(), task.clone(), data(&noise), &recipe(3), Some(&folder), &mut go_on);
+    assert!(untimed(&resumed.unwrap().unwrap()) == untimed(&whole(&task, &noise, &recipe(3))));
+}
+
+#[test]
+fn a_checkpoint_of_another_network_or_objective_is_refused() {
+    let noise = Noise::new();
+    let temporary = TempDir::new().unwrap();
+    let folder = folder(temporary.path());
+    let first = task(supervised(), LENGTH);
+    run(&Cpu::default(), first.clone(), data(&noise), &recipe(1), Some(&folder), &mut go_on).unwrap();
+    let frozen = Task { freeze_encoder: true, ..first.clone() };
+    let mut other = first;
+    other.network.name = "another".into();
+    for (task, named) in [(frozen, "objective is 'supervised'"), (other, "network is '55k'")] {
+        let error = run(&Cpu::default(), task, data(&noise), &recipe(2), Some(&folder), &mut go_on).unwrap_err();
+        assert!(error.kind() == ErrorKind::Weights && error.to_string().contains(named), "{error}");
+    }
+    let last = temporary.path().join("last.safetensors");
+    fs::write(&last, &fs::read(&last).unwrap()[..1000]).unwrap();
+    let error = run(&Cpu::default(), task(supervised(), LENGTH), data(&noise), &recipe(2), Some(&folder), &mut go_on);
+    assert!(error.unwrap_err().to_string().contains("last.safetensors: not a readable"));
+}
+
+// What goes wrong on the way.
+
+#[test]
+fn a_loss_that_is_not_finite_names_step_records_and_layer() {
+    let failing = |value: f32| {
+        let mut noise = Noise::new();
+        noise.records[11].fill(value);
+        let outcome = run(&Cpu::default(), task(supervised(), LENGTH), data(&noise), &recipe(1), None, &mut go_on);
+        outcome.map(|_| ()).expect_err("the loss cannot be finite")
+    };
+    let error = failing(f32::NAN).to_string();
+    assert!(error.contains("noise-11,") || error.contains("noise-11:"), "{error}");
+    assert!(error.contains("step ") && error.contains("in the records themselves"), "{error}");
+    // The first convolution's sums are beyond f32.
+    let error = failing(f32::MAX);
+    assert!(error.kind() == ErrorKind::Training && error.cause().contains("in layer encoder.0;"), "{error}");
+    assert!(error.cause().contains("noise-11"), "{error}");
+}
+
+/// A CPU that says it cannot take more than so many records in a plan.
+struct Small {
+    cpu: Cpu,
+    records: usize,
+}
+
+impl Backend for Small {
+    fn info(&self) -> DeviceInfo {
+        self.cpu.info()
+    }
+
+    fn largest_batch(&self, plan: &Plan) -> Result<usize> {
+        self.cpu.largest_batch(plan)
+    }
+
+    fn prepare(&self, plan: &Plan) -> Result<Box<dyn Executor>> {
+        self.cpu.prepare(plan)
+    }
+
+    fn prepare_training(&self, plan: &Plan) -> Result<Box<dyn Trainer>> {
+        if plan.batch > self.records {
+            return Err(Error::new(ErrorKind::Device, "out of memory", "use less"));
+        }
+        self.cpu.prepare_training(plan)
+    }
+}
+
+#[test]
+fn a_batch_too_large_for_the_device_passes_in_parts_or_is_refused() {
+    let (noise, small) = (Noise::new(), Small { cpu: Cpu::default(), records: 5 });
+    let mut notes = Vec::new();
+    let mut observe = |event: Event| {
+        if let Event::Note(text) = event {
+            notes.push(text);
+        }
+        ControlFlow::Continue(())
+    };
+    let outcome =
+        run(&small, task(supervised(), LENGTH), data(&noise), &recipe(8), None, &mut observe).unwrap().unwrap();
+    assert!(notes.len() == 1 && notes[0].contains("in 4 parts") && notes[0].contains("batch norm"), "{notes:?}");
+    assert!(outcome.history[7].loss < 0.8 * outcome.history[0].loss);
+    let simclr = Objective::SimClr { temperature: 0.1, heads: Heads { hidden: 32, out: 16 } };
+    let error = run(&small, task(simclr, LENGTH), data(&noise), &recipe(1), None, &mut go_on).unwrap_err().to_string();
+    assert!(error.contains("a batch of 16: out of memory: use a smaller batch"), "{error}");
+}
+
+#[test]
+fn the_parts_of_a_batch_come_to_the_gradient_of_the_whole_where_no_batch_norm_stands() {
+    let conv = Layer::Conv1d { in_channels: 12, out_channels: 8, kernel: 5, stride: 2, padding: 2, bias: true };
+    let linear = Layer::Linear { in_features: 8, out_features: 5 };
+    let layers = [("conv", conv), ("relu", Layer::Relu), ("pool", Layer::GlobalAveragePool), ("head", linear)];
+    let layers = layers.map(|(name, layer)| NamedLayer { name: name.into(), layer }).to_vec();
+    let network = Network { name: "plain".into(), layers, embedding: 2 };
+    let parameters = TrainingStep::initial(&network, &supervised(), 1);
+    let noise = Noise::new();
+    let records = noise.records[..16].concat();
+    let labels = noise.labels[..16].concat();
+    let learn = |parts| -> (Parameters, f64) {
+        let task = Task { parts, ..Task::new(network.clone(), supervised(), parameters.clone(), [16, LENGTH]) };
+        let mut learner = Learner::new(&Cpu::default(), task).unwrap();
+        let rates = Rates { learning: 1e-3, target_momentum: 1.0 };
+        let losses: Vec<_> = (0..5).map(|_| learner.learn(&records, Some(&labels), rates).unwrap()).collect();
+        assert!(losses[4].value < losses[0].value);
+        (learner.parameters().unwrap(), losses[0].gradient_norm)
+    };
+    let ((one, norm), (four, norm_of_parts)) = (learn(1), learn(4));
+    // Adam's steps alone do not tell the sum of the parts' gradients from their mean.
+    assert!((norm_of_parts / norm - 1.0).abs() < 1e-5, "{norm_of_parts} instead of {norm}");
+    for (name, tensor) in one.iter() {
+        let difference = common::nmse(four.values(name).unwrap(), &tensor.values);
+        assert!(difference < 1e-10, "{name}: {difference:e}");
+    }
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    let noise = Noise::new();
+    let simclr = |temperature| Objective::SimClr { temperature, heads: Heads { hidden: 32, out: 16 } };
+    let byol = || Objective::Byol { heads: Heads { hidden: 32, out: 16 } };
+    let base = || task(supervised(), LENGTH);
+    let rate = |peak| Recipe { learning_rate: LearningRate { peak, shape: Shape::Cosine, warm_up: 0.0 }, ..recipe(1) };
+    let cases = [
+        (Task { batch: 1, ..base() }, recipe(1), "batch norm"),
+        (Task { batch: 65, ..base() }, recipe(1), "batches of 65 from 64 records"),
+        (Task { batch: 0, ..base() }, recipe(1), "batches of 0"),
+        (Task { samples: LENGTH + 1, ..base() }, recipe(1), "crops of 81 samples from records of 80"),
+        (Task { samples: 3, ..base() }, recipe(1), "no output"),
+        (Task { batch: 1, ..task(simclr(0.1), LENGTH) }, recipe(1), "NT-Xent with 1 record"),
+        (Task { batch: 1, ..task(byol(), LENGTH) }, recipe(1), "batch norm"),
+        (Task { parts: 3, ..base() }, recipe(1), "a batch of 16 in 3 parts"),
+        (Task { freeze_encoder: true, ..task(byol(), LENGTH) }, recipe(1), "a frozen encoder"),
+        (task(simclr(0.0), LENGTH), recipe(1), "a temperature of 0"),
+        (task(simclr(f32::NAN), LENGTH), recipe(1), "a temperature of NaN"),
+        (base(), rate(0.0), "a learning rate of 0"),
+        (base(), rate(-1.0), "a learning rate of -1"),
+        (base(), rate(f64::NAN), "a learning rate of NaN"),
+        (base(), recipe(0), "0 epochs"),
+        (base(), Recipe { patience: Some(0), ..recipe(1) }, "a patience of 0"),
+        (base(), Recipe { target_momentum: 1.5, ..recipe(1) }, "a momentum of 1.5"),
+    ];
+    for (task, recipe, named) in cases {
+        let outcome = run(&Cpu::default(), task, data(&noise), &recipe, None, &mut go_on);
+        let error = outcome.map(|_| ()).expect_err(named);
+        assert!(error.to_string().contains(named), "{error} instead of {named}");
+    }
+    let unlabelled = Data { validation: &[], ..data(&noise) };
+    let error = run(&Cpu::default(), base(), unlabelled, &recipe(1), None, &mut go_on).unwrap_err();
+    assert!(error.to_string().contains("fold 9"), "{error}");
+}
+
+// The commands.
+
+/// A command on the CPU, on a small copy of PTB-XL.
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ecgpu"));
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// Exit code, standard output, standard error.
+fn outcome(arguments: &[&str]) -> (i32, String, String) {
+    let output = command(arguments).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let (out, error) = (text(output.stdout), text(output.stderr));
+    assert!(!error.contains("panicked"), "{error}");
+    (output.status.code().unwrap(), out, error)
+}
+
+fn succeeds(arguments: &[&str]) -> String {
+    let (code, out, error) = outcome(arguments);
+    assert_eq!(code, 0, "{arguments:?}: {error}");
+    out
+}
+
+fn fails(arguments: &[&str], code: i32, named: &str) {
+    let (found, out, error) = outcome(arguments);
+    assert!(found == code && error.contains(named), "{arguments:?}: exit code {found}, {out}{error}instead of {named}");
+    assert!(error.starts_with("error: ") && error.trim_end().lines().count() == 1 || code == 2, "{error}");
+}
+
+/// Where everything of one test lies.
+struct Place {
+    copy: PtbXl,
+    folder: TempDir,
+}
+
+impl Place {
+    fn new(records: usize) -> Self {
+        Self { copy: PtbXl::new(records), folder: TempDir::new().unwrap() }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+
+    /// The command with what makes it quick: the small network, crops of a second, batches of eight.
+    fn quick<'a>(&'a self, command: &[&'a str], out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+        let data = self.copy.path().to_str().unwrap();
+        let quick =
+            ["--data", data, "--out", out, "--network", "55k", "--crop", "1", "--batch", "8", "--device", "cpu"];
+        [command, &quick, more].concat()
+    }
+}
+
+/// Starts a command and waits for its first epoch.
+fn after_an_epoch(arguments: &[&str]) -> Child {
+    let mut child = command(arguments).arg("--json").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.contains("\"epoch\":1"), "{line}");
+    child
+}
+
+#[test]
+fn pre_training_fine_tuning_and_classifying_follow_one_another() {
+    let place = Place::new(120);
+    let [encoder, model, probe] =
+        ["encoder.safetensors", "model.safetensors", "probe.safetensors"].map(|name| place.path(name));
+    for method in ["byol", "simclr"] {
+        succeeds(&place.quick(&["pretrain", method], &encoder, &["--epochs", "1", "--force"]));
+    }
+    let record = place.copy.header("records100/00000/00009_lr").display().to_string();
+    fails(&["classify", &record, "--weights", &encoder], 1, "an encoder from pre-training, which has no classes yet");
+    let finetune = |from: &str, out: &str, more: &[&str]| {
+        let arguments = [&["--from", from, "--epochs", "2"], more].concat();
+        succeeds(&place.quick(&["finetune"], out, &arguments))
+    };
+    let text = finetune(&encoder, &model, &[]);
+    assert!(text.contains("epoch   2/2") && text.contains("macro AUROC"), "{text}");
+    succeeds(&["classify", &record, "--weights", &model, "--device", "cpu"]);
+    let weights = Weights::from_path(&model).unwrap();
+    assert!(weights.notes.is_empty() && weights.contract.thresholds == [0.5; 5] && weights.contract.deviation == 0.235);
+    let provenance = &weights.contract.provenance;
+    for part in ["folds 1 to 8, 100 % of the labels", "fine-tuned, seed 42", "pre-trained by SimCLR", "macro AUROC 0."]
+    {
+        assert!(provenance.contains(part), "{provenance}");
+    }
+    // From a whole network, whose encoder then stays as it is.
+    finetune(&model, &probe, &["--freeze-encoder"]);
+    let probe = Weights::from_path(&probe).unwrap();
+    for (name, tensor) in weights.parameters.iter() {
+        assert_eq!(*tensor.values == *probe.parameters.values(name).unwrap(), name.starts_with("encoder."), "{name}");
+    }
+    let run = place.folder.path().join("model.run");
+    let mut files: Vec<String> =
+        fs::read_dir(&run).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    files.sort();
+    assert_eq!(files, ["best.safetensors", "config.toml", "curves.svg", "last.safetensors", "log.jsonl"]);
+    assert_eq!(fs::read_to_string(run.join("log.jsonl")).unwrap().lines().count(), 2);
+    // The run's own settings make the same network again.
+    let again = place.path("again.safetensors");
+    let config = run.join("config.toml").display().to_string();
+    succeeds(&["finetune", "--config", &config, "--out", &again]);
+    assert_eq!(fs::read(&model).unwrap(), fs::read(&again).unwrap());
+}
+
+#[test]
+fn a_killed_run_goes_on_and_ends_with_the_same_file() {
+    let place = Place::new(60);
+    let [whole, killed] = ["whole.safetensors", "killed.safetensors"].map(|name| place.path(name));
+    let more = ["--epochs", "12", "--augment", "noise,mixup"];
+    succeeds(&place.quick(&["train"], &whole, &more));
+    let mut child = after_an_epoch(&place.quick(&["train"], &killed, &more));
+    std::thread::sleep(std::time::Duration::from_millis(u64::from(std::process::id() % 60)));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let run = place.path("killed.run");
+    fails(&place.quick(&["train"], &killed, &more), 2, "holds a run already");
+    fails(&["train", "--resume", &run, "--batch", "4"], 2, "batch is 4, was 8");
+    succeeds(&["train", "--resume", &run]);
+    assert_eq!(fs::read(&whole).unwrap(), fs::read(&killed).unwrap());
+}
+
+#[test]
+#[cfg(unix)]
+fn ctrl_c_saves_and_says_how_to_go_on() {
+    let place = Place::new(60);
+    let [whole, stopped] = ["whole.safetensors", "stopped.safetensors"].map(|name| place.path(name));
+    let more = ["--epochs", "60"];
+    let child = after_an_epoch(&place.quick(&["train"], &stopped, &more));
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    let run = place.path("stopped.run");
+    assert_eq!(output.status.code(), Some(130), "{error}");
+    assert!(error.contains(&format!("ecgpu train --resume {run}")), "{error}");
+    assert!(!Path::new(&stopped).exists());
+    succeeds(&["train", "--resume", &run]);
+    succeeds(&place.quick(&["train"], &whole, &more));
+    assert_eq!(fs::read(&whole).unwrap(), fs::read(&stopped).unwrap());
+}
+
+#[test]
+fn bad_requests_are_refused_before_anything_is_written() {
+    let place = Place::new(60);
+    let (out, missing) = (place.path("out.safetensors"), place.path("missing"));
+    let train = |more: &[&str], code, named: &str| fails(&place.quick(&["train"], &out, more), code, named);
+    train(&["--label-fraction", "0.02"], 1, "none of them with class");
+    train(&["--label-fraction", "0"], 2, "a label fraction of 0");
+    train(&["--learning-rate", "0"], 2, "a learning rate of 0");
+    train(&["--learning-rate", "-1"], 2, "a learning rate of -1");
+    train(&["--learning-rate", "NaN"], 2, "a learning rate of NaN");
+    train(&["--epochs", "0"], 2, "0 epochs");
+    train(&["--weight-decay", "-1"], 2, "a weight decay of -1");
+    train(&["--clip", "0"], 2, "gradients clipped at 0");
+    train(&["--loss", "mse"], 2, "use one of focal, bce");
+    let data = place.copy.path().to_str().unwrap();
+    let plain = |more: &[&str], code, named: &str| {
+        fails(
+            &[&["train", "--data", data, "--out", &out, "--network", "55k", "--device", "cpu"], more].concat(),
+            code,
+            named,
+        );
+    };
+    plain(&["--crop", "11", "--batch", "8"], 2, "crops of 1100 samples from records of 1000");
+    plain(&["--crop", "0.02", "--batch", "8"], 1, "no output");
+    plain(&["--crop", "-1", "--batch", "8"], 2, "crops of -1 s");
+    plain(&["--batch", "1"], 2, "batch norm");
+    plain(&["--batch", "1000"], 2, "batches of 1000 from");
+    plain(&["--threads", "0", "--batch", "8"], 2, "threads");
+    fails(&["pretrain", "simclr", "--data", data, "--out", &out, "--batch", "1", "--network", "55k"], 2, "");
+    for temperature in ["0", "-0.1", "NaN"] {
+        let arguments =
+            ["pretrain", "simclr", "--data", data, "--out", &out, "--batch", "8", "--temperature", temperature];
+        fails(&arguments, 2, "a temperature of");
+    }
+    fails(
+        &["pretrain", "byol", "--data", data, "--out", &out, "--batch", "8", "--momentum", "2"],
+        2,
+        "a momentum of 2",
+    );
+    fails(&["finetune", "--data", data, "--out", &out, "--batch", "8"], 2, "--from");
+    fails(&["finetune", "--data", data, "--out", &out, "--from", &missing], 1, "missing");
+    fails(&["train", "--data", &missing, "--out", &out], 1, "ptbxl_database.csv");
+    fails(&["train", "--out", &out], 2, "--data");
+    fails(&["train", "--data", data], 2, "--out");
+    fails(&["train", "--resume", &missing], 1, "name the folder of a run");
+    fails(&["train", "--config", data, "--out", &out], 1, data);
+    assert_eq!(fs::read_dir(place.folder.path()).unwrap().count(), 0, "nothing is written");
+    // The file and the run that are there stay.
+    fs::write(&out, "precious").unwrap();
+    train(&[], 2, "is there already");
+    assert_eq!(fs::read(&out).unwrap(), b"precious");
+    // A network of another kind to start from.
+    let full = concat!(env!("CARGO_MANIFEST_DIR"), "/weights/ssl-ecg-542k.safetensors");
+    let other = place.path("other.safetensors");
+    fails(&place.quick(&["finetune"], &other, &["--from", full]), 2, "an encoder of network 542k, not 55k");
+    // A record that is cut short.
+    let samples = place.copy.samples("records100/00000/00003_lr");
+    fs::write(&samples, &fs::read(&samples).unwrap()[..100]).unwrap();
+    fails(&place.quick(&["train"], &other, &[]), 1, "record 3");
+}
+
+#[test]
+fn help_shows_how_to_call_each_command() {
+    for command in [&["train"][..], &["finetune"], &["pretrain", "simclr"], &["pretrain", "byol"]] {
+        let text = succeeds(&[command, &["--help"]].concat());
+        let call = format!("ecgpu {} --data ptb-xl", command.join(" "));
+        assert!(text.contains("Examples:") && text.contains(&call) && text.contains("--resume"), "{text}");
+    }
+}
