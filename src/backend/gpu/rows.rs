@@ -144,8 +144,9 @@ mod tests {
         let (network, loss) = (full_542k(), SupervisedLossKind::FOCAL);
         let objective = Objective::Supervised { loss, class_weights: vec![1.0; 5] };
         let parameters = TrainingStep::initial(&network, &objective, 1);
-        let plan =
-            TrainingStep::new(&network, &objective, &Optimiser::default(), &parameters, [2, 997], None).unwrap().plan;
+        let optimiser = Optimiser::default();
+        let step = TrainingStep::new(&network, &objective, &optimiser, &parameters, [2, 997], None).unwrap();
+        let plan = step.plan;
         let rows = Rows::of(&plan, Storage::F32);
         let mut aligned = 0;
         for step in &plan.steps {
