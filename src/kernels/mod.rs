@@ -161,6 +161,18 @@ pub trait Operation {
     /// holds what a state held.
     fn reference(&self, reads: &[&[f64]], write: &mut [f64]);
 
+    /// How many equal rows of what it writes can each be computed by [`Operation::reference_row`]; 1 where the whole must
+    /// be computed at once.
+    fn rows_apart(&self) -> usize {
+        1
+    }
+
+    /// What [`Operation::reference`] writes into row `row` of [`Operation::rows_apart`].
+    fn reference_row(&self, reads: &[&[f64]], row: usize, write: &mut [f64]) {
+        debug_assert_eq!(row, 0, "the operation writes one row");
+        self.reference(reads, write);
+    }
+
     /// How many numbers each constant has that it reads after x.
     fn constants(&self) -> Vec<usize> {
         Vec::new()

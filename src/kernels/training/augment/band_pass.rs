@@ -101,13 +101,21 @@ impl Operation for BandPass {
         format!("band-pass at {} Hz", self.sampling_rate)
     }
 
+    fn rows_apart(&self) -> usize {
+        self.rows
+    }
+
     fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {
+        let rows = y.chunks_mut(self.leads * self.samples).enumerate();
+        rows.for_each(|(row, y)| self.reference_row(reads, row, y));
+    }
+
+    fn reference_row(&self, reads: &[&[f64]], row: usize, y: &mut [f64]) {
         let [x, draws] = reads else { unreachable!("the plan gives a band-pass two reads") };
-        y.copy_from_slice(x);
-        for row in 0..self.rows * self.leads {
-            let band = Draws::of(draws, row / self.leads).band;
-            if band[0] > 0.0 {
-                let y = &mut y[row * self.samples..][..self.samples];
+        y.copy_from_slice(&x[row * y.len()..][..y.len()]);
+        let band = Draws::of(draws, row).band;
+        if band[0] > 0.0 {
+            for y in y.chunks_mut(self.samples) {
                 self.pass(y, band, false);
                 self.pass(y, band, true);
             }

@@ -38,22 +38,29 @@ impl Operation for Mix {
         "mixup and CutMix".into()
     }
 
+    fn rows_apart(&self) -> usize {
+        self.rows
+    }
+
     fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {
+        let rows = y.chunks_mut(self.leads * self.samples).enumerate();
+        rows.for_each(|(row, y)| self.reference_row(reads, row, y));
+    }
+
+    fn reference_row(&self, reads: &[&[f64]], row: usize, y: &mut [f64]) {
         let [x, draws] = reads else { unreachable!("the plan gives a mixture two reads") };
-        for row in 0..self.rows {
-            let Draws { share, partner, cut, cut_partner, .. } = Draws::of(draws, row);
-            for lead in 0..self.leads {
-                let place = |row: usize, t: usize| (row * self.leads + lead) * self.samples + t;
-                for t in 0..self.samples {
-                    let own = x[place(row, t)];
-                    y[place(row, t)] = if cut.contains(t) {
-                        x[place(cut_partner, t)]
-                    } else if share > 0.0 {
-                        own + share * (x[place(partner, t)] - own)
-                    } else {
-                        own
-                    };
-                }
+        let Draws { share, partner, cut, cut_partner, .. } = Draws::of(draws, row);
+        for lead in 0..self.leads {
+            let x = |row: usize, t: usize| x[(row * self.leads + lead) * self.samples + t];
+            for t in 0..self.samples {
+                let own = x(row, t);
+                y[lead * self.samples + t] = if cut.contains(t) {
+                    x(cut_partner, t)
+                } else if share > 0.0 {
+                    own + share * (x(partner, t) - own)
+                } else {
+                    own
+                };
             }
         }
     }

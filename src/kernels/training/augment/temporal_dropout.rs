@@ -38,20 +38,26 @@ impl Operation for TemporalDropout {
         "temporal dropout".into()
     }
 
+    fn rows_apart(&self) -> usize {
+        self.rows
+    }
+
     fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {
+        let rows = y.chunks_mut(self.leads * self.samples).enumerate();
+        rows.for_each(|(row, y)| self.reference_row(reads, row, y));
+    }
+
+    fn reference_row(&self, reads: &[&[f64]], row: usize, y: &mut [f64]) {
         let [x, draws] = reads else { unreachable!("the plan gives a temporal dropout two reads") };
-        for row in 0..self.rows {
-            let gap = Draws::of(draws, row).gap;
-            for lead in 0..self.leads {
-                let first = (row * self.leads + lead) * self.samples;
-                for t in 0..self.samples {
-                    y[first + t] = if gap.contains(t) {
-                        let [before, after] = [x[first + gap.start - 1], x[first + gap.start + gap.len]];
-                        before + (after - before) * (t + 1 - gap.start) as f64 / (gap.len + 1) as f64
-                    } else {
-                        x[first + t]
-                    };
-                }
+        let gap = Draws::of(draws, row).gap;
+        y.copy_from_slice(&x[row * y.len()..][..y.len()]);
+        if gap.len == 0 {
+            return;
+        }
+        for y in y.chunks_mut(self.samples) {
+            let [before, after] = [y[gap.start - 1], y[gap.start + gap.len]];
+            for t in gap.start..gap.start + gap.len {
+                y[t] = before + (after - before) * (t + 1 - gap.start) as f64 / (gap.len + 1) as f64;
             }
         }
     }

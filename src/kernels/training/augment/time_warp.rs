@@ -60,16 +60,23 @@ impl Operation for TimeWarp {
         format!("time warp of {} leads", self.leads)
     }
 
+    fn rows_apart(&self) -> usize {
+        self.rows
+    }
+
     fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {
+        let rows = y.chunks_mut(self.leads * self.samples).enumerate();
+        rows.for_each(|(row, y)| self.reference_row(reads, row, y));
+    }
+
+    fn reference_row(&self, reads: &[&[f64]], row: usize, y: &mut [f64]) {
         let [x, draws] = reads else { unreachable!("the plan gives a time warp two reads") };
-        for row in 0..self.rows {
-            let draws = Draws::of(draws, row);
-            for lead in 0..self.leads {
-                let x = &x[(row % self.records * self.leads + lead) * self.samples..][..self.samples];
-                for t in 0..self.samples {
-                    let warped = || self.sample(x, &draws, t);
-                    y[(row * self.leads + lead) * self.samples + t] = if draws.factor == 1.0 { x[t] } else { warped() };
-                }
+        let draws = Draws::of(draws, row);
+        for lead in 0..self.leads {
+            let x = &x[(row % self.records * self.leads + lead) * self.samples..][..self.samples];
+            for t in 0..self.samples {
+                let warped = || self.sample(x, &draws, t);
+                y[lead * self.samples + t] = if draws.factor == 1.0 { x[t] } else { warped() };
             }
         }
     }

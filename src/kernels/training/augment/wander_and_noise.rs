@@ -112,22 +112,29 @@ impl Operation for WanderAndNoise {
         format!("wander and noise at {} Hz", self.sampling_rate)
     }
 
+    fn rows_apart(&self) -> usize {
+        self.rows
+    }
+
     fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {
+        let rows = y.chunks_mut(self.leads * self.samples).enumerate();
+        rows.for_each(|(row, y)| self.reference_row(reads, row, y));
+    }
+
+    fn reference_row(&self, reads: &[&[f64]], row: usize, y: &mut [f64]) {
         let [x, draws, statistics, sources, schedule] = reads else {
             unreachable!("the plan gives wander and noise five reads")
         };
         let step = schedule[Schedule::STEP] as u32;
-        y.copy_from_slice(x);
-        for row in 0..self.rows {
-            let Draws { wander, noise, .. } = Draws::of(draws, row);
-            for (lead, source) in (0..self.leads).flat_map(|lead| [(lead, 0), (lead, 1)]) {
-                let [from, weight] = [0, 1].map(|part| sources[lead * 4 + source * 2 + part]);
-                let from = from as usize;
-                let deviation = noise * statistics[(row * 2 + 1) * self.leads + from].sqrt();
-                if weight != 0.0 {
-                    let y = &mut y[(row * self.leads + lead) * self.samples..][..self.samples];
-                    self.add(y, weight, [row, from], step, [wander, deviation]);
-                }
+        y.copy_from_slice(&x[row * y.len()..][..y.len()]);
+        let Draws { wander, noise, .. } = Draws::of(draws, row);
+        for (lead, source) in (0..self.leads).flat_map(|lead| [(lead, 0), (lead, 1)]) {
+            let [from, weight] = [0, 1].map(|part| sources[lead * 4 + source * 2 + part]);
+            let from = from as usize;
+            let deviation = noise * statistics[(row * 2 + 1) * self.leads + from].sqrt();
+            if weight != 0.0 {
+                let y = &mut y[lead * self.samples..][..self.samples];
+                self.add(y, weight, [row, from], step, [wander, deviation]);
             }
         }
     }
