@@ -56,8 +56,8 @@ impl Operation for TemporalDropout {
         }
         for y in y.chunks_mut(self.samples) {
             let [before, after] = [y[gap.start - 1], y[gap.start + gap.len]];
-            for t in gap.start..gap.start + gap.len {
-                y[t] = before + (after - before) * (t + 1 - gap.start) as f64 / (gap.len + 1) as f64;
+            for (at, y) in y[gap.start..][..gap.len].iter_mut().enumerate() {
+                *y = before + (after - before) * (at + 1) as f64 / (gap.len + 1) as f64;
             }
         }
     }
