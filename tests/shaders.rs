@@ -40,7 +40,7 @@ fn plans() -> Vec<Plan> {
 fn training_plans() -> Vec<Plan> {
     use ecgpu::{
         ecg::Lead,
-        kernels::training::{Accumulate, Dropout, Schedule, SupervisedLossKind},
+        kernels::training::{Blend, Dropout, Schedule, SupervisedLossKind},
         plan::Builder,
         train::{Augmentations, Augmenting, Heads, Objective, Optimiser, TrainingStep, augment::Signal},
     };
@@ -64,7 +64,7 @@ fn training_plans() -> Vec<Plan> {
     let dropout = Dropout { rows: 6, samples: 5, rate: 0.5, seed: 1 };
     let y = builder.step("dropout", dropout, &[x, schedule], [2, 3, 5]).unwrap();
     let sum = builder.state("sum", vec![0.0; 30].into()).unwrap();
-    builder.step_into("accumulate", Accumulate { length: 30 }, &[y, schedule], sum);
+    builder.step_into("accumulate", Blend { length: 30, factors: Schedule::ACCUMULATE }, &[y, schedule], sum);
     plans.push(builder.finish(vec![y]));
     let mut builder = Builder::default();
     let x = builder.input("x", [4, 12, 1000]).unwrap();

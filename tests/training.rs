@@ -299,14 +299,14 @@ fn squared_sums(seed: u64) -> Case {
     case
 }
 
-fn running_sums(seed: u64) -> Case {
+fn blends(seed: u64) -> Case {
     let mut case = Case::new(seed);
     let length = case.pick([1, 65, 3000]);
     let (x, schedule) = (case.input([1, 1, length]), case.schedule());
     let states = [case.normal(length), case.normal(length)];
     let [average, sum] = states;
-    case.state_step(MovingAverage { length }, &[x, schedule], average);
-    case.state_step(Accumulate { length }, &[x, schedule], sum);
+    case.state_step(Blend { length, factors: Schedule::TARGET }, &[x, schedule], average);
+    case.state_step(Blend { length, factors: Schedule::ACCUMULATE }, &[x, schedule], sum);
     // What nothing is kept of may be anything.
     let mut forgetful =
         Schedule { step: 0, learning_rate: 0.0, corrections: [1.0; 2], target_momentum: 0.0, accumulate: [0.0, 1.0] }
@@ -314,7 +314,7 @@ fn running_sums(seed: u64) -> Case {
             .to_vec();
     forgetful[Schedule::ACCUMULATE] = 0.0;
     let schedule = case.input_of([1, 1, Schedule::LEN], forgetful);
-    case.state_step(Accumulate { length }, &[x, schedule], vec![f32::NAN; length]);
+    case.state_step(Blend { length, factors: Schedule::ACCUMULATE }, &[x, schedule], vec![f32::NAN; length]);
     case
 }
 
@@ -407,7 +407,7 @@ const ALL: [(&str, Cases); 16] = [
     ("supervised loss", supervised_loss),
     ("Adam", adam),
     ("squared sums", squared_sums),
-    ("running sums", running_sums),
+    ("running sums", blends),
     ("weight gradient", weight_gradient),
     ("long weight gradient", long_weight_gradient),
 ];
@@ -569,8 +569,8 @@ fn other_mistakes_are_caught() {
     caught(interleave, "interleave", " + t % FACTOR)", ")");
     caught(channel_sum, "channel_sum/plain", "lane < half", "lane + 1 < half");
     caught(channel_sum, "channel_sum/columns", "b < sizes.batch", "b < 1");
-    caught(running_sums, "moving_average", "1.0 - momentum", "momentum");
-    caught(running_sums, "accumulate", "select(kept * sum[at], 0.0, kept == 0.0)", "kept * sum[at]");
+    caught(blends, "blend", "share * x", "kept * x");
+    caught(blends, "blend", "select(kept * state[at], 0.0, kept == 0.0)", "kept * state[at]");
     caught(gather, "gather", "place - 1", "place");
     caught(relu, "relu", "max(x[relu.first + i], vec4(0.0))", "x[relu.first + i]");
     caught(nt_xent, "l2_normalise", "max(sqrt(partial[0]), SMALLEST_NORM)", "partial[0]");

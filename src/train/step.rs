@@ -8,8 +8,8 @@ use super::{
 use crate::{
     Error, ErrorKind, Result,
     kernels::training::{
-        Accumulate, Adam, CosineLoss, CosineLossGradient, L2Normalise, L2NormaliseGradient, MovingAverage,
-        NtXentGradient, NtXentLoss, Schedule, Similarity, SquaredSums, SupervisedLoss, SupervisedLossGradient,
+        Adam, Blend, CosineLoss, CosineLossGradient, L2Normalise, L2NormaliseGradient, NtXentGradient, NtXentLoss,
+        Schedule, Similarity, SquaredSums, SupervisedLoss, SupervisedLossGradient, SupervisedLossKind,
     },
     network::{Folded, Network, Parameters},
     plan::{BufferId, Builder, Plan, forward},
@@ -167,7 +167,12 @@ impl TrainingStep {
         let mut sum = gradient;
         if options.accumulate {
             sum = builder.state("gradient.sum", vec![0.0; length].into())?;
-            builder.step_into("gradient.sum", Accumulate { length }, &[gradient, schedule], sum);
+            builder.step_into(
+                "gradient.sum",
+                Blend { length, factors: Schedule::ACCUMULATE },
+                &[gradient, schedule],
+                sum,
+            );
         }
         let squares = [1, 1, SquaredSums::STRETCHES];
         let squares = builder.step("gradient.squares", SquaredSums { length }, &[sum], squares)?;
@@ -178,7 +183,7 @@ impl TrainingStep {
         if let Some([target, _]) = target {
             let length = target_layout.trained_len();
             let online = builder.part("online", trained, 0, [1, 1, length])?;
-            builder.step_into("target", MovingAverage { length }, &[online, schedule], target);
+            builder.step_into("target", Blend { length, factors: Schedule::TARGET }, &[online, schedule], target);
         }
         let plan = builder.finish(if options.keep_stages { stages } else { vec![losses, squares] });
         Ok(Self { plan, layout, trained, running, gradient, target, target_layout })
@@ -205,7 +210,7 @@ impl Tape<'_> {
         &mut self,
         y: BufferId,
         labels: BufferId,
-        kind: crate::kernels::training::SupervisedLossKind,
+        kind: SupervisedLossKind,
         class_weights: &[f32],
     ) -> Result<(BufferId, BufferId)> {
         let builder = self.builder();

@@ -11,6 +11,7 @@
 mod adam;
 pub mod augment;
 mod batch_norm;
+mod blend;
 mod channel_sum;
 mod conv1d_weight_gradient;
 mod cosine_loss;
@@ -20,7 +21,6 @@ mod global_average_pool_gradient;
 mod interleave;
 mod l2_normalise;
 mod max_pool_gradient;
-mod moving_average;
 mod nt_xent;
 mod relu;
 mod squared_sums;
@@ -33,6 +33,7 @@ pub use adam::Adam;
 pub use batch_norm::{
     BatchNorm, BatchNormGradientSums, BatchNormInputGradient, BatchStatistics, Groups, RunningStatistics,
 };
+pub use blend::Blend;
 pub use channel_sum::ChannelSum;
 pub use conv1d_weight_gradient::Conv1dWeightGradient;
 pub use cosine_loss::{CosineLoss, CosineLossGradient};
@@ -42,7 +43,6 @@ pub use global_average_pool_gradient::GlobalAveragePoolGradient;
 pub use interleave::Interleave;
 pub use l2_normalise::{L2Normalise, L2NormaliseGradient, SMALLEST_NORM};
 pub use max_pool_gradient::MaxPoolGradient;
-pub use moving_average::{Accumulate, MovingAverage};
 pub use nt_xent::{NtXentGradient, NtXentLoss, Similarity};
 pub use relu::{Relu, ReluGradient};
 pub use squared_sums::SquaredSums;
@@ -106,9 +106,9 @@ pub struct Schedule {
     pub learning_rate: f64,
     /// 1 − β₁ᵗ and 1 − β₂ᵗ of [`Adam`], t counting from 1.
     pub corrections: [f64; 2],
-    /// How much of the target network stays, for [`MovingAverage`].
+    /// How much of the target network stays, for [`Blend`].
     pub target_momentum: f64,
-    /// What is left of the gradient so far and the share of this part of the batch, for [`Accumulate`].
+    /// What is left of the gradient so far and the share of this part of the batch, for [`Blend`].
     pub accumulate: [f64; 2],
 }
 
@@ -121,16 +121,17 @@ impl Schedule {
     pub const LEARNING_RATE: usize = 1;
     /// Where the two corrections stand.
     pub const CORRECTIONS: usize = 2;
-    /// Where the target's momentum stands.
-    pub const TARGET_MOMENTUM: usize = 4;
-    /// Where the two factors of [`Accumulate`] stand.
-    pub const ACCUMULATE: usize = 5;
+    /// Where the two factors of the target network stand: its momentum, and 1 less it.
+    pub const TARGET: usize = 4;
+    /// Where the two factors of a sum of gradients stand.
+    pub const ACCUMULATE: usize = 6;
 
     /// The numbers as kernels read them.
     pub fn numbers(&self) -> [f32; Self::LEN] {
         let [first, second] = self.corrections;
         let [kept, share] = self.accumulate;
-        let numbers = [f64::from(self.step), self.learning_rate, first, second, self.target_momentum, kept, share, 0.0];
+        let target = [self.target_momentum, 1.0 - self.target_momentum];
+        let numbers = [f64::from(self.step), self.learning_rate, first, second, target[0], target[1], kept, share];
         numbers.map(|number| number as f32)
     }
 }
@@ -139,13 +140,13 @@ impl Schedule {
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs, reason = "each variant is the operation of its name")]
 pub enum Training {
-    Accumulate(Accumulate),
     Adam(Adam),
     BandPass(BandPass),
     BatchNorm(BatchNorm),
     BatchNormGradientSums(BatchNormGradientSums),
     BatchNormInputGradient(BatchNormInputGradient),
     BatchStatistics(BatchStatistics),
+    Blend(Blend),
     ChannelSum(ChannelSum),
     Conv1dWeightGradient(Conv1dWeightGradient),
     CosineLoss(CosineLoss),
@@ -160,7 +161,6 @@ pub enum Training {
     MaxPoolGradient(MaxPoolGradient),
     Mix(Mix),
     MixLabels(MixLabels),
-    MovingAverage(MovingAverage),
     NtXentGradient(NtXentGradient),
     NtXentLoss(NtXentLoss),
     Relu(Relu),
@@ -185,9 +185,9 @@ impl Training {
     /// The operation behind the name.
     pub fn operation(&self) -> &dyn Operation {
         each!(self, kernel => kernel,
-            Accumulate Adam BandPass BatchNorm BatchNormGradientSums BatchNormInputGradient BatchStatistics ChannelSum
+            Adam BandPass BatchNorm BatchNormGradientSums BatchNormInputGradient BatchStatistics Blend ChannelSum
             Conv1dWeightGradient CosineLoss CosineLossGradient Draw Dropout Gather GlobalAveragePoolGradient Interleave
-            L2Normalise L2NormaliseGradient MaxPoolGradient Mix MixLabels MovingAverage NtXentGradient NtXentLoss Relu
+            L2Normalise L2NormaliseGradient MaxPoolGradient Mix MixLabels NtXentGradient NtXentLoss Relu
             ReluGradient RunningStatistics Similarity SquaredSums SupervisedLoss SupervisedLossGradient TemporalDropout
             TimeWarp WanderAndNoise)
     }
@@ -204,9 +204,9 @@ macro_rules! into_kernel {
 }
 
 into_kernel!(
-    Accumulate Adam BandPass BatchNorm BatchNormGradientSums BatchNormInputGradient BatchStatistics ChannelSum
+    Adam BandPass BatchNorm BatchNormGradientSums BatchNormInputGradient BatchStatistics Blend ChannelSum
     Conv1dWeightGradient CosineLoss CosineLossGradient Draw Dropout Gather GlobalAveragePoolGradient Interleave
-    L2Normalise L2NormaliseGradient MaxPoolGradient Mix MixLabels MovingAverage NtXentGradient NtXentLoss Relu
+    L2Normalise L2NormaliseGradient MaxPoolGradient Mix MixLabels NtXentGradient NtXentLoss Relu
     ReluGradient RunningStatistics Similarity SquaredSums SupervisedLoss SupervisedLossGradient TemporalDropout
     TimeWarp WanderAndNoise
 );

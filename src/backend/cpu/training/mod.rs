@@ -143,9 +143,7 @@ fn operation(plan: &Plan, places: &Places, at: usize, kernels: &'static Kernels,
             Training::Relu(_) => Box::new(streams::Relu::new(places, step)),
             Training::ReluGradient(_) => Box::new(streams::ReluGradient::new(places, step)),
             Training::Adam(it) => Box::new(streams::Adam::new(places, step, it)),
-            Training::MovingAverage(_) | Training::Accumulate(_) => {
-                Box::new(streams::Blend::new(places, step, training))
-            }
+            Training::Blend(it) => Box::new(streams::Blend::new(places, step, it)),
             _ => Box::new(exact::Exact::new(plan, places, at)),
         },
     }

@@ -8,7 +8,7 @@ use crate::{
     backend::cpu::{choice::piece, pool::Reduction},
     kernels::{
         self,
-        training::{self, GlobalAveragePoolGradient, Schedule, Training},
+        training::{self, GlobalAveragePoolGradient, Schedule},
     },
     plan::Step,
 };
@@ -392,19 +392,18 @@ impl Operation for Adam {
     }
 }
 
-/// [`training::MovingAverage`] and [`training::Accumulate`].
+/// [`training::Blend`].
 pub(super) struct Blend {
     x: Spot,
     schedule: Spot,
     state: Spot,
-    average: bool,
+    factors: usize,
 }
 
 impl Blend {
-    pub(super) fn new(places: &Places, step: &Step, kernel: &Training) -> Self {
-        let average = matches!(kernel, Training::MovingAverage(_));
+    pub(super) fn new(places: &Places, step: &Step, kernel: &training::Blend) -> Self {
         let [x, schedule] = [0, 1].map(|read| places.spot(step.reads[read]));
-        Self { x, schedule, state: places.spot(step.write), average }
+        Self { x, schedule, state: places.spot(step.write), factors: kernel.factors }
     }
 }
 
@@ -418,12 +417,7 @@ impl Operation for Blend {
         // SAFETY: each item has its own numbers.
         unsafe {
             let schedule = self.schedule.read(context.memory);
-            let [kept, share] = if self.average {
-                let momentum = schedule[Schedule::TARGET_MOMENTUM];
-                [momentum, 1.0 - momentum]
-            } else {
-                [0, 1].map(|factor| schedule[Schedule::ACCUMULATE + factor])
-            };
+            let [kept, share] = [0, 1].map(|factor| schedule[self.factors + factor]);
             let x = self.x.part(start, len).read(context.memory);
             for (state, x) in self.state.part(start, len).write(context.memory).iter_mut().zip(x) {
                 *state = if kept == 0.0 { 0.0 } else { kept * *state } + share * x;
