@@ -366,7 +366,7 @@ fn augmentations(seed: u64) -> Case {
     let (views, records, leads) = (1 + seed as usize % 2, case.pick([2, 3, 33]), case.pick(CHANNELS));
     let (samples, rows, sampling_rate, seed) = (case.pick([5, 33, 70]), views * records, 100.0, u64::MAX / (seed + 2));
     let shape = [rows, leads, samples];
-    let (x, schedule) = (case.input([records, leads, samples]), case.schedule());
+    let (x, schedule) = (case.input(shape), case.schedule());
     let segment = [1.0, samples as f32 - 2.0];
     let ranges = [[0.9, 1.1], [0.0; 2], [0.5, 1.5], segment, [0.5, 2.0], [0.1, 0.2], segment];
     let setting = |range| Setting { rate: 0.6, range, second: [30.0, 45.0] }.numbers();
@@ -377,9 +377,9 @@ fn augmentations(seed: u64) -> Case {
     let draw = Draw { rows, records, samples, seed };
     let draws = case.step(draw, &[schedule, settings, quantiles], [rows, 1, Draws::LEN]);
 
-    let labels = case.input([records, 5, 1]);
-    case.step(MixLabels { rows, records, classes: 5, samples }, &[labels, draws], [rows, 5, 1]);
-    let x = case.step(TimeWarp { rows, records, leads, samples }, &[x, draws], shape);
+    let labels = case.input([rows, 5, 1]);
+    case.step(MixLabels { rows, classes: 5, samples }, &[labels, draws], [rows, 5, 1]);
+    let x = case.step(TimeWarp { rows, leads, samples }, &[x, draws], shape);
     let x = case.step(BandPass { rows, leads, samples, sampling_rate }, &[x, draws], shape);
     let x = case.step(Mix { rows, leads, samples }, &[x, draws], shape);
     let sizes = Groups { groups: rows, batch: 1, channels: leads, samples };
@@ -540,7 +540,7 @@ fn a_wrong_augmentation_is_caught() {
         ("augment/draw", "unit(words.x) < setting", "unit(words.x) <= 0.9 * setting"),
         ("augment/time_warp", "if t < sizes.samples {", "if true {"),
         ("augment/time_warp", "max(at, 1) - 1", "at"),
-        ("augment/time_warp", "row % sizes.records", "row / 2"),
+        ("augment/time_warp", "let row = channel / sizes.leads", "let row = channel % sizes.leads"),
         ("augment/band_pass", "select(t, last - t, backward)", "t"),
         ("augment/band_pass", "var value = 0.0;", "var value = 1.0;"),
         ("augment/mix", "if t < sizes.samples {", "if true {"),

@@ -276,8 +276,8 @@ impl Augmentations {
 }
 
 impl Augmenting {
-    /// Adds the steps that make `views` augmented views of the records `[records, leads, samples]` and, where there are
-    /// labels `[records, classes, 1]`, mix those accordingly. What is drawn follows from the seed and the step in the
+    /// Adds the steps that augment the rows `[views · records, leads, samples]`, one view of the records after the other, and,
+    /// where there are labels `[views · records, classes, 1]`, mix those accordingly. Rows mix within their view. What is drawn follows from the seed and the step in the
     /// schedule; so parts of one batch that pass one after the other must each count as a step.
     ///
     /// # Errors
@@ -290,7 +290,7 @@ impl Augmenting {
         [records, schedule]: [BufferId; 2],
         labels: Option<BufferId>,
     ) -> Result<Augmented> {
-        if self.augmentations == Augmentations::NONE && views == 1 {
+        if self.augmentations == Augmentations::NONE {
             return Ok(Augmented { records, labels, draws: None });
         }
         self.check(builder.shape(records), views)?;
@@ -308,23 +308,22 @@ impl Augmenting {
     }
 
     fn draw(&self, builder: &mut Builder, views: usize, [records, schedule]: [BufferId; 2]) -> Result<BufferId> {
-        let [records, _, samples] = builder.shape(records);
+        let [rows, _, samples] = builder.shape(records);
         let settings = self.augmentations.settings(samples, self.signal.sampling_rate);
         let settings: Vec<f32> = settings.iter().flat_map(Setting::numbers).collect();
         let settings = builder.constant("augment.settings", &settings.into())?;
         let alpha = self.augmentations.mixup.map_or(1.0, |mixup| mixup.alpha);
         let quantiles = builder.constant("augment.shares", &shares(alpha))?;
-        let rows = views * records;
-        let draw = Draw { rows, records, samples, seed: self.seed };
+        let draw = Draw { rows, records: rows / views, samples, seed: self.seed };
         builder.step("augment.draw", draw, &[schedule, settings, quantiles], [rows, 1, Draws::LEN])
     }
 
     /// Warping, band-pass and mixing, in the order of the module's first lines.
     fn recorded(&self, builder: &mut Builder, records: BufferId, draws: BufferId) -> Result<BufferId> {
-        let ([count, leads, samples], [rows, ..]) = (builder.shape(records), builder.shape(draws));
-        let (chosen, shape, mut x) = (&self.augmentations, [rows, leads, samples], records);
-        if chosen.warp.is_some() || rows > count {
-            x = builder.step("augment.warp", TimeWarp { rows, records: count, leads, samples }, &[x, draws], shape)?;
+        let shape @ [rows, leads, samples] = builder.shape(records);
+        let (chosen, mut x) = (&self.augmentations, records);
+        if chosen.warp.is_some() {
+            x = builder.step("augment.warp", TimeWarp { rows, leads, samples }, &[x, draws], shape)?;
         }
         if chosen.band_pass.is_some() {
             let kernel = BandPass { rows, leads, samples, sampling_rate: self.signal.sampling_rate as f32 };
@@ -343,13 +342,12 @@ impl Augmenting {
         labels: BufferId,
         draws: BufferId,
     ) -> Result<BufferId> {
-        let ([records, _, samples], [rows, ..]) = (builder.shape(records), builder.shape(draws));
-        if !self.augmentations.mixes() && rows == records {
+        if !self.augmentations.mixes() {
             return Ok(labels);
         }
-        let [_, classes, one] = builder.shape(labels);
-        let kernel = MixLabels { rows, records, classes, samples };
-        builder.step("augment.labels", kernel, &[labels, draws], [rows, classes, one])
+        let [_, _, samples] = builder.shape(records);
+        let shape @ [rows, classes, _] = builder.shape(labels);
+        builder.step("augment.labels", MixLabels { rows, classes, samples }, &[labels, draws], shape)
     }
 
     /// Motion artefacts and noise.
@@ -365,7 +363,7 @@ impl Augmenting {
         builder.step("augment.noise", kernel, &[x, draws, statistics, sources, schedule], shape)
     }
 
-    fn check(&self, [records, leads, samples]: [usize; 3], views: usize) -> Result<()> {
+    fn check(&self, [rows, leads, samples]: [usize; 3], views: usize) -> Result<()> {
         let Self { augmentations, signal: Signal { leads: named, sampling_rate, millivolts }, .. } = self;
         for (what, value, unit) in [("a sampling rate", *sampling_rate, "Hz"), ("records in units", *millivolts, "mV")]
         {
@@ -379,12 +377,15 @@ impl Augmenting {
                 "name each lead once",
             );
         }
-        if records < 2 && augmentations.mixes() {
+        if views == 0 || !rows.is_multiple_of(views) {
+            return usage(format!("{rows} rows of {views} views"), "give every view the same records");
+        }
+        if rows / views < 2 && augmentations.mixes() {
             let cause = "mixup and CutMix in a batch of one record: there is no other";
             return usage(cause.into(), "train with two or more records in a batch, or without both");
         }
-        if views.saturating_mul(records) >= MOST_ROWS {
-            return usage(format!("{views} views of {records} records"), "give fewer records at once");
+        if rows >= MOST_ROWS {
+            return usage(format!("{rows} records at once"), "give fewer");
         }
         augmentations.check_ranges(*sampling_rate)?;
         let segments = [augmentations.cutmix, augmentations.dropout].into_iter().flatten();

@@ -14,8 +14,9 @@ pub(super) struct Batches<'a> {
     seed: u64,
     batch: usize,
     samples: usize,
-    /// How often each record stands in a batch: as often as there are views, where nothing augments.
-    copies: usize,
+    /// Windows of each record in a batch, each cropped by itself: those of one record are what a self-supervised objective
+    /// brings together, and what two windows seconds apart have in common is the heart, not the sample.
+    views: usize,
     whole: Vec<f32>,
     records: Vec<f32>,
     labels: Option<Vec<f32>>,
@@ -24,16 +25,16 @@ pub(super) struct Batches<'a> {
 impl<'a> Batches<'a> {
     pub(super) fn new(data: Data<'a>, task: &Task, seed: u64) -> Self {
         let (leads, batch, samples) = (data.examples.leads(), task.batch, task.samples);
-        let copies = if task.augmenting.is_some() { 1 } else { task.objective.views() };
+        let views = task.objective.views();
         let classes = task.network.classes();
         Self {
             data,
             seed,
             batch,
             samples,
-            copies,
+            views,
             whole: vec![0.0; leads * data.examples.samples()],
-            records: vec![0.0; copies * batch * leads * samples],
+            records: vec![0.0; views * batch * leads * samples],
             labels: is_supervised(&task.objective).then(|| vec![0.0; batch * classes]),
         }
     }
@@ -61,15 +62,15 @@ impl<'a> Batches<'a> {
 
     /// Makes the batch of a step.
     pub(super) fn fill(&mut self, order: &[usize], step: usize) {
-        let Self { data, seed, samples, copies, batch, .. } = *self;
+        let Self { data, seed, samples, views, batch, .. } = *self;
         let mut random = Random::new(seed, CROP_STREAMS | step as u64);
         let indices = self.of_step(order, step);
-        let length = self.records.len() / (copies * batch);
-        for copy in 0..copies {
-            for (at, &index) in indices.iter().enumerate() {
-                data.examples.record(index, &mut self.whole);
+        let length = self.records.len() / (views * batch);
+        for (at, &index) in indices.iter().enumerate() {
+            data.examples.record(index, &mut self.whole);
+            for view in 0..views {
                 let start = random.below(data.examples.samples() - samples + 1);
-                let into = &mut self.records[(copy * batch + at) * length..][..length];
+                let into = &mut self.records[(view * batch + at) * length..][..length];
                 crop(&self.whole, data.examples.samples(), start, into, samples);
             }
         }
@@ -92,5 +93,65 @@ impl<'a> Batches<'a> {
 pub(super) fn crop(whole: &[f32], whole_samples: usize, start: usize, into: &mut [f32], samples: usize) {
     for (into, lead) in into.chunks_exact_mut(samples).zip(whole.chunks_exact(whole_samples)) {
         into.copy_from_slice(&lead[start..start + samples]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        network::{Parameters, card_55k},
+        train::{Examples, Heads, Objective},
+    };
+
+    /// One lead; sample t of record r is 100·r + t.
+    struct Ramps;
+
+    impl Examples for Ramps {
+        fn leads(&self) -> usize {
+            1
+        }
+
+        fn samples(&self) -> usize {
+            100
+        }
+
+        fn record(&self, index: usize, into: &mut [f32]) {
+            into.iter_mut().enumerate().for_each(|(t, x)| *x = (100 * index + t) as f32);
+        }
+
+        fn labels(&self, _: usize, _: &mut [f32]) {}
+
+        fn name(&self, index: usize) -> String {
+            index.to_string()
+        }
+    }
+
+    /// Where in their records the windows of a step's two views begin, and which records they are of.
+    fn windows(samples: usize, step: usize) -> Vec<[usize; 2]> {
+        let objective = Objective::SimClr { temperature: 0.5, heads: Heads { hidden: 4, out: 4 } };
+        let task = Task::new(card_55k(), objective, Parameters::default(), [8, samples]);
+        let training: Vec<usize> = (0..16).collect();
+        let mut batches = Batches::new(Data { examples: &Ramps, training: &training, validation: &[] }, &task, 1);
+        let order = batches.order(0);
+        batches.fill(&order, step);
+        let rows = batches.records().chunks(samples);
+        assert!(rows.clone().all(|row| row.windows(2).all(|pair| pair[1] - pair[0] == 1.0)));
+        rows.map(|row| [row[0] as usize / 100, row[0] as usize % 100]).collect()
+    }
+
+    #[test]
+    fn both_views_show_the_same_records_each_through_a_window_of_its_own() {
+        let drawn = windows(20, 0);
+        let [first, second] = [&drawn[..8], &drawn[8..]];
+        assert!(first.iter().zip(second).all(|(a, b)| a[0] == b[0]));
+        assert!(first.iter().zip(second).filter(|(a, b)| a[1] != b[1]).count() > 5, "{drawn:?}");
+        assert_eq!(drawn, windows(20, 0));
+        assert_ne!(drawn, windows(20, 1));
+    }
+
+    #[test]
+    fn a_window_as_long_as_the_record_is_the_record() {
+        assert!(windows(100, 0).iter().all(|[_, start]| *start == 0));
     }
 }

@@ -35,7 +35,7 @@ pub struct Task {
     /// Into how many parts a batch is split, one after the other on the device; their gradients are summed. Batch norm then
     /// normalises each part by itself, so this is not the same as the whole at once. Supervised objectives only.
     pub parts: usize,
-    /// What the records are augmented with; without, a self-supervised objective is handed both views.
+    /// What the records are augmented with.
     pub augmenting: Option<Augmenting>,
     /// Whether the encoder stays as it is, running statistics too, and only what is behind it learns.
     pub freeze_encoder: bool,
@@ -137,8 +137,8 @@ impl Learner {
         self.taken
     }
 
-    /// Learns from one batch: records `[batch, leads, samples]`, or `[views · batch, leads, samples]` where nothing augments
-    /// them, and labels `[batch, classes]` for a supervised objective.
+    /// Learns from one batch: records `[views · batch, leads, samples]`, one view of all of them after the other, and
+    /// labels `[batch, classes]` for a supervised objective.
     ///
     /// # Errors
     /// A rate that is not a finite number of 0 or more, arrays of the wrong length, or the device failed.

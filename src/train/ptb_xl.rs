@@ -216,7 +216,11 @@ fn provenance(settings: &Settings, records: usize, encoder: Option<&Weights>) ->
     };
     let fraction = settings.label_fraction.map_or(String::new(), |part| format!(", {} % of the labels", part * 100.0));
     let windows = settings.crop.map_or(String::new(), |seconds| {
-        format!(", on random windows of {seconds} s, judged by the mean of the windows' logits")
+        let use_of = match kind {
+            Kind::Simclr | Kind::Byol => "two of each record",
+            Kind::Train | Kind::Finetune => "judged by the mean of the windows' logits",
+        };
+        format!(", on random windows of {seconds} s, {use_of}")
     });
     let encoder = encoder.map_or(String::new(), |encoder| format!("; encoder: {}", encoder.contract.provenance));
     format!("PTB-XL 1.0.3, folds 1 to 8{fraction} ({records} records), {what}{windows}, seed {seed}{encoder}")

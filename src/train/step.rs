@@ -38,7 +38,7 @@ impl Default for Optimiser {
 /// What a training step may have besides network and objective.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct StepOptions<'a> {
-    /// What the records are augmented with; without, a self-supervised objective is handed both views.
+    /// What the records are augmented with.
     pub augmenting: Option<&'a Augmenting>,
     /// Whether the encoder stays as it is, statistics too: it passes folded, and only the layers behind it are trained. For
     /// supervised objectives.
@@ -52,8 +52,7 @@ pub struct StepOptions<'a> {
 /// A plan that trains, and where in it everything lies.
 #[derive(Debug, Clone)]
 pub struct TrainingStep {
-    /// Its inputs are the records `[views · batch, leads, samples]`, or `[batch, leads, samples]` where the step makes the
-    /// views by augmenting; the schedule; and the labels `[batch, classes]` of a supervised objective. Its outputs are the
+    /// Its inputs are the records `[views · batch, leads, samples]`, one view after the other; the schedule; and the labels `[batch, classes]` of a supervised objective. Its outputs are the
     /// losses, one a row, and sums of the gradient's squares; with [`StepOptions::keep_stages`] every activation up to the
     /// losses.
     pub plan: Plan,
@@ -118,8 +117,7 @@ impl TrainingStep {
 
         let mut builder = Builder::default();
         let views = objective.views();
-        let rows = if augmenting.is_some() { records } else { views * records };
-        let mut x = builder.input("records", [rows, network.in_channels(), samples])?;
+        let mut x = builder.input("records", [views * records, network.in_channels(), samples])?;
         let schedule = builder.input("schedule", [1, 1, Schedule::LEN])?;
         let mut labels = match objective {
             Objective::Supervised { class_weights, .. } => {

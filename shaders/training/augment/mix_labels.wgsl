@@ -2,8 +2,6 @@
 //
 // kept = (1 - share) * labels[r] + share * labels[partner]
 // y[r] = (1 - replaced) * kept + replaced * labels[cut_partner]
-//
-// with all rows taken modulo the records.
 
 const WORKGROUP: u32 = 64;
 const SHARE: u32 = 4; // in the draws
@@ -13,7 +11,6 @@ const CUT_PARTNER: u32 = 8;
 
 struct MixLabels {
     rows: u32,
-    records: u32,
     classes: u32,
     samples: u32,
     labels_first: u32,
@@ -26,12 +23,12 @@ struct MixLabels {
 }
 
 @group(0) @binding(0) var<uniform> sizes: MixLabels;
-@group(0) @binding(1) var<storage, read> labels: array<f32>;        // [records, classes, labels_row] after labels_first
+@group(0) @binding(1) var<storage, read> labels: array<f32>;        // [rows, classes, labels_row] after labels_first
 @group(0) @binding(2) var<storage, read> draws: array<f32>;    // [rows, draws_row] after draws_first
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;  // [rows, classes, y_row] after y_head
 
 fn label(row: u32, class_at: u32) -> f32 {
-    return labels[sizes.labels_first + (row % sizes.records * sizes.classes + class_at) * sizes.labels_row];
+    return labels[sizes.labels_first + (row * sizes.classes + class_at) * sizes.labels_row];
 }
 
 @compute @workgroup_size(WORKGROUP)

@@ -1,6 +1,6 @@
 // Another heart rate. Twin: src/kernels/training/augment/time_warp.rs.
 //
-// y[r, l, t] = x[r % records, l](anchor + (t - anchor) * factor)
+// y[r, l, t] = x[r, l](anchor + (t - anchor) * factor)
 //
 // with Catmull and Rom's cubic between the samples, and x mirrored at its ends.
 
@@ -10,7 +10,6 @@ const ANCHOR: u32 = 1;
 
 struct TimeWarp {
     rows: u32,
-    records: u32,
     leads: u32,
     samples: u32,
     x_first: u32,
@@ -23,7 +22,7 @@ struct TimeWarp {
 }
 
 @group(0) @binding(0) var<uniform> sizes: TimeWarp;
-@group(0) @binding(1) var<storage, read> x: array<f32>;        // [records, leads, x_row] after x_first
+@group(0) @binding(1) var<storage, read> x: array<f32>;        // [rows, leads, x_row] after x_first
 @group(0) @binding(2) var<storage, read> draws: array<f32>;    // [rows, draws_row] after draws_first
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;  // [rows, leads, y_row] after y_head
 
@@ -60,7 +59,7 @@ fn main(
     let drawn = sizes.draws_first + row * sizes.draws_row;
     var value = 0.0;
     if t < sizes.samples {
-        let first = sizes.x_first + (row % sizes.records * sizes.leads + channel % sizes.leads) * sizes.x_row;
+        let first = sizes.x_first + channel * sizes.x_row;
         let factor = draws[drawn + FACTOR];
         if factor == 1.0 {
             value = x[first + t];

@@ -59,7 +59,8 @@ pub struct Common {
     /// The largest norm that the gradient keeps
     #[arg(long, value_name = "NORM", allow_negative_numbers = true)]
     clip: Option<f64>,
-    /// Train on a random window of so many seconds of each record; windows side by side are validated, their logits averaged
+    /// Train on a random window of so many seconds of each record, in pre-training on one for each view; windows side by side
+    /// are validated, their logits averaged
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     crop: Option<f64>,
     /// all, none, or a list of warp, mixup, band-pass, cutmix, motion, noise, dropout; with - before what to leave out
@@ -128,7 +129,7 @@ enum Method {
 #[command(after_help = "\
 Examples:
   ecgpu pretrain simclr --data ptb-xl --out encoder.safetensors
-  ecgpu pretrain simclr --data ptb-xl --epochs 100 --batch 256 --schedule cosine --out encoder.safetensors
+  ecgpu pretrain simclr --data ptb-xl --crop 2.5 --schedule cosine --out encoder.safetensors
   ecgpu pretrain simclr --resume encoder.run")]
 struct Simclr {
     #[command(flatten)]

@@ -68,13 +68,11 @@ impl Operation for Mix {
 
 /// The labels of what [`Mix`] makes: each record's in the share of the samples that it has, times mixup's share.
 ///
-/// Reads labels `[records, classes]`, draws `[rows, 1, Draws::LEN]`; writes `[rows, classes]`.
+/// Reads labels `[rows, classes, 1]`, draws `[rows, 1, Draws::LEN]`; writes y, shaped like the labels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MixLabels {
-    /// Rows: views times records.
+    /// Rows.
     pub rows: usize,
-    /// Records.
-    pub records: usize,
     /// Classes.
     pub classes: usize,
     /// Samples of each lead of a record.
@@ -86,7 +84,7 @@ impl Operation for MixLabels {
         let [labels, draws, y] = rows else { unreachable!("the plan gives mixed labels two reads") };
         let read = [first(*labels), labels.stride, first(*draws), draws.stride];
         // Mirror of `struct MixLabels` in the shader.
-        let sizes = [self.rows, self.records, self.classes, self.samples];
+        let sizes = [self.rows, self.classes, self.samples];
         let parameters = [sizes.as_slice(), &read, &[y.head, y.stride, y.start]].concat();
         let grid = line((self.rows * self.classes * y.stride).div_ceil(WORKGROUP));
         vec![Variant::plain(shader!("augment/mix_labels", NO_CONSTANTS), parameters, grid)]
@@ -106,7 +104,7 @@ impl Operation for MixLabels {
             let Draws { share, partner, cut, cut_partner, .. } = Draws::of(draws, row);
             let replaced = cut.len as f64 / self.samples as f64;
             for class in 0..self.classes {
-                let label = |row: usize| labels[row % self.records * self.classes + class];
+                let label = |row: usize| labels[row * self.classes + class];
                 let kept = label(row) + share * (label(partner) - label(row));
                 mixed[row * self.classes + class] = kept + replaced * (label(cut_partner) - kept);
             }

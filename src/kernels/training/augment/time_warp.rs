@@ -9,15 +9,11 @@ use crate::kernels::{
 /// `y[t] = x(anchor + (t − anchor)·factor)`, interpolated by Catmull and Rom's cubic (1974): a straight line would take a
 /// fifth off what lies at 20 Hz in a record of 100 Hz, half a sample away from its samples. Beyond its ends a record goes on mirrored.
 ///
-/// Where each record has several views, this makes them: row r of y is a view of record r mod records.
-///
-/// Reads x `[records, leads, samples]`, draws `[rows, 1, Draws::LEN]`; writes y `[rows, leads, samples]`.
+/// Reads x `[rows, leads, samples]`, draws `[rows, 1, Draws::LEN]`; writes y, shaped like x.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TimeWarp {
-    /// Rows: views times records.
+    /// Rows.
     pub rows: usize,
-    /// Records.
-    pub records: usize,
     /// Leads.
     pub leads: usize,
     /// Samples of each.
@@ -46,8 +42,7 @@ impl Operation for TimeWarp {
         let read = [first(*x), x.stride, first(*draws), draws.stride];
         // Mirror of `struct TimeWarp` in the shader.
         let parameters =
-            [[self.rows, self.records, self.leads, self.samples].as_slice(), &read, &[y.head, y.stride, y.start]]
-                .concat();
+            [[self.rows, self.leads, self.samples].as_slice(), &read, &[y.head, y.stride, y.start]].concat();
         let grid = line((self.rows * self.leads * y.stride).div_ceil(WORKGROUP));
         vec![Variant::plain(shader!("augment/time_warp", NO_CONSTANTS), parameters, grid)]
     }
@@ -73,7 +68,7 @@ impl Operation for TimeWarp {
         let [x, draws] = reads else { unreachable!("the plan gives a time warp two reads") };
         let draws = Draws::of(draws, row);
         for lead in 0..self.leads {
-            let x = &x[(row % self.records * self.leads + lead) * self.samples..][..self.samples];
+            let x = &x[(row * self.leads + lead) * self.samples..][..self.samples];
             for t in 0..self.samples {
                 let warped = || self.sample(x, &draws, t);
                 y[lead * self.samples + t] = if draws.factor == 1.0 { x[t] } else { warped() };
