@@ -29,6 +29,8 @@
 //! - minimal filtering, reckoned and left out: eight points for four outputs of kernel 5 save 60 % of the multiplications,
 //!   but each needs its own accumulator fetched, blended and stored, and 1.6 times the weights: 720 cycles a tile and
 //!   channel beside 770. At kernel 3 and at stride 2 it would be slower.
+//! - the driver's vectors of 512 bits (`LP_NATIVE_VECTOR_WIDTH`) and sixteen lanes, for half the instructions: predicted a
+//!   fifth less time, took six times as long at every layer.
 //! - alignment to eight floats made rows of 250 samples 264 long, and a fifth column of tiles cost 64→128 kernel 7 a
 //!   quarter: a tile that has nothing but zeros does not compute.
 
