@@ -35,6 +35,7 @@ struct Fake {
     fails: Fails,
     prepared: Arc<AtomicUsize>,
     runs: Arc<AtomicUsize>,
+    streams: Arc<AtomicUsize>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -50,9 +51,18 @@ enum Fails {
 
 impl Fake {
     fn new(name: &'static str, running: Duration) -> Self {
-        let (opening, preparing) = (Duration::ZERO, Duration::ZERO);
-        let (prepared, runs) = (Arc::default(), Arc::default());
-        Self { name, opening, preparing, running, answer: 0.5, largest_batch: 8, fails: Fails::Never, prepared, runs }
+        Self {
+            name,
+            opening: Duration::ZERO,
+            preparing: Duration::ZERO,
+            running,
+            answer: 0.5,
+            largest_batch: 8,
+            fails: Fails::Never,
+            prepared: Arc::default(),
+            runs: Arc::default(),
+            streams: Arc::default(),
+        }
     }
 
     fn cpu() -> Self {
@@ -127,6 +137,7 @@ impl Executor for Fake {
         inputs: &mut dyn Iterator<Item = Cow<'a, [f32]>>,
         each: &mut dyn FnMut(&[Vec<f32>]),
     ) -> Result<()> {
+        self.streams.fetch_add(1, SeqCst);
         let (mut outputs, mut next) = (Vec::new(), inputs.next());
         while let Some(input) = next {
             next = inputs.next();
@@ -191,10 +202,11 @@ impl<'a> Session<'a> {
         assert!((0..20).all(|_| self.run() == name));
     }
 
-    /// Runs it until the GPU has won: once in the background, three times in the trial.
+    /// Runs it until the GPU has won, once in the background and three times in the trial, and then another on the CPU.
     fn until_won(auto: &'a Auto, gpu: &Fake) -> Self {
         let mut session = Self::new(auto, 1);
         session.run_until(|_| gpu.runs.load(SeqCst) == WON);
+        assert_eq!(Self::new(auto, 2).run(), "cpu");
         session
     }
 
@@ -203,13 +215,12 @@ impl<'a> Session<'a> {
     fn stream(&mut self, lengths: &[usize]) -> (Vec<(String, f32)>, Result<()>, usize) {
         let (mut answers, mut taken) = (Vec::new(), 0);
         let inputs: Vec<Vec<f32>> = lengths.iter().zip(0..).map(|(&length, at)| vec![at as f32; length]).collect();
-        // It begins anew if it is asked again after its end, as an iterator may.
-        let mut endless = std::iter::from_fn(|| {
-            let input = inputs.get(taken % (inputs.len() + 1));
+        let mut until_the_end = std::iter::from_fn(|| {
+            assert!(taken <= inputs.len(), "it is asked again after its end");
             taken += 1;
-            input.map(Cow::from)
+            inputs.get(taken - 1).map(Cow::from)
         });
-        let outcome = self.executor.stream(&mut endless, &mut |outputs| {
+        let outcome = self.executor.stream(&mut until_the_end, &mut |outputs| {
             assert_eq!(outputs[0], outputs[1]);
             answers.push((self.auto.info().name, outputs[0][0] - 0.5));
         });
@@ -320,6 +331,7 @@ fn a_gpu_that_wins_in_a_stream_takes_it_over() {
     assert!(answers.iter().map(|(_, number)| *number).eq((0..50).map(|at| at as f32)), "{answers:?}");
     assert_eq!((&*answers[0].0, &*answers[49].0), ("cpu", "gpu"));
     assert_eq!(gpu.runs.load(SeqCst), 1 + answers.iter().filter(|(name, _)| name == "gpu").count());
+    assert_eq!(gpu.streams.load(SeqCst), 1, "what comes after the trial is streamed");
 }
 
 #[test]
