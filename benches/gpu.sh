@@ -37,12 +37,14 @@ keep() {
     echo "== $name took $((SECONDS - begin)) s"
 }
 
-# What is left of a copied folder of test programs that cargo made: those of one name, without their lists of sources.
-programs() {
-    local program
-    for program in "$binaries/$1"-*; do
-        if [ -x "$program" ] && [ "${program%.d}" = "$program" ]; then echo "$program"; fi
+# Runs the newest program of a name that cargo made, here or in its folder deps.
+keep_program() {
+    local name=$1 program newest=
+    shift
+    for program in "$binaries/$name"-* "$binaries/deps/$name"-*; do
+        if [ -x "$program" ] && [ "$program" -nt "$newest" ]; then newest=$program; fi
     done
+    if [ -n "$newest" ]; then keep "$name.txt" "$newest" "$@"; else echo "SKIPPED: no $name-* in $binaries" | tee "$out/$name.txt"; fi
 }
 
 keep devices.txt "$ecgpu" devices
@@ -50,7 +52,7 @@ for precision in f32 f16; do
     keep "verify-$precision.txt" "$ecgpu" verify --device "$device" --precision "$precision"
 done
 for name in parity golden gradients training augmentations; do
-    for program in $(programs "$name"); do keep "$name.txt" "$program"; done
+    keep_program "$name"
 done
 if [ -n "$failed" ]; then
     echo "not right on this device, so that nothing is timed:$failed" >&2
@@ -69,9 +71,10 @@ for batch in $batches; do
     keep "tune-$batch.txt" "$ecgpu" tune "${of[@]}" --out "$tuning" --force
     keep "tuned-$batch.jsonl" "$ecgpu" bench "${of[@]}" --tuning "$tuning" --seconds "$seconds" --json
 done
-for program in $(programs training_step); do
-    CRITERION_HOME=$out/criterion keep training_step.txt "$program" --bench --noplot
-done
+export CRITERION_HOME=$out/criterion
+keep_program training_step --bench --noplot
 
+echo
+grep -h SKIPPED "$out"/*.txt | sort -u
 echo "$SECONDS s in all${failed:+, and these failed:$failed}"
 [ -z "$failed" ]
