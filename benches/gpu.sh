@@ -1,58 +1,80 @@
 #!/usr/bin/env bash
-# Everything there is to measure on one GPU, in one go, about five minutes: parity first, for a fast wrong answer is worth
-# nothing, then times, stages and the choice of kernels, then PyTorch on the same card where its folder is given.
+# Everything there is to measure on one GPU, in one go: that it is right, inference and training, in f32 and in f16; then
+# times, stages and the choice of kernels for each batch; then a step of training. Where something is not right, nothing is
+# timed, for a fast wrong answer is worth nothing.
 #
-#   benches/gpu.sh OUT [BINARIES [PEERS]]
+#   benches/gpu.sh OUT [BINARIES]
 #
-# OUT is where results go. BINARIES holds ecgpu and, for more parity, the test programs parity-* and golden-*
-# (`cargo test --release --no-run` says where they are); target/release if absent. PEERS holds python/h200.py.
-# ECGPU_DEVICE names the device, gpu if unset; SECONDS_EACH the time for one case, 2 if unset.
+# OUT is where results go, one file a command; everything is printed as well. BINARIES, target/release if absent, is the
+# folder of what it runs, which may be copied to another machine, stripped, without this repository:
+#   ecgpu                                                        cargo build --release
+#   parity-* golden-* gradients-* training-* augmentations-*     cargo test --release --no-run, which says where they are
+#   training_step-*                                              cargo bench --no-run
+# golden-* and gradients-* read what PyTorch computed from the folder ECGPU_GOLDEN, 35 MB, and skip it, aloud, without.
+#
+# ECGPU_DEVICE   the device for ecgpu, gpu if unset; the others take the best GPU
+# BATCHES        records of a forward pass, "1 32 128 1024" if unset
+# SECONDS_EACH   the time for one case, 2 if unset
+# LIMIT_EACH     seconds after which a command is ended as failed, 120 if unset
 set -uo pipefail
-out=${1:?usage: benches/gpu.sh OUT [BINARIES [PEERS]]}
-binaries=$(realpath "${2:-target/release}")
-peers=${3:-}
-device=${ECGPU_DEVICE:-gpu}
-seconds=${SECONDS_EACH:-2}
-export PATH=$binaries:$PATH
+out=${1:?usage: benches/gpu.sh OUT [BINARIES]}
 mkdir -p "$out"
 out=$(realpath "$out")
-failed=0
+binaries=$(realpath "${2:-target/release}")
+ecgpu=$binaries/ecgpu
+device=${ECGPU_DEVICE:-gpu}
+batches=${BATCHES:-1 32 128 1024}
+seconds=${SECONDS_EACH:-2}
+limit=${LIMIT_EACH:-120}
+failed=
 
 # Runs a command, shows what it says and keeps it in a file of this name.
 keep() {
-    local name=$1
+    local name=$1 begin=$SECONDS
     shift
     printf '\n== %s: %s\n' "$name" "$*"
-    "$@" 2>&1 | tee "$out/$name" || { echo "== $name failed"; failed=1; }
+    timeout "$limit" "$@" 2>&1 | tee "$out/$name" || failed="$failed $name"
+    echo "== $name took $((SECONDS - begin)) s"
 }
 
-keep devices.txt ecgpu devices
-keep verify.txt ecgpu verify --device "$device"
-for test in "$binaries"/parity-* "$binaries"/golden-*; do
-    if [ -x "$test" ] && [ "${test%.d}" = "$test" ]; then keep "$(basename "${test%-*}").txt" "$test"; fi
+# Runs the newest program of a name that cargo made, here or in its folder deps.
+keep_program() {
+    local name=$1 program newest=
+    shift
+    for program in "$binaries/$name"-* "$binaries/deps/$name"-*; do
+        if [ -x "$program" ] && [ "$program" -nt "$newest" ]; then newest=$program; fi
+    done
+    if [ -n "$newest" ]; then keep "$name.txt" "$newest" "$@"; else echo "SKIPPED: no $name-* in $binaries" | tee "$out/$name.txt"; fi
+}
+
+keep devices.txt "$ecgpu" devices
+for precision in f32 f16; do
+    keep "verify-$precision.txt" "$ecgpu" verify --device "$device" --precision "$precision"
 done
-if [ "$failed" != 0 ]; then
-    echo 'not right on this device: nothing is timed' >&2
+for name in parity golden gradients training augmentations; do
+    keep_program "$name"
+done
+if [ -n "$failed" ]; then
+    echo "not right on this device, so that nothing is timed:$failed" >&2
     exit 1
 fi
 
-keep bench.jsonl ecgpu bench --device "$device" --seconds "$seconds" --json
-for batch in 32 128 1024; do
-    keep "bench-$batch.jsonl" ecgpu bench --device "$device" --seconds "$seconds" --network 542k --samples 1000 \
-        --batch "$batch" --json
+on_542k=(--device "$device" --network 542k --samples 1000)
+keep bench.jsonl "$ecgpu" bench --device "$device" --seconds "$seconds" --json
+for batch in $batches; do
+    of=("${on_542k[@]}" --batch "$batch")
+    for precision in f32 f16; do
+        keep "bench-$batch-$precision.jsonl" "$ecgpu" bench "${of[@]}" --precision "$precision" --seconds "$seconds" --json
+    done
+    keep "profile-$batch.txt" "$ecgpu" profile "${of[@]}"
+    tuning=$out/batch-$batch.tuning
+    keep "tune-$batch.txt" "$ecgpu" tune "${of[@]}" --out "$tuning" --force
+    keep "tuned-$batch.jsonl" "$ecgpu" bench "${of[@]}" --tuning "$tuning" --seconds "$seconds" --json
 done
-for batch in 1 1024; do
-    keep "profile-$batch.txt" ecgpu profile --device "$device" --network 542k --samples 1000 --batch "$batch"
-    keep "tune-$batch.txt" ecgpu tune --device "$device" --network 542k --samples 1000 --batch "$batch" \
-        --out "$out/batch-$batch.tuning" --force
-    keep "tuned-$batch.jsonl" ecgpu bench --device "$device" --seconds "$seconds" --network 542k --samples 1000 \
-        --batch "$batch" --tuning "$out/batch-$batch.tuning" --json
-done
-keep tune-5000.txt ecgpu tune --device "$device" --network 542k --samples 5000 --out "$out/samples-5000.tuning" --force
-keep tuned-5000.jsonl ecgpu bench --device "$device" --seconds "$seconds" --network 542k --samples 5000 \
-    --tuning "$out/samples-5000.tuning" --json
+export CRITERION_HOME=$out/criterion
+keep_program training_step --bench --noplot
 
-if [ -n "$peers" ]; then
-    cd "$peers" && keep pytorch.txt python3 python/h200.py --seconds "$seconds" --out "$out/pytorch.jsonl"
-fi
-exit "$failed"
+echo
+grep -h SKIPPED "$out"/*.txt | sort -u
+echo "$SECONDS s in all${failed:+, and these failed:$failed}"
+[ -z "$failed" ]

@@ -227,8 +227,8 @@ fn caught_on(storing: fn(Gpu) -> Gpu, name: &'static str, right: &'static str, w
     assert!(first.operation.starts_with(&operation), "{name} is wrong, and {first:?} is named");
 }
 
-/// What the tuner finds on a GPU whose shader `name` has `wrong` in place of `right`, for the built-in weights.
-fn tuned_with(gpu: Gpu, name: &'static str, right: &'static str, wrong: String) -> Tuned {
+/// What the tuner finds for a batch of the built-in weights on a GPU whose shader `name` has `wrong` in place of `right`.
+fn tuned_with(gpu: Gpu, batch: usize, name: &'static str, right: &'static str, wrong: String) -> Tuned {
     let edit = move |shader: &str, source: &str| {
         if shader != name {
             return source.to_string();
@@ -236,7 +236,7 @@ fn tuned_with(gpu: Gpu, name: &'static str, right: &'static str, wrong: String) 
         assert!(source.contains(right), "shaders/{name}.wgsl no longer has `{right}`: sabotage it anew");
         source.replace(right, &wrong)
     };
-    let plan = Plan::new(&built_in(), 1, 100, Keep::Results).unwrap();
+    let plan = Plan::new(&built_in(), batch, 100, Keep::Results).unwrap();
     tune(&gpu.with_edited_shaders(Arc::new(edit)), &[("built-in".into(), plan)], |_, _| ()).unwrap()
 }
 
@@ -255,7 +255,7 @@ fn a_sabotaged_variant_is_never_chosen_by_the_tuner() {
     for wrong in ["1.0001 * RIGHT", "rectified", "nonsense"] {
         let Some(gpu) = gpu() else { return };
         let shader = default_shader(&gpu);
-        let Tuned { steps, tuning } = tuned_with(gpu, shader, right, wrong.replace("RIGHT", right));
+        let Tuned { steps, tuning } = tuned_with(gpu, 1, shader, right, wrong.replace("RIGHT", right));
         assert!(tuning.is_some(), "the other variants are right");
         for step in steps.iter().filter(|step| step.shape.operation() == "conv1d") {
             let default = &step.candidates[0];
@@ -266,13 +266,19 @@ fn a_sabotaged_variant_is_never_chosen_by_the_tuner() {
     }
 }
 
+/// Wrong in every record, and from the ninth on, which reads the first.
 #[test]
 fn where_no_variant_is_right_nothing_is_chosen() {
-    let Some(gpu) = gpu() else { return };
-    let Tuned { steps, tuning } = tuned_with(gpu, "linear", "var sum = bias[o];", "var sum = 0.0 * bias[o];".into());
-    assert!(tuning.is_none());
-    let none_right = steps.iter().filter(|step| step.chosen.is_none()).map(|step| step.shape.operation());
-    assert_eq!(none_right.collect::<Vec<_>>(), ["linear"]);
+    for (batch, right, wrong) in [
+        (1, "var sum = bias[o];", "var sum = 0.0 * bias[o];"),
+        (9, "(b * linear.in_features + i)", "(b % 8u * linear.in_features + i)"),
+    ] {
+        let Some(gpu) = gpu() else { return };
+        let Tuned { steps, tuning } = tuned_with(gpu, batch, "linear", right, wrong.into());
+        assert!(tuning.is_none());
+        let none_right = steps.iter().filter(|step| step.chosen.is_none()).map(|step| step.shape.operation());
+        assert_eq!(none_right.collect::<Vec<_>>(), ["linear"]);
+    }
 }
 
 #[test]

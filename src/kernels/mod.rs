@@ -219,6 +219,20 @@ impl Kernel {
         }
     }
 
+    /// The same operation on another number of records; none for one of training, whose records may hang together.
+    pub fn with_batch(&self, batch: usize) -> Option<Self> {
+        match self {
+            Kernel::Conv1d(conv) => Some(Kernel::Conv1d(Conv1d { batch, ..conv.clone() })),
+            Kernel::MaxPool(pool) => Some(Kernel::MaxPool(MaxPool { batch, ..pool.clone() })),
+            Kernel::GlobalAveragePool(pool) => {
+                Some(Kernel::GlobalAveragePool(GlobalAveragePool { batch, ..pool.clone() }))
+            }
+            Kernel::Linear(linear) => Some(Kernel::Linear(Linear { batch, ..linear.clone() })),
+            #[cfg(feature = "train")]
+            Kernel::Training(_) => None,
+        }
+    }
+
     /// The operation behind the name.
     pub fn operation(&self) -> &dyn Operation {
         match self {

@@ -107,12 +107,13 @@ impl Executor for AutoExecutor {
         inputs: &mut dyn Iterator<Item = Cow<'a, [f32]>>,
         each: &mut dyn FnMut(&[Vec<f32>]),
     ) -> Result<()> {
-        let mut outputs = Vec::new();
+        let (mut inputs, mut open, mut outputs) = (inputs.fuse(), VecDeque::new(), Vec::new());
         loop {
-            if matches!(self.state, State::Gpu(_)) && !self.challenger.is_out() {
-                return self.stream_on_gpu(inputs, each);
+            if open.is_empty() {
+                open = self.stream_on_gpu(&mut inputs, each);
             }
-            let Some(input) = inputs.next() else { return Ok(()) };
+            // What the GPU has left open comes first. If that makes no sense, the run says so in its place.
+            let Some(input) = open.pop_front().or_else(|| inputs.next()) else { return Ok(()) };
             self.run(&input, &mut outputs)?;
             each(&outputs);
         }
@@ -147,42 +148,33 @@ impl AutoExecutor {
         }
     }
 
-    /// Streams on the GPU that has won. Should it fail, the CPU answers what it has left open, and the rest.
+    /// Streams on the GPU, if it has won, until it fails or an input makes no sense. Returns the inputs that it has taken
+    /// and left open: none if it came to the end.
     fn stream_on_gpu<'a>(
         &mut self,
         inputs: &mut dyn Iterator<Item = Cow<'a, [f32]>>,
         each: &mut dyn FnMut(&[Vec<f32>]),
-    ) -> Result<()> {
-        let State::Gpu(mut gpu) = mem::replace(&mut self.state, State::Cpu) else { return Ok(()) };
+    ) -> VecDeque<Cow<'a, [f32]>> {
+        let Self { plan, challenger, state: State::Gpu(gpu), .. } = self else { return VecDeque::new() };
+        if challenger.is_out() {
+            return VecDeque::new();
+        }
         let open = RefCell::new(VecDeque::new());
-        let plan = &self.plan;
-        let mut refused = None;
-        let mut kept = std::iter::from_fn(|| {
+        let mut sensible = std::iter::from_fn(|| {
             let input = inputs.next()?;
-            refused = check_input(plan, &input).err();
             open.borrow_mut().push_back(input.clone());
-            refused.is_none().then_some(input)
+            check_input(plan, &input).is_ok().then_some(input)
         });
-        self.challenger.note_answer(Faster::Gpu);
-        let outcome = gpu.stream(&mut kept, &mut |outputs| {
+        let outcome = gpu.stream(&mut sensible, &mut |outputs| {
+            challenger.note_answer(Faster::Gpu);
             open.borrow_mut().pop_front();
             each(outputs);
         });
-        if let Some(error) = refused {
-            self.state = State::Gpu(gpu);
-            return Err(error);
+        if let Err(error) = outcome {
+            challenger.fail(error);
+            self.state = State::Cpu;
         }
-        let Err(error) = outcome else {
-            self.state = State::Gpu(gpu);
-            return Ok(());
-        };
-        self.challenger.fail(error);
-        let mut outputs = Vec::new();
-        for input in open.into_inner().into_iter().chain(std::iter::from_fn(|| inputs.next())) {
-            self.run(&input, &mut outputs)?;
-            each(&outputs);
-        }
-        Ok(())
+        open.into_inner()
     }
 
     /// Has the GPU prepared in the background, and tried on what the CPU has just answered.

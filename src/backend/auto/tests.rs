@@ -1,6 +1,7 @@
 //! Which device answers, with devices that take, give and refuse what the test says.
 
 use std::{
+    borrow::Cow,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -22,7 +23,7 @@ const MIDDLE: Duration = Duration::from_millis(10);
 /// More than the trial's patience with [`MIDDLE`].
 const SLOW: Duration = Duration::from_millis(400);
 
-/// A device whose runs take as long as they are told to and give what they are told to.
+/// A device whose runs take as long as they are told to and give what they are told to, plus the input's first number.
 #[derive(Clone)]
 struct Fake {
     name: &'static str,
@@ -34,6 +35,7 @@ struct Fake {
     fails: Fails,
     prepared: Arc<AtomicUsize>,
     runs: Arc<AtomicUsize>,
+    streams: Arc<AtomicUsize>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -49,9 +51,18 @@ enum Fails {
 
 impl Fake {
     fn new(name: &'static str, running: Duration) -> Self {
-        let (opening, preparing) = (Duration::ZERO, Duration::ZERO);
-        let (prepared, runs) = (Arc::default(), Arc::default());
-        Self { name, opening, preparing, running, answer: 0.5, largest_batch: 8, fails: Fails::Never, prepared, runs }
+        Self {
+            name,
+            opening: Duration::ZERO,
+            preparing: Duration::ZERO,
+            running,
+            answer: 0.5,
+            largest_batch: 8,
+            fails: Fails::Never,
+            prepared: Arc::default(),
+            runs: Arc::default(),
+            streams: Arc::default(),
+        }
     }
 
     fn cpu() -> Self {
@@ -110,14 +121,30 @@ impl Backend for Fake {
 }
 
 impl Executor for Fake {
-    fn run(&mut self, _: &[f32], outputs: &mut Vec<Vec<f32>>) -> Result<()> {
+    fn run(&mut self, input: &[f32], outputs: &mut Vec<Vec<f32>>) -> Result<()> {
         let run = self.runs.fetch_add(1, SeqCst);
         sleep(self.running);
-        *outputs = vec![vec![self.answer]; 2];
+        *outputs = vec![vec![self.answer + input[0]]; 2];
         match self.fails {
             Fails::Run(from) if run >= from => Err(broken("running")),
             _ => Ok(()),
         }
+    }
+
+    /// As a GPU does, it takes the next input before it answers the last.
+    fn stream<'a>(
+        &mut self,
+        inputs: &mut dyn Iterator<Item = Cow<'a, [f32]>>,
+        each: &mut dyn FnMut(&[Vec<f32>]),
+    ) -> Result<()> {
+        self.streams.fetch_add(1, SeqCst);
+        let (mut outputs, mut next) = (Vec::new(), inputs.next());
+        while let Some(input) = next {
+            next = inputs.next();
+            self.run(&input, &mut outputs)?;
+            each(&outputs);
+        }
+        Ok(())
     }
 
     fn profile(&mut self, _: &[f32]) -> Result<Vec<Duration>> {
@@ -174,6 +201,45 @@ impl<'a> Session<'a> {
     fn settles_on(&mut self, name: &str) {
         assert!((0..20).all(|_| self.run() == name));
     }
+
+    /// Runs it until the GPU has won, once in the background and three times in the trial, and then another on the CPU.
+    fn until_won(auto: &'a Auto, gpu: &Fake) -> Self {
+        let mut session = Self::new(auto, 1);
+        session.run_until(|_| gpu.runs.load(SeqCst) == WON);
+        assert_eq!(Self::new(auto, 2).run(), "cpu");
+        session
+    }
+
+    /// Streams inputs that begin with 0, 1, 2 and so on and have these lengths. Returns who answered with what, how it
+    /// ended, and how many inputs it has taken.
+    fn stream(&mut self, lengths: &[usize]) -> (Vec<(String, f32)>, Result<()>, usize) {
+        let (mut answers, mut taken) = (Vec::new(), 0);
+        let inputs: Vec<Vec<f32>> = lengths.iter().zip(0..).map(|(&length, at)| vec![at as f32; length]).collect();
+        let mut until_the_end = std::iter::from_fn(|| {
+            assert!(taken <= inputs.len(), "it is asked again after its end");
+            taken += 1;
+            inputs.get(taken - 1).map(Cow::from)
+        });
+        let outcome = self.executor.stream(&mut until_the_end, &mut |outputs| {
+            assert_eq!(outputs[0], outputs[1]);
+            answers.push((self.auto.info().name, outputs[0][0] - 0.5));
+        });
+        (answers, outcome, taken)
+    }
+}
+
+/// Runs after which the GPU has won.
+const WON: usize = 4;
+
+/// These devices answering 0, 1, 2 and so on.
+fn answers(names: &[&str]) -> Vec<(String, f32)> {
+    names.iter().zip(0..).map(|(name, at)| (name.to_string(), at as f32)).collect()
+}
+
+/// How any device refuses an input of two numbers for one.
+fn refusal() -> Error {
+    let mut executor = crate::backend::reference::Reference.prepare(&plan(1)).unwrap();
+    executor.run(&[0.0; 2], &mut Vec::new()).unwrap_err()
 }
 
 #[test]
@@ -254,6 +320,58 @@ fn a_gpu_that_fails_is_dropped_with_a_reason_and_the_cpu_answers() {
         Session::new(&auto, 2).settles_on("cpu");
         assert!(gpu.prepared.load(SeqCst) <= 1, "it is used for no other shape");
     }
+}
+
+#[test]
+fn a_gpu_that_wins_in_a_stream_takes_it_over() {
+    let gpu = Fake::gpu(FAST);
+    let auto = gpu.auto();
+    let (answers, outcome, taken) = Session::new(&auto, 1).stream(&[1; 50]);
+    assert_eq!((outcome, taken), (Ok(()), 51));
+    assert!(answers.iter().map(|(_, number)| *number).eq((0..50).map(|at| at as f32)), "{answers:?}");
+    assert_eq!((&*answers[0].0, &*answers[49].0), ("cpu", "gpu"));
+    assert_eq!(gpu.runs.load(SeqCst), 1 + answers.iter().filter(|(name, _)| name == "gpu").count());
+    assert_eq!(gpu.streams.load(SeqCst), 1, "what comes after the trial is streamed");
+}
+
+#[test]
+fn what_a_gpu_that_fails_in_a_stream_leaves_open_is_answered_by_the_cpu() {
+    for answered in 0..5 {
+        let gpu = Fake::gpu(FAST).failing(Fails::Run(WON + answered));
+        let auto = gpu.auto();
+        let mut session = Session::until_won(&auto, &gpu);
+        let mut names = ["cpu"; 5];
+        names[..answered].fill("gpu");
+        assert_eq!(session.stream(&[1; 5]), (answers(&names), Ok(()), 6));
+        assert_eq!(auto.fault().unwrap().cause(), "running failed");
+        session.settles_on("cpu");
+        assert_eq!(gpu.runs.load(SeqCst), WON + answered + 1, "it is used no more");
+    }
+}
+
+#[test]
+fn an_input_that_is_refused_in_a_stream_ends_it_in_its_place_and_keeps_the_gpu() {
+    for place in 0..4 {
+        let gpu = Fake::gpu(FAST);
+        let auto = gpu.auto();
+        let mut session = Session::until_won(&auto, &gpu);
+        let mut lengths = [1; 5];
+        lengths[place] = 2;
+        assert_eq!(session.stream(&lengths), (answers(&["gpu"; 4][..place]), Err(refusal()), place + 1));
+        assert_eq!(auto.fault(), None);
+        session.settles_on("gpu");
+    }
+}
+
+#[test]
+fn a_gpu_that_fails_in_the_stream_of_a_refused_input_is_dropped_all_the_same() {
+    let gpu = Fake::gpu(FAST).failing(Fails::Run(WON + 1));
+    let auto = gpu.auto();
+    let mut session = Session::until_won(&auto, &gpu);
+    // When it fails on 1, it has taken 2.
+    assert_eq!(session.stream(&[1, 1, 2, 1]), (answers(&["gpu", "cpu"]), Err(refusal()), 3));
+    assert_eq!(auto.fault().unwrap().cause(), "running failed");
+    session.settles_on("cpu");
 }
 
 #[test]

@@ -41,8 +41,8 @@ pub struct Arguments {
     #[arg(long, value_name = "T", value_parser = clap::value_parser!(u32).range(1..))]
     samples: Option<u32>,
     /// How long each case is measured, one at a time and again in a row
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..))]
-    seconds: u64,
+    #[arg(long, default_value = "2", value_name = "SECONDS", value_parser = seconds)]
+    seconds: Duration,
     /// One JSON object a case and line
     #[arg(long)]
     json: bool,
@@ -60,6 +60,12 @@ pub struct Times {
     floating_point_operations: usize,
 }
 
+/// A time above zero.
+fn seconds(text: &str) -> std::result::Result<Duration, String> {
+    let time = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    time.filter(|time| !time.is_zero()).ok_or_else(|| "give seconds above 0".into())
+}
+
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let lengths = arguments.samples.map_or_else(|| vec![1000, 5000], |samples| vec![samples as usize]);
     let batch = arguments.batch as usize;
@@ -70,7 +76,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         let classifier = Classifier::on(Weights::random(network, 1), arguments.place.open_one()?)?;
         let info = device.insert(classifier.device());
         for &samples in &lengths {
-            let times = measure(&classifier, batch, samples, Duration::from_secs(arguments.seconds))?;
+            let times = measure(&classifier, batch, samples, arguments.seconds)?;
             if arguments.json {
                 let object = json!({
                     "network": times.network, "batch": batch, "samples": samples,

@@ -1,0 +1,47 @@
+//! A step of training network 542k on 64 and on 256 records of 12 leads and 1000 samples: forward with batch norm in
+//! training mode, binary cross entropy, backward, Adam. On the CPU, and on a GPU where there is one.
+
+use std::time::Duration;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use ecgpu::{
+    Device, backend,
+    kernels::training::SupervisedLossKind,
+    network::full_542k,
+    random::Random,
+    train::{Learner, Objective, Rates, Task, TrainingStep},
+};
+
+/// 64 as peers were timed with, and 256 for a large GPU, which 64 may leave idle.
+const BATCHES: [usize; 2] = [64, 256];
+const SAMPLES: usize = 1000;
+
+fn steps(criterion: &mut Criterion) {
+    let network = full_542k();
+    let objective = Objective::Supervised { loss: SupervisedLossKind::CROSS_ENTROPY, class_weights: vec![1.0; 5] };
+    let parameters = TrainingStep::initial(&network, &objective, 1);
+    let mut random = Random::new(1, 0);
+    let largest = BATCHES[1];
+    let records: Vec<f32> = (0..largest * 12 * SAMPLES).map(|_| random.normal() as f32).collect();
+    let labels: Vec<f32> = (0..largest * 5).map(|_| f32::from(u8::from(random.uniform() < 0.3))).collect();
+    let rates = Rates { learning: 1e-3, target_momentum: 1.0 };
+    let mut group = criterion.benchmark_group("training step");
+    group.sample_size(10).measurement_time(Duration::from_secs(5));
+    for device in [Device::Cpu, Device::Gpu] {
+        // Without a GPU there is nothing to time on it.
+        let Ok(backend) = backend::open(&device, None) else { continue };
+        for batch in BATCHES {
+            let task = Task::new(network.clone(), objective.clone(), parameters.clone(), [batch, SAMPLES]);
+            let mut learner = Learner::new(backend.as_ref(), task).unwrap();
+            let (records, labels) = (&records[..batch * 12 * SAMPLES], &labels[..batch * 5]);
+            group.throughput(Throughput::Elements(batch as u64));
+            group.bench_function(BenchmarkId::new(backend.info().name, batch), |bencher| {
+                bencher.iter(|| learner.learn(records, Some(labels), rates).unwrap());
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, steps);
+criterion_main!(benches);
