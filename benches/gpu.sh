@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything there is to measure on one GPU, in one go: that it is right, inference and training, in f32 and in f16; then
-# times, stages and the choice of kernels for each batch; then a step of training. Where something is not right, nothing is
-# timed, for a fast wrong answer is worth nothing.
+# times, stages and the choice of kernels for each shape; then a step of training; then PyTorch on the same card. Where
+# something is not right, nothing is timed, for a fast wrong answer is worth nothing.
 #
 #   benches/gpu.sh OUT [BINARIES]
 #
@@ -13,9 +13,11 @@
 # golden-* and gradients-* read what PyTorch computed from the folder ECGPU_GOLDEN, 35 MB, and skip it, aloud, without.
 #
 # ECGPU_DEVICE   the device for ecgpu, gpu if unset; the others take the best GPU
-# BATCHES        records of a forward pass, "1 32 128 1024" if unset
+# SHAPES         records x samples of a forward pass, "1x5000 1x1000 32x1000 128x1000 1024x1000" if unset
 # SECONDS_EACH   the time for one case, 2 if unset
 # LIMIT_EACH     seconds after which a command is ended as failed, 120 if unset
+# PYTORCH        a folder with python/h200.py, which times PyTorch; it is ended after LIMIT_PYTORCH seconds, 240 if unset, and
+#                what it has written until then is kept
 set -uo pipefail
 out=${1:?usage: benches/gpu.sh OUT [BINARIES]}
 mkdir -p "$out"
@@ -23,7 +25,7 @@ out=$(realpath "$out")
 binaries=$(realpath "${2:-target/release}")
 ecgpu=$binaries/ecgpu
 device=${ECGPU_DEVICE:-gpu}
-batches=${BATCHES:-1 32 128 1024}
+shapes=${SHAPES:-1x5000 1x1000 32x1000 128x1000 1024x1000}
 seconds=${SECONDS_EACH:-2}
 limit=${LIMIT_EACH:-120}
 failed=
@@ -59,20 +61,24 @@ if [ -n "$failed" ]; then
     exit 1
 fi
 
-on_542k=(--device "$device" --network 542k --samples 1000)
 keep bench.jsonl "$ecgpu" bench --device "$device" --seconds "$seconds" --json
-for batch in $batches; do
-    of=("${on_542k[@]}" --batch "$batch")
+for shape in $shapes; do
+    of=(--device "$device" --network 542k --batch "${shape%x*}" --samples "${shape#*x}")
     for precision in f32 f16; do
-        keep "bench-$batch-$precision.jsonl" "$ecgpu" bench "${of[@]}" --precision "$precision" --seconds "$seconds" --json
+        keep "bench-$shape-$precision.jsonl" "$ecgpu" bench "${of[@]}" --precision "$precision" --seconds "$seconds" --json
     done
-    keep "profile-$batch.txt" "$ecgpu" profile "${of[@]}"
-    tuning=$out/batch-$batch.tuning
-    keep "tune-$batch.txt" "$ecgpu" tune "${of[@]}" --out "$tuning" --force
-    keep "tuned-$batch.jsonl" "$ecgpu" bench "${of[@]}" --tuning "$tuning" --seconds "$seconds" --json
+    keep "profile-$shape.txt" "$ecgpu" profile "${of[@]}"
+    tuning=$out/$shape.tuning
+    keep "tune-$shape.txt" "$ecgpu" tune "${of[@]}" --out "$tuning" --force
+    keep "tuned-$shape.jsonl" "$ecgpu" bench "${of[@]}" --tuning "$tuning" --seconds "$seconds" --json
 done
 export CRITERION_HOME=$out/criterion
 keep_program training_step --bench --noplot
+if [ -n "${PYTORCH:-}" ]; then
+    cd "$PYTORCH"
+    limit=${LIMIT_PYTORCH:-240}
+    keep pytorch.txt python3 python/h200.py --only latency,train,throughput --seconds "$seconds" --out "$out/pytorch.jsonl"
+fi
 
 echo
 grep -h SKIPPED "$out"/*.txt | sort -u
