@@ -24,6 +24,7 @@ const COLD_START: f64 = 30.71e6;
 /// weights, 2.2 MB the folded ones, of which another length may need another packing.
 const PEAK: f64 = 8.35e6;
 const SLACK: f64 = 0.05;
+const PEAK_SLACK: f64 = 0.02;
 
 /// What `ecgpu classify` takes for `batch` records.
 fn instructions(folder: &Path, batch: usize) -> f64 {
@@ -46,10 +47,10 @@ fn instructions(folder: &Path, batch: usize) -> f64 {
     count.and_then(|count| count.trim().parse().ok()).unwrap_or_else(|| panic!("{log}"))
 }
 
-fn assert_near(measured: f64, bound: f64, what: &str) {
+fn assert_near(measured: f64, bound: f64, slack: f64, what: &str) {
     println!("{measured:.0} {what}");
-    assert!(measured <= bound * (1.0 + SLACK), "{measured:.0} {what}, more than {bound:.0}");
-    assert!(measured >= bound * (1.0 - SLACK), "{measured:.0} {what}: better, so lower the bound");
+    assert!(measured <= bound * (1.0 + slack), "{measured:.0} {what}, more than {bound:.0}");
+    assert!(measured >= bound * (1.0 - slack), "{measured:.0} {what}: better, so lower the bound");
 }
 
 #[test]
@@ -60,8 +61,18 @@ fn a_forward_pass_and_a_cold_start_take_no_more_instructions_than_they_did() {
     let folder = TempDir::new().unwrap();
     let cold_start = instructions(folder.path(), 1);
     // What is left of the difference is ten times the forward pass, reading its input and printing its line.
-    assert_near((instructions(folder.path(), 11) - cold_start) / 10.0, FORWARD, "instructions for a forward pass");
-    assert_near(cold_start, COLD_START, "instructions from the start of the process to its end, with one forward pass");
+    assert_near(
+        (instructions(folder.path(), 11) - cold_start) / 10.0,
+        FORWARD,
+        SLACK,
+        "instructions for a forward pass",
+    );
+    assert_near(
+        cold_start,
+        COLD_START,
+        SLACK,
+        "instructions from the start of the process to its end, with one forward pass",
+    );
 }
 
 /// An example's program: beside the tests lie the examples that `cargo test` builds before it runs any test.
@@ -101,8 +112,12 @@ fn the_first_forward_pass_takes_no_more_memory_than_it_did() {
     if !program.exists() {
         return skip("the examples are not built: run all tests, not only these");
     }
+    let huge_pages = std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").unwrap_or_default();
+    if huge_pages.contains("[always]") {
+        return skip("the system brings huge pages unasked, and so more memory than a program uses");
+    }
     match peak(&program, TempDir::new().unwrap().path()) {
-        Some(bytes) => assert_near(bytes, PEAK, "bytes at most up to the first logits"),
+        Some(bytes) => assert_near(bytes, PEAK, PEAK_SLACK, "bytes at most up to the first logits"),
         None => skip("the system does not tell what memory a process has held"),
     }
 }
