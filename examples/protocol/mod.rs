@@ -5,12 +5,13 @@
 //! same commands.
 
 use std::{
-    io::{BufRead, Write},
+    fs::File,
+    io::{BufRead, Read, Seek, SeekFrom, Write},
     time::{Duration, Instant},
 };
 
 use ecgpu::{Classifier, Error, ErrorKind, Weights, backend::Backend};
-use safetensors::SafeTensors;
+use safetensors::tensor::{Metadata, TensorInfo};
 use serde_json::{Value, json};
 
 pub type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
@@ -25,7 +26,7 @@ pub fn serve(open: impl FnOnce(Option<usize>) -> ecgpu::Result<Box<dyn Backend>>
     let threads = arguments.next().map(|threads| threads.parse()).transpose()?;
     let weights = Weights::from_path(weights_file(&network))?;
     let classifier = Classifier::on(weights, open(threads)?)?;
-    let golden = Golden(std::fs::read(format!("../golden/{network}_io.safetensors"))?);
+    let golden = Golden::open(&network)?;
     for line in std::io::stdin().lock().lines() {
         let line = line?;
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -41,6 +42,7 @@ fn weights_file(network: &str) -> String {
     format!("../golden/{network}.safetensors")
 }
 
+#[cfg_attr(not(feature = "train"), expect(unused_variables, reason = "only training reads the weights again"))]
 fn answer(classifier: &Classifier, network: &str, golden: &Golden, words: &[&str]) -> Fallible<Value> {
     match words {
         ["logits"] => Ok(json!({ "logits": classifier.run(&golden.get("input.1x1000")?, 1, 1000)?.logits })),
@@ -61,7 +63,7 @@ fn answer(classifier: &Classifier, network: &str, golden: &Golden, words: &[&str
 /// The largest absolute error of a logit over every golden input.
 fn check(classifier: &Classifier, golden: &Golden) -> Fallible<Value> {
     let (mut worst, mut failed) = (0.0f32, serde_json::Map::new());
-    for (shape, batch, samples) in golden.shapes()? {
+    for (shape, batch, samples) in golden.shapes() {
         match classifier.run(&golden.get(&format!("input.{shape}"))?, batch, samples) {
             Ok(output) => worst = worst.max(largest_error(&output.logits, &golden.get(&format!("logits.{shape}"))?)),
             Err(error) => drop(failed.insert(shape, error.to_string().into())),
@@ -146,29 +148,41 @@ fn largest_error(computed: &[f32], expected: &[f32]) -> f32 {
     computed.iter().zip(expected).map(error).fold(missing, f32::max)
 }
 
-/// Inputs and PyTorch's logits for them.
-struct Golden(Vec<u8>);
+/// Inputs and PyTorch's logits for them: a file of 3 MB, each tensor read when it is asked for, so that the memory that
+/// the program takes is the classifier's.
+struct Golden {
+    file: File,
+    header: Metadata,
+    /// Where in the file the tensors begin.
+    start: usize,
+}
 
 impl Golden {
+    fn open(network: &str) -> Fallible<Self> {
+        let mut file = File::open(format!("../golden/{network}_io.safetensors"))?;
+        let mut size = [0; 8];
+        file.read_exact(&mut size)?;
+        let mut header = vec![0; usize::try_from(u64::from_le_bytes(size))?];
+        file.read_exact(&mut header)?;
+        Ok(Self { file, start: size.len() + header.len(), header: serde_json::from_slice(&header)? })
+    }
+
     fn get(&self, name: &str) -> Fallible<Vec<f32>> {
-        let file = SafeTensors::deserialize(&self.0)?;
-        let tensor = file.tensor(name)?;
-        let values =
-            tensor.data().chunks_exact(4).map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
-        Ok(values.collect())
+        let info = self.header.info(name).ok_or_else(|| format!("the golden file has no tensor {name}"))?;
+        let (begin, end) = info.data_offsets;
+        let (mut file, mut bytes) = (&self.file, vec![0; end - begin]);
+        file.seek(SeekFrom::Start((self.start + begin) as u64))?;
+        file.read_exact(&mut bytes)?;
+        Ok(bytes.chunks_exact(4).map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])).collect())
     }
 
     /// Each shape's name, batch and samples.
-    fn shapes(&self) -> Fallible<Vec<(String, usize, usize)>> {
-        let file = SafeTensors::deserialize(&self.0)?;
-        let mut shapes = Vec::new();
-        for name in file.names() {
-            if let Some(shape) = name.strip_prefix("input.") {
-                let size = file.tensor(name)?.shape().to_vec();
-                shapes.push((shape.to_string(), size[0], size[2]));
-            }
-        }
+    fn shapes(&self) -> Vec<(String, usize, usize)> {
+        let shape = |(name, info): (String, &TensorInfo)| {
+            Some((name.strip_prefix("input.")?.to_string(), info.shape[0], info.shape[2]))
+        };
+        let mut shapes: Vec<_> = self.header.tensors().into_iter().filter_map(shape).collect();
         shapes.sort();
-        Ok(shapes)
+        shapes
     }
 }

@@ -3,9 +3,9 @@
 use super::{filtering::POINTS, instructions::Kernels, memory::LINE};
 use crate::kernels::Conv1d;
 
-/// Numbers of evaluated input that an item makes and uses: 256 KB, a quarter of the second-level cache, most of which
+/// Numbers of evaluated input that an item makes and uses: 128 KB, an eighth of the second-level cache, most of which
 /// the weights of a panel take.
-const EVALUATED: usize = 64 << 10;
+const EVALUATED: usize = 32 << 10;
 
 /// To bring a panel's weights takes about as long as so many rows of a tile.
 const LOAD: usize = 2;

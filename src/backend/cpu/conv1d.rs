@@ -11,7 +11,8 @@
 //!   between the cores' caches. Each evaluating what it multiplies, in the last layers both the same: 0.45 ms.
 //! - Smaller items, expected to let one thread help when the other is late: 0.49 ms, for input is evaluated more often
 //!   and tiles have fewer rows. Dropped.
-//! - 128 or 440 KB of evaluated input at a time instead of 256: within 2 %.
+//! - 128, 256 or 440 KB of evaluated input at a time: within 2 %, so 128, the least memory.
+//! - At ∞ no products with filters that have no last tap, expected to spare 3 % of them all: 3 % less time, the same bits.
 
 use super::{
     choice::{Cut, Filter, Work, piece},
@@ -226,13 +227,14 @@ impl Conv {
         y: &Area,
     ) {
         let Tile { panel, first, rows } = tile;
-        let depth = self.depth();
-        let size = POINTS * depth * self.panel;
+        let packing = self.packing();
+        let size = packing.panel_len();
         let sample = first * filter.outputs;
         let samples = (rows * filter.outputs).min(self.conv.out_samples - sample);
         let tile = FilteredTile {
             rows,
-            depth,
+            depth: packing.depth(),
+            depth_at_infinity: packing.depth_at_infinity(),
             values,
             row: filter.row,
             point,

@@ -133,11 +133,13 @@ pub(super) struct FilteredTile<'a> {
     /// Groups of outputs.
     pub(super) rows: usize,
     pub(super) depth: usize,
+    /// The part of the depth in which the filters have a last tap: what counts at ∞.
+    pub(super) depth_at_infinity: usize,
     /// As [`Evaluation`] has written them, beginning with the tile's first group.
     pub(super) values: &'a [f32],
     pub(super) row: usize,
     pub(super) point: usize,
-    /// `[points, depth, channels of the tile]`.
+    /// `[points, depth, channels of the tile]`, at ∞ only the depth that counts.
     pub(super) weight: &'a [f32],
     pub(super) finish: Finish<'a>,
     /// Outputs of a group: 3, 4, 5 or 6.
@@ -165,7 +167,8 @@ unsafe fn filtered_rows<S: Simd, const ROWS: usize>(tile: &FilteredTile) {
         let mut products = [const { std::mem::MaybeUninit::<[[S; VECTORS]; ROWS]>::uninit() }; POINTS];
         for (point, sums) in products.iter_mut().enumerate() {
             let values = &tile.values[point * tile.point..];
-            sums.write(product::<S, ROWS>(values, tile.row, &tile.weight[point * size..], tile.depth));
+            let depth = if point < POINTS - 1 { tile.depth } else { tile.depth_at_infinity };
+            sums.write(product::<S, ROWS>(values, tile.row, &tile.weight[point * size..], depth));
         }
         // Every point's sums have just been written.
         let products = &*products.as_ptr().cast::<[[[S; VECTORS]; ROWS]; POINTS]>();

@@ -1,13 +1,11 @@
 //! A forward pass of one record, cut into parts whose items can run side by side.
 
-use std::sync::Arc;
-
 use super::{
     choice::{Cut, piece},
     conv1d::Conv,
     instructions::Kernels,
     memory::Area,
-    packing::Packing,
+    packing::{Order, Packed},
     pool::Reduction,
     rows::Rows,
 };
@@ -20,6 +18,8 @@ use crate::{
 pub(super) struct Forward {
     kernels: &'static Kernels,
     steps: Vec<Prepared>,
+    /// Of the convolutions, in order.
+    weights: Vec<Packed>,
     /// The parts for one worker, and those for all of them.
     apart: Vec<Part>,
     together: Vec<Part>,
@@ -41,7 +41,8 @@ struct Prepared {
 /// A convolution with its constants.
 struct Convolution {
     conv: Conv,
-    weight: Arc<Area>,
+    /// Its place among the weights.
+    weight: usize,
     bias: Vec<f32>,
 }
 
@@ -95,12 +96,12 @@ const ROWS_AT_A_TIME: usize = 256;
 const COLUMNS_AT_A_TIME: usize = 64;
 
 impl Forward {
-    /// Decides everything; `packed` says where a convolution's weights are packed, or will be before the first pass.
+    /// Decides everything; `pack` packs the convolutions' weights, all of them at once.
     pub(super) fn new(
         plan: &Plan,
         kernels: &'static Kernels,
         workers: usize,
-        mut packed: impl FnMut(&Arc<[f32]>, Packing) -> Arc<Area>,
+        pack: impl FnOnce(&[Order]) -> Vec<Packed>,
     ) -> Self {
         let mut rows: Vec<Option<Rows>> = vec![None; plan.buffers.len()];
         let [_, channels, samples] = plan.buffers[plan.input()].shape;
@@ -108,7 +109,7 @@ impl Forward {
         let constant = |step: &Step, read: usize| {
             plan.buffers[step.reads[read]].constant().expect("the plan gives weights and biases their values")
         };
-        let mut steps = Vec::new();
+        let (mut steps, mut orders) = (Vec::new(), Vec::new());
         for step in &plan.steps {
             let x = rows[step.reads[0]].as_mut().expect("the plan writes a buffer before it is read");
             let operation = match &step.kernel {
@@ -116,7 +117,8 @@ impl Forward {
                 Kernel::GlobalAveragePool(_) => Operation::Mean,
                 kernel => {
                     let conv = Conv::new(&as_convolution(kernel), x, kernels);
-                    let weight = packed(constant(step, 1), conv.packing());
+                    let weight = orders.len();
+                    orders.push(Order { packing: conv.packing(), weight: constant(step, 1) });
                     let bias = conv.padded_bias(constant(step, 2));
                     Operation::Conv(Box::new(Convolution { conv, weight, bias }))
                 }
@@ -130,8 +132,8 @@ impl Forward {
         }
         let slots = plan.buffers.iter().map(|buffer: &Buffer| buffer.slot()).collect();
         let outputs = plan.outputs.clone();
-        let (apart, together) = (Vec::new(), Vec::new());
-        let mut forward = Self { kernels, steps, apart, together, rows, slots, input: plan.input(), outputs };
+        let (apart, together, weights) = (Vec::new(), Vec::new(), pack(&orders));
+        let mut forward = Self { kernels, steps, weights, apart, together, rows, slots, input: plan.input(), outputs };
         forward.settle();
         (forward.apart, forward.together) = (forward.cut(1), forward.cut(workers));
         forward
@@ -214,8 +216,7 @@ impl Forward {
 
     fn convolution(&self, step: usize) -> (&Conv, [&[f32]; 2]) {
         match &self.steps[step].operation {
-            // SAFETY: nobody writes weights once they are packed, which is before the first pass.
-            Operation::Conv(it) => (&it.conv, [unsafe { it.weight.read(0..it.weight.len()) }, &it.bias]),
+            Operation::Conv(it) => (&it.conv, [self.weights[it.weight].values(), &it.bias]),
             Operation::MaxPool { .. } | Operation::Mean => unreachable!("step {step} is no convolution"),
         }
     }

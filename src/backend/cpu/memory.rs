@@ -92,7 +92,7 @@ impl Drop for Area {
     }
 }
 
-/// Asks for few large pages instead of many small ones: 4 of the 5.5 MB of network 542k's packed weights then come in
+/// Asks for few large pages instead of many small ones: 4 of the 5.4 MB of network 542k's packed weights then come in
 /// two pages and 0.3 ms, instead of in 1024 and 1.5 ms.
 #[cfg(target_os = "linux")]
 fn use_huge_pages(start: NonNull<u8>, bytes: usize) {

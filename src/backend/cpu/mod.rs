@@ -39,7 +39,7 @@ use crate::{Result, kernels::Storage, plan::Plan};
 use forward::{Forward, Memory, Part, Places};
 use instructions::Kernels;
 use memory::Area;
-use packing::{Order, Packing};
+use packing::{Order, Packed, Packing};
 use parallel::{Progress, Team};
 
 /// The CPU as a device.
@@ -56,13 +56,13 @@ use parallel::{Progress, Team};
 /// # Ok::<(), ecgpu::Error>(())
 /// ```
 pub struct Cpu {
-    packed: ConstantCache<Arc<Shelf>>,
+    shelves: ConstantCache<Arc<Shelf>>,
     team: Team,
     kernels: &'static Kernels,
 }
 
 /// What was packed from one constant: a length asks for one packing, another for another.
-type Shelf = Mutex<Vec<(Packing, Arc<Area>)>>;
+type Shelf = Mutex<Vec<(Packing, Packed)>>;
 
 /// Multiplications and additions that make one more worker worth its start: 40 µs of a core, where a sleeping thread
 /// takes up to 50 to come.
@@ -89,30 +89,29 @@ impl Cpu {
     }
 
     fn new(team: Team) -> Self {
-        Self { packed: ConstantCache::default(), team, kernels: instructions::available()[0] }
+        Self { shelves: ConstantCache::default(), team, kernels: instructions::available()[0] }
     }
 
-    /// Decides how the plan runs and packs what has not been packed yet for another plan.
-    fn forward(&self, plan: &Plan, workers: usize) -> Forward {
-        let mut missing = Vec::new();
-        let forward = Forward::new(plan, self.kernels, workers, |values, packing| {
-            let shelf = self.packed.get(values, Arc::default);
-            let known = shelf.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some((_, packed)) = known.iter().find(|(known, _)| *known == packing) {
-                return packed.clone();
-            }
-            let packed = Arc::new(Area::unwritten(packing.panels * packing.panel_len()));
-            missing.push((values.clone(), packing, packed.clone()));
-            packed
+    /// Packs what has not been packed yet for another plan, and says where everything is.
+    fn pack(&self, orders: &[Order]) -> Vec<Packed> {
+        let shelves: Vec<Arc<Shelf>> =
+            orders.iter().map(|order| self.shelves.get(order.weight, Arc::default)).collect();
+        let known = orders.iter().zip(&shelves).map(|(order, shelf)| {
+            let shelf = shelf.lock().unwrap_or_else(PoisonError::into_inner);
+            shelf.iter().find(|(packing, _)| *packing == order.packing).map(|(_, packed)| packed.clone())
         });
-        let orders: Vec<Order> =
-            missing.iter().map(|(weight, packing, packed)| Order { packing: *packing, weight, packed }).collect();
-        packing::pack(&orders, self.kernels, &self.team);
-        for (values, packing, packed) in missing {
-            let shelf = self.packed.get(&values, Arc::default);
-            shelf.lock().unwrap_or_else(PoisonError::into_inner).push((packing, packed));
-        }
-        forward
+        let known: Vec<Option<Packed>> = known.collect();
+        let missing: Vec<Order> =
+            orders.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(order, _)| *order).collect();
+        let mut made = packing::pack(&missing, self.kernels, &self.team).into_iter();
+        let found = orders.iter().zip(shelves).zip(known).map(|((order, shelf), known)| {
+            known.unwrap_or_else(|| {
+                let packed = made.next().expect("what was missing has been packed, in its order");
+                shelf.lock().unwrap_or_else(PoisonError::into_inner).push((order.packing, packed.clone()));
+                packed
+            })
+        });
+        found.collect()
     }
 }
 
@@ -130,7 +129,7 @@ impl Backend for Cpu {
 
     fn prepare(&self, plan: &Plan) -> Result<Box<dyn Executor>> {
         let workers = self.team.workers().min(1 + plan.floating_point_operations() / WORTH_A_WORKER);
-        let forward = self.forward(plan, workers);
+        let forward = Forward::new(plan, self.kernels, workers, |orders| self.pack(orders));
         // Whole rounds of a record for each worker, each in memory of its own; what is left over, all work on together,
         // unless it is so much that a last round is faster.
         let rest = plan.batch % workers;

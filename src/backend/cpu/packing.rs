@@ -1,13 +1,16 @@
 //! Weights in the order in which the tiles read them: `[panels, depth, channels of a panel]`, with `points` before
-//! `depth` for minimal filtering.
+//! `depth` for minimal filtering. At the last point, ∞, only the filters' last taps count, so a panel ends there before
+//! the filters that have none.
 //!
 //! It is most of what a first forward pass costs, so panels are packed side by side, with the instruction set's vectors:
 //! for the 542k network, 6 million instructions with AVX2 where a plain loop took 22.
 
+use std::sync::Arc;
+
 use super::{
     filtering::{BLOCK, POINTS, filters_at_points},
     instructions::Kernels,
-    memory::Area,
+    memory::{Area, LINE},
     parallel::{Progress, Team},
     rows::transposed,
 };
@@ -33,10 +36,18 @@ impl Packing {
         self.filter.map_or(self.shape[2] * self.width, |(parts, _)| parts * self.stride * self.width)
     }
 
+    /// Multiplications for one output at the point ∞. There a filter's value is its last tap, which the filters that the
+    /// kernel does not fill lack: every second one of a kernel of odd length and stride 2. They are the last of all.
+    pub(super) fn depth_at_infinity(&self) -> usize {
+        let Some((parts, taps)) = self.filter else { return 0 };
+        let last_tap = |filter: usize| (filter / self.stride * taps + taps - 1) * self.stride + filter % self.stride;
+        (0..parts * self.stride).take_while(|&filter| last_tap(filter) < self.shape[2]).count() * self.width
+    }
+
     /// Numbers of a packed panel.
     pub(super) fn panel_len(&self) -> usize {
-        let points = if self.filter.is_some() { POINTS } else { 1 };
-        points * self.depth() * self.panel
+        let finite_points = if self.filter.is_some() { POINTS - 1 } else { 1 };
+        (finite_points * self.depth() + self.depth_at_infinity()) * self.panel
     }
 
     /// Whether the panel has numbers that stand for no weight.
@@ -71,25 +82,56 @@ pub(super) struct Filters<'a> {
     packed: *mut f32,
 }
 
-/// Weights that have yet to be packed, and where to.
+/// Weights, and how they are to be packed.
+#[derive(Clone, Copy)]
 pub(super) struct Order<'a> {
     pub(super) packing: Packing,
-    pub(super) weight: &'a [f32],
-    pub(super) packed: &'a Area,
+    pub(super) weight: &'a Arc<[f32]>,
 }
 
-/// Packs everything, the team's threads a panel each at a time.
-pub(super) fn pack(orders: &[Order], kernels: &Kernels, team: &Team) {
-    let panels: Vec<(&Order, usize)> =
-        orders.iter().flat_map(|order| (0..order.packing.panels).map(move |panel| (order, panel))).collect();
+/// Packed weights.
+#[derive(Clone)]
+pub(super) struct Packed {
+    area: Arc<Area>,
+    start: usize,
+    len: usize,
+}
+
+impl Packed {
+    pub(super) fn values(&self) -> &[f32] {
+        // SAFETY: nobody writes packed weights once `pack` has handed them out.
+        unsafe { self.area.read(self.start..self.start + self.len) }
+    }
+}
+
+/// Packs everything, the team's threads a panel each at a time: into one area, so that all of it but the end lies in huge
+/// pages, whatever the size of each.
+pub(super) fn pack(orders: &[Order], kernels: &Kernels, team: &Team) -> Vec<Packed> {
+    let mut end = 0;
+    let places: Vec<(usize, usize)> = orders
+        .iter()
+        .map(|Order { packing, .. }| {
+            let (start, len) = (end, packing.panels * packing.panel_len());
+            end = (start + len).next_multiple_of(LINE);
+            (start, len)
+        })
+        .collect();
+    let area = Arc::new(Area::unwritten(end));
+    let panels: Vec<(&Order, usize, usize)> = orders
+        .iter()
+        .zip(&places)
+        .flat_map(|(order, (start, _))| {
+            (0..order.packing.panels).map(move |panel| (order, panel, start + panel * order.packing.panel_len()))
+        })
+        .collect();
     let mut progress = Progress::new(team.workers(), &[panels.len()]);
     team.run(&mut progress, &|_, item, _| {
-        let (Order { packing, weight, packed }, panel) = panels[item];
-        let len = packing.panel_len();
-        let packed = packed.place(panel * len, 1, 0, len);
+        let (Order { packing, weight }, panel, start) = panels[item];
+        let packed = area.place(start, 1, 0, packing.panel_len());
         // SAFETY: each item has a panel of its own, in bounds as just checked, and nobody reads before all are done.
         unsafe { pack_panel(packing, panel, weight, packed, kernels) };
     });
+    places.into_iter().map(|(start, len)| Packed { area: area.clone(), start, len }).collect()
 }
 
 /// Packs one panel.
@@ -133,7 +175,7 @@ unsafe fn filters_of<const TAPS: usize>(job: &Filters, parts: usize) {
     let &Filters { packing, panel, weight, packed } = job;
     let Packing { shape: [out_channels, in_channels, kernel], stride, width, .. } = *packing;
     let (panel, first, depth) = (packing.panel, panel * packing.panel, packing.depth());
-    let len = in_channels * kernel;
+    let (len, depth_at_infinity) = (in_channels * kernel, packing.depth_at_infinity());
     // One row for each tap of each channel, and one of zeros for taps beyond the kernel.
     let mut rows = vec![[0.0f32; BLOCK]; len + 1];
     for block in (0..panel.min(out_channels - first)).step_by(BLOCK) {
@@ -150,6 +192,9 @@ unsafe fn filters_of<const TAPS: usize>(job: &Filters, parts: usize) {
                 });
                 let row = (part * stride + phase) * width + c;
                 for (point, values) in filters_at_points(&taps).iter().enumerate() {
+                    if point == POINTS - 1 && row >= depth_at_infinity {
+                        continue;
+                    }
                     // SAFETY: the point's row lies within the panel's size, and blocks divide its channels.
                     unsafe {
                         let to = packed.add((point * depth + row) * panel + block);
