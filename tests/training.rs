@@ -212,7 +212,7 @@ fn pool_gradients(seed: u64) -> Case {
     let (kernel, stride, rows) = (case.pick([1, 2, 3]), case.pick([1, 2, 3]), batch * channels);
     let out_samples = (in_samples - kernel) / stride + 1;
     let (x, dy) = (case.input([batch, channels, in_samples]), case.input([batch, channels, out_samples]));
-    let max = MaxPoolGradient { rows, in_samples, out_samples, kernel, stride };
+    let max = MaxPoolGradient { batch, channels, in_samples, out_samples, kernel, stride };
     case.step(max, &[x, dy], [batch, channels, in_samples]);
     let dy = case.input([batch, channels, 1]);
     let average = GlobalAveragePoolGradient { rows, samples: in_samples };

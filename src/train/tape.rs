@@ -206,7 +206,7 @@ impl<'a> Tape<'a> {
             }
             Entry::MaxPool { name, pool, x } => {
                 let MaxPool { batch, channels, in_samples, out_samples, kernel, stride } = pool;
-                let kernel = MaxPoolGradient { rows: batch * channels, in_samples, out_samples, kernel, stride };
+                let kernel = MaxPoolGradient { batch, channels, in_samples, out_samples, kernel, stride };
                 let shape = [batch, channels, in_samples];
                 self.builder.step(&format!("{}{name}.gradient", self.prefix), kernel, &[x, dy], shape).map(Some)
             }

@@ -9,8 +9,10 @@ use super::{WORKGROUP, first, line, shader};
 /// Reads x `[batch, channels, in_samples]`, dy `[batch, channels, out_samples]`; writes dx, shaped like x.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MaxPoolGradient {
-    /// Rows: records times channels.
-    pub rows: usize,
+    /// Records.
+    pub batch: usize,
+    /// Channels.
+    pub channels: usize,
     /// Samples of each channel of x.
     pub in_samples: usize,
     /// Samples of each channel of dy.
@@ -25,8 +27,9 @@ impl Operation for MaxPoolGradient {
     fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
         let [x, dy, dx] = rows else { unreachable!("the plan gives a max pool gradient two reads") };
         // Mirror of `struct MaxPoolGradient` in the shader.
+        let rows = self.batch * self.channels;
         let parameters = [
-            self.rows,
+            rows,
             self.in_samples,
             self.out_samples,
             first(*x),
@@ -38,12 +41,12 @@ impl Operation for MaxPoolGradient {
             dx.start,
         ];
         let constants = [("KERNEL", self.kernel as f64), ("STRIDE", self.stride as f64)];
-        let grid = line((self.rows * dx.stride).div_ceil(WORKGROUP));
+        let grid = line((rows * dx.stride).div_ceil(WORKGROUP));
         vec![Variant::plain(shader!("max_pool_gradient", constants), parameters, grid)]
     }
 
     fn floating_point_operations(&self) -> usize {
-        self.rows * self.out_samples * self.kernel
+        self.batch * self.channels * self.out_samples * self.kernel
     }
 
     fn describe(&self) -> String {
@@ -51,10 +54,19 @@ impl Operation for MaxPoolGradient {
     }
 
     fn reference(&self, reads: &[&[f64]], dx: &mut [f64]) {
+        let records = dx.chunks_mut(self.channels * self.in_samples).enumerate();
+        records.for_each(|(record, dx)| self.reference_row(reads, record, dx));
+    }
+
+    fn rows_apart(&self) -> usize {
+        self.batch
+    }
+
+    fn reference_row(&self, reads: &[&[f64]], record: usize, dx: &mut [f64]) {
         let [x, dy] = reads else { unreachable!("the plan gives a max pool gradient two reads") };
-        for row in 0..self.rows {
+        for (channel, dx) in dx.chunks_mut(self.in_samples).enumerate() {
+            let row = record * self.channels + channel;
             let x = &x[row * self.in_samples..][..self.in_samples];
-            let dx = &mut dx[row * self.in_samples..][..self.in_samples];
             dx.fill(0.0);
             for t in 0..self.out_samples {
                 let mut largest = t * self.stride;
