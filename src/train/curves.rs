@@ -32,9 +32,12 @@ pub(super) fn draw(history: &[Epoch], classes: &[String]) -> String {
             .enumerate()
             .map(|(class, name)| curve(name, 0.4, &|epoch| epoch.auroc_by_class.get(class).copied().flatten())),
     );
-    let mut svg = Svg::new(210.0, 90.0);
+    let is_validated = history.iter().any(|epoch| epoch.auroc.is_some());
+    let mut svg = Svg::new(if is_validated { 210.0 } else { 110.0 }, 90.0);
     panel(&mut svg, Area { left: 15.0, top: 8.0, width: 80.0, height: 55.0 }, &losses);
-    panel(&mut svg, Area { left: 115.0, top: 8.0, width: 80.0, height: 55.0 }, &aurocs);
+    if is_validated {
+        panel(&mut svg, Area { left: 115.0, top: 8.0, width: 80.0, height: 55.0 }, &aurocs);
+    }
     svg.finish()
 }
 
@@ -46,15 +49,18 @@ fn panel(svg: &mut Svg, area: Area, curves: &[Curve]) {
     if !(low.is_finite() && high.is_finite()) {
         return;
     }
-    let span = if high > low { high - low } else { 1.0 };
+    let tick = tick(high - low);
+    let (first, last) = ((low / tick).floor() as i64, (high / tick).ceil() as i64);
+    let (low, span) = (first as f64 * tick, (last - first).max(1) as f64 * tick);
     let epochs = curves.iter().map(|curve| curve.points.len()).max().unwrap_or(1);
     let Area { left, top, width, height } = area;
     let y = |value: f64| top + height - height * (value - low) / span;
     let x = |at: usize| left + width * at as f64 / (epochs - 1).max(1) as f64;
-    for quarter in 0..=4 {
-        let value = low + span * f64::from(quarter) / 4.0;
+    let decimals = (-tick.log10()).ceil().max(0.0) as usize;
+    for at in first..=last {
+        let value = at as f64 * tick;
         svg.polyline([[left, y(value)], [left + width, y(value)]], GRID);
-        svg.text([left - 1.0, y(value) + 1.0], Anchor::End, LABEL, &format!("{value:.3}"));
+        svg.text([left - 1.0, y(value) + 1.0], Anchor::End, LABEL, &format!("{value:.decimals$}"));
     }
     svg.text([left, top + height + 5.0], Anchor::Middle, LABEL, "1");
     svg.text([left + width, top + height + 5.0], Anchor::End, LABEL, &format!("epoch {epochs}"));
@@ -67,9 +73,26 @@ fn panel(svg: &mut Svg, area: Area, curves: &[Curve]) {
     }
 }
 
+/// The step between ticks for values so far apart: 1, 2 or 5 times a power of ten, so that there are three to seven.
+fn tick(span: f64) -> f64 {
+    if span <= 0.0 {
+        return 1.0;
+    }
+    let power = 10f64.powf((span / 5.0).log10().floor());
+    let times = [1.0, 2.0, 5.0].into_iter().find(|times| times * power >= span / 6.0);
+    times.unwrap_or(10.0) * power
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ticks_are_round_and_few() {
+        for (span, expected) in [(1.6, 0.5), (0.108, 0.02), (0.023, 0.005), (6.0, 1.0), (700.0, 200.0), (0.0, 1.0)] {
+            assert!((tick(span) - expected).abs() < 1e-9 * expected, "{span}: {}", tick(span));
+        }
+    }
 
     #[test]
     fn a_curve_is_drawn_for_what_was_measured_alone() {
