@@ -361,6 +361,31 @@ fn long_weight_gradient(seed: u64) -> Case {
     case
 }
 
+/// A linear layer's, whose sum is over the records, and more channels than a workgroup takes.
+fn wide_weight_gradient(seed: u64) -> Case {
+    let mut case = Case::new(seed);
+    let (linear, batch) = (seed.is_multiple_of(2), case.pick([1, 34, 160]));
+    let channels @ [in_channels, out_channels] = [case.pick([7, 67, 130]), case.pick([5, 67, 130])];
+    let (kernel, samples) = if linear { (1, 1) } else { (3, 5) };
+    let [x, dy] = channels.map(|channels| {
+        let shape = [batch, channels, samples];
+        let input = case.input(shape);
+        case.step(Relu { rows: batch * channels, samples }, &[input], shape)
+    });
+    let gradient = Conv1dWeightGradient {
+        batch,
+        in_channels,
+        in_samples: samples,
+        out_channels,
+        out_samples: samples,
+        kernel,
+        stride: 1,
+        padding: kernel / 2,
+    };
+    case.state_step(gradient, &[x, dy], vec![0.0; out_channels * in_channels * kernel]);
+    case
+}
+
 fn augmentations(seed: u64) -> Case {
     let mut case = Case::new(seed);
     let (views, records, leads) = (1 + seed as usize % 2, case.pick([2, 3, 33]), case.pick(CHANNELS));
@@ -393,7 +418,7 @@ fn augmentations(seed: u64) -> Case {
     case
 }
 
-const ALL: [(&str, Cases); 16] = [
+const ALL: [(&str, Cases); 17] = [
     ("augmentations", augmentations),
     ("ReLU", relu),
     ("batch norm", batch_norm),
@@ -410,6 +435,7 @@ const ALL: [(&str, Cases); 16] = [
     ("running sums", blends),
     ("weight gradient", weight_gradient),
     ("long weight gradient", long_weight_gradient),
+    ("wide weight gradient", wide_weight_gradient),
 ];
 
 #[test]
@@ -430,6 +456,10 @@ fn every_other_variant_agrees() {
         ("columns", "sum of each channel", channel_sum as Cases),
         ("subgroups", "weight gradient", weight_gradient),
         ("subgroups", "long weight gradient", long_weight_gradient),
+        ("subgroups", "wide weight gradient", wide_weight_gradient),
+        ("tile", "weight gradient", weight_gradient),
+        ("tile", "wide weight gradient", wide_weight_gradient),
+        ("tile", "long weight gradient", long_weight_gradient),
     ] {
         let Some(gpu) = gpu() else { return };
         let gpu = gpu.with_variant(variant);
@@ -511,6 +541,16 @@ fn a_weight_gradient_off_by_one_is_caught() {
     caught(weight_gradient, subgroups, "- LEAD) / 4", "- LEAD + 4) / 4");
     caught(weight_gradient, subgroups, "< quads);", "< 2 * quads);");
     caught(weight_gradient, subgroups, "o < sizes.out_channels &&", "o + 1 < sizes.out_channels &&");
+    let tile = "conv1d_weight_gradient/tile";
+    caught(weight_gradient, tile, "- LEAD) / 4", "- LEAD + 4) / 4");
+    caught(weight_gradient, tile, "i < sizes.quads);", "i < 2 * sizes.quads);");
+    caught(weight_gradient, tile, "tap < taps", "tap + 1 < taps");
+    caught(weight_gradient, tile, "row % 4 * LANES", "row % 4");
+    caught(long_weight_gradient, tile, "from_quad * STRIDE +", "");
+    caught(weight_gradient, tile, "+ q * STRIDE;", "+ q;");
+    caught(long_weight_gradient, tile, "part * STRETCHES;", "part * (STRETCHES - 1);");
+    caught(wide_weight_gradient, tile, "group.y * OUT_CHANNELS;", "0u;");
+    caught(wide_weight_gradient, tile, "0.0, dy[at / 4][at % 4], b < sizes.records", "0.0, dy[at / 4][at % 4], true");
 }
 
 #[test]
@@ -613,7 +653,7 @@ fn every_variant_of_the_convolution_serves_training() {
         trainer.state(step.gradient).unwrap()
     };
     let exact = gradient(&Reference);
-    for variant in ["plain", "tile 8", "tile 4", "tile 4 sliced", "subgroups"] {
+    for variant in ["plain", "tile 8", "tile 4", "tile 4 sliced", "tile", "subgroups"] {
         let Some(gpu) = gpu() else { return };
         let error = nmse(&gradient(&gpu.with_variant(variant)), &exact);
         assert!(error <= LARGEST, "{variant}: {error:.1e}");
