@@ -543,14 +543,14 @@ fn a_weight_gradient_off_by_one_is_caught() {
     caught(weight_gradient, subgroups, "o < sizes.out_channels &&", "o + 1 < sizes.out_channels &&");
     let tile = "conv1d_weight_gradient/tile";
     caught(weight_gradient, tile, "- LEAD) / 4", "- LEAD + 4) / 4");
-    caught(weight_gradient, tile, "i < sizes.quads);", "i < 2 * sizes.quads);");
+    caught(weight_gradient, tile, "< vec4(sizes.terms)", "< vec4(2 * sizes.terms)");
     caught(weight_gradient, tile, "tap < taps", "tap + 1 < taps");
     caught(weight_gradient, tile, "row % 4 * LANES", "row % 4");
     caught(long_weight_gradient, tile, "from_quad * STRIDE +", "");
     caught(weight_gradient, tile, "+ q * STRIDE;", "+ q;");
     caught(long_weight_gradient, tile, "part * STRETCHES;", "part * (STRETCHES - 1);");
     caught(wide_weight_gradient, tile, "group.y * OUT_CHANNELS;", "0u;");
-    caught(wide_weight_gradient, tile, "0.0, dy[at / 4][at % 4], b < sizes.records", "0.0, dy[at / 4][at % 4], true");
+    caught(wide_weight_gradient, tile, "< vec4(sizes.terms)", "< vec4(sizes.terms + 1)");
 }
 
 #[test]

@@ -23,10 +23,9 @@ const COLUMNS: u32 = IN_CHANNELS * KERNEL;
 const HANDED_OVER: u32 = LANES / 4;
 
 struct Conv1dWeightGradient {
-    records: u32,
     in_channels: u32,
     out_channels: u32,
-    quads: u32, // of a row of dy, or of a linear layer's records
+    terms: u32, // of a row of dy, zeros beside its samples included, or of a linear layer
     stretches: u32,
     x_first: u32,
     x_row: u32,
@@ -36,37 +35,19 @@ struct Conv1dWeightGradient {
 }
 
 @group(0) @binding(0) var<uniform> sizes: Conv1dWeightGradient;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;   // [batch, in_channels, x_row / 4] after x_first / 4
-@group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>;  // [batch, out_channels, dy_row / 4] after dy_first / 4
+@group(0) @binding(1) var<storage, read> x: array<Stored>;      // [batch, in_channels, x_row] after x_first, in floats
+@group(0) @binding(2) var<storage, read> dy: array<Stored>;     // [batch, out_channels, dy_row] after dy_first
 @group(0) @binding(3) var<storage, read_write> dw: array<f32>;  // [parts, out_channels, in_channels, KERNEL] after dw_first
 
 var<workgroup> dy_tile: array<vec4<f32>, OUT_CHANNELS * DY_WIDTH>;
 var<workgroup> x_tile: array<vec4<f32>, IN_CHANNELS * X_WIDTH>;
 
-// A linear layer's number c of record b.
-fn x_of(b: u32, c: u32) -> f32 {
-    let at = sizes.x_first + (b * sizes.in_channels + c) * sizes.x_row;
-    return x[at / 4][at % 4];
-}
+//# read
 
-fn dy_of(b: u32, o: u32) -> f32 {
-    let at = sizes.dy_first + (b * sizes.out_channels + o) * sizes.dy_row;
-    return select(0.0, dy[at / 4][at % 4], b < sizes.records);
-}
-
-fn x_quad(b: u32, c: u32, i: u32) -> vec4<f32> {
-    if LINEAR {
-        return vec4(x_of(4 * i, c), x_of(4 * i + 1, c), x_of(4 * i + 2, c), x_of(4 * i + 3, c));
-    }
-    return x[(sizes.x_first + (b * sizes.in_channels + c) * sizes.x_row - LEAD) / 4 + i];
-}
-
-fn dy_quad(b: u32, o: u32, i: u32) -> vec4<f32> {
-    if LINEAR {
-        return vec4(dy_of(4 * i, o), dy_of(4 * i + 1, o), dy_of(4 * i + 2, o), dy_of(4 * i + 3, o));
-    }
-    // Behind the row lies the next.
-    return select(vec4(0.0), dy[(sizes.dy_first + (b * sizes.out_channels + o) * sizes.dy_row) / 4 + i], i < sizes.quads);
+// Beside the row of dy lies the next.
+fn dy_inside(b: u32, o: u32, i: u32) -> vec4<f32> {
+    let term = 4 * i;
+    return select(vec4(0.0), dy_quad(b, o, i), vec4(term, term + 1, term + 2, term + 3) < vec4(sizes.terms));
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -76,14 +57,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let from_channel = group.x * IN_CHANNELS;
     let from_output = group.y * OUT_CHANNELS;
     let part = group.z;
-    let of_row = (sizes.quads + QUADS - 1) / QUADS;
+    let of_row = (sizes.terms + 4 * QUADS - 1) / (4 * QUADS);
     //# declare
     for (var at = part * STRETCHES; at < min((part + 1) * STRETCHES, sizes.stretches); at++) {
         let b = at / of_row;
         let from_quad = at % of_row * QUADS;
         workgroupBarrier();
         for (var i = index; i < OUT_CHANNELS * QUADS; i += WORKGROUP) {
-            dy_tile[i / QUADS * DY_WIDTH + i % QUADS] = dy_quad(b, from_output + i / QUADS, from_quad + i % QUADS);
+            dy_tile[i / QUADS * DY_WIDTH + i % QUADS] = dy_inside(b, from_output + i / QUADS, from_quad + i % QUADS);
         }
         for (var i = index; i < IN_CHANNELS * X_WIDTH; i += WORKGROUP) {
             x_tile[i] = x_quad(b, from_channel + i / X_WIDTH, from_quad * STRIDE + i % X_WIDTH);

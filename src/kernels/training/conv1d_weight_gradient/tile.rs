@@ -13,10 +13,10 @@
 //! issues four warps' multiplications a cycle, the 112 to 192 of a warp's step take 28 to 48 cycles and its loads from
 //! workgroup memory 11 to 32, which run beside them: at half of 60 TFLOP/s 0.4 ms for the six layers, as for the forward
 //! pass. A workgroup has up to 128 invocations and 16 KiB, so that four or more are resident on a multiprocessor, which
-//! hides the staging of one behind the arithmetic of the others; each layer has 512 of them, see [`Tile::parts`].
+//! hides the staging of one behind the arithmetic of the others; each layer has 512 or 528 of them.
 //!
 //! A linear layer's only sum is that over the records: four records make a vec4. The 256 by 2048 and the 2048 by 128 of
-//! SimCLR's head have 192 and 120 workgroups at 256 rows, and load one number in four of their rows: 10 to 20 µs.
+//! SimCLR's head have 384 and 172 workgroups at 256 rows, each of four stretches one after another, about 10 µs.
 //!
 //! On lavapipe its barriers are coroutine switches.
 
@@ -41,6 +41,33 @@ const FILLS: usize = 528;
 const FEWEST_STRETCHES: usize = 4;
 
 pub(super) const NAME: &str = "tile";
+
+/// How four terms of a channel are read: samples of a row.
+const READ_SAMPLES: &str = "\
+alias Stored = vec4<f32>;
+
+fn x_quad(b: u32, c: u32, i: u32) -> vec4<f32> {
+    return x[(sizes.x_first + (b * sizes.in_channels + c) * sizes.x_row - LEAD) / 4 + i];
+}
+
+fn dy_quad(b: u32, o: u32, i: u32) -> vec4<f32> {
+    return dy[(sizes.dy_first + (b * sizes.out_channels + o) * sizes.dy_row) / 4 + i];
+}";
+/// The only sample of each of four records.
+const READ_RECORDS: &str = "\
+alias Stored = f32;
+
+fn x_quad(b: u32, c: u32, i: u32) -> vec4<f32> {
+    let record = sizes.in_channels * sizes.x_row;
+    let at = sizes.x_first + c * sizes.x_row + 4 * i * record;
+    return vec4(x[at], x[at + record], x[at + 2 * record], x[at + 3 * record]);
+}
+
+fn dy_quad(b: u32, o: u32, i: u32) -> vec4<f32> {
+    let record = sizes.out_channels * sizes.dy_row;
+    let at = sizes.dy_first + o * sizes.dy_row + 4 * i * record;
+    return vec4(dy[at], dy[at + record], dy[at + 2 * record], dy[at + 3 * record]);
+}";
 
 /// How a gradient is divided, which depends on nothing but its sizes.
 pub(super) struct Tile<'a> {
@@ -111,7 +138,7 @@ pub(super) fn variant(
     let tile = Tile::new(gradient)?;
     let Conv1dWeightGradient { batch, in_channels, out_channels, kernel, .. } = *gradient;
     let vec4s = [x.head, x.stride, dy.head, dy.stride].iter().all(|floats| floats.is_multiple_of(4));
-    if accelerator.workgroup_bytes < WORKGROUP_BYTES || !vec4s {
+    if accelerator.workgroup_bytes < WORKGROUP_BYTES || !(vec4s || tile.linear) {
         return None;
     }
     let (lead, shift) = if tile.linear { (0, 0) } else { gradient.lead_and_shift(x, dy) };
@@ -125,20 +152,19 @@ pub(super) fn variant(
         ("QUADS", QUADS),
         ("X_WIDTH", x_width(kernel, stride, shift)),
     ];
-    let linear = format!("const LINEAR: bool = {};", tile.linear);
-    let constants = sizes.map(|(name, value)| format!("const {name}: u32 = {value};")).into_iter().chain([linear]);
-    let parts = tile.parts();
-    let quads = if tile.linear { batch.div_ceil(4) } else { dy.stride / 4 };
-    let stretches = tile.stretches(quads);
+    let constants = sizes.map(|(name, value)| format!("const {name}: u32 = {value};"));
+    let (parts, stretches) = (tile.parts(), tile.stretches(dy.stride / 4));
     let shader = shader!(
         "conv1d_weight_gradient/tile",
         [("LEAD", lead.max(0) as f64), ("STRETCHES", stretches.div_ceil(parts) as f64)]
     );
+    let read = if tile.linear { READ_RECORDS } else { READ_SAMPLES };
     let [declare, load, multiply, give] = unrolled(tile.channels, kernel, stride, shift);
     let source = fill(
         &shader.source,
         &[
-            ("constants", constants.collect()),
+            ("constants", constants.into()),
+            ("read", read.lines().map(String::from).collect()),
             ("declare", declare),
             ("load", load),
             ("multiply", multiply),
@@ -147,10 +173,10 @@ pub(super) fn variant(
     );
     // Negative where another reader of x has its rows start behind the first window.
     let x_head = x.head + (-lead).max(0) as usize;
-    let [x_first, dy_first] = if tile.linear { [first(x), first(dy)] } else { [x_head, dy.head] };
+    let [x_first, dy_first, terms] =
+        if tile.linear { [first(x), first(dy), batch] } else { [x_head, dy.head, dy.stride] };
     // Mirror of `struct Conv1dWeightGradient` in the shader.
-    let parameters =
-        [batch, in_channels, out_channels, quads, stretches, x_first, x.stride, dy_first, dy.stride, dw_first];
+    let parameters = [in_channels, out_channels, terms, stretches, x_first, x.stride, dy_first, dy.stride, dw_first];
     let [x_groups, y_groups] = tile.grid;
     let shader = Shader { source: source.into(), ..shader };
     Some(Variant { name: NAME, ..Variant::plain(shader, parameters, [x_groups, y_groups, parts]) })
