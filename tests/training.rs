@@ -454,6 +454,7 @@ fn every_operation_agrees_in_the_variant_that_runs_everywhere() {
 fn every_other_variant_agrees() {
     for (variant, name, cases) in [
         ("columns", "sum of each channel", channel_sum as Cases),
+        ("slices", "sum of each channel", channel_sum),
         ("subgroups", "weight gradient", weight_gradient),
         ("subgroups", "long weight gradient", long_weight_gradient),
         ("subgroups", "wide weight gradient", wide_weight_gradient),
@@ -609,6 +610,8 @@ fn other_mistakes_are_caught() {
     caught(interleave, "interleave", " + t % FACTOR)", ")");
     caught(channel_sum, "channel_sum/plain", "lane < half", "lane + 1 < half");
     caught(channel_sum, "channel_sum/columns", "b < sizes.batch", "b < 1");
+    caught(channel_sum, "channel_sum/slices", "b += SLICES", "b += 2 * SLICES");
+    caught(channel_sum, "channel_sum/slices", "half >= CHANNELS", "half > CHANNELS");
     caught(blends, "blend", "share * x", "kept * x");
     caught(blends, "blend", "select(kept * state[at], 0.0, kept == 0.0)", "kept * state[at]");
     caught(gather, "gather", "place - 1", "place");
