@@ -453,7 +453,8 @@ fn every_operation_agrees_in_the_variant_that_runs_everywhere() {
 #[test]
 fn every_other_variant_agrees() {
     for (variant, name, cases) in [
-        ("columns", "sum of each channel", channel_sum as Cases),
+        ("many", "batch norm", batch_norm as Cases),
+        ("columns", "sum of each channel", channel_sum),
         ("slices", "sum of each channel", channel_sum),
         ("subgroups", "weight gradient", weight_gradient),
         ("subgroups", "long weight gradient", long_weight_gradient),
@@ -583,6 +584,8 @@ fn a_wrong_augmentation_is_caught() {
         ("augment/time_warp", "max(at, 1) - 1", "at"),
         ("augment/time_warp", "let row = channel / sizes.leads", "let row = channel % sizes.leads"),
         ("augment/band_pass", "select(t, last - t, backward)", "t"),
+        ("augment/band_pass", "left[stretch] + keep * state", "left[stretch] + state"),
+        ("augment/band_pass", "i < before + sizes.samples", "i + 1 < before + sizes.samples"),
         ("augment/band_pass", "var value = 0.0;", "var value = 1.0;"),
         ("augment/mix", "if t < sizes.samples {", "if true {"),
         ("augment/mix", "- value);", "+ value);"),
