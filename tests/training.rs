@@ -361,6 +361,31 @@ fn long_weight_gradient(seed: u64) -> Case {
     case
 }
 
+/// A linear layer's, whose sum is over the records, and more channels than a workgroup takes.
+fn wide_weight_gradient(seed: u64) -> Case {
+    let mut case = Case::new(seed);
+    let (linear, batch) = (seed.is_multiple_of(2), case.pick([1, 34, 160]));
+    let channels @ [in_channels, out_channels] = [case.pick([7, 67, 130]), case.pick([5, 67, 130])];
+    let (kernel, samples) = if linear { (1, 1) } else { (3, 5) };
+    let [x, dy] = channels.map(|channels| {
+        let shape = [batch, channels, samples];
+        let input = case.input(shape);
+        case.step(Relu { rows: batch * channels, samples }, &[input], shape)
+    });
+    let gradient = Conv1dWeightGradient {
+        batch,
+        in_channels,
+        in_samples: samples,
+        out_channels,
+        out_samples: samples,
+        kernel,
+        stride: 1,
+        padding: kernel / 2,
+    };
+    case.state_step(gradient, &[x, dy], vec![0.0; out_channels * in_channels * kernel]);
+    case
+}
+
 fn augmentations(seed: u64) -> Case {
     let mut case = Case::new(seed);
     let (views, records, leads) = (1 + seed as usize % 2, case.pick([2, 3, 33]), case.pick(CHANNELS));
@@ -393,7 +418,7 @@ fn augmentations(seed: u64) -> Case {
     case
 }
 
-const ALL: [(&str, Cases); 16] = [
+const ALL: [(&str, Cases); 17] = [
     ("augmentations", augmentations),
     ("ReLU", relu),
     ("batch norm", batch_norm),
@@ -410,6 +435,7 @@ const ALL: [(&str, Cases); 16] = [
     ("running sums", blends),
     ("weight gradient", weight_gradient),
     ("long weight gradient", long_weight_gradient),
+    ("wide weight gradient", wide_weight_gradient),
 ];
 
 #[test]
@@ -427,9 +453,15 @@ fn every_operation_agrees_in_the_variant_that_runs_everywhere() {
 #[test]
 fn every_other_variant_agrees() {
     for (variant, name, cases) in [
-        ("columns", "sum of each channel", channel_sum as Cases),
+        ("many", "batch norm", batch_norm as Cases),
+        ("columns", "sum of each channel", channel_sum),
+        ("slices", "sum of each channel", channel_sum),
         ("subgroups", "weight gradient", weight_gradient),
         ("subgroups", "long weight gradient", long_weight_gradient),
+        ("subgroups", "wide weight gradient", wide_weight_gradient),
+        ("tile", "weight gradient", weight_gradient),
+        ("tile", "wide weight gradient", wide_weight_gradient),
+        ("tile", "long weight gradient", long_weight_gradient),
     ] {
         let Some(gpu) = gpu() else { return };
         let gpu = gpu.with_variant(variant);
@@ -511,6 +543,16 @@ fn a_weight_gradient_off_by_one_is_caught() {
     caught(weight_gradient, subgroups, "- LEAD) / 4", "- LEAD + 4) / 4");
     caught(weight_gradient, subgroups, "< quads);", "< 2 * quads);");
     caught(weight_gradient, subgroups, "o < sizes.out_channels &&", "o + 1 < sizes.out_channels &&");
+    let tile = "conv1d_weight_gradient/tile";
+    caught(weight_gradient, tile, "- LEAD) / 4", "- LEAD + 4) / 4");
+    caught(weight_gradient, tile, "< vec4(sizes.terms)", "< vec4(2 * sizes.terms)");
+    caught(weight_gradient, tile, "tap < taps", "tap + 1 < taps");
+    caught(weight_gradient, tile, "row % 4 * LANES", "row % 4");
+    caught(long_weight_gradient, tile, "from_quad * STRIDE +", "");
+    caught(weight_gradient, tile, "+ q * STRIDE;", "+ q;");
+    caught(long_weight_gradient, tile, "part * STRETCHES;", "part * (STRETCHES - 1);");
+    caught(wide_weight_gradient, tile, "group.y * OUT_CHANNELS;", "0u;");
+    caught(wide_weight_gradient, tile, "< vec4(sizes.terms)", "< vec4(sizes.terms + 1)");
 }
 
 #[test]
@@ -542,6 +584,8 @@ fn a_wrong_augmentation_is_caught() {
         ("augment/time_warp", "max(at, 1) - 1", "at"),
         ("augment/time_warp", "let row = channel / sizes.leads", "let row = channel % sizes.leads"),
         ("augment/band_pass", "select(t, last - t, backward)", "t"),
+        ("augment/band_pass", "left[stretch] + keep * state", "left[stretch] + state"),
+        ("augment/band_pass", "i < before + sizes.samples", "i + 1 < before + sizes.samples"),
         ("augment/band_pass", "var value = 0.0;", "var value = 1.0;"),
         ("augment/mix", "if t < sizes.samples {", "if true {"),
         ("augment/mix", "- value);", "+ value);"),
@@ -569,6 +613,8 @@ fn other_mistakes_are_caught() {
     caught(interleave, "interleave", " + t % FACTOR)", ")");
     caught(channel_sum, "channel_sum/plain", "lane < half", "lane + 1 < half");
     caught(channel_sum, "channel_sum/columns", "b < sizes.batch", "b < 1");
+    caught(channel_sum, "channel_sum/slices", "b += SLICES", "b += 2 * SLICES");
+    caught(channel_sum, "channel_sum/slices", "half >= CHANNELS", "half > CHANNELS");
     caught(blends, "blend", "share * x", "kept * x");
     caught(blends, "blend", "select(kept * state[at], 0.0, kept == 0.0)", "kept * state[at]");
     caught(gather, "gather", "place - 1", "place");
@@ -613,7 +659,7 @@ fn every_variant_of_the_convolution_serves_training() {
         trainer.state(step.gradient).unwrap()
     };
     let exact = gradient(&Reference);
-    for variant in ["plain", "tile 8", "tile 4", "tile 4 sliced", "subgroups"] {
+    for variant in ["plain", "tile 8", "tile 4", "tile 4 sliced", "tile", "subgroups"] {
         let Some(gpu) = gpu() else { return };
         let error = nmse(&gradient(&gpu.with_variant(variant)), &exact);
         assert!(error <= LARGEST, "{variant}: {error:.1e}");

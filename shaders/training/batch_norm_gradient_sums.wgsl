@@ -10,8 +10,8 @@
 override EPSILON: f32;
 override RELU: bool;
 
-const WORKGROUP: u32 = 64;
-const LANES: u32 = 8; // beside one another in a row
+override WORKGROUP: u32;
+override LANES: u32; // beside one another in a row
 
 struct BatchNormGradientSums {
     batch: u32, // of a group

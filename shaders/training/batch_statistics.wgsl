@@ -3,12 +3,12 @@
 // mean[g, c] = mean over b in g and t of x[b, c, t]
 // variance[g, c] = mean over b in g and t of (x[b, c, t] - mean[g, c])^2
 //
-// A workgroup takes one channel of one group. Its invocations add up every eighth vec4 of every eighth record and
+// A workgroup takes one channel of one group. Its invocations add up every LANES-th vec4 of a row, of every eighth record, and
 // are then added in pairs, always in the same order, so that the result has the same bits every time. The variance is
 // taken in a second pass: E[x^2] - mean^2 would lose most digits where the mean is large beside the deviation.
 
-const WORKGROUP: u32 = 64;
-const LANES: u32 = 8; // beside one another in a row
+override WORKGROUP: u32;
+override LANES: u32; // beside one another in a row
 
 struct BatchStatistics {
     batch: u32, // of a group

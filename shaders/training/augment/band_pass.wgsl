@@ -1,7 +1,8 @@
 // A high-pass and a low-pass filter of order 2, forward and backward. Twin: src/kernels/training/augment/band_pass.rs.
 //
-// A workgroup takes one lead. Where nothing is filtered all of its invocations copy; else the first filters, as each
-// sample needs the one before, in place.
+// A workgroup takes one lead. Each sample needs what the filters hold after the one before; so each invocation filters one
+// stretch of the lead from rest, and what a stretch leaves is that and, as all is linear, what becomes of what it finds.
+// From these the first invocation goes from stretch to stretch, and then each filters its own again from what it finds.
 
 override SAMPLING_RATE: f32;
 
@@ -34,11 +35,14 @@ struct Section {
     state: vec2<f32>, // what its two integrators hold
 }
 
-// In the state that a signal leaves which always was `value`.
-fn section(edge: f32, value: f32) -> Section {
+var<workgroup> left: array<vec4<f32>, WORKGROUP>;   // by each stretch from rest, for both sections
+var<workgroup> found: array<vec4<f32>, WORKGROUP>;  // by each stretch
+var<workgroup> kept: array<vec4<f32>, 4>;           // of each number that a stretch finds
+
+fn section(edge: f32) -> Section {
     let g = tan(PI * edge / SAMPLING_RATE);
     let first = 1.0 / (1.0 + g * (g + DAMPING));
-    return Section(vec3(1.0, g, g * g) * first, vec2(0.0, value));
+    return Section(vec3(1.0, g, g * g) * first, vec2(0.0));
 }
 
 // The low-pass and the high-pass output for the next sample.
@@ -52,20 +56,57 @@ fn next(section: ptr<function, Section>, value: f32) -> vec2<f32> {
     return vec2(low, value - DAMPING * band - low);
 }
 
-// Filters y from the first sample to the last, or the other way round.
-fn sweep(first: u32, edges: vec2<f32>, backward: bool) {
+// Where the number i of a sweep lies behind the first sample: before the `before` that stand in whole stretches before
+// it is the signal mirrored there, and before the run-up always the run-up's first.
+fn place(i: u32, before: u32, backward: bool) -> u32 {
     let last = sizes.samples - 1;
-    var lower = section(edges.x, y[first + select(sizes.run_up, last - sizes.run_up, backward)]);
-    var upper = section(edges.y, 0.0);
-    for (var i = 0u; i < sizes.run_up + sizes.samples; i++) {
-        // The run-up is the signal mirrored at its first sample.
-        let t = max(i, sizes.run_up) - min(i, sizes.run_up);
-        let at = first + select(t, last - t, backward);
-        let within = next(&upper, next(&lower, y[at]).y).x;
-        if i >= sizes.run_up {
-            y[at] = within;
+    let mirrored = min(before - min(i, before), sizes.run_up);
+    let t = min(max(i, before) - before + mirrored, last);
+    return select(t, last - t, backward);
+}
+
+// Filters y from the first sample to the last, or the other way round.
+fn sweep(lane: u32, first: u32, edges: vec2<f32>, backward: bool) {
+    // One less, because neither the run-up nor the samples need fill their last stretch.
+    let length = (sizes.run_up + sizes.samples + WORKGROUP - 2) / (WORKGROUP - 1);
+    let before = (sizes.run_up + length - 1) / length * length;
+    let start = lane * length;
+    var lower = section(edges.x);
+    var upper = section(edges.y);
+    for (var i = start; i < start + length; i++) {
+        next(&upper, next(&lower, y[first + place(i, before, backward)]).y);
+    }
+    left[lane] = vec4(lower.state, upper.state);
+    let unit = vec4<f32>(vec4(0u, 1u, 2u, 3u) == vec4(lane));
+    lower.state = unit.xy;
+    upper.state = unit.zw;
+    for (var i = 0u; i < length; i++) {
+        next(&upper, next(&lower, 0.0).y);
+    }
+    if lane < 4 {
+        kept[lane] = vec4(lower.state, upper.state);
+    }
+    workgroupBarrier();
+    if lane == 0 {
+        let keep = mat4x4(kept[0], kept[1], kept[2], kept[3]);
+        // What a signal leaves that always was the run-up's first.
+        var state = vec4(0.0, y[first + place(0, before, backward)], 0.0, 0.0);
+        for (var stretch = 0u; stretch < WORKGROUP; stretch++) {
+            found[stretch] = state;
+            state = left[stretch] + keep * state;
         }
     }
+    workgroupBarrier();
+    storageBarrier();
+    lower.state = found[lane].xy;
+    upper.state = found[lane].zw;
+    for (var i = start; i < start + length; i++) {
+        let at = first + place(i, before, backward);
+        if i >= before && i < before + sizes.samples {
+            y[at] = next(&upper, next(&lower, y[at]).y).x;
+        }
+    }
+    storageBarrier();
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -91,8 +132,8 @@ fn main(
     storageBarrier();
     let drawn = sizes.draws_first + channel / sizes.leads * sizes.draws_row + BAND;
     let edges = vec2(draws[drawn], draws[drawn + 1]);
-    if lane == 0 && edges.x > 0.0 {
-        sweep(row + sizes.y_start, edges, false);
-        sweep(row + sizes.y_start, edges, true);
+    if edges.x > 0.0 {
+        sweep(lane, row + sizes.y_start, edges, false);
+        sweep(lane, row + sizes.y_start, edges, true);
     }
 }

@@ -9,7 +9,7 @@
 //! `[1, 1, 2 · channels]`, one row: the shaders count on it.
 
 use crate::{
-    kernels::{Accelerator, Operation, Row, Variant},
+    kernels::{Accelerator, Operation, Row, Shader, Variant},
     network::BATCH_NORM_EPSILON,
 };
 
@@ -71,6 +71,21 @@ fn constants(relu: bool) -> [(&'static str, f64); 3] {
     [("EPSILON", BATCH_NORM_EPSILON), ("RELU", f64::from(u8::from(relu))), ("RECORDS", RECORDS as f64)]
 }
 
+/// The ways to add up each channel in a workgroup: with the invocations that suit lavapipe, which took two and a half
+/// times as long with more, or with all that every adapter has. On a
+/// real GPU the 64 channels of network 542k's first layers give 64 workgroups, so that it is the loads that each
+/// invocation makes one after another which take the time: with 64 invocations 128 vec4s at 64 records of 500 samples, 20
+/// to 80 µs a pass, with 256 a fourth. Reckoned, not yet measured.
+fn reductions<const N: usize>(shader: Shader, parameters: [usize; N], sizes: Groups, software: bool) -> Vec<Variant> {
+    let variant = |name, workgroup, lanes| {
+        let mut shader = shader.clone();
+        shader.constants.extend([("WORKGROUP", f64::from(workgroup)), ("LANES", f64::from(lanes))]);
+        Variant { name, ..Variant::plain(shader, parameters, [sizes.channels, sizes.groups, 1]) }
+    };
+    let [few, many] = [variant("plain", 64, 8), variant("many", 256, 32)];
+    if software { vec![few, many] } else { vec![many, few] }
+}
+
 struct Channel {
     group: usize,
     channel: usize,
@@ -99,8 +114,8 @@ impl Channel {
 pub struct BatchStatistics(pub Groups);
 
 impl Operation for BatchStatistics {
-    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
-        let ([x, y], Groups { groups, batch, channels, samples }) = (rows, self.0) else {
+    fn variants(&self, rows: &[Row], accelerator: &Accelerator) -> Vec<Variant> {
+        let ([x, y], Groups { batch, channels, samples, .. }) = (rows, self.0) else {
             unreachable!("the plan gives statistics one read")
         };
         if !equal(&[*x]) {
@@ -108,7 +123,7 @@ impl Operation for BatchStatistics {
         }
         // Mirror of `struct BatchStatistics` in the shader.
         let parameters = [batch, channels, samples, x.head, x.stride, x.start, y.head, y.stride, y.start];
-        vec![Variant::plain(shader!("batch_statistics", NO_CONSTANTS), parameters, [channels, groups, 1])]
+        reductions(shader!("batch_statistics", NO_CONSTANTS), parameters, self.0, accelerator.software)
     }
 
     fn aligned(&self) -> bool {
@@ -198,18 +213,18 @@ pub struct BatchNormGradientSums {
 }
 
 impl Operation for BatchNormGradientSums {
-    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+    fn variants(&self, rows: &[Row], accelerator: &Accelerator) -> Vec<Variant> {
         let [x, statistics, affine, dy, y] = rows else { unreachable!("the plan gives the sums four reads") };
         if !equal(&[*x, *dy]) {
             return Vec::new();
         }
-        let Groups { groups, batch, channels, .. } = self.sizes;
+        let Groups { batch, channels, .. } = self.sizes;
         let (moments, affine) = (first(*statistics), first(*affine));
         // Mirror of `struct BatchNormGradientSums` in the shader.
         let parameters =
             [batch, channels, x.head, x.stride, moments, statistics.stride, affine, y.head, y.stride, y.start];
         let [epsilon, relu, _] = constants(self.relu);
-        vec![Variant::plain(shader!("batch_norm_gradient_sums", [epsilon, relu]), parameters, [channels, groups, 1])]
+        reductions(shader!("batch_norm_gradient_sums", [epsilon, relu]), parameters, self.sizes, accelerator.software)
     }
 
     fn aligned(&self) -> bool {

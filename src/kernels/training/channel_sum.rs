@@ -6,6 +6,11 @@ use super::{NO_CONSTANTS, WORKGROUP, first, line, shader};
 
 /// Samples below which a workgroup has too little to do with one channel.
 const FEW_SAMPLES: usize = 16;
+/// Records from which a real GPU would wait too long for one invocation's loads, one after another: 256 parts of a weight
+/// gradient take 30 to 80 µs so, and 16 loads 5.
+const MANY_RECORDS: usize = 16;
+/// Channels of a workgroup of `slices`.
+const SLICED_CHANNELS: usize = 16;
 
 /// `y[c] = Σ_b Σ_t x[b, c, t]`.
 ///
@@ -21,7 +26,7 @@ pub struct ChannelSum {
 }
 
 impl Operation for ChannelSum {
-    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+    fn variants(&self, rows: &[Row], accelerator: &Accelerator) -> Vec<Variant> {
         let [x, y] = rows else { unreachable!("the plan gives a sum one read") };
         let Self { batch, channels, samples } = *self;
         // Mirror of `struct ChannelSum` in the shaders.
@@ -30,7 +35,16 @@ impl Operation for ChannelSum {
         let grid = line(channels.div_ceil(WORKGROUP));
         let columns = Variant::plain(shader!("channel_sum/columns", NO_CONSTANTS), parameters, grid);
         let columns = Variant { name: "columns", ..columns };
-        if samples < FEW_SAMPLES { vec![columns, plain] } else { vec![plain, columns] }
+        let grid = line(channels.div_ceil(SLICED_CHANNELS));
+        let slices = Variant::plain(shader!("channel_sum/slices", NO_CONSTANTS), parameters, grid);
+        let slices = Variant { name: "slices", ..slices };
+        if samples >= FEW_SAMPLES {
+            vec![plain, columns, slices]
+        } else if accelerator.software || batch < MANY_RECORDS {
+            vec![columns, plain, slices]
+        } else {
+            vec![slices, columns, plain]
+        }
     }
 
     fn floating_point_operations(&self) -> usize {

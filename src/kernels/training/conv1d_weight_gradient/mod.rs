@@ -3,9 +3,11 @@
 
 mod plain;
 mod subgroups;
+mod tile;
 
 use super::first;
 use crate::kernels::{Accelerator, Operation, Row, Variant};
+use tile::Tile;
 
 /// Numbers that one sum may have in f32: more are added up in parts, by records, so that the rounding of a long sum stays
 /// small beside the gradient, most of whose terms cancel, and so that there are more workgroups.
@@ -42,6 +44,18 @@ impl Conv1dWeightGradient {
     fn records(&self) -> usize {
         (TERMS / self.out_samples).max(self.batch.div_ceil(MOST_PARTS)).min(self.batch)
     }
+
+    /// How far before a row of x the windows of whole vec4s begin that vec4s of a row of dy meet, negative where they begin
+    /// later; and how many samples before its first tap each does.
+    fn lead_and_shift(&self, x: Row, dy: Row) -> (isize, usize) {
+        let before = self.padding + dy.start * self.stride;
+        let shift = (x.start + 3 * before) % 4;
+        ((before + shift) as isize - x.start as isize, shift)
+    }
+}
+
+fn component(index: usize) -> char {
+    ['x', 'y', 'z', 'w'][index % 4]
 }
 
 impl Operation for Conv1dWeightGradient {
@@ -49,11 +63,16 @@ impl Operation for Conv1dWeightGradient {
         let [x, dy, dw] = rows else { unreachable!("the plan gives a weight gradient two reads") };
         let plain = plain::variant(self, *x, *dy, first(*dw));
         let subgroups = subgroups::variant(self, [*x, *dy], first(*dw), accelerator);
-        if accelerator.software { subgroups.into_iter().chain([plain]).collect() } else { vec![plain] }
+        let tile = tile::variant(self, [*x, *dy], first(*dw), accelerator);
+        if accelerator.software {
+            return subgroups.into_iter().chain([plain]).chain(tile).collect();
+        }
+        tile.into_iter().chain([plain]).chain(subgroups).collect()
     }
 
-    fn parts(&self, _: &str) -> usize {
-        self.batch.div_ceil(self.records())
+    fn parts(&self, variant: &str) -> usize {
+        let tile = Tile::new(self).filter(|_| variant == tile::NAME);
+        tile.map_or_else(|| self.batch.div_ceil(self.records()), |tile| tile.parts())
     }
 
     fn margin(&self) -> usize {

@@ -13,7 +13,7 @@
 //! multiplications a load instead of 82, and 24 by 16. Expected a quarter; was no faster than the noise, 10 %, and took
 //! seconds longer to compile.
 
-use super::{super::shader, Conv1dWeightGradient};
+use super::{super::shader, Conv1dWeightGradient, component};
 use crate::kernels::{Accelerator, Row, Shader, Variant, fill};
 
 const LANES: usize = 8;
@@ -35,14 +35,12 @@ pub(super) fn variant(
     dw_first: usize,
     accelerator: &Accelerator,
 ) -> Option<Variant> {
-    let Conv1dWeightGradient { batch, in_channels, out_channels, kernel, stride, padding, .. } = *gradient;
+    let Conv1dWeightGradient { batch, in_channels, out_channels, kernel, stride, .. } = *gradient;
     let vec4s = [x.head, x.stride, dy.head, dy.stride].iter().all(|floats| floats.is_multiple_of(4));
     if accelerator.subgroup_size != Some(LANES) || !vec4s {
         return None;
     }
-    // How many samples before its first tap a window of whole vec4s begins, and how far before the row of x.
-    let shift = (x.start + 3 * (padding + dy.start * stride)) % 4;
-    let lead = (padding + dy.start * stride + shift) as isize - x.start as isize;
+    let (lead, shift) = gradient.lead_and_shift(x, dy);
     let quads = (1..=MOST_QUADS).rev().find(|quads| (4 * quads - 1) * stride + kernel + shift <= LOADED)?;
     let channels = [16, 8, 4, 2, 1].into_iter().find(|channels| LANE_CHANNELS * channels * kernel <= SUMS)?;
 
@@ -101,8 +99,4 @@ pub(super) fn variant(
     let grid = [in_channels.div_ceil(channels), out_channels.div_ceil(block), batch.div_ceil(gradient.records())];
     let shader = Shader { source: source.into(), ..shader };
     Some(Variant { name: NAME, subgroups: true, ..Variant::plain(shader, parameters, grid) })
-}
-
-fn component(index: usize) -> char {
-    ['x', 'y', 'z', 'w'][index % 4]
 }
