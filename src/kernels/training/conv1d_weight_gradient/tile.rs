@@ -40,6 +40,9 @@ const FILLS: usize = 528;
 /// Stretches that a part has at least, so that it loads more than it stores.
 const FEWEST_STRETCHES: usize = 4;
 
+/// What a quarter of the lanes hands over takes the place of dy.
+const _: () = assert!(LANES / 4 * MOST_GROUPS * MOST_TAPS <= 4 * LANES * (QUADS + 1) && SUMS <= MOST_TAPS);
+
 pub(super) const NAME: &str = "tile";
 
 /// How four terms of a channel are read: samples of a row.
@@ -102,8 +105,8 @@ impl<'a> Tile<'a> {
         Some(Self { gradient, linear, channels, groups, grid })
     }
 
-    /// So many that a large GPU is filled, as far as there are terms for them, and that no sum is too long. The sums of the
-    /// six layers of network 542k at 64 records of 1000 samples are in 256, 64, 32, 32, 16 and 16 parts.
+    /// So many that a large GPU is filled, as far as there are terms for them, and that no sum is too long. The six layers of
+    /// network 542k at 64 records of 1000 samples have 256, 66, 33, 33, 16 and 16 parts, 58 MB in all.
     pub(super) fn parts(&self) -> usize {
         let stretches = self.stretches(self.gradient.out_samples.div_ceil(4));
         let filling = (FILLS / self.grid.iter().product::<usize>()).min(stretches / FEWEST_STRETCHES);
@@ -200,4 +203,42 @@ fn unrolled(channels: usize, kernel: usize, stride: usize, shift: usize) -> [Vec
     });
     let give = sums().map(|(c, k)| format!("dy_tile[first + {}] = sum{c}_{k};", c * kernel + k));
     [declare.collect(), load_dy.chain(load_x).collect(), multiply.collect(), give.collect()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_layer_of_network_542k_fills_a_large_gpu_and_no_sum_is_long() {
+        const LAYERS: [[usize; 5]; 6] = [
+            [12, 64, 11, 2, 500],
+            [64, 64, 7, 1, 500],
+            [64, 128, 7, 2, 250],
+            [128, 128, 5, 1, 250],
+            [128, 256, 5, 2, 125],
+            [256, 256, 3, 1, 125],
+        ];
+        for ([in_channels, out_channels, kernel, stride, out_samples], batch) in
+            LAYERS.into_iter().flat_map(|layer| [(layer, 64), (layer, 1024)])
+        {
+            let (in_samples, padding) = (out_samples * stride, kernel / 2);
+            let gradient = Conv1dWeightGradient {
+                batch,
+                in_channels,
+                in_samples,
+                out_channels,
+                out_samples,
+                kernel,
+                stride,
+                padding,
+            };
+            let tile = Tile::new(&gradient).expect("kernels and strides are small");
+            let workgroups = tile.grid.iter().product::<usize>() * tile.parts();
+            assert!(workgroups > FILLS - FILLS / 16, "{in_channels}→{out_channels}: {workgroups}");
+            assert!(batch * out_samples / tile.parts() <= TERMS, "{in_channels}→{out_channels}: {}", tile.parts());
+            // Idle invocations would be as many as the channels that are not there.
+            assert_eq!(tile.grid[0] * tile.groups * tile.channels, in_channels);
+        }
+    }
 }
