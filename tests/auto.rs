@@ -76,7 +76,10 @@ fn a_gpu_that_is_wrong_or_broken_never_answers() {
     const RIGHT: &str = "var sum = bias[o];";
     for (wrong, kind) in [("var sum = bias[o] + 1.0;", ErrorKind::Parity), ("nonsense", ErrorKind::Device)] {
         let edit = move |shader: &str, source: &str| {
-            assert!(shader != "linear" || source.contains(RIGHT), "shaders/linear.wgsl no longer has `{RIGHT}`");
+            assert!(
+                shader != "linear/plain" || source.contains(RIGHT),
+                "shaders/linear/plain.wgsl no longer has `{RIGHT}`"
+            );
             source.replace(RIGHT, wrong)
         };
         // Slower than any GPU, so that the wrong one would win.
