@@ -135,7 +135,7 @@ fn another_precision_is_refused() {
 fn a_variant_that_the_device_cannot_run_is_refused() {
     changed("tile 4", "subgroups", "this device runs conv1d as tile 4");
     changed("tile 4", "subgroups", "plain and not as 'subgroups'");
-    changed("-> plain", "-> tile 4", "runs linear as plain and not as 'tile 4'");
+    changed("-> plain", "-> tile 4", "runs linear as slices, plain and not as 'tile 4'");
     changed("tile 4", "", "not as ''");
 }
 
