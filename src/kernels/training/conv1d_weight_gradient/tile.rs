@@ -3,7 +3,7 @@
 //! registers. Twin: shaders/training/conv1d_weight_gradient/tile.wgsl.
 //!
 //! For four samples an invocation loads four vec4s of dy and, of each input channel, the two to five vec4s that all taps
-//! share. With as many input channels as make up 7 to 12 vec4s of sums that is 14 to 20 multiplications of a vec4's
+//! share. With as many input channels as make up 7 to 12 vec4s of sums that is 12 to 20 multiplications of a vec4's
 //! number a load in the layers of network 542k, as many as in a product of matrices with 8 by 8 sums an invocation. Rows
 //! of dy in workgroup memory are an odd number of vec4s apart, and an invocation's output channels 16 apart, so that 8
 //! neighbours meet all banks; x is the same for 16 neighbours. Rows are staged 128 bytes at a time, and the sums change
