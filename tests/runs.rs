@@ -512,14 +512,12 @@ fn pre_training_fine_tuning_and_classifying_follow_one_another() {
     let weights = Weights::from_path(&model).unwrap();
     assert!(weights.notes.is_empty() && weights.contract.thresholds == [0.5; 5] && weights.contract.deviation == 0.235);
     let provenance = &weights.contract.provenance;
-    for part in [
-        "folds 1 to 8, 100 % of the labels",
-        "fine-tuned, on random windows of 1 s",
-        "pre-trained by SimCLR",
-        "macro AUROC ",
-    ] {
+    for part in ["folds 1 to 8, 100 % of the labels", "fine-tuned, on random windows of 1 s", "pre-trained by SimCLR"] {
         assert!(provenance.contains(part), "{provenance}");
     }
+    let auroc = provenance.split("macro AUROC ").nth(1).and_then(|rest| rest.split(' ').next());
+    let auroc: f64 = auroc.and_then(|auroc| auroc.parse().ok()).unwrap_or_else(|| panic!("{provenance}"));
+    assert!(auroc > 0.0 && auroc <= 1.0, "{provenance}");
     // From a whole network, whose encoder then stays as it is.
     finetune(&model, &probe, &["--freeze-encoder"]);
     let probe = Weights::from_path(&probe).unwrap();

@@ -276,9 +276,10 @@ impl Augmentations {
 }
 
 impl Augmenting {
-    /// Adds the steps that augment the rows `[views · records, leads, samples]`, one view of the records after the other, and,
-    /// where there are labels `[views · records, classes, 1]`, mix those accordingly. Rows mix within their view. What is drawn follows from the seed and the step in the
-    /// schedule; so parts of one batch that pass one after the other must each count as a step.
+    /// Adds the steps that augment the rows `[views · records, leads, samples]`, one view of the records after the other,
+    /// and, where there are labels `[views · records, classes, 1]`, mix those accordingly. Rows mix within their view. What
+    /// is drawn follows from the seed and the step in the schedule; so parts of one batch that pass one after the other must
+    /// each count as a step.
     ///
     /// # Errors
     /// A rate or a range that makes no sense, alone or for the sampling rate; records too short for the segments; mixup or

@@ -23,7 +23,7 @@
 //! - two sums in turns instead of one after the other: 48 beside 43 with 16 samples, 39 beside 37 at stride 2; four in
 //!   turns 48; a tree of products 44.
 //! - two input channels an iteration, to halve the blends: 34 beside 43; on two threads, in µs, predicted 12 % less at
-//!   256→256 kernel 3: 870 beside 640 (with 8 samples 710), 705 beside 580 at 128→256 kernel 5 stride 2, and 20 to 50 %
+//!   256→256 kernel 3: 870 beside 640 (with 8 samples 710), 740 beside 580 at 128→256 kernel 5 stride 2, and 30 to 45 %
 //!   more at kernel 7. Fewer instructions a multiplication, but more of them in the loop, is the wrong exchange here.
 //! - weights in a texture, whose fetches cost 50 cycles for 32 floats: 39 beside 36 in 32-bit loads, and no better than
 //!   64-bit ones.
@@ -32,7 +32,7 @@
 //!   but each needs its own accumulator fetched, blended and stored, and 1.6 times the weights: 720 cycles a tile and
 //!   channel beside 770. At kernel 3 and at stride 2 it would be slower.
 //! - the driver's vectors of 512 bits (`LP_NATIVE_VECTOR_WIDTH`) and sixteen lanes, for half the instructions: predicted a
-//!   fifth less time, took six times as long at every layer.
+//!   fifth less time, took four to eight times as long.
 //! - alignment to eight floats made rows of 250 samples 264 long, and a fifth column of tiles cost 64→128 kernel 7 a
 //!   quarter: a tile that has nothing but zeros does not compute.
 

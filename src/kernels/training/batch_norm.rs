@@ -72,10 +72,10 @@ fn constants(relu: bool) -> [(&'static str, f64); 3] {
 }
 
 /// The ways to add up each channel in a workgroup: with the invocations that suit lavapipe, which took two and a half
-/// times as long with more, or with all that every adapter has. On a
-/// real GPU the 64 channels of network 542k's first layers give 64 workgroups, so that it is the loads that each
-/// invocation makes one after another which take the time: with 64 invocations 128 vec4s at 64 records of 500 samples, 20
-/// to 80 µs a pass, with 256 a fourth. Reckoned, not yet measured.
+/// times as long with more, or with all that every adapter has. On a real GPU the 64 channels of network 542k's first
+/// layers give 64 workgroups, so that it is the loads that each invocation makes one after another which take the time:
+/// with 64 invocations 128 vec4s at 64 records of 500 samples, 20 to 80 µs a pass, with 256 a fourth. Reckoned, not yet
+/// measured.
 fn reductions<const N: usize>(shader: Shader, parameters: [usize; N], sizes: Groups, software: bool) -> Vec<Variant> {
     let variant = |name, workgroup, lanes| {
         let mut shader = shader.clone();

@@ -2,7 +2,7 @@
 
 use crate::kernels::{Accelerator, Operation, Row, Variant};
 
-use super::{WORKGROUP, first, line, shader};
+use super::{WORKGROUP, by_rows, first, line, shader};
 
 /// `dx[b, c, i]` is the sum of `dy[b, c, t]` over the windows t whose first largest sample is i.
 ///
@@ -26,8 +26,8 @@ pub struct MaxPoolGradient {
 impl Operation for MaxPoolGradient {
     fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
         let [x, dy, dx] = rows else { unreachable!("the plan gives a max pool gradient two reads") };
-        // Mirror of `struct MaxPoolGradient` in the shader.
         let rows = self.batch * self.channels;
+        // Mirror of `struct MaxPoolGradient` in the shader.
         let parameters = [
             rows,
             self.in_samples,
@@ -54,8 +54,7 @@ impl Operation for MaxPoolGradient {
     }
 
     fn reference(&self, reads: &[&[f64]], dx: &mut [f64]) {
-        let records = dx.chunks_mut(self.channels * self.in_samples).enumerate();
-        records.for_each(|(record, dx)| self.reference_row(reads, record, dx));
+        by_rows(self, reads, dx);
     }
 
     fn rows_apart(&self) -> usize {

@@ -92,6 +92,14 @@ fn line(workgroups: usize) -> [usize; 3] {
     if workgroups <= LONGEST { [workgroups, 1, 1] } else { [LONGEST, workgroups.div_ceil(LONGEST), 1] }
 }
 
+/// The reference of an operation whose rows are computed apart.
+fn by_rows(operation: &impl Operation, reads: &[&[f64]], write: &mut [f64]) {
+    let length = write.len() / operation.rows_apart();
+    for (row, write) in write.chunks_mut(length).enumerate() {
+        operation.reference_row(reads, row, write);
+    }
+}
+
 /// Whether rows are equal and of whole vec4s, as an operation needs that is [`Operation::aligned`].
 fn equal(rows: &[Row]) -> bool {
     rows.iter().all(|row| *row == rows[0] && row.head.is_multiple_of(4) && row.stride.is_multiple_of(4))

@@ -11,7 +11,7 @@
 use super::Draws;
 use crate::kernels::{
     Accelerator, Operation, Row, Variant,
-    training::{first, line, shader},
+    training::{by_rows, first, line, shader},
 };
 
 /// Filters each lead to its row's band.
@@ -109,8 +109,7 @@ impl Operation for BandPass {
     }
 
     fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {
-        let rows = y.chunks_mut(self.leads * self.samples).enumerate();
-        rows.for_each(|(row, y)| self.reference_row(reads, row, y));
+        by_rows(self, reads, y);
     }
 
     fn reference_row(&self, reads: &[&[f64]], row: usize, y: &mut [f64]) {

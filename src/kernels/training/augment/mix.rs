@@ -3,7 +3,7 @@
 use super::Draws;
 use crate::kernels::{
     Accelerator, Operation, Row, Variant,
-    training::{NO_CONSTANTS, WORKGROUP, first, line, shader},
+    training::{NO_CONSTANTS, WORKGROUP, by_rows, first, line, shader},
 };
 
 /// `y = (1 − share)·x + share·x[partner]`, and `x[cut_partner]` within the drawn segment.
@@ -43,8 +43,7 @@ impl Operation for Mix {
     }
 
     fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {
-        let rows = y.chunks_mut(self.leads * self.samples).enumerate();
-        rows.for_each(|(row, y)| self.reference_row(reads, row, y));
+        by_rows(self, reads, y);
     }
 
     fn reference_row(&self, reads: &[&[f64]], row: usize, y: &mut [f64]) {

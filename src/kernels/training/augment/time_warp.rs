@@ -3,11 +3,12 @@
 use super::Draws;
 use crate::kernels::{
     Accelerator, Operation, Row, Variant,
-    training::{NO_CONSTANTS, WORKGROUP, first, line, shader},
+    training::{NO_CONSTANTS, WORKGROUP, by_rows, first, line, shader},
 };
 
 /// `y[t] = x(anchor + (t − anchor)·factor)`, interpolated by Catmull and Rom's cubic (1974): a straight line would take a
-/// fifth off what lies at 20 Hz in a record of 100 Hz, half a sample away from its samples. Beyond its ends a record goes on mirrored.
+/// fifth off what lies at 20 Hz in a record of 100 Hz, half a sample away from its samples. Beyond its ends a record goes on
+/// mirrored.
 ///
 /// Reads x `[rows, leads, samples]`, draws `[rows, 1, Draws::LEN]`; writes y, shaped like x.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,8 +61,7 @@ impl Operation for TimeWarp {
     }
 
     fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {
-        let rows = y.chunks_mut(self.leads * self.samples).enumerate();
-        rows.for_each(|(row, y)| self.reference_row(reads, row, y));
+        by_rows(self, reads, y);
     }
 
     fn reference_row(&self, reads: &[&[f64]], row: usize, y: &mut [f64]) {

@@ -6,7 +6,7 @@ use super::{Draws, between, domain, uniform};
 use crate::{
     kernels::{
         Accelerator, Operation, Row, Variant,
-        training::{Schedule, WORKGROUP, drawing, first, key, line, shader},
+        training::{Schedule, WORKGROUP, by_rows, drawing, first, key, line, shader},
     },
     random::philox,
 };
@@ -117,8 +117,7 @@ impl Operation for WanderAndNoise {
     }
 
     fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {
-        let rows = y.chunks_mut(self.leads * self.samples).enumerate();
-        rows.for_each(|(row, y)| self.reference_row(reads, row, y));
+        by_rows(self, reads, y);
     }
 
     fn reference_row(&self, reads: &[&[f64]], row: usize, y: &mut [f64]) {
