@@ -1,9 +1,9 @@
 //! Convolution along the samples, with bias and, where it follows, ReLU. Each way to run it on a GPU has a file.
 
+mod filtered;
 mod plain;
 mod subgroups;
 mod tile;
-mod wide;
 
 use super::{
     Accelerator, Operation, Row, Shader, Variant, ends,
@@ -49,9 +49,9 @@ impl Operation for Conv1d {
         let tiles = tile::variants(self, x, y, accelerator);
         if accelerator.software {
             // A barrier costs more there than the loads that it saves.
-            let wide = wide::variant(self, x, y, accelerator);
+            let filtered = filtered::variant(self, x, y, accelerator);
             let subgroups = subgroups::variant(self, x, y, accelerator);
-            return wide.into_iter().chain(subgroups).chain([plain]).chain(tiles).collect();
+            return filtered.into_iter().chain(subgroups).chain([plain]).chain(tiles).collect();
         }
         tiles.into_iter().chain([plain]).chain(subgroups::variant(self, x, y, accelerator)).collect()
     }
@@ -63,7 +63,7 @@ impl Operation for Conv1d {
     fn packed(&self, variant: &str, read: usize, values: &[f32]) -> Vec<f32> {
         match variant {
             subgroups::NAME => subgroups::packed(self, read, values),
-            wide::NAME => wide::packed(self, read, values),
+            filtered::NAME => filtered::packed(self, read, values),
             plain::NAME => plain::packed(self, read, values),
             tile => tile::packed(self, tile, read, values),
         }
@@ -236,8 +236,8 @@ mod tests {
         assert_eq!((subgroups.len(), &subgroups[..7]), (64, &[1., 2., 3., 4., 5., 6., 0.][..]));
         assert_eq!(conv.packed("subgroups", 2, &[7., 8., 9.]).len(), 32);
         // Eight floats a lane, lane l for input channel l: there is one.
-        let wide = conv.packed("wide", 1, &[1., 2., 3., 4., 5., 6.]);
-        assert_eq!((wide.len(), &wide[..9]), (4 * 64, &[1., 2., 3., 4., 5., 6., 0., 0., 0.][..]));
-        assert_eq!(conv.packed("wide", 2, &[7., 8., 9.])[..4], [7., 8., 9., 0.]);
+        let filtered = conv.packed("filtered", 1, &[1., 2., 3., 4., 5., 6.]);
+        assert_eq!((filtered.len(), &filtered[..9]), (4 * 64, &[1., 2., 3., 4., 5., 6., 0., 0., 0.][..]));
+        assert_eq!(conv.packed("filtered", 2, &[7., 8., 9.])[..4], [7., 8., 9., 0.]);
     }
 }

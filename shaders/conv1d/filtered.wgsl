@@ -1,0 +1,99 @@
+// Convolution along the samples, with bias and ReLU, by minimal filtering on subgroups of exactly 8 that load eight floats
+// a lane at once, as four 64-bit integers. Twin: src/kernels/conv1d/filtered.rs, which puts the unrolled lines where `//#`
+// stands.
+//
+// y[b, o, t] = bias[o] + sum over c and k of weight[o, c, k] * x[b, c, t * STRIDE + k - PADDING]
+//
+// A workgroup is one subgroup and computes CHANNELS channels at 8 * SAMPLES positions, SAMPLES a lane. Input channels are
+// taken eight at a time: lane l loads the weights of channel l, evaluates its filters at the points, and loads what
+// follows the tile in its row; shuffles hand both out. A lane's window goes on in the next lane's samples.
+
+//# constants
+
+override BEGIN: i32;  // loads from a row's first to the first window's
+override RELU: bool;
+
+const LANES: u32 = 8;
+const LOADED: u32 = 8;  // floats of a load
+
+struct Conv1d {
+    in_channels: u32,
+    out_channels: u32,
+    out_samples: u32,
+    x_head: u32,
+    x_row: u32,
+    y_head: u32,
+    y_row: u32,
+    y_start: u32,
+}
+
+@group(0) @binding(0) var<uniform> conv: Conv1d;
+@group(0) @binding(1) var<storage, read> x: array<vec4<u64>>;        // [batch, in_channels, x_row / 8] after x_head / 8
+@group(0) @binding(2) var<storage, read> weight: array<vec4<u64>>;   // [blocks, in_channels / LANES, LOADS, LANES]
+@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;     // [blocks, LANES]
+@group(0) @binding(4) var<storage, read_write> y: array<vec4<u64>>;  // [batch, out_channels, y_row / 8] after y_head / 8
+
+fn low(pair: u64) -> f32 {
+    return bitcast<f32>(u32(pair));
+}
+
+fn high(pair: u64) -> f32 {
+    return bitcast<f32>(u32(pair >> 32u));
+}
+
+fn pair(low: f32, high: f32) -> u64 {
+    return u64(bitcast<u32>(low)) | (u64(bitcast<u32>(high)) << 32u);
+}
+
+// Four numbers, the first for float i of a row. The zeros beside the samples are written with them.
+fn finished(i: u32, sum: vec4<f32>) -> vec4<f32> {
+    let t = i - conv.y_start; // wraps to a large number before the first sample
+    let inside = vec4(t, t + 1, t + 2, t + 3) < vec4(conv.out_samples);
+    let rectified = select(sum, max(sum, vec4(0.0)), RELU);
+    return select(vec4(0.0), rectified, inside);
+}
+
+// Eight positions of one channel, the first at float i of its row.
+fn store(b: u32, o: u32, i: u32, first: vec4<f32>, second: vec4<f32>) {
+    if i >= conv.y_row || o >= conv.out_channels {
+        return;
+    }
+    let f = finished(i, first);
+    let s = finished(i + 4, second);
+    let eight = vec4(pair(f.x, f.y), pair(f.z, f.w), pair(s.x, s.y), pair(s.z, s.w));
+    y[(conv.y_head + (b * conv.out_channels + o) * conv.y_row + i) / LOADED] = eight;
+}
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
+    let b = group.z;
+    let i = (group.x * LANES + lane) * SAMPLES;
+    let row = conv.x_row / LOADED;
+    let rows = LANES * row;
+    let record = conv.x_head / LOADED + b * conv.in_channels * row;
+    // In its row, in loads; what lies before it wraps to a large number.
+    let position = i * STRIDE / LOADED + u32(BEGIN);
+    let end = (group.x + 1) * LANES * SAMPLES * STRIDE / LOADED + u32(BEGIN);
+    //# places
+    var at = group.y * ((conv.in_channels + LANES - 1) / LANES) * LOADS * LANES + lane;
+    let biases = bias[group.y * LANES + lane];
+    let next = (lane + 1) % LANES;
+    let last = lane == LANES - 1;
+    // Behind the samples lie zeros alone.
+    let channels = select(conv.in_channels, 0u, group.x * LANES * SAMPLES >= conv.y_start + conv.out_samples);
+    //# declare
+    for (var from_channel = 0u; from_channel < channels; from_channel += LANES) {
+        //# load
+        //# evaluate_filters
+        for (var c = 0u; c < min(LANES, channels - from_channel); c++) {
+            //# window
+            //# evaluate_inputs
+            //# multiply
+            //# advance
+        }
+        //# advance_behind
+        at += LOADS * LANES;
+    }
+    let o = group.y * CHANNELS;
+    //# store
+}

@@ -1,0 +1,261 @@
+//! The convolution for software Vulkan whose subgroups are exactly eight lanes and which has 64-bit integers, as Mesa's
+//! lavapipe on AVX: minimal filtering (Winograd, Toom–Cook). Twin: shaders/conv1d/filtered.wgsl.
+//!
+//! The taps that meet the same phase of the stride are taken three at a time. Four outputs of such a filter need six
+//! inputs, and as polynomials they are evaluated at the points 0, ±1, ±2 and ∞, multiplied there, added up over filters
+//! and input channels, and only the sums are turned into outputs. That leaves 6 multiplications of 12 at kernel 3, 11 of 20
+//! at kernel 5 and 17 of 28 at kernel 7, whatever the stride: 55 of 98 million for ten seconds at 100 Hz.
+//!
+//! What a sampling profiler and the machine code say of lavapipe (Mesa 22.3), on a Zen 4 core:
+//! - Every load whose address differs between lanes is a loop over the lanes, nine instructions a component, so a load
+//!   brings four 64-bit integers: 80 cycles for 64 floats, where vec4s of f32 take 85 for 32. They still take a third of
+//!   the time. So a lane keeps 16 neighbouring outputs, whose inputs come in whole loads; what follows them comes from the
+//!   next lane by a shuffle, and the last lane's from one load for eight channels; and a lane has the weights of one of
+//!   eight input channels, evaluated there, which one permutation each hands out.
+//! - There is no fused multiplication and addition, and every sum that a loop carries is fetched, blended by the mask of
+//!   active lanes and put back once an iteration: five instructions a multiplication at kernel 3, seven for two at kernel
+//!   5. The processor takes four to five an iteration whatever they are, which is why fewer multiplications pay.
+//!
+//! Tried, network 542k, 12 × 1000, two threads, the six layers in µs:
+//! - instead of the plain sum in otherwise the same kernel, predicted a third less: 217 384 418 509 573 595 became 189 333
+//!   431 455 517 584, and with a batch of 32 everything a seventh less. Less than predicted, as the loads stayed.
+//! - eight floats a store instead of four, predicted 2 % less: 190 313 398 424 489 578, 5 %.
+//! - two input channels an iteration, to fetch sums half as often, at kernel 3: predicted a tenth less, 571 instead of 573,
+//!   and with 8 outputs a lane 618; at kernel 5, where that makes 35 KiB of code, a fifth more.
+//! - 8 or 32 channels instead of 16 at kernel 3, one thread: 1500 and 1207 instead of 1150.
+//! - for the plain sum: 32 channels × 16 outputs a quarter slower, as its 6700 instructions do not fit into the cache of
+//!   decoded ones; two sums in turns instead of one after the other 48 GFLOP/s beside 43 (one thread, kernel 5), four in
+//!   turns 48; weights in a texture, whose fetches cost 50 cycles for 32 floats, no better than 64-bit loads.
+//! - eight points, for filters of five taps: as many instructions as two filters at six points, so left out.
+//! - uniform loads, which lavapipe does not loop over: only constant addresses count as uniform there.
+//! - the driver's vectors of 512 bits (`LP_NATIVE_VECTOR_WIDTH`) and sixteen lanes, for half the instructions: predicted a
+//!   fifth less time, took four to eight times as long.
+
+use super::{Conv1d, Row, Variant, blocks, shader};
+use crate::kernels::{Accelerator, fill};
+
+const LANES: usize = 8;
+/// Floats of a load.
+const LOADED: usize = 8;
+/// Output channels of a tile.
+const CHANNELS: usize = 16;
+/// Neighbouring outputs of a lane.
+const SAMPLES: usize = 16;
+/// Taps of a filter.
+const TAPS: usize = 3;
+/// Outputs that one evaluation of a filter's inputs gives.
+const OUTPUTS: usize = 4;
+/// 0, 1, −1, 2, −2 and ∞.
+const POINTS: usize = OUTPUTS + TAPS - 1;
+
+pub(super) const NAME: &str = "filtered";
+
+/// None where subgroups differ from eight lanes or there are no 64-bit integers, where anything is stored in f16, and where
+/// a row of y does not begin with a load of x or a window reaches further than into the next lane's inputs.
+pub(super) fn variant(conv: &Conv1d, x: Row, y: Row, accelerator: &Accelerator) -> Option<Variant> {
+    let (own, window) = (SAMPLES * conv.stride, (SAMPLES - 1) * conv.stride + conv.kernel);
+    let lead = conv.lead(x, y);
+    let aligned = [lead.unsigned_abs(), x.head, x.stride].iter().all(|floats| floats.is_multiple_of(LOADED));
+    let is_f32 = !accelerator.storage.is_half() && !y.storage.is_half();
+    let fits = aligned && conv.stride <= 4 && window <= 2 * own;
+    if accelerator.subgroup_size != Some(LANES) || !accelerator.int64 || !is_f32 || !fits {
+        return None;
+    }
+    let (filters, own, beyond) = (filters(conv), own / LOADED, window.saturating_sub(own));
+    let constants = [("STRIDE", conv.stride), ("SAMPLES", SAMPLES), ("CHANNELS", CHANNELS), ("LOADS", loads(conv))];
+    let source = fill(
+        include_str!("../../../shaders/conv1d/filtered.wgsl"),
+        &[
+            ("constants", constants.map(|(name, value)| format!("const {name}: u32 = {value};")).into()),
+            ("places", places(own, beyond.div_ceil(LOADED))),
+            ("declare", sums().map(|sum| format!("var {sum} = 0.0;")).collect()),
+            ("load", load(conv, beyond)),
+            ("evaluate_filters", evaluate_filters(conv.kernel, &filters)),
+            ("window", window_of_x(own, beyond)),
+            ("evaluate_inputs", evaluate_inputs(conv.stride, &filters)),
+            ("multiply", multiply(&filters)),
+            ("advance", advance("own", own, "row")),
+            ("advance_behind", advance("behind", beyond.div_ceil(LOADED), "rows")),
+            ("store", store()),
+        ],
+    );
+    let begin = ("BEGIN", -(lead / LOADED as isize) as f64);
+    Some(Variant {
+        name: NAME,
+        shader: shader("conv1d/filtered", source, y, conv.constants([]).into_iter().chain([begin]).collect()),
+        parameters: conv.parameters(x.head, x, y),
+        grid: [y.stride.div_ceil(LANES * SAMPLES), conv.out_channels.div_ceil(CHANNELS), conv.batch],
+        subgroups: true,
+    })
+}
+
+/// The kernel's taps in filters: those of one phase of the stride, up to three.
+fn filters(conv: &Conv1d) -> Vec<Vec<usize>> {
+    let phase = |phase| (phase..conv.kernel).step_by(conv.stride).collect::<Vec<_>>();
+    (0..conv.stride).flat_map(|at| phase(at).chunks(TAPS).map(<[usize]>::to_vec).collect::<Vec<_>>()).collect()
+}
+
+/// Loads that bring a lane its weights.
+fn loads(conv: &Conv1d) -> usize {
+    (CHANNELS * conv.kernel).div_ceil(LOADED)
+}
+
+/// Where a lane's loads begin, and where those of what follows the tile. Outside the row a load stays at the zeros before
+/// the first row, so that no output depends on what other rows hold.
+fn places(own: usize, behind: usize) -> Vec<String> {
+    let own = (0..own).map(|i| ("own", i, format!("position + {i}"), "0u"));
+    let behind = (0..behind).map(|i| ("behind", i, format!("end + {i}"), "lane * row"));
+    let lines = own.chain(behind).flat_map(|(name, i, position, channel)| {
+        [
+            format!("let {name}{i}_inside = {position} < row;"),
+            format!("var {name}{i}_at = select(0u, record + {channel} + {position}, {name}{i}_inside);"),
+        ]
+    });
+    lines.collect()
+}
+
+/// Goes on to the next channels.
+fn advance(name: &str, loads: usize, by: &str) -> Vec<String> {
+    (0..loads).map(|i| format!("{name}{i}_at += select(0u, {by}, {name}{i}_inside);")).collect()
+}
+
+/// A lane's weights of one input channel, `v0` and so on, and what follows the tile in its row.
+fn load(conv: &Conv1d, beyond: usize) -> Vec<String> {
+    let behind = (0..beyond.div_ceil(LOADED)).map(|i| format!("let behind{i} = x[behind{i}_at];"));
+    let weights = (0..loads(conv)).map(|i| format!("let weights{i} = weight[at + {}];", i * LANES));
+    let tail = (0..beyond).map(|i| format!("let tail{i} = {};", float("behind", i)));
+    let values = (0..CHANNELS * conv.kernel).map(|i| format!("let v{i} = {};", float("weights", i)));
+    behind.chain(weights).chain(tail).chain(values).collect()
+}
+
+/// Each filter's values at the points, each times what interpolation asks for: one over the product of the point's
+/// distances from the other finite ones.
+fn evaluate_filters(kernel: usize, filters: &[Vec<usize>]) -> Vec<String> {
+    let each = (0..CHANNELS).flat_map(|o| filters.iter().enumerate().map(move |(f, taps)| (o, f, taps)));
+    let lines = each.flat_map(|(o, f, taps)| {
+        let tap = |i: usize| taps.get(i).map_or("0.0".into(), |tap| format!("v{}", o * kernel + tap));
+        let [zero, one, two] = [tap(0), tap(1), tap(2)];
+        let name = format!("f{o}_{f}");
+        [
+            format!("let {name}_0 = {zero} / 4.0;"),
+            format!("let {name}_1 = ({zero} + {two} + {one}) * (-1.0 / 6.0);"),
+            format!("let {name}_2 = ({zero} + {two} - {one}) * (-1.0 / 6.0);"),
+            format!("let {name}_3 = ({zero} + 4.0 * {two} + 2.0 * {one}) * (1.0 / 24.0);"),
+            format!("let {name}_4 = ({zero} + 4.0 * {two} - 2.0 * {one}) * (1.0 / 24.0);"),
+            format!("let {name}_5 = {two};"),
+        ]
+    });
+    lines.collect()
+}
+
+/// The inputs that a lane's windows see, `x0` and so on.
+fn window_of_x(own: usize, beyond: usize) -> Vec<String> {
+    let next = |i| format!("select(subgroupShuffle(x{i}, next), subgroupShuffle(tail{i}, c), last)");
+    let loads = (0..own).map(|i| format!("let own{i} = x[own{i}_at];"));
+    let values = (0..own * LOADED).map(|i| format!("let x{i} = {};", float("own", i)));
+    let following = (0..beyond).map(|i| format!("let x{} = {};", own * LOADED + i, next(i)));
+    loads.chain(values).chain(following).collect()
+}
+
+/// What each filter sees for each four outputs, at the points: the products of x − p over all points p but the one itself,
+/// and at ∞ over all. Inputs that only taps beyond a short filter's would meet count as zero.
+fn evaluate_inputs(stride: usize, filters: &[Vec<usize>]) -> Vec<String> {
+    let each = filters.iter().enumerate().flat_map(|(f, taps)| (0..SAMPLES / OUTPUTS).map(move |q| (f, taps, q)));
+    let lines = each.flat_map(|(f, taps, q)| {
+        let x: [String; POINTS] = std::array::from_fn(|i| match i < OUTPUTS + taps.len() - 1 {
+            true => format!("x{}", (q * OUTPUTS + i) * stride + taps[0]),
+            false => "0.0".into(),
+        });
+        let name = format!("p{f}_{q}");
+        [
+            format!("let {name}_even = {} - 4.0 * {};", x[4], x[2]),
+            format!("let {name}_odd = {} - 4.0 * {};", x[3], x[1]),
+            format!("let {name}_even2 = {} - {};", x[4], x[2]),
+            format!("let {name}_odd2 = 2.0 * ({} - {});", x[3], x[1]),
+            format!("let {name}_0 = 4.0 * {} - 5.0 * {} + {};", x[0], x[2], x[4]),
+            format!("let {name}_1 = {name}_even + {name}_odd;"),
+            format!("let {name}_2 = {name}_even - {name}_odd;"),
+            format!("let {name}_3 = {name}_even2 + {name}_odd2;"),
+            format!("let {name}_4 = {name}_even2 - {name}_odd2;"),
+            format!("let {name}_5 = 4.0 * {} - 5.0 * {} + {};", x[1], x[3], x[5]),
+        ]
+    });
+    lines.collect()
+}
+
+/// The sums over filters and channels, of each output channel, four outputs and point.
+fn sums() -> impl Iterator<Item = String> {
+    let four = (0..CHANNELS).flat_map(|o| (0..SAMPLES / OUTPUTS).map(move |q| (o, q)));
+    four.flat_map(|(o, q)| (0..POINTS).map(move |point| sum(o, q, point)))
+}
+
+fn sum(o: usize, q: usize, point: usize) -> String {
+    format!("sum{o}_{q}_{point}")
+}
+
+/// One point after the other, so that its inputs stay in registers; at ∞ only a filter's third tap counts.
+fn multiply(filters: &[Vec<usize>]) -> Vec<String> {
+    let each = (0..POINTS).flat_map(|point| (0..CHANNELS).map(move |o| (point, o)));
+    let lines = each.flat_map(|(point, o)| {
+        let counts = |f: &usize| point < POINTS - 1 || filters[*f].len() == TAPS;
+        let at: Vec<usize> = (0..filters.len()).filter(counts).collect();
+        let weights = at.iter().map(|f| format!("let w{o}_{f}_{point} = subgroupShuffle(f{o}_{f}_{point}, c);"));
+        let sums = (0..SAMPLES / OUTPUTS).map(|q| {
+            let products = at.iter().map(|f| format!(" + w{o}_{f}_{point} * p{f}_{q}_{point}"));
+            format!("{} = {0}{};", sum(o, q, point), products.collect::<String>())
+        });
+        weights.chain(sums).collect::<Vec<_>>()
+    });
+    lines.collect()
+}
+
+/// Output q of four is the sum over the points of the sum there times the point's power q; ∞ counts in the last only.
+fn store() -> Vec<String> {
+    let lines = (0..CHANNELS).flat_map(|o| {
+        let bias = format!("let bias{o} = subgroupBroadcast(biases.{}, {}u);", ['x', 'y', 'z', 'w'][o % 4], o / 4);
+        let interpolate = (0..SAMPLES / OUTPUTS).flat_map(move |q| {
+            let [zero, one, minus_one, two, minus_two, infinity] = std::array::from_fn(|point| sum(o, q, point));
+            let name = format!("{o}_{q}");
+            [
+                format!("let even{name} = {one} + {minus_one};"),
+                format!("let odd{name} = {one} - {minus_one};"),
+                format!("let even2_{name} = {two} + {minus_two};"),
+                format!("let odd2_{name} = {two} - {minus_two};"),
+                format!("let y{name}_0 = {zero} + even{name} + even2_{name};"),
+                format!("let y{name}_1 = odd{name} + 2.0 * odd2_{name};"),
+                format!("let y{name}_2 = even{name} + 4.0 * even2_{name};"),
+                format!("let y{name}_3 = odd{name} + 8.0 * odd2_{name} + {infinity};"),
+            ]
+        });
+        let stores = (0..SAMPLES / LOADED).map(move |s| {
+            let four = |q: usize| (0..OUTPUTS).map(|i| format!("y{o}_{q}_{i}")).collect::<Vec<_>>().join(", ");
+            let (first, second) = (four(2 * s), four(2 * s + 1));
+            format!("store(b, o + {o}, i + {}, vec4({first}) + bias{o}, vec4({second}) + bias{o});", s * LOADED)
+        });
+        [bias].into_iter().chain(interpolate).chain(stores).collect::<Vec<_>>()
+    });
+    lines.collect()
+}
+
+/// Float `index` of those that a lane has loaded into `name`, numbered.
+fn float(name: &str, index: usize) -> String {
+    let half = if index.is_multiple_of(2) { "low" } else { "high" };
+    format!("{half}({name}{}.{})", index / LOADED, ['x', 'y', 'z', 'w'][index % LOADED / 2])
+}
+
+/// Weights as `[out_channels / CHANNELS, in_channels / LANES, loads, LANES, LOADED]`: a lane has all weights of one input
+/// channel for the workgroup's channels, `[CHANNELS, kernel]` and zeros up to whole loads. Biases as `[out_channels /
+/// CHANNELS, 4 · LANES]`, one load of which brings all.
+pub(super) fn packed(conv: &Conv1d, read: usize, values: &[f32]) -> Vec<f32> {
+    if read != 1 {
+        return blocks(values, conv.out_channels, CHANNELS, 1, |block, o, _| block * 4 * LANES + o, 4 * LANES);
+    }
+    let loads = loads(conv);
+    let length = conv.in_channels.div_ceil(LANES) * loads * LANES * LOADED;
+    let place = |block: usize, o: usize, tap: usize| {
+        let (c, at) = (tap / conv.kernel, o * conv.kernel + tap % conv.kernel);
+        let load = c / LANES * loads + at / LOADED;
+        block * length + (load * LANES + c % LANES) * LOADED + at % LOADED
+    };
+    blocks(values, conv.out_channels, CHANNELS, conv.in_channels * conv.kernel, place, length)
+}
