@@ -80,13 +80,19 @@ fn training_plans() -> Vec<Plan> {
 /// Every variant of a step that stores so, on a device that has everything.
 fn variants(step: &Step, storage: Storage) -> Vec<Variant> {
     let workgroup_bytes = 16 << 10;
-    let accelerator = Accelerator { software: true, subgroup_size: Some(8), int64: true, workgroup_bytes, storage };
     // Rows where windows begin with a whole vec4 in one kernel and in the next amid one, then where each begins best.
     let row = |start, storage| Row { head: 16, start, stride: 512, storage };
     let variants = |x: Row, y: Row| {
         let mut rows = vec![x; step.reads.len()];
         rows.push(y);
-        step.kernel.operation().variants(&rows, &accelerator)
+        // Software with small matrices, and a real GPU with large ones.
+        let of = |(software, subgroup_size, matrix_side): (bool, usize, usize)| {
+            let (subgroup_size, matrix_side) = (Some(subgroup_size), Some(matrix_side));
+            let accelerator =
+                Accelerator { software, subgroup_size, int64: true, matrix_side, workgroup_bytes, storage };
+            step.kernel.operation().variants(&rows, &accelerator)
+        };
+        [(true, 8, 8), (false, 32, 16)].into_iter().flat_map(of).collect::<Vec<_>>()
     };
     let first_x = variants(row(0, Storage::F32), row(2, storage));
     let best = row(step.kernel.operation().start(2), storage);
@@ -114,6 +120,10 @@ fn every_shader_is_valid_with_every_constant_it_is_built_with() {
         // Only what every adapter has, but for variants that are chosen where there are subgroups.
         let capabilities =
             if subgroups { Capabilities::SUBGROUP | Capabilities::SHADER_INT64 } else { Capabilities::empty() };
+        let capabilities = match name {
+            "conv1d/matrices" => capabilities | Capabilities::COOPERATIVE_MATRIX,
+            _ => capabilities,
+        };
         let capabilities = capabilities
             | match storage {
                 Storage::F32 => Capabilities::empty(),

@@ -44,6 +44,9 @@ pub struct Accelerator {
     pub subgroup_size: Option<usize>,
     /// Whether shaders may use 64-bit integers.
     pub int64: bool,
+    /// Rows and columns of the square matrices that a subgroup multiplies in f16 and adds in f32, where shaders may use
+    /// cooperative matrices.
+    pub matrix_side: Option<usize>,
     /// Workgroup memory that one workgroup may have.
     pub workgroup_bytes: usize,
     /// How weights are stored, and the activations that need not be in f32.

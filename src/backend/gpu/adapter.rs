@@ -91,8 +91,21 @@ impl Adapter {
             .unwrap_or(3)
     }
 
+    /// The side of the square matrices that a subgroup multiplies in f16 and adds in f32, the largest of those that
+    /// WGSL has.
+    pub(super) fn matrix_side(&self) -> Option<usize> {
+        let features = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SHADER_F16;
+        if !self.adapter.features().contains(features) {
+            return None;
+        }
+        let scalars = [wgpu::CooperativeScalarType::F16, wgpu::CooperativeScalarType::F32];
+        let of_f16 =
+            self.adapter.cooperative_matrix_properties().into_iter().filter(|it| [it.ab_type, it.cr_type] == scalars);
+        of_f16.filter(|it| it.m_size == it.n_size && it.n_size == it.k_size).map(|it| it.m_size as usize).max()
+    }
+
     /// A device with the default limits, buffers raised to what the adapter offers, and subgroups, 64-bit integers, f16,
-    /// timestamps and pipeline caches where it has them.
+    /// cooperative matrices, timestamps and pipeline caches where it has them.
     pub(super) fn request(&self) -> Result<(wgpu::Device, wgpu::Queue)> {
         let offered = self.adapter.limits();
         let limits = wgpu::Limits {
@@ -100,12 +113,18 @@ impl Adapter {
             max_buffer_size: offered.max_buffer_size,
             ..wgpu::Limits::default().or_worse_values_from(&offered)
         };
-        let descriptor = wgpu::DeviceDescriptor {
+        let mut descriptor = wgpu::DeviceDescriptor {
             label: Some("ecgpu"),
             required_features: self.adapter.features() & USED,
             required_limits: limits,
             ..wgpu::DeviceDescriptor::default()
         };
+        if self.matrix_side().is_some() {
+            descriptor.required_features |= wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
+            // SAFETY: what wgpu asks is to know that these may have bugs beyond its checks. One shader uses them; that its
+            // matrices lie within their buffers, aligned as Vulkan asks, stands with it, and it is proved like every other.
+            descriptor.experimental_features = unsafe { wgpu::ExperimentalFeatures::enabled() };
+        }
         pollster::block_on(self.adapter.request_device(&descriptor)).map_err(|error| {
             let cause = format!("{self} gives no device ({error})");
             Error::new(ErrorKind::Device, cause, "update its driver, or choose another of `ecgpu devices`")
@@ -114,7 +133,7 @@ impl Adapter {
 }
 
 /// What the choice among a kernel's variants depends on.
-pub(super) fn accelerator(device: &wgpu::Device) -> Accelerator {
+pub(super) fn accelerator(device: &wgpu::Device, matrix_side: Option<usize>) -> Accelerator {
     let info = device.adapter_info();
     let sizes = [info.subgroup_min_size, info.subgroup_max_size];
     let subgroups = device.features().contains(wgpu::Features::SUBGROUP) && sizes[0] == sizes[1];
@@ -122,6 +141,7 @@ pub(super) fn accelerator(device: &wgpu::Device) -> Accelerator {
         software: info.device_type == wgpu::DeviceType::Cpu,
         subgroup_size: subgroups.then_some(sizes[0] as usize),
         int64: device.features().contains(wgpu::Features::SHADER_INT64),
+        matrix_side,
         workgroup_bytes: device.limits().max_compute_workgroup_storage_size as usize,
         storage: Storage::F32,
     }

@@ -65,20 +65,21 @@ impl Gpu {
     pub fn open(adapter: &Adapter) -> Result<Self> {
         let (device, queue) = adapter.request()?;
         let faults = Faults::watching(&device);
-        Ok(Self::on(device, queue, faults))
+        Ok(Self::on(device, queue, faults, adapter.matrix_side()))
     }
 
-    /// Runs on a device that the host application already has. Its error handlers are left as they are.
+    /// Runs on a device that the host application already has. Its error handlers are left as they are. Cooperative
+    /// matrices are not used, as a device does not tell their sizes.
     pub fn from_host(device: wgpu::Device, queue: wgpu::Queue) -> Self {
-        Self::on(device, queue, Arc::default())
+        Self::on(device, queue, Arc::default(), None)
     }
 
-    fn on(device: wgpu::Device, queue: wgpu::Queue, faults: Arc<Faults>) -> Self {
+    fn on(device: wgpu::Device, queue: wgpu::Queue, faults: Arc<Faults>, matrix_side: Option<usize>) -> Self {
         let adapter = device.adapter_info();
         let backend = adapter::backend_name(adapter.backend);
         let info = DeviceInfo { name: adapter.name.clone(), backend, storage: Storage::F32 };
         let pipelines = Pipelines::new(device.clone());
-        let accelerator = adapter::accelerator(&device);
+        let accelerator = adapter::accelerator(&device, matrix_side);
         let constants = ConstantCache::default();
         Self { device, queue, info, faults, pipelines, constants, accelerator, forced: None, tuning: None }
     }

@@ -14,7 +14,14 @@ fn machine() -> Machine {
 }
 
 fn accelerator() -> Accelerator {
-    Accelerator { software: false, subgroup_size: None, int64: false, workgroup_bytes: 16 << 10, storage: Storage::F32 }
+    Accelerator {
+        software: false,
+        subgroup_size: None,
+        int64: false,
+        matrix_side: None,
+        workgroup_bytes: 16 << 10,
+        storage: Storage::F32,
+    }
 }
 
 fn variants(shape: &StepShape) -> Vec<Variant> {

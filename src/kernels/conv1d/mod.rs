@@ -1,6 +1,7 @@
 //! Convolution along the samples, with bias and, where it follows, ReLU. Each way to run it on a GPU has a file.
 
 mod filtered;
+mod matrices;
 mod plain;
 mod subgroups;
 mod tile;
@@ -10,6 +11,8 @@ use super::{
     storage::{self, Elements},
 };
 
+/// Workgroups that fill a large GPU, of which one has 132 multiprocessors, twice.
+const FILLS: usize = 264;
 /// The longest kernel whose taps are written out one by one.
 pub(super) const UNROLLED: usize = 16;
 /// Floats of the largest load of any variant.
@@ -47,13 +50,19 @@ impl Operation for Conv1d {
         let [x, y] = ends(rows);
         let plain = plain::variant(self, x, y, accelerator);
         let tiles = tile::variants(self, x, y, accelerator);
+        let matrices = matrices::variant(self, x, y, accelerator);
         if accelerator.software {
             // A barrier costs more there than the loads that it saves.
             let filtered = filtered::variant(self, x, y, accelerator);
             let subgroups = subgroups::variant(self, x, y, accelerator);
-            return filtered.into_iter().chain(subgroups).chain([plain]).chain(tiles).collect();
+            return filtered.into_iter().chain(subgroups).chain([plain]).chain(tiles).chain(matrices).collect();
         }
-        tiles.into_iter().chain([plain]).chain(subgroups::variant(self, x, y, accelerator)).collect()
+        let subgroups = subgroups::variant(self, x, y, accelerator);
+        let [first, last] = match matrices {
+            Some(matrices) if fills(&matrices) => [Some(matrices), None],
+            matrices => [None, matrices],
+        };
+        first.into_iter().chain(tiles).chain([plain]).chain(subgroups).chain(last).collect()
     }
 
     fn constants(&self) -> Vec<usize> {
@@ -65,7 +74,10 @@ impl Operation for Conv1d {
             subgroups::NAME => subgroups::packed(self, read, values),
             filtered::NAME => filtered::packed(self, read, values),
             plain::NAME => plain::packed(self, read, values),
-            tile => tile::packed(self, tile, read, values),
+            other => match matrices::side(other) {
+                Some(side) => matrices::packed(self, side, read, values),
+                None => tile::packed(self, other, read, values),
+            },
         }
     }
 
@@ -164,6 +176,11 @@ fn storage_lines(x: Row, y: Row, accelerator: &Accelerator, elements: Elements) 
     storage::lines(&reads, Some(y.storage), 2)
 }
 
+/// Whether a variant has enough workgroups to fill a large GPU.
+fn fills(variant: &Variant) -> bool {
+    variant.grid.iter().product::<usize>() >= FILLS
+}
+
 /// A shader that writes y.
 fn shader(name: &'static str, source: String, y: Row, constants: Vec<(&'static str, f64)>) -> Shader {
     Shader { name, source: source.into(), notes_overflow: y.storage.is_half(), constants }
@@ -239,5 +256,10 @@ mod tests {
         let filtered = conv.packed("filtered", 1, &[1., 2., 3., 4., 5., 6.]);
         assert_eq!((filtered.len(), &filtered[..9]), (4 * 64, &[1., 2., 3., 4., 5., 6., 0., 0., 0.][..]));
         assert_eq!(conv.packed("filtered", 2, &[7., 8., 9.])[..4], [7., 8., 9., 0.]);
+        // A matrix for each tap with a row for each output, of which a workgroup has 32; there is one input channel.
+        let matrices = conv.packed("matrices 8", 1, &[1., 2., 3., 4., 5., 6.]);
+        assert_eq!((matrices.len(), matrices[0], matrices[8], matrices[16]), (4 * 2 * 64, 1., 3., 5.));
+        assert_eq!((matrices[64], matrices[72], matrices[80]), (2., 4., 6.));
+        assert_eq!(conv.packed("matrices 16", 2, &[7., 8., 9.]).len(), 64);
     }
 }

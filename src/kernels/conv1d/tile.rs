@@ -19,7 +19,7 @@
 //!
 //! On lavapipe it is slower than the plain variant: its barriers are coroutine switches.
 
-use super::{Conv1d, Row, UNROLLED, Variant, blocks, shader, storage_lines};
+use super::{Conv1d, Row, UNROLLED, Variant, blocks, fills, shader, storage_lines};
 use crate::kernels::{Accelerator, fill, storage::Elements};
 
 /// Positions and vec4s of channels along a workgroup's two sides.
@@ -30,8 +30,6 @@ const TILE_SAMPLES: usize = 4;
 const WORKGROUP_BYTES: usize = 16 << 10;
 /// Input channels staged at once at most: more would not save a barrier that counts.
 const MOST_STAGED: usize = 8;
-/// Workgroups that fill a large GPU, of which one has 132 multiprocessors, twice.
-const FILLS: usize = 264;
 
 /// How a tile is divided.
 #[derive(Clone, Copy)]
@@ -55,8 +53,7 @@ pub(super) fn variants(conv: &Conv1d, x: Row, y: Row, accelerator: &Accelerator)
     let variant = |division| variant(conv, x, y, division, accelerator);
     let mut variants: Vec<Variant> = DIVISIONS.into_iter().filter_map(variant).collect();
     // The first whose invocations fill the GPU, or else the one with the most.
-    let workgroups = |variant: &Variant| variant.grid.iter().product::<usize>();
-    let best = variants.iter().position(|variant| workgroups(variant) >= FILLS).or(variants.len().checked_sub(1));
+    let best = variants.iter().position(fills).or(variants.len().checked_sub(1));
     if let Some(best) = best {
         variants[..=best].rotate_right(1);
     }

@@ -1,0 +1,98 @@
+// Convolution along the samples, with bias and ReLU, on cooperative matrices of SIDE × SIDE numbers: f16 multiplied, f32
+// added. Twin: src/kernels/conv1d/matrices.rs, which puts the unrolled lines where `//#` stands.
+//
+// y[b, o, t] = bias[o] + sum over c and k of weight[o, c, k] * x[b, c, t * STRIDE + k - PADDING]
+//
+// A workgroup of four subgroups computes 4 * SIDE channels at POSITIONS positions; a subgroup two matrices of channels by
+// four of positions. For each tap the sum over SIDE input channels is one product of matrices: the weights lie in memory
+// as they are loaded, and x is staged with its channels side by side, so that a tap further means SIDE numbers further.
+
+enable wgpu_cooperative_matrix;
+
+//# storage
+
+//# constants
+
+override LEAD: u32;  // floats from a row's first to the first window's, back and in whole vec4s
+override RELU: bool;
+
+const SUBGROUPS: u32 = 4;
+const WORKGROUP: u32 = SUBGROUPS * LANES;
+const MATRIX: u32 = SIDE * SIDE;
+const ROWS: u32 = 2;     // matrices of channels a subgroup
+const COLUMNS: u32 = 4;  // matrices of positions a subgroup
+const POSITIONS: u32 = 2 * COLUMNS * SIDE;
+
+struct Conv1d {
+    in_channels: u32,
+    out_channels: u32,
+    out_samples: u32,
+    x_head: u32,
+    x_row: u32,
+    y_head: u32,
+    y_row: u32,
+    y_start: u32,
+}
+
+@group(0) @binding(0) var<uniform> conv: Conv1d;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f16>>;     // [batch, in_channels, x_row / 4] after x_head / 4
+@group(0) @binding(2) var<storage, read> weight: array<f16>;      // [matrices of channels, of in_channels, KERNEL, MATRIX]
+@group(0) @binding(3) var<storage, read> bias: array<f32>;        // out_channels in whole workgroups
+@group(0) @binding(4) var<storage, read_write> y: array<Y>;       // vec4s [batch, out_channels, y_row / 4] after y_head / 4
+
+var<workgroup> window: array<f16, STAGED * WINDOW * SIDE>;  // [STAGED, WINDOW, SIDE channels]
+var<workgroup> sums: array<f32, SUBGROUPS * MATRIX>;
+
+// Four positions of one channel, the first at float i of its row. The zeros beside a row are written with it.
+fn store(b: u32, o: u32, i: u32, sum: vec4<f32>) {
+    if i >= conv.y_row || o >= conv.out_channels {
+        return;
+    }
+    let rectified = select(sum, max(sum, vec4(0.0)), RELU);
+    let t = i - conv.y_start; // wraps to a large number before the first sample
+    let inside = vec4(t, t + 1, t + 2, t + 3) < vec4(conv.out_samples);
+    let row = conv.y_head + (b * conv.out_channels + o) * conv.y_row;
+    set_y((row + i) / 4, select(vec4(0.0), rectified, inside));
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_index) index: u32,
+    @builtin(subgroup_id) subgroup: u32,
+    @builtin(subgroup_invocation_id) lane: u32,
+) {
+    let b = group.z;
+    let row = conv.x_row / 4;
+    let start = (conv.x_head + b * conv.in_channels * conv.x_row - LEAD) / 4 + group.x * POSITIONS * STRIDE / 4;
+    let blocks = (conv.in_channels + SIDE - 1) / SIDE;
+    let channels = group.y * SUBGROUPS + subgroup / 2 * ROWS;
+    let position = subgroup % 2 * COLUMNS * SIDE;
+    //# declare
+    for (var from_block = 0u; from_block < blocks; from_block += STAGED) {
+        workgroupBarrier();
+        for (var i = index; i < STAGED * SIDE * (WINDOW / 4); i += WORKGROUP) {
+            let c = i % (STAGED * SIDE);
+            let p = i / (STAGED * SIDE);
+            let channel = from_block * SIDE + c;
+            // Whatever other records hold, weights of zero leave zero.
+            let four = select(vec4<f16>(), x[start + channel * row + p], channel < conv.in_channels);
+            let at = (c / SIDE * WINDOW + p * 4) * SIDE + c % SIDE;
+            window[at] = four.x;
+            window[at + SIDE] = four.y;
+            window[at + 2 * SIDE] = four.z;
+            window[at + 3 * SIDE] = four.w;
+        }
+        workgroupBarrier();
+        for (var s = 0u; s < min(STAGED, blocks - from_block); s++) {
+            for (var k = 0u; k < KERNEL; k++) {
+                let from_weight = ((channels * blocks + from_block + s) * KERNEL + k) * MATRIX;
+                let from_window = (s * WINDOW + position * STRIDE + SHIFT + k) * SIDE;
+                //# multiply
+            }
+        }
+    }
+    let from_sum = subgroup * MATRIX;
+    //# store
+    note_overflow(b);
+}
