@@ -35,13 +35,15 @@ struct Conv1d {
 }
 
 @group(0) @binding(0) var<uniform> conv: Conv1d;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f16>>;     // [batch, in_channels, x_row / 4] after x_head / 4
+@group(0) @binding(1) var<storage, read> x: array<X>;             // vec4s [batch, in_channels, x_row / 4] after x_head / 4
 @group(0) @binding(2) var<storage, read> weight: array<f16>;      // [matrices of channels, of in_channels, KERNEL, MATRIX]
 @group(0) @binding(3) var<storage, read> bias: array<f32>;        // out_channels in whole workgroups
 @group(0) @binding(4) var<storage, read_write> y: array<Y>;       // vec4s [batch, out_channels, y_row / 4] after y_head / 4
 
 var<workgroup> window: array<f16, STAGED * WINDOW * SIDE>;  // [STAGED, WINDOW, SIDE channels]
 var<workgroup> sums: array<f32, SUBGROUPS * MATRIX>;
+
+//# staged
 
 // Four positions of one channel, the first at float i of its row. The zeros beside a row are written with it.
 fn store(b: u32, o: u32, i: u32, sum: vec4<f32>) {
@@ -64,7 +66,9 @@ fn main(
 ) {
     let b = group.z;
     let row = conv.x_row / 4;
-    let start = (conv.x_head + b * conv.in_channels * conv.x_row - LEAD) / 4 + group.x * POSITIONS * STRIDE / 4;
+    let record = conv.x_head / 4 + b * conv.in_channels * row;
+    // In its row; what lies before it wraps to a large number.
+    let start = group.x * POSITIONS * STRIDE / 4 - LEAD / 4;
     let blocks = (conv.in_channels + SIDE - 1) / SIDE;
     let channels = group.y * SUBGROUPS + subgroup / 2 * ROWS;
     let position = subgroup % 2 * COLUMNS * SIDE;
@@ -75,8 +79,11 @@ fn main(
             let c = i % (STAGED * SIDE);
             let p = i / (STAGED * SIDE);
             let channel = from_block * SIDE + c;
-            // Whatever other records hold, weights of zero leave zero.
-            let four = select(vec4<f16>(), x[start + channel * row + p], channel < conv.in_channels);
+            // Never from other rows, whose numbers may be too large even for weights of zero.
+            var four = vec4<f16>();
+            if channel < conv.in_channels && start + p < row {
+                four = staged(record + channel * row + start + p);
+            }
             let at = (c / SIDE * WINDOW + p * 4) * SIDE + c % SIDE;
             window[at] = four.x;
             window[at + SIDE] = four.y;

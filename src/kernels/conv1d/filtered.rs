@@ -26,7 +26,8 @@
 //! - for the plain sum: 32 channels × 16 outputs a quarter slower, as its 6700 instructions do not fit into the cache of
 //!   decoded ones; two sums in turns instead of one after the other 48 GFLOP/s beside 43 (one thread, kernel 5), four in
 //!   turns 48; weights in a texture, whose fetches cost 50 cycles for 32 floats, no better than 64-bit loads.
-//! - eight points, for filters of five taps: as many instructions as two filters at six points, so left out.
+//! - eight points for filters of five taps, and seven for filters of four: reckoned as many instructions as at six points,
+//!   the one for its sums, the other for evaluating inputs where a point has no opposite. Left out.
 //! - uniform loads, which lavapipe does not loop over: only constant addresses count as uniform there.
 //! - the driver's vectors of 512 bits (`LP_NATIVE_VECTOR_WIDTH`) and sixteen lanes, for half the instructions: predicted a
 //!   fifth less time, took four to eight times as long.
