@@ -10,7 +10,7 @@ use ecgpu::{
     backend::{
         self, Backend, Precision,
         cpu::Cpu,
-        gpu::{Gpu, Tuned, adapters, tune},
+        gpu::{Gpu, Tuned, Tuning, adapters, tune},
         reference::Reference,
     },
     kernels::{Accelerator, Row, Storage},
@@ -52,7 +52,7 @@ fn the_gpu_agrees_on_the_built_in_weights_and_forty_random_networks() {
 }
 
 /// Every way to run an operation of a forward pass on a GPU.
-const VARIANTS: [&str; 11] = [
+const VARIANTS: [&str; 12] = [
     "plain",
     "tile 8",
     "tile 4",
@@ -61,6 +61,7 @@ const VARIANTS: [&str; 11] = [
     "filtered",
     "matrices 8",
     "matrices 16",
+    "joined",
     "rows",
     "halves",
     "slices",
@@ -272,18 +273,14 @@ fn first_wrong_on(
         assert!(source.contains(right), "shaders/{name}.wgsl no longer has `{right}`: sabotage it anew");
         source.replace(right, wrong)
     };
-    let (_, variant) = name.split_once('/').unwrap_or((name, "plain"));
+    let alone = if name == "pooled_linear" { "joined" } else { "plain" };
+    let (_, variant) = name.split_once('/').unwrap_or((name, alone));
     let variant = match (variant, gpu.accelerator().matrix_side) {
         ("tile", _) => "tile 8",
         // Drivers that software offers today seldom have them; Mesa's has since version 26.
         ("matrices", None) => return None,
-        ("matrices", Some(side)) => {
-            if side == 8 {
-                "matrices 8"
-            } else {
-                "matrices 16"
-            }
-        }
+        ("matrices", Some(8)) => "matrices 8",
+        ("matrices", Some(_)) => "matrices 16",
         (variant, _) => variant,
     };
     if ["subgroups", "filtered"].contains(&variant) && gpu.accelerator().subgroup_size != Some(8) {
@@ -447,6 +444,32 @@ fn a_wrong_mean_a_wrong_maximum_and_a_wrong_sum_are_caught() {
     caught("linear/slices", "partial[lane + half]", "partial[lane]");
     caught("linear/slices", "half >= OUTPUTS", "half > OUTPUTS");
     caught("max_pool/plain", "largest = max(", "largest = min(");
+}
+
+/// The pool and the linear layer are one step then, and two stages.
+#[test]
+fn what_is_wrong_with_a_pool_and_a_linear_layer_in_one_is_caught() {
+    let caught = |right, wrong, stage: &str| {
+        let Some(first) = first_wrong("pooled_linear", right, wrong) else { return };
+        assert!(first.operation.starts_with(stage), "{first:?} is named");
+    };
+    caught("/ f32(size.samples)", "/ f32(size.samples + 1)", "global average pool");
+    caught("i < ACROSS", "i + 1 < ACROSS", "global average pool");
+    caught("sum = bias[o];", "sum = 0.0;", "linear");
+    caught("slice < SLICES", "slice + 1 < SLICES", "linear");
+}
+
+#[test]
+fn a_pool_and_a_linear_layer_in_one_are_tuned_as_one_step() {
+    let Some(gpu) = gpu() else { return };
+    let gpu = gpu.with_variant("joined");
+    let plan = Plan::new(&built_in(), 2, 100, Keep::Results).unwrap();
+    let Tuned { steps, tuning } = tune(&gpu, &[("built-in".into(), plan)], |_, _| ()).unwrap();
+    let last = steps.last().unwrap();
+    assert_eq!((last.shape.operation(), last.chosen), ("pooled_linear", Some(0)));
+    let read = Tuning::from_bytes(tuning.unwrap().to_string().as_bytes()).unwrap();
+    let tuned = gpu.with_tuning(read).unwrap();
+    assert_passed(&compare(&tuned, &built_in(), 2, 100, 1).unwrap());
 }
 
 #[test]

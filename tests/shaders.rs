@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, path::Path};
 use ecgpu::{
     kernels::{Accelerator, Row, Storage, Variant},
     network::{Folded, Parameters, Tensor, published},
-    plan::{Keep, Plan, Step},
+    plan::{Joined, Keep, Plan, Step},
     verify::random_network,
 };
 use naga::{
@@ -16,6 +16,7 @@ use naga::{
 
 /// The plans of both networks at both usual lengths, and of many random networks.
 fn plans() -> Vec<Plan> {
+    let joined = |plan: &Plan| Joined::new(plan).map(|joined| joined.plan);
     let published = published().into_iter().flat_map(|network| {
         let zeros = |(name, shape): (String, Vec<usize>)| {
             let values = vec![0.0; shape.iter().product()].into();
@@ -29,7 +30,8 @@ fn plans() -> Vec<Plan> {
         let (folded, batch, samples) = random_network(seed);
         Plan::new(&folded, batch, samples, Keep::Stages).unwrap()
     });
-    let plans = published.chain(random);
+    let plans: Vec<Plan> = published.chain(random).collect();
+    let plans = plans.iter().filter_map(joined).chain(plans.clone()).collect::<Vec<_>>().into_iter();
     #[cfg(feature = "train")]
     let plans = plans.chain(training_plans());
     plans.collect()
@@ -98,7 +100,8 @@ fn variants(step: &Step, storage: Storage) -> Vec<Variant> {
     let best = row(step.kernel.operation().start(2), storage);
     // Operations of training take none but equal rows.
     let other = [row(0, storage), row(1, storage), row(2, storage), best].map(|x| variants(x, row(2, storage)));
-    first_x.into_iter().chain(other.into_iter().flatten()).collect()
+    let features = variants(row(0, storage), Row { stride: 1, ..row(0, Storage::F32) });
+    first_x.into_iter().chain(other.into_iter().flatten()).chain(features).collect()
 }
 
 #[test]

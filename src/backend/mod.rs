@@ -103,7 +103,7 @@ pub trait Executor: Send {
     }
 
     /// Runs the plan and says how long the device computed on each of its steps, in order: without transfers, waiting
-    /// and whatever else a run takes.
+    /// and whatever else a run takes. A step that is run together with the one before takes no time.
     ///
     /// # Errors
     /// The device failed, or cannot tell.

@@ -7,6 +7,7 @@ mod conv1d;
 mod global_average_pool;
 mod linear;
 mod max_pool;
+pub(crate) mod pooled_linear;
 mod storage;
 #[cfg(feature = "train")]
 pub mod training;
@@ -17,6 +18,7 @@ pub use conv1d::Conv1d;
 pub use global_average_pool::GlobalAveragePool;
 pub use linear::Linear;
 pub use max_pool::MaxPool;
+pub use pooled_linear::PooledLinear;
 pub use storage::{LARGEST_F16, Storage};
 
 /// Where a GPU keeps the samples of an activation's channels: `head` zeros, then one row of `stride` numbers for each
@@ -200,6 +202,8 @@ pub enum Kernel {
     GlobalAveragePool(GlobalAveragePool),
     /// Linear layer with bias.
     Linear(Linear),
+    /// Mean of each channel and a linear layer of the means: what a GPU makes of those two.
+    PooledLinear(PooledLinear),
     /// What only training needs.
     #[cfg(feature = "train")]
     Training(training::Training),
@@ -218,6 +222,9 @@ impl Kernel {
             Kernel::Linear(linear) => {
                 Kernel::Linear(Linear { in_features: few[0], out_features: few[1], ..linear.clone() })
             }
+            Kernel::PooledLinear(pooled) => {
+                Kernel::PooledLinear(PooledLinear { channels: few[0], out_features: few[1], ..pooled.clone() })
+            }
             _ => self.clone(),
         }
     }
@@ -231,6 +238,7 @@ impl Kernel {
                 Some(Kernel::GlobalAveragePool(GlobalAveragePool { batch, ..pool.clone() }))
             }
             Kernel::Linear(linear) => Some(Kernel::Linear(Linear { batch, ..linear.clone() })),
+            Kernel::PooledLinear(pooled) => Some(Kernel::PooledLinear(PooledLinear { batch, ..pooled.clone() })),
             #[cfg(feature = "train")]
             Kernel::Training(_) => None,
         }
@@ -243,6 +251,7 @@ impl Kernel {
             Kernel::MaxPool(kernel) => kernel,
             Kernel::GlobalAveragePool(kernel) => kernel,
             Kernel::Linear(kernel) => kernel,
+            Kernel::PooledLinear(kernel) => kernel,
             #[cfg(feature = "train")]
             Kernel::Training(kernel) => kernel.operation(),
         }

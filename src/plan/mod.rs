@@ -2,6 +2,7 @@
 //! backend executes it, so that comparing two backends stage by stage costs nothing.
 
 mod builder;
+mod join;
 mod slots;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use crate::{
     network::{Folded, FoldedLayer, FoldedOperation},
 };
 pub use builder::Builder;
+pub use join::Joined;
 
 /// A buffer's number: its place in [`Plan::buffers`].
 pub type BufferId = usize;

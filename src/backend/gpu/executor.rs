@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    ops::Range,
     sync::{Arc, PoisonError},
     time::Duration,
 };
@@ -11,7 +12,7 @@ use crate::{
     Error, ErrorKind, Result,
     backend::check_input,
     kernels::{LARGEST_F16, Row, Storage, Variant},
-    plan::{Buffer, BufferId, Plan, Step},
+    plan::{Buffer, BufferId, Joined, Plan, Step},
 };
 
 /// How long a forward is polled for before the thread sleeps: about what a large GPU takes for one record, as waking up
@@ -27,6 +28,8 @@ pub(super) struct GpuExecutor {
     faults: Arc<Faults>,
     plan: Plan,
     pub(super) dispatches: Vec<Dispatch>,
+    /// How many steps of the plan as it was given each dispatch stands for.
+    stands_for: Vec<usize>,
     input: Input,
     pub(super) outputs: Vec<Output>,
     overflow: Option<Overflow>,
@@ -87,25 +90,32 @@ struct Input {
 }
 
 /// A buffer that is copied into the staging buffer at `offset`; both in bytes. Its rows, `length` numbers in all, have
-/// `samples` each.
+/// `samples` each, and `channels` of a record's `width` are what the host asks for.
 pub(super) struct Output {
     pub(super) buffer: wgpu::Buffer,
     offset: u64,
     bytes: u64,
+    /// Whether an output before has the same buffer, and so its copy.
+    shares: bool,
     pub(super) row: Row,
     pub(super) length: usize,
     pub(super) samples: usize,
+    width: usize,
+    channels: Range<usize>,
 }
 
 impl GpuExecutor {
     pub(super) fn new(gpu: &Gpu, plan: &Plan) -> Result<Self> {
-        let rows = gpu.rows(plan);
-        let variants = plan.steps.iter().map(|step| gpu.variant(step, &rows)).collect::<Result<Vec<Variant>>>()?;
-        Self::with_variants(gpu, plan, &rows, variants)
+        let joined = gpu.joined(plan);
+        let rows = gpu.rows(&joined.plan);
+        let variants =
+            joined.plan.steps.iter().map(|step| gpu.variant(step, &rows)).collect::<Result<Vec<Variant>>>()?;
+        Self::with_variants(gpu, &joined, &rows, variants)
     }
 
     /// With given rows and a variant for each step.
-    pub(super) fn with_variants(gpu: &Gpu, plan: &Plan, rows: &Rows, variants: Vec<Variant>) -> Result<Self> {
+    pub(super) fn with_variants(gpu: &Gpu, joined: &Joined, rows: &Rows, variants: Vec<Variant>) -> Result<Self> {
+        let plan = &joined.plan;
         for id in 0..plan.buffers.len() {
             gpu.check_buffer(plan, rows, id)?;
         }
@@ -120,18 +130,16 @@ impl GpuExecutor {
         };
         let dispatches = dispatches.map(dispatch).collect::<Result<Vec<Dispatch>>>()?;
         let mut offset = 0;
-        let outputs: Vec<Output> = plan
-            .outputs
-            .iter()
-            .map(|&id| {
-                let (row, [_, _, samples]) = (rows.row(id), plan.buffers[id].shape);
-                let length = rows.len(plan, id) - row.head;
-                let (buffer, bytes) = (activations.of(id).clone(), rows.bytes(plan, id));
-                let output = Output { buffer, offset, bytes, row, length, samples };
-                offset += output.bytes;
-                output
-            })
-            .collect();
+        let mut outputs: Vec<Output> = Vec::with_capacity(plan.outputs.len());
+        for (at, (&id, channels)) in plan.outputs.iter().zip(&joined.channels).enumerate() {
+            let (row, [_, width, samples], channels) = (rows.row(id), plan.buffers[id].shape, channels.clone());
+            let length = rows.len(plan, id) - row.head;
+            let (buffer, bytes) = (activations.of(id).clone(), rows.bytes(plan, id));
+            let before = plan.outputs[..at].iter().position(|other| *other == id);
+            let (shares, from) = (before.is_some(), before.map_or(offset, |before| outputs[before].offset));
+            offset = offset.max(from + bytes);
+            outputs.push(Output { buffer, offset: from, bytes, shares, row, length, samples, width, channels });
+        }
         let (row, [batch, channels, samples]) = (rows.row(plan.input()), plan.buffers[plan.input()].shape);
         let bytes = (batch * channels * row.stride * row.storage.bytes()) as u64;
         let input = Input { buffer: activations.of(plan.input()).clone(), row, samples, bytes };
@@ -141,6 +149,7 @@ impl GpuExecutor {
             faults: gpu.faults.clone(),
             plan: plan.clone(),
             dispatches,
+            stands_for: joined.stands_for.clone(),
             input,
             outputs,
             overflow,
@@ -153,7 +162,7 @@ impl GpuExecutor {
 
     fn add_slot(&mut self) {
         let upload = Staging::upload(&self.device, self.input.bytes);
-        let outputs: u64 = self.outputs.iter().map(|output| output.bytes).sum();
+        let outputs = self.outputs.iter().map(|output| output.offset + output.bytes).max().unwrap_or(0);
         let flags = self.overflow.as_ref().map_or(0, Overflow::bytes);
         let readback = Staging::readback(&self.device, outputs + flags);
         self.slots.push(Slot { upload, readback });
@@ -183,7 +192,7 @@ impl GpuExecutor {
         self.dispatches.iter().for_each(|dispatch| dispatch.record(&mut pass));
         drop(pass);
         let Slot { upload, readback } = &self.slots[slot];
-        for output in &self.outputs {
+        for output in self.outputs.iter().filter(|output| !output.shares) {
             encoder.copy_buffer_to_buffer(&output.buffer, 0, &readback.buffer, output.offset, output.bytes);
         }
         if let Some(overflow) = &self.overflow {
@@ -201,13 +210,16 @@ impl GpuExecutor {
         readback.wait(&self.device, submission, self.spin)?;
         let view = readback.view()?;
         outputs.resize(self.outputs.len(), Vec::new());
-        for (output, Output { offset, row, samples, length, .. }) in outputs.iter_mut().zip(&self.outputs) {
+        for (output, Output { offset, row, samples, length, width, channels, .. }) in
+            outputs.iter_mut().zip(&self.outputs)
+        {
             let start = *offset as usize + row.head * row.storage.bytes();
             let values = row.storage.decode(&view[start..][..length * row.storage.bytes()]);
             output.clear();
-            values
-                .chunks_exact(row.stride)
-                .for_each(|row_of| output.extend_from_slice(&row_of[row.start..][..*samples]));
+            let records = values.chunks_exact(width * row.stride);
+            let taken =
+                records.flat_map(|record| record.chunks_exact(row.stride).take(channels.end).skip(channels.start));
+            taken.for_each(|row_of| output.extend_from_slice(&row_of[row.start..][..*samples]));
         }
         if let Some(overflow) = &self.overflow {
             overflow.mark(&self.queue, &view, outputs);
@@ -270,7 +282,11 @@ impl Executor for GpuExecutor {
             let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             self.upload(0, input, &mut encoder)?;
             let dispatches: Vec<&Dispatch> = self.dispatches.iter().collect();
-            profile::profile(&self.device, &self.queue, &dispatches, encoder, &[&self.slots[0].upload])
+            let times = profile::profile(&self.device, &self.queue, &dispatches, encoder, &[&self.slots[0].upload])?;
+            let of_steps = times.into_iter().zip(&self.stands_for);
+            Ok(of_steps
+                .flat_map(|(time, &steps)| std::iter::once(time).chain(std::iter::repeat_n(Duration::ZERO, steps - 1)))
+                .collect())
         })
     }
 }

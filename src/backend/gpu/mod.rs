@@ -31,8 +31,8 @@ pub use wgpu;
 use super::{Backend, ConstantCache, DeviceInfo, Executor, Precision, batch_by_memory};
 use crate::{
     Error, ErrorKind, Result,
-    kernels::{Accelerator, Storage, Variant},
-    plan::{BufferId, Plan, Step},
+    kernels::{Accelerator, Storage, Variant, pooled_linear},
+    plan::{BufferId, Joined, Plan, Step},
 };
 use executor::GpuExecutor;
 use faults::Faults;
@@ -167,6 +167,23 @@ impl Gpu {
         Rows::of(plan, self.info.storage)
     }
 
+    /// The plan as it is run here: with steps joined on a real GPU that can run that, unless a variant of one of them alone
+    /// is forced.
+    fn joined(&self, plan: &Plan) -> Joined {
+        let wanted = match self.forced.as_deref() {
+            Some(pooled_linear::NAME) => true,
+            Some("plain" | "rows" | "slices") => false,
+            _ => !self.accelerator.software,
+        };
+        let runs = |joined: &Joined| {
+            let rows = self.rows(&joined.plan);
+            let variants = |step: &Step| step.kernel.operation().variants(&rows.of_step(step), &self.accelerator);
+            joined.plan.steps.iter().zip(&joined.stands_for).all(|(step, &of)| of == 1 || !variants(step).is_empty())
+        };
+        let joined = wanted.then(|| Joined::new(plan)).flatten().filter(runs);
+        joined.unwrap_or_else(|| Joined::apart(plan))
+    }
+
     /// The ways to run a step here, the one that is believed to be the fastest first.
     fn variants(&self, shape: &StepShape) -> Vec<Variant> {
         shape.kernel.operation().variants(&[shape.x, shape.y], &self.accelerator)
@@ -228,6 +245,7 @@ impl Backend for Gpu {
     fn largest_batch(&self, plan: &Plan) -> Result<usize> {
         let groups = self.device.limits().max_compute_workgroups_per_dimension as usize;
         let mut batch = batch_by_memory(plan).min(groups);
+        let plan = &self.joined(plan).plan;
         let rows = self.rows(plan);
         for (id, buffer) in plan.buffers.iter().enumerate() {
             let fits = self.check_buffer(plan, &rows, id)?;

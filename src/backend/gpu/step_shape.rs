@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::rows::Rows;
 use crate::{
-    kernels::{Conv1d, GlobalAveragePool, Kernel, Linear, MaxPool, Row, Storage},
+    kernels::{Conv1d, GlobalAveragePool, Kernel, Linear, MaxPool, PooledLinear, Row, Storage},
     plan::Step,
 };
 
@@ -35,6 +35,7 @@ impl StepShape {
             Kernel::MaxPool(_) => "max_pool",
             Kernel::GlobalAveragePool(_) => "global_average_pool",
             Kernel::Linear(_) => "linear",
+            Kernel::PooledLinear(_) => "pooled_linear",
             #[cfg(feature = "train")]
             Kernel::Training(_) => "training",
         }
@@ -77,6 +78,9 @@ impl StepShape {
             }
             Kernel::Linear(Linear { batch, in_features, out_features }) => {
                 vec![("batch", batch), ("in_features", in_features), ("out_features", out_features)]
+            }
+            Kernel::PooledLinear(PooledLinear { batch, channels, samples, out_features }) => {
+                vec![("batch", batch), ("channels", channels), ("samples", samples), ("out_features", out_features)]
             }
             #[cfg(feature = "train")]
             Kernel::Training(_) => Vec::new(),
@@ -129,6 +133,12 @@ impl StepShape {
                 in_features: size("in_features")?,
                 out_features: size("out_features")?,
             }),
+            "pooled_linear" => Kernel::PooledLinear(PooledLinear {
+                batch: size("batch")?,
+                channels: size("channels")?,
+                samples: size("samples")?,
+                out_features: size("out_features")?,
+            }),
             _ => return None,
         };
         let mut row = |head, start, stride| {
@@ -148,6 +158,9 @@ impl StepShape {
             Kernel::MaxPool(MaxPool { batch, channels, .. })
             | Kernel::GlobalAveragePool(GlobalAveragePool { batch, channels, .. }) => [batch, channels, channels],
             Kernel::Linear(Linear { batch, in_features, out_features }) => [batch, in_features, out_features],
+            Kernel::PooledLinear(PooledLinear { batch, channels, out_features, .. }) => {
+                [batch, channels, channels.saturating_add(out_features)]
+            }
             #[cfg(feature = "train")]
             Kernel::Training(_) => return false,
         };

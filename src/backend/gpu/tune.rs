@@ -10,7 +10,7 @@ use crate::{
     Result,
     backend::{Executor, reference},
     kernels::{Row, Variant},
-    plan::{Plan, Role, Step},
+    plan::{Joined, Plan, Role, Step},
     random::Random,
     verify::{Difference, largest_nmse},
 };
@@ -71,8 +71,9 @@ pub struct Tuned {
 /// # Errors
 /// The device fails or gives no timestamps. A variant that is wrong is no error, but never chosen.
 pub fn tune(gpu: &Gpu, plans: &[(String, Plan)], mut progress: impl FnMut(usize, usize)) -> Result<Tuned> {
+    let joined: Vec<(&String, Plan)> = plans.iter().map(|(name, plan)| (name, gpu.joined(plan).plan)).collect();
     let mut jobs: Vec<(&str, &Plan, &Step, StepShape)> = Vec::new();
-    for (name, plan) in plans {
+    for (name, plan) in &joined {
         let rows = gpu.rows(plan);
         for step in &plan.steps {
             let shape = StepShape::of(step, &rows, gpu.info.storage);
@@ -163,7 +164,7 @@ impl Trial {
     /// Runs a variant once and says how far it is from the reference, and what is wrong with that. What it writes is not
     /// a number before, so that a sample or a zero that it leaves out is found.
     fn compare(&self, gpu: &Gpu, variant: Variant) -> Result<(GpuExecutor, f64, Option<String>)> {
-        let mut executor = GpuExecutor::with_variants(gpu, &self.plan, &self.rows, vec![variant])?;
+        let mut executor = GpuExecutor::with_variants(gpu, &Joined::apart(&self.plan), &self.rows, vec![variant])?;
         let output = &executor.outputs[0];
         let (row, length) = (output.row, output.length);
         let start = (row.head * row.storage.bytes()) as u64;

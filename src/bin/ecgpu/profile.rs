@@ -103,17 +103,21 @@ fn show(plan: &Plan, times: &[Duration], storage: Storage) {
     let total: Duration = times.iter().sum();
     let part = |time: Duration| time.as_secs_f64() / total.as_secs_f64().max(1e-9);
     let row = |(step, &time): (&Step, &Duration)| {
+        let shape = plan.buffers[step.write].shape.map(|size| size.to_string()).join("×");
+        let what = vec![step.name.clone(), step.kernel.operation().describe(), shape];
+        if time.is_zero() {
+            let with = ["with the one above", "", "", "", ""].map(String::from);
+            return [what, with.to_vec()].concat();
+        }
         let [gflops, gigabytes] = rates(plan, step, time, storage);
-        vec![
-            step.name.clone(),
-            step.kernel.operation().describe(),
-            plan.buffers[step.write].shape.map(|size| size.to_string()).join("×"),
+        let measured = vec![
             format!("{:.1}", time.as_secs_f64() * 1e6),
             format!("{gflops:.1}"),
             format!("{gigabytes:.1}"),
             format!("{:.0} %", part(time) * 100.0),
             bar(part(time)),
-        ]
+        ];
+        [what, measured].concat()
     };
     let heading = ["stage", "operation", "output", "µs", "GFLOP/s", "GB/s", "part", ""];
     let rows: Vec<Vec<String>> = plan.steps.iter().zip(times).map(row).collect();
