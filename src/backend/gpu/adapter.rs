@@ -113,19 +113,24 @@ impl Adapter {
             max_buffer_size: offered.max_buffer_size,
             ..wgpu::Limits::default().or_worse_values_from(&offered)
         };
-        let mut descriptor = wgpu::DeviceDescriptor {
+        let descriptor = wgpu::DeviceDescriptor {
             label: Some("ecgpu"),
             required_features: self.adapter.features() & USED,
             required_limits: limits,
             ..wgpu::DeviceDescriptor::default()
         };
-        if self.matrix_side().is_some() {
-            descriptor.required_features |= wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
+        let request = |descriptor: &_| pollster::block_on(self.adapter.request_device(descriptor));
+        let with_matrices = self.matrix_side().and_then(|_| {
+            let features = descriptor.required_features | wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
             // SAFETY: what wgpu asks is to know that these may have bugs beyond its checks. One shader uses them; that its
             // matrices lie within their buffers, aligned as Vulkan asks, stands with it, and it is proved like every other.
-            descriptor.experimental_features = unsafe { wgpu::ExperimentalFeatures::enabled() };
-        }
-        pollster::block_on(self.adapter.request_device(&descriptor)).map_err(|error| {
+            let experimental_features = unsafe { wgpu::ExperimentalFeatures::enabled() };
+            let descriptor =
+                wgpu::DeviceDescriptor { required_features: features, experimental_features, ..descriptor.clone() };
+            // A driver that fails at what is experimental still serves without.
+            request(&descriptor).ok()
+        });
+        with_matrices.map_or_else(|| request(&descriptor), Ok).map_err(|error| {
             let cause = format!("{self} gives no device ({error})");
             Error::new(ErrorKind::Device, cause, "update its driver, or choose another of `ecgpu devices`")
         })
@@ -137,11 +142,12 @@ pub(super) fn accelerator(device: &wgpu::Device, matrix_side: Option<usize>) -> 
     let info = device.adapter_info();
     let sizes = [info.subgroup_min_size, info.subgroup_max_size];
     let subgroups = device.features().contains(wgpu::Features::SUBGROUP) && sizes[0] == sizes[1];
+    let matrices = device.features().contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
     Accelerator {
         software: info.device_type == wgpu::DeviceType::Cpu,
         subgroup_size: subgroups.then_some(sizes[0] as usize),
         int64: device.features().contains(wgpu::Features::SHADER_INT64),
-        matrix_side,
+        matrix_side: matrix_side.filter(|_| matrices),
         workgroup_bytes: device.limits().max_compute_workgroup_storage_size as usize,
         storage: Storage::F32,
     }
