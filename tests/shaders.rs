@@ -30,8 +30,7 @@ fn plans() -> Vec<Plan> {
         let (folded, batch, samples) = random_network(seed);
         Plan::new(&folded, batch, samples, Keep::Stages).unwrap()
     });
-    let plans: Vec<Plan> = published.chain(random).collect();
-    let plans = plans.iter().filter_map(joined).chain(plans.clone()).collect::<Vec<_>>().into_iter();
+    let plans = published.chain(random).flat_map(|plan| joined(&plan).into_iter().chain([plan]));
     #[cfg(feature = "train")]
     let plans = plans.chain(training_plans());
     plans.collect()

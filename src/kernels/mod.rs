@@ -55,6 +55,13 @@ pub struct Accelerator {
     pub storage: Storage,
 }
 
+impl Accelerator {
+    /// Workgroup memory to plan with: at most the 16 KiB that every adapter has, so that several workgroups stay resident.
+    fn workgroup_memory(&self) -> usize {
+        self.workgroup_bytes.min(16 << 10)
+    }
+}
+
 /// A shader and what it is specialised by.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shader {

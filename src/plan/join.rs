@@ -27,17 +27,15 @@ impl Joined {
     /// With the pool joined to its linear layer, whose output no step may read. None where there are no such two.
     pub fn new(plan: &Plan) -> Option<Self> {
         let readers = |id: BufferId| plan.steps.iter().filter(move |step| step.reads.contains(&id)).count();
-        let at = plan.steps.windows(2).position(|pair| {
-            let kernels = matches!(
-                pair,
-                [Step { kernel: Kernel::GlobalAveragePool(_), .. }, Step { kernel: Kernel::Linear(_), .. }]
-            );
-            kernels && pair[1].reads[0] == pair[0].write && readers(pair[0].write) == 1 && readers(pair[1].write) == 0
+        let (at, sizes, layer) = plan.steps.windows(2).enumerate().find_map(|(at, pair)| {
+            let [pool, linear] = pair else { return None };
+            let (Kernel::GlobalAveragePool(sizes), Kernel::Linear(layer)) = (&pool.kernel, &linear.kernel) else {
+                return None;
+            };
+            let alone = linear.reads[0] == pool.write && readers(pool.write) == 1 && readers(linear.write) == 0;
+            alone.then_some((at, sizes, layer))
         })?;
         let (pool, linear) = (&plan.steps[at], &plan.steps[at + 1]);
-        let [Kernel::GlobalAveragePool(sizes), Kernel::Linear(layer)] = [&pool.kernel, &linear.kernel] else {
-            return None;
-        };
         let kernel = Kernel::PooledLinear(PooledLinear {
             batch: sizes.batch,
             channels: sizes.channels,

@@ -110,11 +110,11 @@ impl GpuExecutor {
         let rows = gpu.rows(&joined.plan);
         let variants =
             joined.plan.steps.iter().map(|step| gpu.variant(step, &rows)).collect::<Result<Vec<Variant>>>()?;
-        Self::with_variants(gpu, &joined, &rows, variants)
+        Self::with_variants(gpu, joined, &rows, variants)
     }
 
     /// With given rows and a variant for each step.
-    pub(super) fn with_variants(gpu: &Gpu, joined: &Joined, rows: &Rows, variants: Vec<Variant>) -> Result<Self> {
+    pub(super) fn with_variants(gpu: &Gpu, joined: Joined, rows: &Rows, variants: Vec<Variant>) -> Result<Self> {
         let plan = &joined.plan;
         for id in 0..plan.buffers.len() {
             gpu.check_buffer(plan, rows, id)?;
@@ -147,9 +147,9 @@ impl GpuExecutor {
             device: gpu.device.clone(),
             queue: gpu.queue.clone(),
             faults: gpu.faults.clone(),
-            plan: plan.clone(),
+            plan: joined.plan,
             dispatches,
-            stands_for: joined.stands_for.clone(),
+            stands_for: joined.stands_for,
             input,
             outputs,
             overflow,

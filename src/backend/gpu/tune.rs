@@ -164,7 +164,7 @@ impl Trial {
     /// Runs a variant once and says how far it is from the reference, and what is wrong with that. What it writes is not
     /// a number before, so that a sample or a zero that it leaves out is found.
     fn compare(&self, gpu: &Gpu, variant: Variant) -> Result<(GpuExecutor, f64, Option<String>)> {
-        let mut executor = GpuExecutor::with_variants(gpu, &Joined::apart(&self.plan), &self.rows, vec![variant])?;
+        let mut executor = GpuExecutor::with_variants(gpu, Joined::apart(&self.plan), &self.rows, vec![variant])?;
         let output = &executor.outputs[0];
         let (row, length) = (output.row, output.length);
         let start = (row.head * row.storage.bytes()) as u64;

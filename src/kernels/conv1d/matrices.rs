@@ -28,8 +28,6 @@ use crate::kernels::{
 const SUBGROUPS: usize = 4;
 const ROWS: usize = 2;
 const COLUMNS: usize = 4;
-/// Bytes of workgroup memory that every adapter has.
-const WORKGROUP_BYTES: usize = 16 << 10;
 /// Times that many input channels as a matrix has rows are staged at once at most.
 const MOST_STAGED: usize = 4;
 
@@ -46,8 +44,7 @@ pub(super) fn variant(conv: &Conv1d, x: Row, y: Row, accelerator: &Accelerator) 
     }
     let (shift, positions) = (conv.shift(x, y), 2 * COLUMNS * side);
     let window = ((positions - 1) * conv.stride + shift + conv.kernel).next_multiple_of(4);
-    let memory =
-        WORKGROUP_BYTES.min(accelerator.workgroup_bytes).checked_sub(SUBGROUPS * side * side * size_of::<f32>())?;
+    let memory = accelerator.workgroup_memory().checked_sub(SUBGROUPS * side * side * size_of::<f32>())?;
     let staged = (memory / (window * side * Storage::F16.bytes())).min(MOST_STAGED);
     if staged == 0 {
         return None;

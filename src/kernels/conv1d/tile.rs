@@ -26,8 +26,6 @@ use crate::kernels::{Accelerator, fill, storage::Elements};
 const LANES: usize = 16;
 const GROUPS: usize = 4;
 const TILE_SAMPLES: usize = 4;
-/// Bytes of workgroup memory that every adapter has.
-const WORKGROUP_BYTES: usize = 16 << 10;
 /// Input channels staged at once at most: more would not save a barrier that counts.
 const MOST_STAGED: usize = 8;
 
@@ -70,7 +68,7 @@ fn variant(conv: &Conv1d, x: Row, y: Row, division: Division, accelerator: &Acce
     let weights = conv.kernel * GROUPS * quads;
     // What the slices hand over, then what is staged, in vec4s.
     let partial = if slices > 1 { LANES * GROUPS * quads * TILE_SAMPLES } else { 1 };
-    let memory = WORKGROUP_BYTES.min(accelerator.workgroup_bytes) / 16;
+    let memory = accelerator.workgroup_memory() / 16;
     let staged = (memory.saturating_sub(partial) / (width + weights)).min(MOST_STAGED);
     if staged == 0 {
         return None;
