@@ -40,6 +40,8 @@ pub(super) struct GpuTrainer {
     inputs: Vec<Input>,
     outputs: Vec<Output>,
     readback: Staging,
+    /// The commands of the next step, recorded while the device computes one.
+    recorded: Option<wgpu::CommandBuffer>,
     spin: Duration,
 }
 
@@ -123,13 +125,14 @@ impl GpuTrainer {
             dispatches,
             outputs,
             readback,
+            recorded: None,
             spin: if gpu.accelerator.software { Duration::ZERO } else { SPIN },
         })
     }
 
-    /// Writes the inputs into the memory that is kept for them and records their copies to the device.
-    fn upload(&self, inputs: &[&[f32]], encoder: &mut wgpu::CommandEncoder) -> Result<()> {
-        for (Input { buffer, row, samples, upload }, input) in self.inputs.iter().zip(inputs) {
+    /// Writes the inputs into the memory that is kept for them.
+    fn upload(&self, inputs: &[&[f32]]) -> Result<()> {
+        for (Input { row, samples, upload, .. }, input) in self.inputs.iter().zip(inputs) {
             let mut memory = upload.view_mut()?;
             for (at, values) in input.chunks_exact(*samples).enumerate() {
                 let values: &[u8] = bytemuck::cast_slice(values);
@@ -138,24 +141,43 @@ impl GpuTrainer {
             }
             drop(memory);
             upload.unmap();
-            encoder.copy_buffer_to_buffer(&upload.buffer, 0, buffer, bytes(row.head), upload.buffer.size());
         }
         Ok(())
     }
 
-    fn submit(&self, inputs: &[&[f32]]) -> Result<wgpu::SubmissionIndex> {
+    /// Commands that begin with the copies of the inputs to the device.
+    fn encoder(&self) -> wgpu::CommandEncoder {
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        self.upload(inputs, &mut encoder)?;
+        for Input { buffer, row, upload, .. } in &self.inputs {
+            encoder.copy_buffer_to_buffer(&upload.buffer, 0, buffer, bytes(row.head), upload.buffer.size());
+        }
+        encoder
+    }
+
+    /// The commands of a step.
+    fn record(&self) -> wgpu::CommandBuffer {
+        let mut encoder = self.encoder();
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         self.dispatches.iter().for_each(|(_, dispatch)| dispatch.record(&mut pass));
         drop(pass);
         for Output { source: Place { buffer, offset: from, size }, offset, .. } in &self.outputs {
             encoder.copy_buffer_to_buffer(buffer, *from, &self.readback.buffer, *offset, *size);
         }
-        let submission = self.queue.submit([encoder.finish()]);
+        encoder.finish()
+    }
+
+    /// Submits one step and records the next.
+    fn submit(
+        &self,
+        inputs: &[&[f32]],
+        recorded: Option<wgpu::CommandBuffer>,
+    ) -> Result<(wgpu::SubmissionIndex, wgpu::CommandBuffer)> {
+        let recorded = recorded.unwrap_or_else(|| self.record());
+        self.upload(inputs)?;
+        let submission = self.queue.submit([recorded]);
         self.inputs.iter().for_each(|input| input.upload.map());
         self.readback.map();
-        Ok(submission)
+        Ok((submission, self.record()))
     }
 
     /// Waits for the submission and copies its outputs out.
@@ -196,7 +218,12 @@ impl GpuTrainer {
 impl Trainer for GpuTrainer {
     fn run(&mut self, inputs: &[&[f32]], outputs: &mut Vec<Vec<f32>>) -> Result<()> {
         check_inputs(&self.plan, inputs)?;
-        self.faults.guard(&self.device, || self.read(self.submit(inputs)?, outputs))
+        let recorded = self.recorded.take();
+        self.recorded = Some(self.faults.guard(&self.device, || {
+            let (submission, next) = self.submit(inputs, recorded)?;
+            self.read(submission, outputs).map(|()| next)
+        })?);
+        Ok(())
     }
 
     fn state(&mut self, state: BufferId) -> Result<Vec<f32>> {
@@ -217,11 +244,10 @@ impl Trainer for GpuTrainer {
         check_inputs(&self.plan, inputs)?;
         profile::check(&self.device)?;
         self.faults.guard(&self.device, || {
-            let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            self.upload(inputs, &mut encoder)?;
+            self.upload(inputs)?;
             let dispatches: Vec<&Dispatch> = self.dispatches.iter().map(|(_, dispatch)| dispatch).collect();
             let uploads: Vec<&Staging> = self.inputs.iter().map(|input| &input.upload).collect();
-            let times = profile::profile(&self.device, &self.queue, &dispatches, encoder, &uploads)?;
+            let times = profile::profile(&self.device, &self.queue, &dispatches, self.encoder(), &uploads)?;
             let mut of_steps = vec![Duration::ZERO; self.plan.steps.len()];
             self.dispatches.iter().zip(times).for_each(|((step, _), time)| of_steps[*step] += time);
             Ok(of_steps)
