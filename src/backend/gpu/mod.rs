@@ -31,7 +31,7 @@ pub use wgpu;
 use super::{Backend, ConstantCache, DeviceInfo, Executor, Precision, batch_by_memory};
 use crate::{
     Error, ErrorKind, Result,
-    kernels::{Accelerator, Storage, Variant, pooled_linear},
+    kernels::{Accelerator, Kernel, Storage, Variant},
     plan::{BufferId, Joined, Plan, Step},
 };
 use executor::GpuExecutor;
@@ -167,19 +167,19 @@ impl Gpu {
         Rows::of(plan, self.info.storage)
     }
 
-    /// The plan as it is run here: with steps joined on a real GPU that can run that, unless a variant of one of them alone
-    /// is forced.
+    /// The plan as it is run here: with steps joined where that can be run, unless a variant of one of them alone is forced.
     fn joined(&self, plan: &Plan) -> Joined {
-        let wanted = match self.forced.as_deref() {
-            Some(pooled_linear::NAME) => true,
-            Some("plain" | "rows" | "slices") => false,
-            _ => !self.accelerator.software,
-        };
+        let variants = |step: &Step, rows: &Rows| self.variants(&StepShape::of(step, rows, self.info.storage));
+        let apart = self.rows(plan);
+        let forced =
+            |step: &Step| variants(step, &apart).iter().any(|alone| self.forced.as_deref() == Some(alone.name));
+        let joins = |step: &&Step| matches!(step.kernel, Kernel::GlobalAveragePool(_) | Kernel::Linear(_));
         let runs = |joined: &Joined| {
             let rows = self.rows(&joined.plan);
-            let variants = |step: &Step| step.kernel.operation().variants(&rows.of_step(step), &self.accelerator);
-            joined.plan.steps.iter().zip(&joined.stands_for).all(|(step, &of)| of == 1 || !variants(step).is_empty())
+            let joined = joined.plan.steps.iter().zip(&joined.stands_for).filter(|(_, steps)| **steps > 1);
+            joined.into_iter().all(|(step, _)| !variants(step, &rows).is_empty())
         };
+        let wanted = !plan.steps.iter().filter(joins).any(forced);
         let joined = wanted.then(|| Joined::new(plan)).flatten().filter(runs);
         joined.unwrap_or_else(|| Joined::apart(plan))
     }

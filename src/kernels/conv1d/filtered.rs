@@ -28,6 +28,10 @@
 //!   turns 48; weights in a texture, whose fetches cost 50 cycles for 32 floats, no better than 64-bit loads.
 //! - eight points for filters of five taps, and seven for filters of four: reckoned as many instructions as at six points,
 //!   the one for its sums, the other for evaluating inputs where a point has no opposite. Left out.
+//! - inputs that stay instead of sums: those of 8 to 32 channels evaluated once and gone over with 16 to 64 output channels,
+//!   whose sums over the channels before lie in y. No sum is carried then, and with half the instructions a third less was
+//!   predicted. One thread took as long, two took 15 to 35 % longer: what is evaluated fills 12 to 36 KiB that every output
+//!   channel reads anew, where sums take 12, and other guests' threads share the core's cache.
 //! - uniform loads, which lavapipe does not loop over: only constant addresses count as uniform there.
 //! - the driver's vectors of 512 bits (`LP_NATIVE_VECTOR_WIDTH`) and sixteen lanes, for half the instructions: predicted a
 //!   fifth less time, took four to eight times as long.
