@@ -19,7 +19,7 @@ use crate::{
     backend::{Backend, reference},
     kernels::Storage,
     network::{Folded, FoldedLayer, FoldedOperation, Layer, NamedLayer, Network},
-    plan::{Keep, Plan},
+    plan::{Joined, Keep, Plan},
     random::Random,
 };
 
@@ -60,7 +60,8 @@ pub struct StageReport {
     pub passed: bool,
 }
 
-/// Compares every stage of one forward pass.
+/// Compares every stage of one forward pass, and once more, together, those that a GPU does in one where they are not
+/// kept apart.
 ///
 /// # Errors
 /// The plan cannot be made, or the device fails.
@@ -71,17 +72,37 @@ pub fn compare(
     samples: usize,
     seed: u64,
 ) -> Result<Vec<StageReport>> {
-    let plan = Plan::new(folded, batch, samples, Keep::Stages)?;
-    let mut random = Random::new(seed, 0);
-    let input: Vec<f32> = (0..plan.buffers[plan.input()].len()).map(|_| random.normal() as f32).collect();
-    let exact = reference::run(&plan, &input)?;
-    let mut computed = Vec::new();
-    backend.prepare(&plan)?.run(&input, &mut computed)?;
+    let plan = |keep| Plan::new(folded, batch, samples, keep);
     let network = format!("{} {batch}×{}×{samples}", folded.network.name, folded.network.in_channels());
+    let stages = plan(Keep::Stages)?;
+    let mut random = Random::new(seed, 0);
+    let input: Vec<f32> = (0..stages.buffers[stages.input()].len()).map(|_| random.normal() as f32).collect();
+    let mut reports = compare_plans(backend, &network, &stages, &stages, &input)?;
+    let pooled = plan(Keep::Pooled)?;
+    let halved = Joined::apart(&pooled).with_halved_convolutions();
+    if halved.plan.steps.len() < stages.steps.len() {
+        let together =
+            compare_plans(backend, &network, &pooled, &halved.plan, &input)?.into_iter().zip(halved.stands_for);
+        reports.extend(together.filter(|(_, steps)| *steps > 1).map(|(report, _)| report));
+    }
+    Ok(reports)
+}
+
+/// Compares every output of a plan with the reference of one that has a step for each.
+fn compare_plans(
+    backend: &dyn Backend,
+    network: &str,
+    run: &Plan,
+    plan: &Plan,
+    input: &[f32],
+) -> Result<Vec<StageReport>> {
+    let exact = reference::run(plan, input)?;
+    let mut computed = Vec::new();
+    backend.prepare(run)?.run(input, &mut computed)?;
     let storage = backend.info().storage;
     let logits = plan.steps.len() - 1;
     let expected = if storage.is_half() {
-        reference::run_apart(&plan.with_f16_weights(), &input, &computed)
+        reference::run_apart(&plan.with_f16_weights(), input, &computed)
     } else {
         exact.clone()
     };
@@ -92,7 +113,7 @@ pub fn compare(
         let worst = difference.worst;
         let [_, channels, samples] = shape;
         StageReport {
-            network: network.clone(),
+            network: network.into(),
             stage: stage.into(),
             operation,
             shape,

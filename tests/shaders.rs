@@ -16,7 +16,10 @@ use naga::{
 
 /// The plans of both networks at both usual lengths, and of many random networks.
 fn plans() -> Vec<Plan> {
-    let joined = |plan: &Plan| Joined::new(plan).map(|joined| joined.plan);
+    let joined = |plan: &Plan| {
+        let halved = Joined::apart(plan).with_halved_convolutions();
+        [halved.clone().with_pooled_linear(), Some(halved)].into_iter().flatten().map(|joined| joined.plan)
+    };
     let published = published().into_iter().flat_map(|network| {
         let zeros = |(name, shape): (String, Vec<usize>)| {
             let values = vec![0.0; shape.iter().product()].into();
@@ -28,7 +31,7 @@ fn plans() -> Vec<Plan> {
     });
     let random = (0..20).map(|seed| {
         let (folded, batch, samples) = random_network(seed);
-        Plan::new(&folded, batch, samples, Keep::Stages).unwrap()
+        Plan::new(&folded, batch, samples, Keep::Pooled).unwrap()
     });
     let plans = published.chain(random).flat_map(|plan| joined(&plan).into_iter().chain([plan]));
     #[cfg(feature = "train")]

@@ -106,7 +106,18 @@ impl Case {
         let weight = self.builder.constant("weight", &weight).unwrap();
         let bias = self.builder.constant("bias", &vec![0.0; out_channels].into()).unwrap();
         let (out_samples, stride, relu) = (in_samples, 1, false);
-        let conv = Conv1d { batch, in_channels, in_samples, out_channels, out_samples, kernel, stride, padding, relu };
+        let conv = Conv1d {
+            batch,
+            in_channels,
+            in_samples,
+            out_channels,
+            out_samples,
+            kernel,
+            stride,
+            padding,
+            relu,
+            halved: false,
+        };
         let shape = [batch, out_channels, out_samples];
         self.builder.step("reader", Kernel::Conv1d(conv), &[y, weight, bias], shape).unwrap()
     }

@@ -80,7 +80,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id
     let next = (lane + 1) % LANES;
     let last = lane == LANES - 1;
     // Behind the samples lie zeros alone.
-    let channels = select(conv.in_channels, 0u, group.x * LANES * SAMPLES >= conv.y_start + conv.out_samples);
+    let behind_samples = group.x * LANES * SAMPLES >= POOLED * (conv.y_start + conv.out_samples);
+    let channels = select(conv.in_channels, 0u, behind_samples);
     //# declare
     for (var from_channel = 0u; from_channel < channels; from_channel += LANES) {
         //# load
@@ -95,5 +96,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id
         at += LOADS * LANES;
     }
     let o = group.y * CHANNELS;
+    let to = i / POOLED;
     //# store
 }

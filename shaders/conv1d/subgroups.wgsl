@@ -31,19 +31,9 @@ struct Conv1d {
 @group(0) @binding(1) var<storage, read> x: array<X>;              // vec4s [batch, in_channels, x_row / 4] after x_head / 4
 @group(0) @binding(2) var<storage, read> weight: array<Weight>;    // vec4s [blocks, in_channels, LOADS, LANES]
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;   // [blocks, LANES]
-@group(0) @binding(4) var<storage, read_write> y: array<Y>;        // vec4s [batch, out_channels, y_row / 4] after y_head / 4
+@group(0) @binding(4) var<storage, read_write> y: array<Y>;        // [batch, out_channels, y_row] after y_head, as many at once as `store` writes
 
-// Four positions of one channel, the first at float i of its row. The zeros beside a row are written with it.
-fn store(b: u32, o: u32, i: u32, sum: vec4<f32>) {
-    if i >= conv.y_row || o >= conv.out_channels {
-        return;
-    }
-    let rectified = select(sum, max(sum, vec4(0.0)), RELU);
-    let t = i - conv.y_start; // wraps to a large number before the first sample
-    let inside = vec4(t, t + 1, t + 2, t + 3) < vec4(conv.out_samples);
-    let row = conv.y_head + (b * conv.out_channels + o) * conv.y_row;
-    set_y((row + i) / 4, select(vec4(0.0), rectified, inside));
-}
+//# write
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {

@@ -3,7 +3,7 @@
 
 use super::{
     Accelerator, Operation, Row, Shader, Variant, ends, fill,
-    storage::{self, Elements},
+    storage::{self, Elements, Written},
 };
 
 const WORKGROUP: usize = 64;
@@ -43,7 +43,7 @@ impl Operation for MaxPool {
         let parameters = |x_head| [self.channels, self.out_samples, x_head, x.stride, y.head, y.stride, y.start, 0];
         let grid = [y.stride.div_ceil(WORKGROUP * SAMPLES), self.channels, self.batch];
         let shader = |name, template, elements, constants| {
-            let storage = storage::lines(&[("x", x.storage, elements)], Some(y.storage), 0);
+            let storage = storage::lines(&[("x", x.storage, elements)], Some((y.storage, Written::Four)), 0);
             let source = fill(template, &[("storage", storage)]).into();
             Shader { name, source, notes_overflow: y.storage.is_half(), constants }
         };

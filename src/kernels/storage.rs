@@ -27,6 +27,13 @@ pub(super) enum Elements {
     Four,
 }
 
+/// Numbers that a shader writes with one index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Written {
+    Two,
+    Four,
+}
+
 impl Storage {
     /// Whether a number has 16 bits.
     pub fn is_half(self) -> bool {
@@ -75,17 +82,26 @@ impl Storage {
         [format!("alias {} = {stored};", type_name(name)), function]
     }
 
-    /// `fn set_y(i, vec4<f32>)` for the binding `y`, the type of its elements, `Y`, and `fn note_overflow(b)`: where y is
-    /// f16 the binding after y gets a 1 for record b if a number that this invocation has written is too large for it.
-    fn writer(self, binding: usize) -> Vec<String> {
-        let (stored, value) = match self {
-            Storage::F32 => ("vec4<f32>", "value"),
-            Storage::F16 => ("vec4<f16>", "vec4<f16>(value)"),
-            Storage::PackedF16 => ("vec2<u32>", "vec2(pack2x16float(value.xy), pack2x16float(value.zw))"),
+    /// `fn set_y(i, vec4<f32>)` or `vec2` for the binding `y`, the type of its elements, `Y`, and `fn note_overflow(b)`: where
+    /// y is f16 the binding after y gets a 1 for record b if a number that this invocation has written, or handed to
+    /// `fn note_size`, is too large for it.
+    fn writer(self, written: Written, binding: usize) -> Vec<String> {
+        let (given, four) = match written {
+            Written::Two => ("vec2<f32>", "value.xyxy"),
+            Written::Four => ("vec4<f32>", "value"),
+        };
+        let (stored, value) = match (self, written) {
+            (Storage::F32, _) => (given, "value"),
+            (Storage::F16, Written::Two) => ("vec2<f16>", "vec2<f16>(value)"),
+            (Storage::F16, Written::Four) => ("vec4<f16>", "vec4<f16>(value)"),
+            (Storage::PackedF16, Written::Two) => ("u32", "pack2x16float(value)"),
+            (Storage::PackedF16, Written::Four) => {
+                ("vec2<u32>", "vec2(pack2x16float(value.xy), pack2x16float(value.zw))")
+            }
         };
         let mut lines = vec![format!("alias Y = {stored};")];
         if !self.is_half() {
-            lines.push(format!("fn set_y(i: u32, value: vec4<f32>) {{ y[i] = {value}; }}"));
+            lines.push(format!("fn set_y(i: u32, value: {given}) {{ y[i] = {value}; }}"));
             lines.push("fn note_overflow(b: u32) {}".into());
             return lines;
         }
@@ -93,9 +109,12 @@ impl Storage {
             "@group(0) @binding({binding}) var<storage, read_write> overflow: array<atomic<u32>>;  // [batch]"
         ));
         lines.push("var<private> largest_set: f32;".into());
-        lines.push("fn set_y(i: u32, value: vec4<f32>) {".into());
+        lines.push("fn note_size(value: vec4<f32>) {".into());
         lines.push("    let size = abs(value);".into());
         lines.push("    largest_set = max(largest_set, max(max(size.x, size.y), max(size.z, size.w)));".into());
+        lines.push("}".into());
+        lines.push(format!("fn set_y(i: u32, value: {given}) {{"));
+        lines.push(format!("    note_size({four});"));
         lines.push(format!("    y[i] = {value};"));
         lines.push("}".into());
         lines.push("fn note_overflow(b: u32) {".into());
@@ -106,11 +125,16 @@ impl Storage {
 }
 
 /// What stands at `//# storage`, before all else: how the bindings that are read are stored, by name, and what is written
-/// in vec4s, if anything is. y is the last binding of the plan's step.
-pub(super) fn lines(reads: &[(&str, Storage, Elements)], y: Option<Storage>, constants: usize) -> Vec<String> {
-    let native = reads.iter().map(|(_, storage, _)| *storage).chain(y).any(|storage| storage == Storage::F16);
+/// by `set_y`, if anything is. y is the last binding of the plan's step.
+pub(super) fn lines(
+    reads: &[(&str, Storage, Elements)],
+    y: Option<(Storage, Written)>,
+    constants: usize,
+) -> Vec<String> {
+    let stored = reads.iter().map(|(_, storage, _)| *storage).chain(y.map(|(storage, _)| storage));
+    let native = stored.into_iter().any(|storage| storage == Storage::F16);
     // Binding 0 is the parameters, 1 x, then the constants, y, and the overflow.
-    let writer = y.into_iter().flat_map(|storage| storage.writer(3 + constants));
+    let writer = y.into_iter().flat_map(|(storage, written)| storage.writer(written, 3 + constants));
     let readers = reads.iter().flat_map(|&(name, storage, elements)| storage.reader(name, elements));
     native.then(|| "enable f16;".to_string()).into_iter().chain(readers).chain(writer).collect()
 }

@@ -1,10 +1,11 @@
-//! A plan as a GPU runs it, where a dispatch costs more than what some steps compute: a global average pool and the linear
-//! layer that reads it become one step.
+//! A plan as a GPU runs it, where a dispatch and the memory between two cost more than what some steps compute: a
+//! convolution and a max pool that halves its outputs become one step, and so do a global average pool and the linear layer
+//! that reads it.
 
 use std::ops::Range;
 
 use super::{Buffer, BufferId, Plan, Step, slots};
-use crate::kernels::{Kernel, PooledLinear};
+use crate::kernels::{Conv1d, Kernel, MaxPool, PooledLinear};
 
 /// A plan with fewer steps that makes the same.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,45 +25,78 @@ impl Joined {
         Self { plan: plan.clone(), channels, stands_for: vec![1; plan.steps.len()] }
     }
 
+    /// With every max pool of two joined to the convolution before it, whose outputs nobody else may read.
+    pub fn with_halved_convolutions(mut self) -> Self {
+        let halved =
+            |plan: &Plan| plan.steps.windows(2).enumerate().find_map(|(at, pair)| Some((at, plan.halved(pair)?)));
+        while let Some((at, kernel)) = halved(&self.plan) {
+            let Step { reads, write, .. } = self.plan.steps[at].clone();
+            self.join(at, kernel, reads);
+            self.plan.remove(write);
+        }
+        self
+    }
+
     /// With the pool joined to its linear layer, whose output no step may read. None where there are no such two.
-    pub fn new(plan: &Plan) -> Option<Self> {
-        let readers = |id: BufferId| plan.steps.iter().filter(move |step| step.reads.contains(&id)).count();
+    pub fn with_pooled_linear(mut self) -> Option<Self> {
+        let plan = &self.plan;
         let (at, sizes, layer) = plan.steps.windows(2).enumerate().find_map(|(at, pair)| {
             let [pool, linear] = pair else { return None };
             let (Kernel::GlobalAveragePool(sizes), Kernel::Linear(layer)) = (&pool.kernel, &linear.kernel) else {
                 return None;
             };
-            let alone = linear.reads[0] == pool.write && readers(pool.write) == 1 && readers(linear.write) == 0;
-            alone.then_some((at, sizes, layer))
+            let alone =
+                linear.reads[0] == pool.write && plan.readers(pool.write) == 1 && plan.readers(linear.write) == 0;
+            alone.then(|| (at, sizes.clone(), layer.clone()))
         })?;
-        let (pool, linear) = (&plan.steps[at], &plan.steps[at + 1]);
+        let (pool, linear) = (plan.steps[at].clone(), plan.steps[at + 1].clone());
         let kernel = Kernel::PooledLinear(PooledLinear {
             batch: sizes.batch,
             channels: sizes.channels,
             samples: sizes.samples,
             out_features: layer.out_features,
         });
-        let name = format!("{} + {}", pool.name, linear.name);
-        let mut joined = plan.clone();
+        self.join(at, kernel, [&pool.reads[..], &linear.reads[1..]].concat());
         let shape = [sizes.batch, sizes.channels + layer.out_features, 1];
-        joined.buffers[linear.write] = Buffer { name: name.clone(), shape, ..plan.buffers[linear.write].clone() };
-        let reads = [&pool.reads[..], &linear.reads[1..]].concat();
-        joined.steps.splice(at..at + 2, [Step { name, kernel, reads, write: linear.write }]);
-        let channels = plan.outputs.iter().map(|&id| match id {
-            id if id == pool.write => 0..sizes.channels,
-            id if id == linear.write => sizes.channels..shape[1],
-            id => 0..plan.buffers[id].shape[1],
-        });
-        let channels = channels.collect();
-        joined.outputs.iter_mut().filter(|id| **id == pool.write).for_each(|id| *id = linear.write);
-        joined.remove(pool.write);
-        let mut stands_for = vec![1; joined.steps.len()];
-        stands_for[at] = 2;
-        Some(Self { plan: joined, channels, stands_for })
+        let name = self.plan.steps[at].name.clone();
+        let both = &mut self.plan.buffers[linear.write];
+        *both = Buffer { name, shape, ..both.clone() };
+        for (id, channels) in self.plan.outputs.iter_mut().zip(&mut self.channels) {
+            if *id == linear.write {
+                *channels = sizes.channels..shape[1];
+            } else if *id == pool.write {
+                (*id, *channels) = (linear.write, 0..sizes.channels);
+            }
+        }
+        self.plan.remove(pool.write);
+        Some(self)
+    }
+
+    /// Puts one step in the place of two, whose output is the second's.
+    fn join(&mut self, at: usize, kernel: Kernel, reads: Vec<BufferId>) {
+        let [first, second] = [at, at + 1].map(|at| &self.plan.steps[at]);
+        let (name, write) = (format!("{} + {}", first.name, second.name), second.write);
+        self.plan.steps.splice(at..at + 2, [Step { name, kernel, reads, write }]);
+        self.stands_for[at] += self.stands_for.remove(at + 1);
     }
 }
 
 impl Plan {
+    /// How many steps read a buffer.
+    fn readers(&self, id: BufferId) -> usize {
+        self.steps.iter().filter(|step| step.reads.contains(&id)).count()
+    }
+
+    /// A convolution and the max pool after it as one, if that is what the two steps are.
+    fn halved(&self, pair: &[Step]) -> Option<Kernel> {
+        let [first, second] = pair else { return None };
+        let (Kernel::Conv1d(conv), Kernel::MaxPool(pool)) = (&first.kernel, &second.kernel) else { return None };
+        let MaxPool { kernel: 2, stride: 2, out_samples, .. } = *pool else { return None };
+        let alone = self.readers(first.write) == 1 && !self.outputs.contains(&first.write);
+        let follows = second.reads[0] == first.write && alone && !conv.halved;
+        follows.then(|| Kernel::Conv1d(Conv1d { out_samples, halved: true, ..conv.clone() }))
+    }
+
     /// Takes a buffer out that nothing reads or writes any more, and assigns the slots anew.
     fn remove(&mut self, unused: BufferId) {
         self.buffers.remove(unused);
@@ -78,7 +112,7 @@ mod tests {
     use super::*;
     use crate::{
         backend::reference,
-        network::{Folded, Weights, published},
+        network::{Folded, Parameters, Tensor, Weights, published},
         plan::Keep,
     };
 
@@ -88,7 +122,7 @@ mod tests {
         let folded = Folded::new(&weights.network, &weights.parameters).unwrap();
         for keep in [Keep::Results, Keep::Stages] {
             let plan = Plan::new(&folded, 2, 100, keep).unwrap();
-            let joined = Joined::new(&plan).unwrap();
+            let joined = Joined::apart(&plan).with_halved_convolutions().with_pooled_linear().unwrap();
             assert_eq!(
                 (joined.plan.steps.len(), joined.stands_for.iter().sum()),
                 (plan.steps.len() - 1, plan.steps.len())
@@ -106,16 +140,32 @@ mod tests {
         }
     }
 
+    /// The published small network, all of whose weights are the same.
+    fn small() -> Folded {
+        let [_, small] = published();
+        let tensors = small.tensors().into_iter().map(|(name, shape)| {
+            let values = vec![0.1; shape.iter().product()].into();
+            (name, Tensor { shape, values })
+        });
+        Folded::new(&small, Parameters::new(tensors)).unwrap()
+    }
+
     #[test]
     fn a_linear_layer_that_another_reads_stays_apart() {
-        let [_, small] = published();
-        let zeros = small.tensors().into_iter().map(|(name, shape)| {
-            let values = vec![0.0; shape.iter().product()].into();
-            (name, crate::network::Tensor { shape, values })
-        });
-        let folded = Folded::new(&small, crate::network::Parameters::new(zeros)).unwrap();
-        let plan = Plan::new(&folded, 1, 100, Keep::Results).unwrap();
-        assert_eq!(Joined::new(&plan), None);
+        let plan = Plan::new(&small(), 1, 100, Keep::Results).unwrap();
+        assert_eq!(Joined::apart(&plan).with_pooled_linear(), None);
         assert_eq!(Joined::apart(&plan).plan, plan);
+    }
+
+    #[test]
+    fn a_max_pool_is_joined_to_a_convolution_that_nobody_else_reads() {
+        let input: Vec<f32> = (0..2 * 12 * 103).map(|i| (i * 37 % 101) as f32 / 50.0 - 1.0).collect();
+        for (keep, fewer) in [(Keep::Results, 2), (Keep::Pooled, 2), (Keep::Stages, 0)] {
+            let plan = Plan::new(&small(), 2, 103, keep).unwrap();
+            let joined = Joined::apart(&plan).with_halved_convolutions();
+            assert_eq!(joined.plan.steps.len(), plan.steps.len() - fewer);
+            assert_eq!(joined.stands_for.iter().sum::<usize>(), plan.steps.len());
+            assert_eq!(reference::run(&joined.plan, &input).unwrap(), reference::run(&plan, &input).unwrap());
+        }
     }
 }

@@ -104,6 +104,8 @@ pub enum Keep {
     Results,
     /// Every stage's, for comparing two backends.
     Stages,
+    /// Of every stage but convolutions that a max pool of two follows, which a GPU does in one.
+    Pooled,
 }
 
 /// A forward pass, or a step of training.
@@ -117,7 +119,7 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// What the host hands in, the records `[batch, leads, samples]` first.
     pub inputs: Vec<BufferId>,
-    /// What can be read afterwards: embedding and logits with [`Keep::Results`], else every step's output in order.
+    /// What can be read afterwards: embedding and logits with [`Keep::Results`], else the steps' outputs in order.
     pub outputs: Vec<BufferId>,
     /// How many slots the activations need.
     pub slots: usize,
@@ -148,6 +150,15 @@ impl Plan {
         let outputs = match keep {
             Keep::Results => vec![embedding, last],
             Keep::Stages => stages,
+            Keep::Pooled => {
+                let halves =
+                    |layer: &FoldedLayer| matches!(layer.operation, FoldedOperation::MaxPool { kernel: 2, stride: 2 });
+                let pooled = |at: usize| {
+                    let convolution = matches!(folded.layers[at].operation, FoldedOperation::Conv1d { .. });
+                    convolution && folded.layers.get(at + 1).is_some_and(halves)
+                };
+                (0..stages.len()).filter(|&at| !pooled(at)).map(|at| stages[at]).collect()
+            }
         };
         Ok(builder.finish(outputs))
     }
@@ -232,6 +243,7 @@ fn step(
                 stride: *stride,
                 padding: *padding,
                 relu: *relu,
+                halved: false,
             })
         }
         FoldedOperation::MaxPool { kernel, stride } => {

@@ -75,6 +75,7 @@ impl Turned {
             stride: 1,
             padding: first.unsigned_abs(),
             relu: false,
+            halved: false,
         };
         Self { conv, order: order.into() }
     }

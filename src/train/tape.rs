@@ -93,8 +93,18 @@ impl<'a> Tape<'a> {
         match named.layer {
             Layer::Conv1d { in_channels, kernel, stride, padding, bias, .. } => {
                 let relu = false;
-                let conv =
-                    Conv1d { batch, in_channels, in_samples, out_channels, out_samples, kernel, stride, padding, relu };
+                let conv = Conv1d {
+                    batch,
+                    in_channels,
+                    in_samples,
+                    out_channels,
+                    out_samples,
+                    kernel,
+                    stride,
+                    padding,
+                    relu,
+                    halved: false,
+                };
                 let trained = self.store.trained;
                 let weight = self.part(trained, &format!("{name}.weight"), out_channels * in_channels * kernel)?;
                 let shift = match bias {
@@ -191,6 +201,7 @@ impl<'a> Tape<'a> {
                     stride: 1,
                     padding: 0,
                     relu: false,
+                    halved: false,
                 };
                 self.weight_gradient(&name, &conv, x, dy, gradient)?;
                 self.bias_gradient(&name, dy, gradient)?;

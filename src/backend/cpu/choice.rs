@@ -111,8 +111,18 @@ mod tests {
         let (in_channels, out_channels, relu) = (256, 256, true);
         let (kernel, stride, padding) = (3, 1, 1);
         let in_samples = out_samples;
-        let conv =
-            Conv1d { batch: 1, in_channels, in_samples, out_channels, out_samples, kernel, stride, padding, relu };
+        let conv = Conv1d {
+            batch: 1,
+            in_channels,
+            in_samples,
+            out_channels,
+            out_samples,
+            kernel,
+            stride,
+            padding,
+            relu,
+            halved: false,
+        };
         let kernels = super::super::instructions::available()[0];
         let filter = Filter::best(&conv, 256, 256, kernels);
         let groups = filter.map_or(out_samples, |filter| filter.groups);

@@ -73,7 +73,18 @@ fn any_convolution() -> impl Strategy<Value = Conv1d> {
         .prop_filter("no output", |(_, _, in_samples, _, kernel, _, padding, _)| in_samples + 2 * padding >= *kernel)
         .prop_map(|(batch, in_channels, in_samples, out_channels, kernel, stride, padding, relu)| {
             let out_samples = (in_samples + 2 * padding - kernel) / stride + 1;
-            Conv1d { batch, in_channels, in_samples, out_channels, out_samples, kernel, stride, padding, relu }
+            Conv1d {
+                batch,
+                in_channels,
+                in_samples,
+                out_channels,
+                out_samples,
+                kernel,
+                stride,
+                padding,
+                relu,
+                halved: false,
+            }
         })
 }
 
@@ -117,8 +128,18 @@ fn every_way_to_filter_is_the_references() {
             let padding = kernel / 2;
             let out_samples = (in_samples + 2 * padding - kernel) / stride + 1;
             let (batch, in_channels, out_channels, relu) = (1, 24, 40, false);
-            let conv =
-                Conv1d { batch, in_channels, in_samples, out_channels, out_samples, kernel, stride, padding, relu };
+            let conv = Conv1d {
+                batch,
+                in_channels,
+                in_samples,
+                out_channels,
+                out_samples,
+                kernel,
+                stride,
+                padding,
+                relu,
+                halved: false,
+            };
             let (plan, input) = convolution(conv, 7);
             assert_parity(&plan, &input);
         }

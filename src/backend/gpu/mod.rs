@@ -167,7 +167,8 @@ impl Gpu {
         Rows::of(plan, self.info.storage)
     }
 
-    /// The plan as it is run here: with steps joined where that can be run, unless a variant of one of them alone is forced.
+    /// The plan as it is run here. Pool and linear layer are joined where that can be run, unless a variant of one of them
+    /// alone is forced; every variant of a convolution can halve its outputs.
     fn joined(&self, plan: &Plan) -> Joined {
         let variants = |step: &Step, rows: &Rows| self.variants(&StepShape::of(step, rows, self.info.storage));
         let apart = self.rows(plan);
@@ -180,8 +181,9 @@ impl Gpu {
             joined.into_iter().all(|(step, _)| !variants(step, &rows).is_empty())
         };
         let wanted = !plan.steps.iter().filter(joins).any(forced);
-        let joined = wanted.then(|| Joined::new(plan)).flatten().filter(runs);
-        joined.unwrap_or_else(|| Joined::apart(plan))
+        let halved = Joined::apart(plan).with_halved_convolutions();
+        let joined = wanted.then(|| halved.clone().with_pooled_linear()).flatten().filter(runs);
+        joined.unwrap_or(halved)
     }
 
     /// The ways to run a step here, the one that is believed to be the fastest first.

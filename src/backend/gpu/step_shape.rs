@@ -54,6 +54,7 @@ impl StepShape {
                 stride,
                 padding,
                 relu,
+                halved,
             }) => vec![
                 ("batch", batch),
                 ("in_channels", in_channels),
@@ -64,6 +65,7 @@ impl StepShape {
                 ("stride", stride),
                 ("padding", padding),
                 ("relu", usize::from(relu)),
+                ("halved", usize::from(halved)),
             ],
             Kernel::MaxPool(MaxPool { batch, channels, in_samples, out_samples, kernel, stride }) => vec![
                 ("batch", batch),
@@ -100,7 +102,7 @@ impl StepShape {
         let operation = words.next()?;
         let mut size = |name: &str| {
             let value: u32 = words.next()?.strip_prefix(name)?.strip_prefix('=')?.parse().ok()?;
-            (value > 0 || ["padding", "relu", "x_head", "x_start", "y_head", "y_start"].contains(&name))
+            (value > 0 || ["padding", "relu", "halved", "x_head", "x_start", "y_head", "y_start"].contains(&name))
                 .then_some(value as usize)
         };
         let kernel = match operation {
@@ -114,6 +116,7 @@ impl StepShape {
                 stride: size("stride")?,
                 padding: size("padding")?,
                 relu: size("relu")? == 1,
+                halved: size("halved")? == 1,
             }),
             "max_pool" => Kernel::MaxPool(MaxPool {
                 batch: size("batch")?,

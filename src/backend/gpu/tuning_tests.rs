@@ -40,6 +40,7 @@ fn tuning() -> Tuning {
         stride: 2,
         padding: 5,
         relu: true,
+        halved: false,
     };
     let row = |stride| Row { head: 8, start: 0, stride, storage: Storage::F32 };
     let step = |kernel, x, y| StepShape { kernel, x: row(x), y: row(y), storage: Storage::F32 };

@@ -68,10 +68,11 @@ pub(super) fn variant(conv: &Conv1d, x: Row, y: Row, accelerator: &Accelerator) 
     }
     let (filters, own, beyond) = (filters(conv), own / LOADED, window.saturating_sub(own));
     let constants = [("STRIDE", conv.stride), ("SAMPLES", SAMPLES), ("CHANNELS", CHANNELS), ("LOADS", loads(conv))];
+    let constants = constants.into_iter().chain([("POOLED", conv.pooled())]);
     let source = fill(
         include_str!("../../../shaders/conv1d/filtered.wgsl"),
         &[
-            ("constants", constants.map(|(name, value)| format!("const {name}: u32 = {value};")).into()),
+            ("constants", constants.map(|(name, value)| format!("const {name}: u32 = {value};")).collect()),
             ("places", places(own, beyond.div_ceil(LOADED))),
             ("declare", sums().map(|sum| format!("var {sum} = 0.0;")).collect()),
             ("load", load(conv, beyond)),
@@ -81,7 +82,7 @@ pub(super) fn variant(conv: &Conv1d, x: Row, y: Row, accelerator: &Accelerator) 
             ("multiply", multiply(&filters)),
             ("advance", advance("own", own, "row")),
             ("advance_behind", advance("behind", beyond.div_ceil(LOADED), "rows")),
-            ("store", store()),
+            ("store", store(conv)),
         ],
     );
     let begin = ("BEGIN", -(lead / LOADED as isize) as f64);
@@ -215,7 +216,7 @@ fn multiply(filters: &[Vec<usize>]) -> Vec<String> {
 }
 
 /// Output q of four is the sum over the points of the sum there times the point's power q; ∞ counts in the last only.
-fn store() -> Vec<String> {
+fn store(conv: &Conv1d) -> Vec<String> {
     let lines = (0..CHANNELS).flat_map(|o| {
         let bias = format!("let bias{o} = subgroupBroadcast(biases.{}, {}u);", ['x', 'y', 'z', 'w'][o % 4], o / 4);
         let interpolate = (0..SAMPLES / OUTPUTS).flat_map(move |q| {
@@ -232,11 +233,16 @@ fn store() -> Vec<String> {
                 format!("let y{name}_3 = odd{name} + 8.0 * odd2_{name} + {infinity};"),
             ]
         });
-        let stores = (0..SAMPLES / LOADED).map(move |s| {
-            let four = |q: usize| (0..OUTPUTS).map(|i| format!("y{o}_{q}_{i}")).collect::<Vec<_>>().join(", ");
-            let (first, second) = (four(2 * s), four(2 * s + 1));
-            format!("store(b, o + {o}, i + {}, vec4({first}) + bias{o}, vec4({second}) + bias{o});", s * LOADED)
+        let outputs: Vec<String> = (0..SAMPLES).map(|i| format!("y{o}_{}_{}", i / OUTPUTS, i % OUTPUTS)).collect();
+        let pooled: Vec<String> = match conv.halved {
+            true => outputs.chunks(2).map(|two| format!("max({})", two.join(", "))).collect(),
+            false => outputs,
+        };
+        let stores = pooled.chunks(LOADED).enumerate().map(|(s, eight)| {
+            let [first, second] = [0, 4].map(|from| eight[from..from + 4].join(", "));
+            format!("store(b, o + {o}, to + {}, vec4({first}) + bias{o}, vec4({second}) + bias{o});", s * LOADED)
         });
+        let stores = stores.collect::<Vec<_>>();
         [bias].into_iter().chain(interpolate).chain(stores).collect::<Vec<_>>()
     });
     lines.collect()

@@ -18,7 +18,7 @@
 //! Proved right on Mesa 26's lavapipe, which has matrices of 8 × 8 and runs it eight times as long as the variant for its
 //! subgroups. Of 16 × 16, as NVIDIA's GPUs have them, the shader's text is known to be valid, no more.
 
-use super::{Conv1d, Row, Variant, blocks, shader};
+use super::{Conv1d, Row, Variant, blocks, shader, write_lines};
 use crate::kernels::{
     Accelerator, Storage, fill,
     storage::{self, Elements},
@@ -86,7 +86,8 @@ pub(super) fn variant(conv: &Conv1d, x: Row, y: Row, accelerator: &Accelerator) 
     let source = fill(
         include_str!("../../../shaders/conv1d/matrices.wgsl"),
         &[
-            ("storage", storage::lines(&[("x", x.storage, Elements::Four)], Some(y.storage), 2)),
+            ("storage", storage::lines(&[("x", x.storage, Elements::Four)], Some((y.storage, conv.written())), 2)),
+            ("write", write_lines(conv)),
             ("staged", staged_lines(x.storage)),
             ("constants", constants.map(|(name, value)| format!("const {name}: u32 = {value};")).into()),
             ("declare", declare.collect()),
@@ -106,11 +107,7 @@ pub(super) fn variant(conv: &Conv1d, x: Row, y: Row, accelerator: &Accelerator) 
 
 /// `fn staged(i) -> vec4<f16>`, four samples of x. Those of the network's input are in f32, and may be too large.
 fn staged_lines(storage: Storage) -> Vec<String> {
-    let note = [
-        "    let size = abs(x[i]);",
-        "    largest_set = max(largest_set, max(max(size.x, size.y), max(size.z, size.w)));",
-    ];
-    let note = if storage == Storage::F32 { &note[..] } else { &[] };
+    let note = if storage == Storage::F32 { &["    note_size(x[i]);"][..] } else { &[] };
     let lines = [&["fn staged(i: u32) -> vec4<f16> {"], note, &["    return vec4<f16>(x[i]);", "}"]];
     lines.concat().into_iter().map(String::from).collect()
 }

@@ -8,7 +8,7 @@ mod tile;
 
 use super::{
     Accelerator, Operation, Row, Shader, Variant, ends,
-    storage::{self, Elements},
+    storage::{self, Elements, Written},
 };
 
 /// Workgroups that fill a large GPU, of which one has 132 multiprocessors, twice.
@@ -19,7 +19,8 @@ pub(super) const UNROLLED: usize = 16;
 const ALIGNED: usize = 8;
 
 /// `y[b, o, t] = bias[o] + Σ_c Σ_k weight[o, c, k] · x[b, c, t·stride + k − padding]`, where x is 0 outside its samples;
-/// then max(0, y) with `relu`.
+/// then max(0, y) with `relu`; with `halved` the larger of each two outputs is written, as a max pool of kernel and stride 2
+/// would of the outputs.
 ///
 /// Reads x `[batch, in_channels, in_samples]`, weight `[out_channels, in_channels, kernel]`, bias `[out_channels]`;
 /// writes y `[batch, out_channels, out_samples]`.
@@ -33,7 +34,7 @@ pub struct Conv1d {
     pub in_samples: usize,
     /// Channels of y.
     pub out_channels: usize,
-    /// Samples of each channel of y.
+    /// Samples of each channel of y, with `halved` half as many as outputs.
     pub out_samples: usize,
     /// Samples that one output sees.
     pub kernel: usize,
@@ -43,11 +44,15 @@ pub struct Conv1d {
     pub padding: usize,
     /// Whether max(0, y) follows.
     pub relu: bool,
+    /// Whether a max pool of two outputs is part of it. No plan has it from the start: a GPU puts it in the place of the two,
+    /// see [`crate::plan::Joined`].
+    pub halved: bool,
 }
 
 impl Operation for Conv1d {
     fn variants(&self, rows: &[Row], accelerator: &Accelerator) -> Vec<Variant> {
         let [x, y] = ends(rows);
+        let y = self.outputs(y);
         let plain = plain::variant(self, x, y, accelerator);
         let tiles = tile::variants(self, x, y, accelerator);
         let matrices = matrices::variant(self, x, y, accelerator);
@@ -87,12 +92,12 @@ impl Operation for Conv1d {
 
     fn head(&self) -> usize {
         // The furthest that a window begins before its row, see `LEAD`.
-        self.padding + (ALIGNED - 1) * self.stride + 3
+        self.padding + (ALIGNED - 1) * self.pooled() * self.stride + 3
     }
 
     /// Where no window needs a shift: one vec4 fewer to load a window in two of three layers of network 542k.
     fn start(&self, y: usize) -> usize {
-        (self.padding + y * self.stride) % ALIGNED
+        (self.padding + y * self.pooled() * self.stride) % ALIGNED
     }
 
     fn row_multiple(&self) -> usize {
@@ -100,32 +105,22 @@ impl Operation for Conv1d {
     }
 
     fn floating_point_operations(&self) -> usize {
-        2 * self.batch * self.out_channels * self.out_samples * self.in_channels * self.kernel
+        2 * self.batch * self.out_channels * self.pooled() * self.out_samples * self.in_channels * self.kernel
     }
 
     fn describe(&self) -> String {
         let relu = if self.relu { " + ReLU" } else { "" };
         let Self { in_channels, out_channels, kernel, stride, .. } = self;
-        format!("conv {in_channels}→{out_channels} kernel {kernel} stride {stride}{relu}")
+        let pool = if self.halved { " + max pool kernel 2 stride 2" } else { "" };
+        format!("conv {in_channels}→{out_channels} kernel {kernel} stride {stride}{relu}{pool}")
     }
 
     fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {
-        let [x, weight, bias] = reads else { unreachable!("the plan gives a convolution three reads") };
         for b in 0..self.batch {
             for o in 0..self.out_channels {
                 for t in 0..self.out_samples {
-                    let mut sum = bias[o];
-                    for c in 0..self.in_channels {
-                        let row = (b * self.in_channels + c) * self.in_samples;
-                        for k in 0..self.kernel {
-                            let position = t * self.stride + k;
-                            if position >= self.padding && position - self.padding < self.in_samples {
-                                let w = weight[(o * self.in_channels + c) * self.kernel + k];
-                                sum += w * x[row + position - self.padding];
-                            }
-                        }
-                    }
-                    y[(b * self.out_channels + o) * self.out_samples + t] = if self.relu { sum.max(0.0) } else { sum };
+                    let outputs = (0..self.pooled()).map(|p| self.output(reads, b, o, t * self.pooled() + p));
+                    y[(b * self.out_channels + o) * self.out_samples + t] = outputs.fold(f64::NEG_INFINITY, f64::max);
                 }
             }
         }
@@ -133,10 +128,43 @@ impl Operation for Conv1d {
 }
 
 impl Conv1d {
+    /// One output in float64.
+    fn output(&self, reads: &[&[f64]], b: usize, o: usize, t: usize) -> f64 {
+        let [x, weight, bias] = reads else { unreachable!("the plan gives a convolution three reads") };
+        let mut sum = bias[o];
+        for c in 0..self.in_channels {
+            let row = (b * self.in_channels + c) * self.in_samples;
+            for k in 0..self.kernel {
+                let position = t * self.stride + k;
+                if position >= self.padding && position - self.padding < self.in_samples {
+                    let w = weight[(o * self.in_channels + c) * self.kernel + k];
+                    sum += w * x[row + position - self.padding];
+                }
+            }
+        }
+        if self.relu { sum.max(0.0) } else { sum }
+    }
+
+    /// Outputs that make one number of y.
+    fn pooled(&self) -> usize {
+        if self.halved { 2 } else { 1 }
+    }
+
+    /// What an invocation writes at once of four outputs.
+    fn written(&self) -> Written {
+        if self.halved { Written::Two } else { Written::Four }
+    }
+
+    /// Where the outputs would lie that make a row of y, which is what a variant goes through.
+    fn outputs(&self, y: Row) -> Row {
+        Row { start: y.start * self.pooled(), stride: y.stride * self.pooled(), ..y }
+    }
+
     /// Mirror of `struct Conv1d` in the shaders.
     fn parameters(&self, x_head: usize, x: Row, y: Row) -> Vec<u32> {
         let Self { in_channels, out_channels, out_samples, .. } = *self;
-        [in_channels, out_channels, out_samples, x_head, x.stride, y.head, y.stride, y.start]
+        let (y_row, y_start) = (y.stride / self.pooled(), y.start / self.pooled());
+        [in_channels, out_channels, out_samples, x_head, x.stride, y.head, y_row, y_start]
             .map(|size| size as u32)
             .to_vec()
     }
@@ -171,9 +199,18 @@ impl Conv1d {
 }
 
 /// What stands at `//# storage`, for a shader that reads x in such elements and weights in vec4s.
-fn storage_lines(x: Row, y: Row, accelerator: &Accelerator, elements: Elements) -> Vec<String> {
+fn storage_lines(conv: &Conv1d, x: Row, y: Row, accelerator: &Accelerator, elements: Elements) -> Vec<String> {
     let reads = [("x", x.storage, elements), ("weight", accelerator.storage, Elements::Four)];
-    storage::lines(&reads, Some(y.storage), 2)
+    storage::lines(&reads, Some((y.storage, conv.written())), 2)
+}
+
+/// What stands at `//# write`: the function that writes four outputs of an invocation to y.
+fn write_lines(conv: &Conv1d) -> Vec<String> {
+    let store = match conv.halved {
+        true => include_str!("../../../shaders/conv1d/store/halved.wgsl"),
+        false => include_str!("../../../shaders/conv1d/store/whole.wgsl"),
+    };
+    store.lines().map(String::from).collect()
 }
 
 /// Whether a variant has enough workgroups to fill a large GPU.
@@ -220,6 +257,7 @@ mod tests {
             stride: 2,
             padding: 1,
             relu: false,
+            halved: false,
         };
         let (x, weight) = ([1., 2., 3., 10., 20., 30.], [1., 10., 100., 0., 0., 1.]);
         let mut y = [0.0; 2];
@@ -242,6 +280,7 @@ mod tests {
             stride: 1,
             padding: 0,
             relu: false,
+            halved: false,
         };
         assert_eq!(conv.packed("plain", 1, &[1., 2., 3., 4., 5., 6.]), [1., 3., 5., 0., 2., 4., 6., 0.]);
         assert_eq!(conv.packed("plain", 2, &[7., 8., 9.]), [7., 8., 9., 0.]);

@@ -4,7 +4,7 @@
 //! Tried: 8 × 8 in loops over private arrays. Expected half the loads for each multiplication; was ten times slower on
 //! lavapipe, which keeps such arrays in memory and checks every index.
 
-use super::{Conv1d, Row, Variant, blocks, shader, storage_lines};
+use super::{Conv1d, Row, Variant, blocks, shader, storage_lines, write_lines};
 use crate::kernels::{Accelerator, fill, storage::Elements};
 
 const TILE_SAMPLES: usize = 4;
@@ -16,8 +16,9 @@ pub(super) const NAME: &str = "plain";
 pub(super) fn variant(conv: &Conv1d, x: Row, y: Row, accelerator: &Accelerator) -> Variant {
     let columns = y.stride.div_ceil(WORKGROUP * TILE_SAMPLES);
     let constants = [("KERNEL", conv.kernel), ("STRIDE", conv.stride), ("PADDING", conv.padding)];
-    let storage = storage_lines(x, y, accelerator, Elements::One);
-    let source = fill(include_str!("../../../shaders/conv1d/plain.wgsl"), &[("storage", storage)]);
+    let storage = storage_lines(conv, x, y, accelerator, Elements::One);
+    let source =
+        fill(include_str!("../../../shaders/conv1d/plain.wgsl"), &[("storage", storage), ("write", write_lines(conv))]);
     Variant {
         name: NAME,
         shader: shader("conv1d/plain", source, y, conv.constants(constants)),

@@ -22,7 +22,7 @@
 //! - two input channels an iteration, to halve the masked stores of accumulators: expected some percent; 34 instead of 37
 //!   at kernel 5, as the second window costs more registers than the stores cost time.
 
-use super::{Conv1d, Row, UNROLLED, Variant, blocks, shader, storage_lines};
+use super::{Conv1d, Row, UNROLLED, Variant, blocks, shader, storage_lines, write_lines};
 use crate::kernels::{Accelerator, fill, storage::Elements};
 
 const LANES: usize = 8;
@@ -68,7 +68,8 @@ pub(super) fn variant(conv: &Conv1d, x: Row, y: Row, accelerator: &Accelerator) 
     let source = fill(
         include_str!("../../../shaders/conv1d/subgroups.wgsl"),
         &[
-            ("storage", storage_lines(x, y, accelerator, Elements::Four)),
+            ("storage", storage_lines(conv, x, y, accelerator, Elements::Four)),
+            ("write", write_lines(conv)),
             ("constants", constants.map(|(name, value)| format!("const {name}: u32 = {value};")).into()),
             ("declare", declare.collect()),
             ("load", load.collect()),

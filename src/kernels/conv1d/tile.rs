@@ -19,7 +19,7 @@
 //!
 //! On lavapipe it is slower than the plain variant: its barriers are coroutine switches.
 
-use super::{Conv1d, Row, UNROLLED, Variant, blocks, fills, shader, storage_lines};
+use super::{Conv1d, Row, UNROLLED, Variant, blocks, fills, shader, storage_lines, write_lines};
 use crate::kernels::{Accelerator, fill, storage::Elements};
 
 /// Positions and vec4s of channels along a workgroup's two sides.
@@ -105,7 +105,8 @@ fn variant(conv: &Conv1d, x: Row, y: Row, division: Division, accelerator: &Acce
     let source = fill(
         include_str!("../../../shaders/conv1d/tile.wgsl"),
         &[
-            ("storage", storage_lines(x, y, accelerator, Elements::Four)),
+            ("storage", storage_lines(conv, x, y, accelerator, Elements::Four)),
+            ("write", write_lines(conv)),
             ("constants", constants.map(|(name, value)| format!("const {name}: u32 = {value};")).into()),
             (
                 "declare",

@@ -125,11 +125,11 @@ fn operation(plan: &Plan, places: &Places, at: usize, kernels: &'static Kernels,
     use crate::kernels::{Kernel, training::Training};
     let step = &plan.steps[at];
     match &step.kernel {
-        Kernel::Conv1d(_) => convolution::convolution(places, at, step),
+        Kernel::Conv1d(conv) if !conv.halved => convolution::convolution(places, at, step),
         Kernel::Linear(linear) => convolution::linear(places, step, linear, kernels),
         Kernel::MaxPool(pool) => Box::new(streams::MaxPool::new(places, step, pool)),
         Kernel::GlobalAveragePool(_) => Box::new(streams::Mean::new(places, step)),
-        Kernel::PooledLinear(_) => unreachable!("only a GPU joins the two"),
+        Kernel::Conv1d(_) | Kernel::PooledLinear(_) => unreachable!("only a GPU joins the two"),
         Kernel::Training(training) => match training {
             Training::BatchStatistics(it) => Box::new(batch_norm::Statistics::new(places, step, it.0)),
             Training::BatchNorm(it) => Box::new(batch_norm::Normalisation::new(places, step, it)),
