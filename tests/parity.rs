@@ -2,7 +2,10 @@
 
 mod common;
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use common::skip;
 use ecgpu::{
@@ -156,7 +159,8 @@ fn depends_on_others(backend: &dyn Backend) -> bool {
     let sizes = [(7, 3, 1, 0, 16), (7, 5, 1, 0, 32), (3, 7, 2, 0, 40), (12, 5, 2, 2, 125)];
     sizes.into_iter().any(|(channels, kernel, stride, padding, samples)| {
         let folded = one_convolution([channels, 31], kernel, stride, padding, false);
-        beside(backend, &folded, samples, 0.0) != beside(backend, &folded, samples, 1e9)
+        let networks = [folded.clone(), halved(folded)];
+        networks.iter().any(|folded| beside(backend, folded, samples, 0.0) != beside(backend, folded, samples, 1e9))
     })
 }
 
@@ -179,11 +183,13 @@ fn in_f16_too_and_only_a_record_with_numbers_too_large_is_lost() {
             let Some(gpu) = gpu() else { return };
             let gpu = storing(gpu).with_variant(variant);
             assert!(!depends_on_others(&gpu), "{variant}");
-            let quiet = beside(&gpu, &built_in(), 125, 0.0);
-            let [first, second, third] = records(&gpu, &built_in(), 125, 1e9);
-            assert_eq!(second, quiet, "{variant}");
-            assert!(second.iter().all(|logit| logit.is_finite()), "{variant}");
-            assert!(first.iter().chain(&third).all(|logit| logit.is_nan()), "{variant}: {first:?}");
+            for folded in [built_in(), halved(one_convolution([12, 31], 5, 2, 2, false))] {
+                let quiet = beside(&gpu, &folded, 125, 0.0);
+                let [first, second, third] = records(&gpu, &folded, 125, 1e9);
+                assert_eq!(second, quiet, "{variant}");
+                assert!(second.iter().all(|logit| logit.is_finite()), "{variant}");
+                assert!(first.iter().chain(&third).all(|logit| logit.is_nan()), "{variant}: {first:?}");
+            }
         }
     }
 }
@@ -216,7 +222,17 @@ fn one_convolution(channels: [usize; 2], kernel: usize, stride: usize, padding: 
     Folded { network, layers: vec![FoldedLayer { name: "conv".into(), last_layer: 0, operation }] }
 }
 
-/// One convolution of any size, wherever it has an output.
+/// The same network with a max pool of two behind it.
+fn halved(mut folded: Folded) -> Folded {
+    let (kernel, stride, last_layer) = (2, 2, folded.network.layers.len());
+    folded.network.layers.push(NamedLayer { name: "pool".into(), layer: Layer::MaxPool { kernel, stride } });
+    let operation = FoldedOperation::MaxPool { kernel, stride };
+    folded.layers.push(FoldedLayer { name: "pool".into(), last_layer, operation });
+    folded.network.embedding = last_layer;
+    folded
+}
+
+/// One convolution of any size, wherever it has an output, and a max pool of two where it has two.
 fn convolution() -> impl Strategy<Value = (Folded, usize, usize)> {
     let channels = || prop::sample::select(vec![1usize, 3, 7, 12, 31]);
     let sizes = (channels(), channels(), 1usize..=12, 1usize..=4, 0usize..=12, any::<bool>());
@@ -227,7 +243,9 @@ fn convolution() -> impl Strategy<Value = (Folded, usize, usize)> {
             last.is_some_and(|last| batch * channels * (last / stride + 1) >= 8)
         })
         .prop_map(|((in_channels, out_channels, kernel, stride, padding, relu), batch, samples)| {
-            (one_convolution([in_channels, out_channels], kernel, stride, padding, relu), batch, samples)
+            let alone = one_convolution([in_channels, out_channels], kernel, stride, padding, relu);
+            let pools = (samples + 2 * padding - kernel) / stride > 0;
+            (if pools { halved(alone) } else { alone }, batch, samples)
         })
 }
 
@@ -250,6 +268,42 @@ fn a_convolution_of_any_size_agrees_on_both() {
         .unwrap();
 }
 
+/// In every variant the smaller of each two is kept, one of each four outputs is kept twice, and a row begins elsewhere.
+#[test]
+fn a_wrong_half_is_caught() {
+    let folded = halved(one_convolution([3, 19], 3, 1, 1, true));
+    let mut bites = 0;
+    for variant in ["plain", "tile 8", "tile 4", "tile 4 sliced", "subgroups", "filtered"] {
+        for (right, wrong) in [
+            ("larger = max(sum.xz, sum.yw)", "larger = min(sum.xz, sum.yw)"),
+            ("larger = max(sum.xz, sum.yw)", "larger = max(sum.xx, sum.yy)"),
+            ("i = position / POOLED", "i = position / POOLED + 2"),
+            ("max(y0_0_0, y0_0_1)", "min(y0_0_0, y0_0_1)"),
+            ("to = i / POOLED", "to = i / POOLED + 8"),
+        ] {
+            let Some(gpu) = gpu() else { return };
+            let applies = Arc::new(AtomicBool::new(false));
+            let seen = applies.clone();
+            let edit = move |_: &str, source: &str| {
+                // Halved alone: what is not has been compared before.
+                let halved = source.contains(HALVES) && source.contains(right);
+                seen.fetch_or(halved, Ordering::Relaxed);
+                if halved { source.replace(right, wrong) } else { source.to_string() }
+            };
+            let gpu = gpu.with_variant(variant).with_edited_shaders(Arc::new(edit));
+            let reports = compare(&gpu, &folded, 3, 83, 1).unwrap();
+            let failed: Vec<&str> = reports.iter().filter(|report| !report.passed).map(|r| r.stage.as_str()).collect();
+            let expected = if applies.load(Ordering::Relaxed) { vec!["conv + pool"] } else { vec![] };
+            assert_eq!(failed, expected, "{variant} with `{wrong}`");
+            bites += expected.len();
+        }
+    }
+    assert!(bites >= 5 * 2, "the shaders have changed: sabotage them anew");
+}
+
+/// What the shader of a convolution has that halves its outputs, which it writes in lines of its own.
+const HALVES: &str = "const POOLED: u32 = 2;";
+
 /// The shaders of the convolution.
 const CONVOLUTIONS: [&str; 4] = ["conv1d/plain", "conv1d/tile", "conv1d/subgroups", "conv1d/filtered"];
 
@@ -271,7 +325,8 @@ fn first_wrong_on(
         if shader != name {
             return source.to_string();
         }
-        assert!(source.contains(right), "shaders/{name}.wgsl no longer has `{right}`: sabotage it anew");
+        let known = source.contains(right) || source.contains(HALVES);
+        assert!(known, "shaders/{name}.wgsl no longer has `{right}`: sabotage it anew");
         source.replace(right, wrong)
     };
     let alone = if name == "pooled_linear" { "joined 256" } else { "plain" };
