@@ -73,12 +73,12 @@ fn a_gpu_that_is_wrong_or_broken_never_answers() {
     if !has_gpu() {
         return;
     }
-    const RIGHT: &str = "var sum = bias[o];";
-    for (wrong, kind) in [("var sum = bias[o] + 1.0;", ErrorKind::Parity), ("nonsense", ErrorKind::Device)] {
+    const RIGHT: &str = "sum = bias[o];";
+    for (wrong, kind) in [("sum = bias[o] + 1.0;", ErrorKind::Parity), ("nonsense", ErrorKind::Device)] {
         let edit = move |shader: &str, source: &str| {
             assert!(
-                shader != "linear/plain" || source.contains(RIGHT),
-                "shaders/linear/plain.wgsl no longer has `{RIGHT}`"
+                shader != "pooled_linear" || source.contains(RIGHT),
+                "shaders/pooled_linear.wgsl no longer has `{RIGHT}`"
             );
             source.replace(RIGHT, wrong)
         };

@@ -281,7 +281,7 @@ fn a_device_of_the_application_gives_the_cpus_logits() {
     assert_close(&ours.embedding, &theirs.embedding);
 }
 
-/// The first convolution gives 32 channels of 500 samples, 64 kB a record: 256 KiB hold four of them.
+/// The third convolution gives 128 channels of 125 samples, 64 kB a record: 256 KiB hold four of them.
 #[test]
 fn a_batch_above_the_devices_limit_is_split() {
     let Some(device) = host_device(256 << 10) else { return };
@@ -298,7 +298,7 @@ fn a_batch_above_the_devices_limit_is_split() {
     assert_close(&together.embedding, &alone.embedding);
     let error = classifier.run(&input(1, 3000), 1, 3000).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Shape);
-    assert!(error.cause().contains("would take 384"), "{error}");
+    assert!(error.cause().contains("encoder.8 of one record would take 385"), "{error}");
     assert!(classifier.run(&numbers, 11, 500).is_ok(), "a refusal leaves the classifier as it was");
 }
 

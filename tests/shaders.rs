@@ -33,7 +33,7 @@ fn plans() -> Vec<Plan> {
         let (folded, batch, samples) = random_network(seed);
         Plan::new(&folded, batch, samples, Keep::Pooled).unwrap()
     });
-    let plans = published.chain(random).flat_map(|plan| joined(&plan).into_iter().chain([plan]));
+    let plans = published.chain(random).flat_map(|plan| joined(&plan).chain([plan]));
     #[cfg(feature = "train")]
     let plans = plans.chain(training_plans());
     plans.collect()
