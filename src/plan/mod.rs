@@ -104,7 +104,7 @@ pub enum Keep {
     Results,
     /// Every stage's, for comparing two backends.
     Stages,
-    /// Of every stage but convolutions that a max pool of two follows, which a GPU does in one.
+    /// The same but for convolutions that a max pool of two follows, which a GPU then computes in one.
     Pooled,
 }
 

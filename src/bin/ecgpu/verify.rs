@@ -19,8 +19,9 @@ use crate::{
 /// Compare every stage on a device with the float64 reference
 ///
 /// Runs the given weights and random networks of awkward shapes. The error of a stage is its normalised mean square
-/// error, Σ(device − reference)² / Σ reference². In f16 each stage is compared alone, from what the device has stored
-/// before it, and the logits once more with those of the whole network without f16.
+/// error, Σ(device − reference)² / Σ reference². Stages that a GPU computes in one, as `encoder.0 + encoder.3`, are
+/// compared alone and together. In f16 each stage is compared from what the device has stored before it, and the logits
+/// once more with those of the whole network without f16.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
