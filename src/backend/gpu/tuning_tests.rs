@@ -180,7 +180,7 @@ fn a_file_that_is_cut_short_is_refused_wherever() {
 fn what_is_no_tuning_file_is_refused() {
     assert!(refused("").contains("no tuning file"));
     assert!(refused("{}").contains("no tuning file"));
-    changed("tuning 2", "tuning 1", "'ecgpu tuning 1' where this build reads 'ecgpu tuning 2'");
+    changed("tuning 3", "tuning 2", "'ecgpu tuning 2' where this build reads 'ecgpu tuning 3'");
     assert!(refused(&" ".repeat(LARGEST + 1)).contains("too large"));
     assert!(Tuning::from_bytes(&[0xff, 0xfe]).is_err());
     assert!(Tuning::from_path("/dev/null/none").is_err());
