@@ -124,8 +124,9 @@ impl Operation for Conv1d {
         for b in 0..self.batch {
             for o in 0..self.out_channels {
                 for t in 0..self.out_samples {
-                    let outputs = (0..self.pooled()).map(|p| self.output(reads, b, o, t * self.pooled() + p));
-                    y[(b * self.out_channels + o) * self.out_samples + t] = outputs.fold(f64::NEG_INFINITY, f64::max);
+                    let output = |t| self.output(reads, b, o, t);
+                    let larger = if self.halved { output(2 * t).max(output(2 * t + 1)) } else { output(t) };
+                    y[(b * self.out_channels + o) * self.out_samples + t] = larger;
                 }
             }
         }
@@ -269,8 +270,10 @@ mod tests {
         conv.reference(&[&x, &weight, &[0.5]], &mut y);
         // t=0 sees (0, 1, 2) and (0, 10, 20); t=1 sees (2, 3, 0) and (20, 30, 0).
         assert_eq!(y, [0.5 + 10. + 200. + 20., 0.5 + 2. + 30.]);
-        Conv1d { relu: true, ..conv }.reference(&[&x, &weight, &[-100.]], &mut y);
+        Conv1d { relu: true, ..conv.clone() }.reference(&[&x, &weight, &[-100.]], &mut y);
         assert_eq!(y, [130., 0.]);
+        Conv1d { halved: true, out_samples: 1, ..conv }.reference(&[&x, &weight, &[0.5]], &mut y);
+        assert_eq!(y[0], 230.5, "the larger of the first two");
     }
 
     #[test]
