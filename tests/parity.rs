@@ -520,7 +520,7 @@ fn a_pool_and_a_linear_layer_in_one_are_tuned_as_one_step() {
     let plan = Plan::new(&built_in(), 2, 100, Keep::Results).unwrap();
     let Tuned { steps, tuning } = tune(&gpu, &[("built-in".into(), plan)], |_, _| ()).unwrap();
     let last = steps.last().unwrap();
-    assert_eq!((last.shape.operation(), last.candidates.len()), ("pooled_linear", 2), "{last:?}");
+    assert_eq!((last.shape.operation(), last.chosen.is_some()), ("pooled_linear", true), "{last:?}");
     let read = Tuning::from_bytes(tuning.unwrap().to_string().as_bytes()).unwrap();
     let tuned = gpu.with_tuning(read).unwrap();
     assert_passed(&compare(&tuned, &built_in(), 2, 100, 1).unwrap());

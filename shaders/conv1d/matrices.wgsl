@@ -38,7 +38,7 @@ struct Conv1d {
 @group(0) @binding(1) var<storage, read> x: array<X>;             // vec4s [batch, in_channels, x_row / 4] after x_head / 4
 @group(0) @binding(2) var<storage, read> weight: array<f16>;      // [matrices of channels, of in_channels, KERNEL, MATRIX]
 @group(0) @binding(3) var<storage, read> bias: array<f32>;        // out_channels in whole workgroups
-@group(0) @binding(4) var<storage, read_write> y: array<Y>;       // [batch, out_channels, y_row] after y_head, as many at once as `store` writes
+@group(0) @binding(4) var<storage, read_write> y: array<Y>;       // [batch, out_channels, y_row] after y_head
 
 var<workgroup> window: array<f16, STAGED * WINDOW * SIDE>;  // [STAGED, WINDOW, SIDE channels]
 var<workgroup> sums: array<f32, SUBGROUPS * MATRIX>;

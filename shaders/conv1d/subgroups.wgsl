@@ -31,7 +31,7 @@ struct Conv1d {
 @group(0) @binding(1) var<storage, read> x: array<X>;              // vec4s [batch, in_channels, x_row / 4] after x_head / 4
 @group(0) @binding(2) var<storage, read> weight: array<Weight>;    // vec4s [blocks, in_channels, LOADS, LANES]
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;   // [blocks, LANES]
-@group(0) @binding(4) var<storage, read_write> y: array<Y>;        // [batch, out_channels, y_row] after y_head, as many at once as `store` writes
+@group(0) @binding(4) var<storage, read_write> y: array<Y>;        // [batch, out_channels, y_row] after y_head
 
 //# write
 

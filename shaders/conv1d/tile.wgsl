@@ -35,7 +35,7 @@ struct Conv1d {
 @group(0) @binding(1) var<storage, read> x: array<X>;              // vec4s [batch, in_channels, x_row / 4] after x_head / 4
 @group(0) @binding(2) var<storage, read> weight: array<Weight>;    // vec4s [blocks, in_channels, KERNEL, GROUPS * QUADS]
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;   // [blocks, GROUPS * QUADS]
-@group(0) @binding(4) var<storage, read_write> y: array<Y>;        // [batch, out_channels, y_row] after y_head, as many at once as `store` writes
+@group(0) @binding(4) var<storage, read_write> y: array<Y>;        // [batch, out_channels, y_row] after y_head
 
 var<workgroup> tile: array<vec4<f32>, STAGED * TILE_WIDTH>;
 var<workgroup> weights: array<vec4<f32>, STAGED * WEIGHTS>;

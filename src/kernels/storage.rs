@@ -131,8 +131,8 @@ pub(super) fn lines(
     y: Option<(Storage, Written)>,
     constants: usize,
 ) -> Vec<String> {
-    let stored = reads.iter().map(|(_, storage, _)| *storage).chain(y.map(|(storage, _)| storage));
-    let native = stored.into_iter().any(|storage| storage == Storage::F16);
+    let mut stored = reads.iter().map(|(_, storage, _)| *storage).chain(y.map(|(storage, _)| storage));
+    let native = stored.any(|storage| storage == Storage::F16);
     // Binding 0 is the parameters, 1 x, then the constants, y, and the overflow.
     let writer = y.into_iter().flat_map(|(storage, written)| storage.writer(written, 3 + constants));
     let readers = reads.iter().flat_map(|&(name, storage, elements)| storage.reader(name, elements));

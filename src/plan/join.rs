@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::{Buffer, BufferId, Plan, Step, slots};
 use crate::kernels::{Conv1d, Kernel, MaxPool, PooledLinear};
 
-/// A plan with fewer steps that makes the same.
+/// A plan with fewer steps that makes the same. GPUs and the reference run it, the CPU does not.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Joined {
     /// The steps. Several outputs may be channels of one buffer.
@@ -81,20 +81,26 @@ impl Joined {
     }
 }
 
+/// What a step is together with the one behind it, if that is a max pool of two that reads a convolution's outputs.
+pub(super) fn halved(pair: &[Step]) -> Option<Kernel> {
+    let [first, second] = pair else { return None };
+    let (Kernel::Conv1d(conv), Kernel::MaxPool(pool)) = (&first.kernel, &second.kernel) else { return None };
+    let MaxPool { kernel: 2, stride: 2, out_samples, .. } = *pool else { return None };
+    let follows = second.reads[0] == first.write && !conv.halved;
+    follows.then(|| Kernel::Conv1d(Conv1d { out_samples, halved: true, ..conv.clone() }))
+}
+
 impl Plan {
     /// How many steps read a buffer.
     fn readers(&self, id: BufferId) -> usize {
         self.steps.iter().filter(|step| step.reads.contains(&id)).count()
     }
 
-    /// A convolution and the max pool after it as one, if that is what the two steps are.
+    /// As [`halved`], where nobody else reads the convolution's outputs.
     fn halved(&self, pair: &[Step]) -> Option<Kernel> {
-        let [first, second] = pair else { return None };
-        let (Kernel::Conv1d(conv), Kernel::MaxPool(pool)) = (&first.kernel, &second.kernel) else { return None };
-        let MaxPool { kernel: 2, stride: 2, out_samples, .. } = *pool else { return None };
-        let alone = self.readers(first.write) == 1 && !self.outputs.contains(&first.write);
-        let follows = second.reads[0] == first.write && alone && !conv.halved;
-        follows.then(|| Kernel::Conv1d(Conv1d { out_samples, halved: true, ..conv.clone() }))
+        let written = pair[0].write;
+        let alone = self.readers(written) == 1 && !self.outputs.contains(&written);
+        halved(pair).filter(|_| alone)
     }
 
     /// Takes a buffer out that nothing reads or writes any more, and assigns the slots anew.

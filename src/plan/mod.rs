@@ -151,12 +151,7 @@ impl Plan {
             Keep::Results => vec![embedding, last],
             Keep::Stages => stages,
             Keep::Pooled => {
-                let halves =
-                    |layer: &FoldedLayer| matches!(layer.operation, FoldedOperation::MaxPool { kernel: 2, stride: 2 });
-                let pooled = |at: usize| {
-                    let convolution = matches!(folded.layers[at].operation, FoldedOperation::Conv1d { .. });
-                    convolution && folded.layers.get(at + 1).is_some_and(halves)
-                };
+                let pooled = |at: usize| builder.steps().get(at..at + 2).and_then(join::halved).is_some();
                 (0..stages.len()).filter(|&at| !pooled(at)).map(|at| stages[at]).collect()
             }
         };

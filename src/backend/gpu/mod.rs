@@ -171,16 +171,22 @@ impl Gpu {
     /// alone is forced; every variant of a convolution can halve its outputs.
     fn joined(&self, plan: &Plan) -> Joined {
         let variants = |step: &Step, rows: &Rows| self.variants(&StepShape::of(step, rows, self.info.storage));
-        let apart = self.rows(plan);
-        let forced =
-            |step: &Step| variants(step, &apart).iter().any(|alone| self.forced.as_deref() == Some(alone.name));
         let joins = |step: &&Step| matches!(step.kernel, Kernel::GlobalAveragePool(_) | Kernel::Linear(_));
+        let alone = |forced: &str| {
+            let rows = self.rows(plan);
+            let is = |step: &Step| variants(step, &rows).iter().any(|variant| variant.name == forced);
+            plan.steps.iter().filter(joins).any(is)
+        };
         let runs = |joined: &Joined| {
             let rows = self.rows(&joined.plan);
-            let joined = joined.plan.steps.iter().zip(&joined.stands_for).filter(|(_, steps)| **steps > 1);
-            joined.into_iter().all(|(step, _)| !variants(step, &rows).is_empty())
+            joined
+                .plan
+                .steps
+                .iter()
+                .zip(&joined.stands_for)
+                .all(|(step, &of)| of == 1 || !variants(step, &rows).is_empty())
         };
-        let wanted = !plan.steps.iter().filter(joins).any(forced);
+        let wanted = !self.forced.as_deref().is_some_and(alone);
         let halved = Joined::apart(plan).with_halved_convolutions();
         let joined = wanted.then(|| halved.clone().with_pooled_linear()).flatten().filter(runs);
         joined.unwrap_or(halved)

@@ -2,7 +2,7 @@
 //! has a file.
 //!
 //! The pool as part of it, network 55k at 12 × 1000 on lavapipe: predicted a sixth less, as the two pools took 16 % of the
-//! time; 1.09 instead of 1.38 ms, medians of twelve rounds in turns. On a real GPU it spares two dispatches of eight, and of
+//! time; 1.09 instead of 1.38 ms, medians of twelve rounds of `ecgpu bench` in turns. On a real GPU it spares two dispatches of eight, and of
 //! what activations write and are read 512 of 1072 KB a record (reckoned, not measured).
 
 mod filtered;

@@ -1,7 +1,7 @@
 //! The convolution for software Vulkan whose subgroups are exactly eight lanes, as Mesa's lavapipe has on AVX. Twin:
 //! shaders/conv1d/subgroups.wgsl. For drivers without 64-bit integers, and kernels longer than a lane's samples; else
-//! [`super::filtered`] takes a third less time (reckoned: a quarter was
-//! measured before it filtered, and that took an eighth).
+//! [`super::filtered`] takes a third less time (reckoned: a quarter was measured before it filtered, and that took an
+//! eighth).
 //!
 //! Lavapipe turns every load whose address differs between lanes into a loop over the lanes, about 95 cycles whether a
 //! lane loads one float or four; a multiplication and addition of all lanes costs 0.7. So a tile must be large for the
