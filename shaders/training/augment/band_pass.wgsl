@@ -8,7 +8,6 @@ override SAMPLING_RATE: f32;
 
 const WORKGROUP: u32 = 64;
 const BAND: u32 = 2; // in the draws
-const PI: f32 = 3.14159265;
 const DAMPING: f32 = 1.41421356;
 
 struct BandPass {
@@ -39,8 +38,11 @@ var<workgroup> left: array<vec4<f32>, WORKGROUP>;   // by each stretch from rest
 var<workgroup> found: array<vec4<f32>, WORKGROUP>;  // by each stretch
 var<workgroup> kept: array<vec4<f32>, 4>;           // of each number that a stretch finds
 
+//# turn
+
 fn section(edge: f32) -> Section {
-    let g = tan(PI * edge / SAMPLING_RATE);
+    let half = turn(edge / (2.0 * SAMPLING_RATE));
+    let g = half.y / half.x; // tan(pi * edge / SAMPLING_RATE)
     let first = 1.0 / (1.0 + g * (g + DAMPING));
     return Section(vec3(1.0, g, g * g) * first, vec2(0.0));
 }

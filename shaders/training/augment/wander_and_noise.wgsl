@@ -1,5 +1,5 @@
-// Wander of the baseline, and noise. Twin: src/kernels/training/augment/wander_and_noise.rs. Its random numbers stand
-// where `//#` does.
+// Wander of the baseline, and noise. Twin: src/kernels/training/augment/wander_and_noise.rs. Its random numbers, and
+// sine and cosine, stand where `//#` does.
 //
 // y = x + sum over the lead's two sources s of weight * (a[s] * sin(2 pi (f * t + phase[s])) + level * deviation[s] * n[s, t])
 //
@@ -16,7 +16,6 @@ const WANDER: u32 = 9; // in the draws
 const NOISE: u32 = 10;
 const WANDER_DOMAIN: u32 = 8; // the last word of a counter
 const NOISE_DOMAIN: u32 = 9;
-const TAU: f32 = 6.28318531;
 
 struct WanderAndNoise {
     rows: u32,
@@ -44,6 +43,7 @@ struct WanderAndNoise {
 @group(0) @binding(6) var<storage, read_write> y: array<f32>;     // [rows, leads, y_row] after y_head
 
 //# philox
+//# turn
 
 fn draw(place: u32, row: u32, domain: u32) -> vec4<u32> {
     return philox(vec4(place, u32(schedule[sizes.schedule_first + STEP]), row, domain));
@@ -52,15 +52,15 @@ fn draw(place: u32, row: u32, domain: u32) -> vec4<u32> {
 fn wander(row: u32, source: u32, t: vec4<f32>, frequency: f32) -> vec4<f32> {
     let words = draw(source, row, WANDER_DOMAIN);
     let amplitude = SMALLEST_AMPLITUDE + (LARGEST_AMPLITUDE - SMALLEST_AMPLITUDE) * unit(words.x);
-    // Within one turn the sine is exact to rounding on every device.
-    return amplitude * sin(TAU * fract(frequency * t / SAMPLING_RATE + unit(words.y)));
+    let part = fract(frequency * t / SAMPLING_RATE + unit(words.y));
+    return amplitude * vec4(turn(part.x).y, turn(part.y).y, turn(part.z).y, turn(part.w).y);
 }
 
-// Four normal numbers by Box and Muller. 1 - u lies in (0, 1], so that its logarithm is finite.
+// Four normal numbers by Box and Muller. 1 - u lies in (0, 1], so that its logarithm is finite; near 1 a
+// device may take it for more than 0.
 fn normal(words: vec4<u32>) -> vec4<f32> {
-    let radius = sqrt(-2.0 * log(1.0 - vec2(unit(words.x), unit(words.z))));
-    let angle = TAU * vec2(unit(words.y), unit(words.w));
-    return radius.xxyy * vec4(cos(angle.x), sin(angle.x), cos(angle.y), sin(angle.y));
+    let radius = sqrt(max(vec2(0.0), -2.0 * log(1.0 - vec2(unit(words.x), unit(words.z)))));
+    return radius.xxyy * vec4(turn(unit(words.y)), turn(unit(words.w)));
 }
 
 // What is added to samples 4 * block to 4 * block + 3.

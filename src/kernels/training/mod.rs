@@ -81,6 +81,13 @@ fn drawing(mut shader: Shader, seed: u64) -> Shader {
     shader
 }
 
+/// A shader with sine and cosine, which stand where its text has the line `//# turn`.
+fn turning(mut shader: Shader) -> Shader {
+    let turn = include_str!("../../../shaders/training/turn.wgsl");
+    shader.source = fill(&shader.source, &[("turn", vec![turn.into()])]).into();
+    shader
+}
+
 /// Where the first sample lies.
 fn first(row: Row) -> usize {
     row.head + row.start

@@ -11,7 +11,7 @@
 use super::Draws;
 use crate::kernels::{
     Accelerator, Operation, Row, Variant,
-    training::{by_rows, first, line, shader},
+    training::{by_rows, first, line, shader, turning},
 };
 
 /// Filters each lead to its row's band.
@@ -93,7 +93,8 @@ impl Operation for BandPass {
         let sizes = [self.rows, self.leads, self.samples, self.run_up()];
         let parameters = [sizes.as_slice(), &read, &[y.head, y.stride, y.start]].concat();
         let constants = [("SAMPLING_RATE", f64::from(self.sampling_rate))];
-        vec![Variant::plain(shader!("augment/band_pass", constants), parameters, line(self.rows * self.leads))]
+        let shader = turning(shader!("augment/band_pass", constants));
+        vec![Variant::plain(shader, parameters, line(self.rows * self.leads))]
     }
 
     fn floating_point_operations(&self) -> usize {

@@ -6,7 +6,7 @@ use super::{Draws, between, domain, uniform};
 use crate::{
     kernels::{
         Accelerator, Operation, Row, Variant,
-        training::{Schedule, WORKGROUP, by_rows, drawing, first, key, line, shader},
+        training::{Schedule, WORKGROUP, by_rows, drawing, first, key, line, shader, turning},
     },
     random::philox,
 };
@@ -99,7 +99,7 @@ impl Operation for WanderAndNoise {
             ("SMALLEST_AMPLITUDE", smallest),
             ("LARGEST_AMPLITUDE", largest),
         ];
-        let shader = drawing(shader!("augment/wander_and_noise", constants), self.seed);
+        let shader = turning(drawing(shader!("augment/wander_and_noise", constants), self.seed));
         let grid = line((self.rows * self.leads * y.stride.div_ceil(SAMPLES)).div_ceil(WORKGROUP));
         vec![Variant::plain(shader, parameters, grid)]
     }
