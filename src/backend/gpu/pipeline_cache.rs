@@ -74,12 +74,13 @@ impl PipelineCache {
         };
         let data = contents.as_deref().map(|contents| decode(contents, &key).map_err(|error| error.at(path.display())));
         let loaded = data.and_then(|data| {
-            let cache = data.and_then(|data| Ok((create(device, Some(data))?, data.len())));
+            let cache = data.and_then(|data| create(device, Some(data)));
             cache.inspect_err(|error| warn(error)).ok()
         });
-        let (cache, written) = match loaded {
-            Some(loaded) => loaded,
-            None => (create(device, None).inspect_err(|error| warn(error)).ok()?, 0),
+        // What the driver has taken over: SwiftShader's is 64 bytes longer than what it was given, each time.
+        let (written, cache) = match loaded {
+            Some(cache) => (cache.get_data().map_or(0, |data| data.len()), cache),
+            None => (0, create(device, None).inspect_err(|error| warn(error)).ok()?),
         };
         let ours = ours && contents.is_none_or(|contents| begins_as_ours(&contents));
         Some(Self { cache, file: Place { path, ours }, key, written: Mutex::new(written), warn })
