@@ -20,7 +20,11 @@ pub use precision::Precision;
 
 #[cfg(feature = "train")]
 use crate::plan::BufferId;
-use crate::{Error, ErrorKind, Result, kernels::Storage, plan::Plan};
+use crate::{
+    Error, ErrorKind, Result,
+    kernels::Storage,
+    plan::{Plan, Role},
+};
 
 /// What runs a plan, in words.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -57,13 +61,14 @@ pub trait Backend: Send + Sync {
     /// Makes everything that the plan needs once and for all.
     ///
     /// # Errors
-    /// The device refuses a shader, a buffer or their number.
+    /// The device refuses a shader, a buffer or their number; or the plan has states, or steps that the device does not
+    /// compute.
     fn prepare(&self, plan: &Plan) -> Result<Box<dyn Executor>>;
 
     /// As [`Backend::prepare`], for a plan with states.
     ///
     /// # Errors
-    /// The device refuses a shader, a buffer or their number.
+    /// The device refuses a shader, a buffer or their number, or does not compute one of the steps.
     #[cfg(feature = "train")]
     fn prepare_training(&self, plan: &Plan) -> Result<Box<dyn Trainer>>;
 
@@ -155,6 +160,17 @@ fn check_state(plan: &Plan, state: BufferId, values: &[f32]) -> Result<()> {
 /// Activations that one forward pass may take, 1 GiB, so that a large batch is split before memory runs short. One record
 /// of ten seconds needs less than 1 MB.
 const ACTIVATION_BYTES: usize = 1 << 30;
+
+/// Checks that no run of the plan leaves anything to the next.
+fn check_stateless(plan: &Plan) -> Result<()> {
+    match plan.buffers.iter().find(|buffer| matches!(buffer.role, Role::State(_))) {
+        None => Ok(()),
+        Some(state) => {
+            let cause = format!("the plan has states, {} among them", state.name);
+            Err(Error::new(ErrorKind::Usage, cause, "prepare it for training"))
+        }
+    }
+}
 
 /// How many records fit into [`ACTIVATION_BYTES`], at least one; `plan` is for one record.
 fn batch_by_memory(plan: &Plan) -> usize {

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Backend, DeviceInfo, Executor, batch_by_memory, check_inputs};
+use super::{Backend, DeviceInfo, Executor, batch_by_memory, check_inputs, check_stateless};
 #[cfg(feature = "train")]
 use super::{Trainer, check_state};
 use crate::{
@@ -128,6 +128,7 @@ impl Backend for Reference {
     }
 
     fn prepare(&self, plan: &Plan) -> Result<Box<dyn Executor>> {
+        check_stateless(plan)?;
         Ok(Box::new(ReferenceExecutor::new(plan)))
     }
 

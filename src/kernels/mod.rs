@@ -251,6 +251,15 @@ impl Kernel {
         }
     }
 
+    /// Whether only training needs it.
+    pub fn is_of_training(&self) -> bool {
+        match self {
+            #[cfg(feature = "train")]
+            Kernel::Training(_) => true,
+            _ => false,
+        }
+    }
+
     /// The operation behind the name.
     pub fn operation(&self) -> &dyn Operation {
         match self {

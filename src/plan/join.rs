@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::{Buffer, BufferId, Plan, Step, slots};
 use crate::kernels::{Conv1d, Kernel, MaxPool, PooledLinear};
 
-/// A plan with fewer steps that makes the same. GPUs and the reference run it, the CPU does not.
+/// A plan with fewer steps that makes the same. GPUs and the reference run it, the CPU refuses it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Joined {
     /// The steps. Several outputs may be channels of one buffer.

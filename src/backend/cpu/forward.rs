@@ -321,6 +321,6 @@ fn as_convolution(kernel: &Kernel) -> Conv1d {
             relu: false,
             halved: false,
         },
-        kernel => unreachable!("{} has no weights, or is what only a GPU joins", kernel.operation().describe()),
+        kernel => unreachable!("{} has no weights, or was refused", kernel.operation().describe()),
     }
 }

@@ -34,8 +34,12 @@ use std::{
 
 #[cfg(feature = "train")]
 use super::Trainer;
-use super::{Backend, ConstantCache, DeviceInfo, Executor, batch_by_memory, check_input};
-use crate::{Result, kernels::Storage, plan::Plan};
+use super::{Backend, ConstantCache, DeviceInfo, Executor, batch_by_memory, check_input, check_stateless};
+use crate::{
+    Error, ErrorKind, Result,
+    kernels::{Conv1d, Kernel, Storage},
+    plan::{Plan, Step},
+};
 use forward::{Forward, Memory, Part, Places};
 use instructions::Kernels;
 use memory::Area;
@@ -128,6 +132,8 @@ impl Backend for Cpu {
     }
 
     fn prepare(&self, plan: &Plan) -> Result<Box<dyn Executor>> {
+        check_stateless(plan)?;
+        check_steps(plan, false)?;
         let workers = self.team.workers().min(1 + plan.floating_point_operations() / WORTH_A_WORKER);
         let forward = Forward::new(plan, self.kernels, workers, |orders| self.pack(orders));
         // Whole rounds of a record for each worker, each in memory of its own; what is left over, all work on together,
@@ -154,8 +160,23 @@ impl Backend for Cpu {
 
     #[cfg(feature = "train")]
     fn prepare_training(&self, plan: &Plan) -> Result<Box<dyn Trainer>> {
+        check_steps(plan, true)?;
         Ok(Box::new(training::CpuTrainer::new(self, plan)))
     }
+}
+
+/// Checks that the CPU computes each step, those of training only where that `trains`.
+fn check_steps(plan: &Plan, trains: bool) -> Result<()> {
+    for Step { name, kernel, .. } in &plan.steps {
+        let remedy = match kernel {
+            Kernel::Conv1d(Conv1d { halved: true, .. }) | Kernel::PooledLinear(_) => "prepare the plan that was joined",
+            kernel if kernel.is_of_training() && !trains => "prepare it for training",
+            _ => continue,
+        };
+        let cause = format!("the CPU does not compute step {name} of this plan, {}", kernel.operation().describe());
+        return Err(Error::new(ErrorKind::Usage, cause, remedy));
+    }
+    Ok(())
 }
 
 struct CpuExecutor {

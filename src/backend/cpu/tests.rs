@@ -8,7 +8,7 @@ use super::{super::reference, *};
 use crate::{
     kernels::{Conv1d, GlobalAveragePool, Kernel, Linear, MaxPool},
     network::{Folded, Weights},
-    plan::{Builder, Keep, Plan},
+    plan::{Builder, Joined, Keep, Plan},
     random::Random,
 };
 
@@ -86,6 +86,37 @@ fn any_convolution() -> impl Strategy<Value = Conv1d> {
                 halved: false,
             }
         })
+}
+
+#[test]
+fn a_plan_that_is_not_for_the_cpu_is_refused() {
+    let weights = Weights::built_in().unwrap();
+    let folded = Folded::new(&weights.network, &weights.parameters).unwrap();
+    let plan = Plan::new(&folded, 1, 83, Keep::Results).unwrap();
+    let joined = Joined::apart(&plan).with_pooled_linear().unwrap().plan;
+    let cpu = Cpu::with_threads(1).unwrap();
+    let refused = |plan: &Plan| cpu.prepare(plan).err().expect("the CPU does not compute it").to_string();
+    assert!(refused(&joined).contains("does not compute step"), "{}", refused(&joined));
+
+    let (batch, in_channels, in_samples, out_channels, out_samples) = (1, 3, 9, 2, 4);
+    let (kernel, stride, padding, relu, halved) = (3, 1, 1, true, true);
+    let (halved, _) = convolution(
+        Conv1d { batch, in_channels, in_samples, out_channels, out_samples, kernel, stride, padding, relu, halved },
+        1,
+    );
+    assert!(refused(&halved).contains("max pool"), "{}", refused(&halved));
+
+    #[cfg(feature = "train")]
+    {
+        let mut builder = Builder::default();
+        let x = builder.input("x", [1, 3, 5]).unwrap();
+        let sum = builder.state("sum", vec![0.0; 15].into()).unwrap();
+        let linear = Linear { batch: 1, in_features: 15, out_features: 1 };
+        let bias = builder.constant("bias", &normal(1, 1, 1.0)).unwrap();
+        let y = builder.step("step", Kernel::Linear(linear), &[x, sum, bias], [1, 1, 1]).unwrap();
+        let plan = builder.finish(vec![y]);
+        assert!(refused(&plan).contains("states, sum among them"), "{}", refused(&plan));
+    }
 }
 
 proptest! {

@@ -28,7 +28,7 @@ pub use tune::{Candidate, StepTuning, Tuned, tune};
 pub use tuning::{Machine, Tuning};
 pub use wgpu;
 
-use super::{Backend, ConstantCache, DeviceInfo, Executor, Precision, batch_by_memory};
+use super::{Backend, ConstantCache, DeviceInfo, Executor, Precision, batch_by_memory, check_stateless};
 use crate::{
     Error, ErrorKind, Result,
     kernels::{Accelerator, Kernel, Storage, Variant},
@@ -274,6 +274,7 @@ impl Backend for Gpu {
     }
 
     fn prepare(&self, plan: &Plan) -> Result<Box<dyn Executor>> {
+        check_stateless(plan)?;
         self.faults.check()?;
         let executor = faults::scoped(&self.device, || GpuExecutor::new(self, plan));
         // Out of memory in the middle, an upload may be kept that holds nothing: the next attempt makes it anew.

@@ -129,7 +129,7 @@ fn operation(plan: &Plan, places: &Places, at: usize, kernels: &'static Kernels,
         Kernel::Linear(linear) => convolution::linear(places, step, linear, kernels),
         Kernel::MaxPool(pool) => Box::new(streams::MaxPool::new(places, step, pool)),
         Kernel::GlobalAveragePool(_) => Box::new(streams::Mean::new(places, step)),
-        Kernel::Conv1d(_) | Kernel::PooledLinear(_) => unreachable!("only a GPU joins the two"),
+        Kernel::Conv1d(_) | Kernel::PooledLinear(_) => unreachable!("what is joined was refused"),
         Kernel::Training(training) => match training {
             Training::BatchStatistics(it) => Box::new(batch_norm::Statistics::new(places, step, it.0)),
             Training::BatchNorm(it) => Box::new(batch_norm::Normalisation::new(places, step, it)),
