@@ -1,4 +1,5 @@
-//! Every shader, with every constant it is built with, is valid WGSL. Needs no GPU.
+//! Every shader, with every constant it is built with, is valid WGSL, and can be put into Metal's and DX12's languages. Needs
+//! no GPU.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -9,9 +10,10 @@ use ecgpu::{
     verify::random_network,
 };
 use naga::{
-    back::{PipelineConstants, pipeline_constants::process_overrides},
+    Module, ShaderStage,
+    back::{PipelineConstants, hlsl, msl, pipeline_constants::process_overrides},
     front::wgsl,
-    valid::{Capabilities, ValidationFlags, Validator},
+    valid::{Capabilities, ModuleInfo, ValidationFlags, Validator},
 };
 
 /// The plans of both networks at both usual lengths, and of many random networks.
@@ -142,8 +144,15 @@ fn every_shader_is_valid_with_every_constant_it_is_built_with() {
             validator.validate(&module).unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string(source)));
         let constants: PipelineConstants =
             shader.constants.iter().map(|(key, value)| (key.to_string(), *value)).collect();
-        process_overrides(&module, &info, Some((naga::ShaderStage::Compute, "main")), &constants)
+        let (module, info) = process_overrides(&module, &info, Some((ShaderStage::Compute, "main")), &constants)
             .unwrap_or_else(|error| panic!("{name} with {constants:?}: {error}"));
+        let [in_metal, in_dx12] = translations(&module, &info, capabilities);
+        in_metal.unwrap_or_else(|error| panic!("{name} with {constants:?} in Metal's language: {error}"));
+        match name {
+            // wgpu has no cooperative matrices on DX12, so that this variant is not offered there.
+            "conv1d/matrices" => assert!(in_dx12.is_err()),
+            _ => in_dx12.unwrap_or_else(|error| panic!("{name} with {constants:?} in DX12's language: {error}")),
+        }
     }
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
     let mut files = files_below(&folder, "");
@@ -156,6 +165,32 @@ fn every_shader_is_valid_with_every_constant_it_is_built_with() {
     seen.extend(files.iter().filter(shared).cloned());
     assert_eq!(seen, files, "every file in shaders/ is used by a kernel, and the other way round");
     assert!(validated.len() > 50, "only {} specialisations", validated.len());
+}
+
+/// Puts a shader into the languages of Metal and DX12, in their oldest version that wgpu takes or, where it uses what not
+/// every adapter has, in one that has that.
+fn translations(module: &Module, info: &ModuleInfo, capabilities: Capabilities) -> [Result<(), String>; 2] {
+    let everywhere = capabilities.is_empty();
+    let (lang_version, shader_model) =
+        if everywhere { ((2, 0), hlsl::ShaderModel::V5_1) } else { ((2, 4), hlsl::ShaderModel::V6_2) };
+    let options = msl::Options { lang_version, ..msl::Options::default() };
+    let in_metal = msl::write_string(module, info, &options, &msl::PipelineOptions::default());
+    let options = hlsl::Options { shader_model, ..hlsl::Options::default() };
+    let (mut text, pipeline) = (String::new(), hlsl::PipelineOptions::default());
+    let in_dx12 = hlsl::Writer::new(&mut text, &options, &pipeline).write(module, info, None);
+    [
+        in_metal.map_err(text_of).and_then(|(_, info)| named(info.entry_point_names)),
+        in_dx12.map_err(text_of).and_then(|info| named(info.entry_point_names)),
+    ]
+}
+
+/// Whether the one entry point has been put into the language.
+fn named(names: Vec<Result<String, impl std::error::Error>>) -> Result<(), String> {
+    names.into_iter().map(|name| name.map(drop).map_err(text_of)).collect()
+}
+
+fn text_of(error: impl std::error::Error) -> String {
+    error.to_string()
 }
 
 /// The names of the files in `folder` and its folders, each behind `prefix`.
