@@ -186,7 +186,7 @@ fn translations(module: &Module, info: &ModuleInfo, capabilities: Capabilities) 
 
 /// Whether the one entry point has been put into the language.
 fn named(names: Vec<Result<String, impl std::error::Error>>) -> Result<(), String> {
-    names.into_iter().map(|name| name.map(drop).map_err(text_of)).collect()
+    names.into_iter().try_for_each(|name| name.map(drop).map_err(text_of))
 }
 
 fn text_of(error: impl std::error::Error) -> String {
