@@ -15,8 +15,6 @@ if [ ! -e "$folder/vk_swiftshader_icd.json" ]; then
     mkdir -p "$folder"
     unpacked=$(mktemp -d)
     trap 'rm -rf "$unpacked"' EXIT
-    # For the user as whom apt downloads.
-    chmod 777 "$unpacked"
     # Where the lists of packages are absent or old, a download fails.
     (cd "$unpacked" && { apt-get download -q chromium-common || { apt-get update -q && apt-get download -q chromium-common; }; })
     dpkg-deb -x "$unpacked"/chromium-common_*.deb "$unpacked"

@@ -172,7 +172,7 @@ fn every_shader_is_valid_with_every_constant_it_is_built_with() {
 fn translations(module: &Module, info: &ModuleInfo, capabilities: Capabilities) -> [Result<(), String>; 2] {
     let everywhere = capabilities.is_empty();
     let (lang_version, shader_model) =
-        if everywhere { ((2, 0), hlsl::ShaderModel::V5_1) } else { ((2, 4), hlsl::ShaderModel::V6_2) };
+        if everywhere { ((1, 0), hlsl::ShaderModel::V5_1) } else { ((2, 4), hlsl::ShaderModel::V6_2) };
     let options = msl::Options { lang_version, ..msl::Options::default() };
     let in_metal = msl::write_string(module, info, &options, &msl::PipelineOptions::default());
     let options = hlsl::Options { shader_model, ..hlsl::Options::default() };

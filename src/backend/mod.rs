@@ -157,10 +157,6 @@ fn check_state(plan: &Plan, state: BufferId, values: &[f32]) -> Result<()> {
     Err(Error::new(ErrorKind::Shape, cause, "use what was saved from the same network and objective"))
 }
 
-/// Activations that one forward pass may take, 1 GiB, so that a large batch is split before memory runs short. One record
-/// of ten seconds needs less than 1 MB.
-const ACTIVATION_BYTES: usize = 1 << 30;
-
 /// Checks that no run of the plan leaves anything to the next.
 fn check_stateless(plan: &Plan) -> Result<()> {
     match plan.buffers.iter().find(|buffer| matches!(buffer.role, Role::State(_))) {
@@ -171,6 +167,10 @@ fn check_stateless(plan: &Plan) -> Result<()> {
         }
     }
 }
+
+/// Activations that one forward pass may take, 1 GiB, so that a large batch is split before memory runs short. One record
+/// of ten seconds needs less than 1 MB.
+const ACTIVATION_BYTES: usize = 1 << 30;
 
 /// How many records fit into [`ACTIVATION_BYTES`], at least one; `plan` is for one record.
 fn batch_by_memory(plan: &Plan) -> usize {

@@ -252,7 +252,7 @@ impl Kernel {
     }
 
     /// Whether only training needs it.
-    pub fn is_of_training(&self) -> bool {
+    pub(crate) fn is_of_training(&self) -> bool {
         match self {
             #[cfg(feature = "train")]
             Kernel::Training(_) => true,

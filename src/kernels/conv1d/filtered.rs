@@ -22,7 +22,7 @@
 //! - eight floats a store instead of four, predicted 2 % less: 190 313 398 424 489 578, 5 %.
 //! - two input channels an iteration, to fetch sums half as often, at kernel 3: predicted a tenth less, 571 instead of 573,
 //!   and with 8 outputs a lane 618; at kernel 5, where that makes 35 KiB of code, a fifth more. Again later, both executors
-//!   in one process in turns, the whole forward in ms: 2.59 and 2.61; with kernel 5 too 2.55 and 2.72.
+//!   in one process in turns, the whole forward in ms, the best of 500: 2.59 and 2.61; with kernel 5 too 2.55 and 2.72.
 //! - 8 or 32 channels instead of 16 at kernel 3, one thread: 1500 and 1207 instead of 1150.
 //! - for the plain sum: 32 channels × 16 outputs a quarter slower, as its 6700 instructions do not fit into the cache of
 //!   decoded ones; two sums in turns instead of one after the other 48 GFLOP/s beside 43 (one thread, kernel 5), four in
@@ -34,10 +34,10 @@
 //!   predicted. One thread took as long, two took 15 to 35 % longer: what is evaluated fills 12 to 36 KiB that every output
 //!   channel reads anew, where sums take 12, and other guests' threads share the core's cache.
 //! - uniform loads, which lavapipe does not loop over: only constant addresses count as uniform there.
-//! - x in a uniform buffer, from which lavapipe loads without a loop: the whole forward 2.59 -> 2.33 ms if all of it could
-//!   be bound. A binding ends at 64 KiB, and wgpu has no arrays of them, so five of six layers would need a second loop,
-//!   for the second half of their channels: 2.37 ms, but 7.5 s of compiling instead of 5.4 before the first answer, and
-//!   nothing for batches or 12 × 5000. Left out.
+//! - x in a uniform buffer, from which lavapipe loads without a loop, compared in the same way. A binding ends at 64 KiB,
+//!   and wgpu has no arrays of them; with whatever lies beyond cut off, so with wrong results, 2.59 → 2.37 ms. To be right,
+//!   five of six layers would need a second loop for the rest of their channels: with it 2.60 → 2.37 ms too, but on the busy
+//!   machine 7.5 s of compiling instead of 5.4 before the first answer, and nothing for batches or 12 × 5000. Left out.
 //! - the driver's vectors of 512 bits (`LP_NATIVE_VECTOR_WIDTH`) and sixteen lanes, for half the instructions: predicted a
 //!   fifth less time, took four to eight times as long.
 
