@@ -94,8 +94,9 @@ fn variants(step: &Step, storage: Storage) -> Vec<Variant> {
         // Software with small matrices, and a real GPU with large ones.
         let of = |(software, subgroup_size, matrix_side): (bool, usize, usize)| {
             let (subgroup_size, matrix_side) = (Some(subgroup_size), Some(matrix_side));
+            let (int64, texture_rows) = (true, 8192);
             let accelerator =
-                Accelerator { software, subgroup_size, int64: true, matrix_side, workgroup_bytes, storage };
+                Accelerator { software, subgroup_size, int64, matrix_side, texture_rows, workgroup_bytes, storage };
             step.kernel.operation().variants(&rows, &accelerator)
         };
         [(true, 8, 8), (false, 32, 16)].into_iter().flat_map(of).collect::<Vec<_>>()

@@ -33,7 +33,7 @@ impl Operation for GlobalAveragePool {
         let shader = |name, template, elements| {
             let storage = storage::lines(&[("x", x.storage, elements)], None, 0);
             let source = fill(template, &[("storage", storage)]).into();
-            Shader { name, source, notes_overflow: false, constants: Vec::new() }
+            Shader { name, source, notes_overflow: false, textures: &[], constants: Vec::new() }
         };
         let template = include_str!("../../shaders/global_average_pool/plain.wgsl");
         let shader_plain = shader("global_average_pool/plain", template, Elements::One);

@@ -37,7 +37,7 @@ impl Operation for Linear {
             [self.in_features, self.out_features, x.head + x.start, x.stride, y.head, y.stride, y.start, 0];
         let variant = |shader, template, outputs| {
             let source = fill(template, &[("storage", storage::lines(&reads, None, 2))]).into();
-            let shader = Shader { name: shader, source, notes_overflow: false, constants: Vec::new() };
+            let shader = Shader { name: shader, source, notes_overflow: false, textures: &[], constants: Vec::new() };
             Variant::plain(shader, parameters, [self.out_features.div_ceil(outputs), self.batch, 1])
         };
         let plain = variant("linear/plain", include_str!("../../shaders/linear/plain.wgsl"), PLAIN_OUTPUTS);

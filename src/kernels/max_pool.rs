@@ -45,7 +45,7 @@ impl Operation for MaxPool {
         let shader = |name, template, elements, constants| {
             let storage = storage::lines(&[("x", x.storage, elements)], Some((y.storage, Written::Four)), 0);
             let source = fill(template, &[("storage", storage)]).into();
-            Shader { name, source, notes_overflow: y.storage.is_half(), constants }
+            Shader { name, source, notes_overflow: y.storage.is_half(), textures: &[], constants }
         };
         let constants = vec![("KERNEL", self.kernel as f64), ("STRIDE", self.stride as f64)];
         let template = include_str!("../../shaders/max_pool/plain.wgsl");

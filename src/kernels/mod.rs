@@ -49,6 +49,8 @@ pub struct Accelerator {
     /// Rows and columns of the square matrices that a subgroup multiplies in f16 and adds in f32, where shaders may use
     /// cooperative matrices.
     pub matrix_side: Option<usize>,
+    /// Rows of [`TEXELS`] texels that a texture may have; 0 where shaders may not read two.
+    pub texture_rows: usize,
     /// Workgroup memory that one workgroup may have.
     pub workgroup_bytes: usize,
     /// How weights are stored, and the activations that need not be in f32.
@@ -62,6 +64,10 @@ impl Accelerator {
     }
 }
 
+/// Texels of a row of a texture that stands for a buffer of f32: texel t, of four numbers, lies in column t % TEXELS of row
+/// t / TEXELS.
+pub const TEXELS: usize = 1024;
+
 /// A shader and what it is specialised by.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shader {
@@ -73,6 +79,8 @@ pub struct Shader {
     /// Whether one more binding follows, a u32 for each record, where it puts a 1 if a number was too large for what it
     /// writes.
     pub notes_overflow: bool,
+    /// Which of the reads come as textures that stand for buffers, see [`TEXELS`].
+    pub textures: &'static [usize],
     /// Values for the shader's `override` declarations.
     pub constants: Vec<(&'static str, f64)>,
 }

@@ -72,8 +72,13 @@ impl PooledLinear {
                 ("store", store.collect()),
             ],
         );
-        let shader =
-            Shader { name: "pooled_linear", source: source.into(), notes_overflow: false, constants: Vec::new() };
+        let shader = Shader {
+            name: "pooled_linear",
+            source: source.into(),
+            notes_overflow: false,
+            textures: &[],
+            constants: Vec::new(),
+        };
         // Mirror of `struct PooledLinear` in the shader.
         let parameters = [self.samples, self.out_features, x.head, x.stride, y.head, 0, 0, 0];
         Some(Variant { name, ..Variant::plain(shader, parameters, [self.batch, 1, 1]) })

@@ -14,6 +14,9 @@ const USED: wgpu::Features = wgpu::Features::SUBGROUP
     .union(wgpu::Features::TIMESTAMP_QUERY)
     .union(wgpu::Features::PIPELINE_CACHE);
 
+/// Textures that one shader reads at most.
+const READ_TEXTURES: u32 = 2;
+
 /// A GPU, not yet opened.
 #[derive(Debug, Clone)]
 pub struct Adapter {
@@ -104,13 +107,14 @@ impl Adapter {
         of_f16.filter(|it| it.m_size == it.n_size && it.n_size == it.k_size).map(|it| it.m_size as usize).max()
     }
 
-    /// A device with the default limits, buffers raised to what the adapter offers, and subgroups, 64-bit integers, f16,
+    /// A device with the default limits, buffers and textures raised to what the adapter offers, and subgroups, 64-bit integers, f16,
     /// cooperative matrices, timestamps and pipeline caches where it has them.
     pub(super) fn request(&self) -> Result<(wgpu::Device, wgpu::Queue)> {
         let offered = self.adapter.limits();
         let limits = wgpu::Limits {
             max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
             max_buffer_size: offered.max_buffer_size,
+            max_texture_dimension_2d: offered.max_texture_dimension_2d,
             ..wgpu::Limits::default().or_worse_values_from(&offered)
         };
         let descriptor = wgpu::DeviceDescriptor {
@@ -142,13 +146,19 @@ pub(super) fn accelerator(device: &wgpu::Device, matrix_side: Option<usize>) -> 
     let info = device.adapter_info();
     let sizes = [info.subgroup_min_size, info.subgroup_max_size];
     let subgroups = device.features().contains(wgpu::Features::SUBGROUP) && sizes[0] == sizes[1];
+    let limits = device.limits();
     let matrices = device.features().contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
     Accelerator {
         software: info.device_type == wgpu::DeviceType::Cpu,
         subgroup_size: subgroups.then_some(sizes[0] as usize),
         int64: device.features().contains(wgpu::Features::SHADER_INT64),
         matrix_side: matrix_side.filter(|_| matrices),
-        workgroup_bytes: device.limits().max_compute_workgroup_storage_size as usize,
+        texture_rows: if limits.max_storage_textures_per_shader_stage < READ_TEXTURES {
+            0
+        } else {
+            limits.max_texture_dimension_2d as usize
+        },
+        workgroup_bytes: limits.max_compute_workgroup_storage_size as usize,
         storage: Storage::F32,
     }
 }

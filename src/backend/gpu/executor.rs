@@ -7,7 +7,16 @@ use std::{
     time::Duration,
 };
 
-use super::{Executor, Faults, Gpu, faults, overflow::Overflow, profile, rows::Rows, staging::Staging};
+use super::{
+    Executor, Faults, Gpu,
+    dispatch::{Bound, Dispatch, Place, Planned},
+    faults,
+    overflow::Overflow,
+    profile,
+    rows::Rows,
+    staging::Staging,
+    texture,
+};
 use crate::{
     Error, ErrorKind, Result,
     backend::check_input,
@@ -50,39 +59,6 @@ struct Slot {
 /// A forward that was submitted, by its slot.
 struct InFlight(usize, wgpu::SubmissionIndex);
 
-pub(super) struct Dispatch {
-    pipeline: wgpu::ComputePipeline,
-    bindings: wgpu::BindGroup,
-    grid: [u32; 3],
-}
-
-impl Dispatch {
-    /// A variant on what it reads and, last, what it writes.
-    pub(super) fn new(gpu: &Gpu, name: &str, variant: &Variant, buffers: &[wgpu::BindingResource]) -> Self {
-        // Behind what is written may stand the flags of an overflow.
-        let writes = 1 + usize::from(variant.shader.notes_overflow);
-        let pipeline = gpu.pipelines.get(&variant.shader, buffers.len() - writes);
-        let parameters = filled(gpu, name, bytemuck::cast_slice(&variant.parameters), wgpu::BufferUsages::UNIFORM);
-        let bound = std::iter::once(parameters.as_entire_binding()).chain(buffers.iter().cloned());
-        let entries: Vec<wgpu::BindGroupEntry> =
-            (0..).zip(bound).map(|(binding, resource)| wgpu::BindGroupEntry { binding, resource }).collect();
-        let bindings = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some(name),
-            layout: &pipeline.get_bind_group_layout(0),
-            entries: &entries,
-        });
-        // Whoever chose the variant has checked that each fits into the device's limit, which is a u32.
-        Self { pipeline, bindings, grid: variant.grid.map(|groups| groups as u32) }
-    }
-
-    pub(super) fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
-        let [x, y, z] = self.grid;
-        pass.set_pipeline(&self.pipeline);
-        pass.set_bind_group(0, &self.bindings, &[]);
-        pass.dispatch_workgroups(x, y, z);
-    }
-}
-
 /// The buffer that the samples are copied to: rows of `samples`, each in zeros up to the stride.
 struct Input {
     buffer: wgpu::Buffer,
@@ -123,15 +99,12 @@ impl GpuExecutor {
             gpu.check_buffer(plan, rows, id)?;
         }
         let activations = Activations::new(gpu, plan, rows);
-        let variants: Vec<(Variant, usize)> =
-            variants.into_iter().zip(plan.steps.iter().map(|step| step.reads.len())).collect();
-        gpu.pipelines.make(&variants)?;
-        let dispatches = plan.steps.iter().zip(&variants);
         let overflow = gpu.info.storage.is_half().then(|| Overflow::new(gpu, plan.batch));
-        let dispatch = |(step, (variant, _)): (&Step, &(Variant, usize))| {
-            dispatch(gpu, plan, rows, step, variant, &activations, overflow.as_ref())
-        };
-        let dispatches = dispatches.map(dispatch).collect::<Result<Vec<Dispatch>>>()?;
+        let planned = plan.steps.iter().zip(variants).map(|(step, variant)| {
+            let bound = bound(gpu, plan, rows, step, &variant, &activations, overflow.as_ref())?;
+            Ok(Planned { name: &step.name, variant, bound })
+        });
+        let dispatches = Dispatch::all(gpu, &planned.collect::<Result<Vec<_>>>()?)?;
         let mut offset = 0;
         let mut outputs: Vec<Output> = Vec::with_capacity(plan.outputs.len());
         for (at, (&id, channels)) in plan.outputs.iter().zip(&joined.channels).enumerate() {
@@ -196,9 +169,7 @@ impl GpuExecutor {
     /// The commands of a forward, from a slot's memory and to it.
     fn record(&self, slot: usize) -> wgpu::CommandBuffer {
         let mut encoder = self.encoder(slot);
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        self.dispatches.iter().for_each(|dispatch| dispatch.record(&mut pass));
-        drop(pass);
+        Dispatch::record(&mut encoder, &self.dispatches);
         let readback = &self.slots[slot].readback.buffer;
         for output in self.outputs.iter().filter(|output| !output.shares) {
             encoder.copy_buffer_to_buffer(&output.buffer, 0, readback, output.offset, output.bytes);
@@ -328,7 +299,7 @@ impl Activations {
             .map(|slot| {
                 gpu.device.create_buffer(&wgpu::BufferDescriptor {
                     label: Some("activations"),
-                    size: bytes(slot),
+                    size: texture::whole_rows(bytes(slot)),
                     usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
                     mapped_at_creation: false,
                 })
@@ -364,13 +335,13 @@ pub(super) fn filled(gpu: &Gpu, label: &str, contents: &[u8], usage: wgpu::Buffe
 pub(super) fn constant(
     gpu: &Gpu,
     step: &Step,
-    variant: &str,
+    variant: &Variant,
     read: usize,
     (values, storage): (&Arc<[f32]>, Storage),
-) -> Result<wgpu::Buffer> {
+) -> Result<Bound> {
     let uploads = gpu.constants.get(values, Arc::default);
     let mut uploads = uploads.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(uploaded) = uploads.get(variant) {
+    if let Some(uploaded) = uploads.get(variant.name) {
         return Ok(uploaded.clone());
     }
     let beyond = |value: &&f32| storage.is_half() && (value.is_nan() || value.abs() > LARGEST_F16);
@@ -378,13 +349,17 @@ pub(super) fn constant(
         let cause = format!("step {} has a weight of {value:e}, and f16 ends at {LARGEST_F16}", step.name);
         return Err(Error::new(ErrorKind::Weights, cause, "run it with --precision f32"));
     }
-    let packed = step.kernel.operation().packed(variant, read, values);
-    let buffer = filled(gpu, &step.name, &storage.encode(&packed), wgpu::BufferUsages::STORAGE);
-    uploads.insert(variant.to_string(), buffer.clone());
-    Ok(buffer)
+    let packed = step.kernel.operation().packed(variant.name, read, values);
+    let bound = match variant.shader.textures.contains(&read) {
+        true => Bound::Texture(texture::filled(gpu, &step.name, packed)),
+        false => Bound::whole(filled(gpu, &step.name, &storage.encode(&packed), wgpu::BufferUsages::STORAGE)),
+    };
+    uploads.insert(variant.name.to_string(), bound.clone());
+    Ok(bound)
 }
 
-fn dispatch(
+/// What a step reads and writes, as `variant` takes it.
+fn bound(
     gpu: &Gpu,
     plan: &Plan,
     rows: &Rows,
@@ -392,14 +367,16 @@ fn dispatch(
     variant: &Variant,
     activations: &Activations,
     overflow: Option<&Overflow>,
-) -> Result<Dispatch> {
+) -> Result<Vec<Bound>> {
+    let activation = |id| {
+        let (buffer, size) = (activations.of(id).clone(), texture::whole_rows(rows.bytes(plan, id)));
+        Bound::Buffer(Place { buffer, offset: 0, size })
+    };
     let reads = step.reads.iter().enumerate().map(|(read, &id)| match plan.buffers[id].constant() {
-        Some(values) => constant(gpu, step, variant.name, read, (values, rows.row(id).storage)),
-        None => Ok(activations.of(id).clone()),
+        Some(values) => constant(gpu, step, variant, read, (values, rows.row(id).storage)),
+        None => Ok(activation(id)),
     });
-    let reads = reads.collect::<Result<Vec<wgpu::Buffer>>>()?;
-    let overflow = overflow.filter(|_| variant.shader.notes_overflow).map(|overflow| &overflow.buffer);
-    let bound = reads.iter().chain([activations.of(step.write)]).chain(overflow);
-    let bindings: Vec<wgpu::BindingResource> = bound.map(wgpu::Buffer::as_entire_binding).collect();
-    Ok(Dispatch::new(gpu, &step.name, variant, &bindings))
+    let overflow = overflow.filter(|_| variant.shader.notes_overflow);
+    let flags = overflow.map(|overflow| Bound::whole(overflow.buffer.clone()));
+    reads.chain([Ok(activation(step.write))]).chain(flags.map(Ok)).collect()
 }

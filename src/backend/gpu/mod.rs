@@ -2,6 +2,7 @@
 //! wgpu.
 
 mod adapter;
+mod dispatch;
 mod executor;
 mod faults;
 mod overflow;
@@ -11,6 +12,7 @@ mod profile;
 mod rows;
 mod staging;
 mod step_shape;
+mod texture;
 #[cfg(feature = "train")]
 mod training;
 mod tune;
@@ -34,6 +36,7 @@ use crate::{
     kernels::{Accelerator, Kernel, Storage, Variant},
     plan::{BufferId, Joined, Plan, Step},
 };
+use dispatch::Bound;
 use executor::GpuExecutor;
 use faults::Faults;
 use pipeline::Pipelines;
@@ -51,7 +54,7 @@ pub struct Gpu {
     faults: Arc<Faults>,
     pipelines: Pipelines,
     /// By variant, as each has its own order.
-    constants: ConstantCache<Arc<Mutex<HashMap<String, wgpu::Buffer>>>>,
+    constants: ConstantCache<Arc<Mutex<HashMap<String, Bound>>>>,
     accelerator: Accelerator,
     forced: Option<String>,
     tuning: Option<Tuning>,

@@ -7,10 +7,7 @@ use std::{
 };
 
 use super::{EditShader, faults, pipeline_cache::PipelineCache};
-use crate::{
-    Result,
-    kernels::{Shader, Variant},
-};
+use crate::{Result, kernels::Shader};
 
 /// The pipelines made so far on one device.
 pub(super) struct Pipelines {
@@ -25,15 +22,15 @@ impl Pipelines {
         Self { device, made: Mutex::default(), edit: None, cache: None }
     }
 
-    /// Compiles those that are not made yet, each on a thread of its own: drivers take some ten milliseconds for each.
+    /// Compiles shaders, each with its number of reads, that are not compiled yet, each on a thread of its own: drivers take some ten milliseconds for each.
     ///
     /// # Errors
     /// The device refuses one.
-    pub(super) fn make(&self, variants: &[(Variant, usize)]) -> Result<()> {
+    pub(super) fn make(&self, shaders: &[(&Shader, usize)]) -> Result<()> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        let missing: HashMap<String, (&Shader, usize)> = variants
+        let missing: HashMap<String, (&Shader, usize)> = shaders
             .iter()
-            .map(|(variant, reads)| (key(&variant.shader), (&variant.shader, *reads)))
+            .map(|&(shader, reads)| (key(shader), (shader, reads)))
             .filter(|(key, _)| !made.contains_key(key))
             .collect();
         let compiled = std::thread::scope(|scope| {
@@ -56,7 +53,7 @@ impl Pipelines {
         Ok(())
     }
 
-    /// The pipeline of a shader that reads `reads` buffers and writes one, compiled now if it has not been made.
+    /// The pipeline of a shader with so many reads and one write, compiled now if it has not been made.
     pub(super) fn get(&self, shader: &Shader, reads: usize) -> wgpu::ComputePipeline {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         made.entry(key(shader)).or_insert_with(|| self.compile(shader, reads)).clone()
@@ -78,7 +75,7 @@ impl Pipelines {
         });
         let bind_group_layout = self.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
             label: Some(shader.name),
-            entries: &bindings(reads, if shader.notes_overflow { 2 } else { 1 }),
+            entries: &bindings(reads, shader.textures, if shader.notes_overflow { 2 } else { 1 }),
         });
         let layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: Some(shader.name),
@@ -105,15 +102,25 @@ fn key(shader: &Shader) -> String {
     format!("{} {:?}\n{}", shader.name, shader.constants, shader.source)
 }
 
-/// The parameters, the buffers that are read, the buffers that are written.
-fn bindings(reads: usize, writes: usize) -> Vec<wgpu::BindGroupLayoutEntry> {
-    let types = std::iter::once(wgpu::BufferBindingType::Uniform)
-        .chain(std::iter::repeat_n(wgpu::BufferBindingType::Storage { read_only: true }, reads))
-        .chain(std::iter::repeat_n(wgpu::BufferBindingType::Storage { read_only: false }, writes));
+/// The parameters, what is read, the buffers that are written.
+fn bindings(reads: usize, textures: &[usize], writes: usize) -> Vec<wgpu::BindGroupLayoutEntry> {
+    let buffer = |ty| wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None };
+    let texture = wgpu::BindingType::StorageTexture {
+        access: wgpu::StorageTextureAccess::ReadOnly,
+        format: wgpu::TextureFormat::Rgba32Float,
+        view_dimension: wgpu::TextureViewDimension::D2,
+    };
+    let read = |read| match textures.contains(&read) {
+        true => texture,
+        false => buffer(wgpu::BufferBindingType::Storage { read_only: true }),
+    };
+    let types = std::iter::once(buffer(wgpu::BufferBindingType::Uniform))
+        .chain((0..reads).map(read))
+        .chain(std::iter::repeat_n(buffer(wgpu::BufferBindingType::Storage { read_only: false }), writes));
     let entry = |(binding, ty)| wgpu::BindGroupLayoutEntry {
         binding,
         visibility: wgpu::ShaderStages::COMPUTE,
-        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
+        ty,
         count: None,
     };
     (0..).zip(types).map(entry).collect()

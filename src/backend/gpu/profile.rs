@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{executor::Dispatch, staging::Staging};
+use super::{dispatch::Dispatch, staging::Staging};
 use crate::{Error, ErrorKind, Result};
 
 /// Bytes of a timestamp.
@@ -44,13 +44,7 @@ pub(super) fn profile(
     });
     let readback = Staging::readback(device, resolved.size());
     for (first, dispatch) in (0..).step_by(2).zip(dispatches) {
-        let timestamp_writes = Some(wgpu::ComputePassTimestampWrites {
-            query_set: &queries,
-            beginning_of_pass_write_index: Some(first),
-            end_of_pass_write_index: Some(first + 1),
-        });
-        let descriptor = wgpu::ComputePassDescriptor { label: Some("profile"), timestamp_writes };
-        dispatch.record(&mut encoder.begin_compute_pass(&descriptor));
+        dispatch.record_timed(&mut encoder, &queries, first);
     }
     encoder.resolve_query_set(&queries, 0..count, &resolved, 0);
     encoder.copy_buffer_to_buffer(&resolved, 0, &readback.buffer, 0, resolved.size());

@@ -4,14 +4,16 @@
 //! A variant that reads its weights in an order of its own finds constants packed by the host. Weights that change are
 //! packed on the device, by a gather in the order that packing 1, 2, 3, … shows.
 
-use std::{num::NonZero, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use super::{
     Faults, Gpu,
-    executor::{Dispatch, SPIN, constant, filled},
+    dispatch::{Bound, Dispatch, Place, Planned},
+    executor::{SPIN, constant, filled},
     profile,
     rows::Rows,
     staging::Staging,
+    texture,
 };
 use crate::{
     Error, ErrorKind, Result,
@@ -20,7 +22,7 @@ use crate::{
         Kernel, Row, Storage, Variant,
         training::{ChannelSum, Gather},
     },
-    plan::{Buffer, BufferId, Plan, Role, Step},
+    plan::{Buffer, BufferId, Plan, Role},
 };
 
 /// Rows of numbers without anything between or before them.
@@ -63,27 +65,6 @@ struct Output {
     samples: usize,
 }
 
-/// Where numbers lie on the device.
-#[derive(Clone)]
-struct Place {
-    buffer: wgpu::Buffer,
-    /// In bytes, as the size.
-    offset: u64,
-    size: u64,
-}
-
-impl Place {
-    fn whole(buffer: wgpu::Buffer) -> Self {
-        let size = buffer.size();
-        Self { buffer, offset: 0, size }
-    }
-
-    fn binding(&self) -> wgpu::BindingResource<'_> {
-        let (buffer, offset, size) = (&self.buffer, self.offset, NonZero::new(self.size));
-        wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size })
-    }
-}
-
 fn bytes(numbers: usize) -> u64 {
     (numbers * size_of::<f32>()) as u64
 }
@@ -99,11 +80,11 @@ impl GpuTrainer {
             check_size(gpu, plan, &rows, id)?;
         }
         let memory = Memory::new(gpu, plan, &rows);
-        let mut dispatches = Dispatches { gpu, made: Vec::new() };
+        let mut dispatches = Dispatches { gpu, plan, steps: Vec::new(), planned: Vec::new() };
         for at in 0..plan.steps.len() {
-            dispatches.add(plan, &rows, &memory, at)?;
+            dispatches.add(&rows, &memory, at)?;
         }
-        let dispatches = dispatches.finish(plan)?;
+        let dispatches = dispatches.finish()?;
         let mut offset = 0;
         let outputs: Vec<Output> =
             plan.outputs.iter().map(|&id| output(plan, &rows, &memory, id, &mut offset)).collect();
@@ -157,9 +138,7 @@ impl GpuTrainer {
     /// The commands of a step.
     fn record(&self) -> wgpu::CommandBuffer {
         let mut encoder = self.encoder();
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        self.dispatches.iter().for_each(|(_, dispatch)| dispatch.record(&mut pass));
-        drop(pass);
+        Dispatch::record(&mut encoder, self.dispatches.iter().map(|(_, dispatch)| dispatch));
         for Output { source: Place { buffer, offset: from, size }, offset, .. } in &self.outputs {
             encoder.copy_buffer_to_buffer(buffer, *from, &self.readback.buffer, *offset, *size);
         }
@@ -272,17 +251,18 @@ fn check_size(gpu: &Gpu, plan: &Plan, rows: &Rows, id: BufferId) -> Result<()> {
 /// Where the plan's buffers lie on the device; constants lie where the steps that read them want them.
 struct Memory<'a> {
     plan: &'a Plan,
-    slots: Vec<Place>,
+    rows: &'a Rows,
+    slots: Vec<wgpu::Buffer>,
     states: Vec<Option<Place>>,
 }
 
 impl<'a> Memory<'a> {
-    fn new(gpu: &Gpu, plan: &'a Plan, rows: &Rows) -> Self {
+    fn new(gpu: &Gpu, plan: &'a Plan, rows: &'a Rows) -> Self {
         let size = |slot| {
             let of_slot = (0..plan.buffers.len()).filter(|&id| plan.buffers[id].slot() == Some(slot));
             of_slot.map(|id| rows.bytes(plan, id)).max().unwrap_or(0)
         };
-        let slots = (0..plan.slots).map(|slot| Place::whole(zeros(gpu, "activations", size(slot))));
+        let slots = (0..plan.slots).map(|slot| zeros(gpu, "activations", texture::whole_rows(size(slot))));
         let state = |buffer: &Buffer| match &buffer.role {
             Role::State(values) => {
                 let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
@@ -290,7 +270,7 @@ impl<'a> Memory<'a> {
             }
             _ => None,
         };
-        Self { plan, slots: slots.collect(), states: plan.buffers.iter().map(state).collect() }
+        Self { plan, rows, slots: slots.collect(), states: plan.buffers.iter().map(state).collect() }
     }
 
     fn of(&self, id: BufferId) -> Place {
@@ -299,7 +279,10 @@ impl<'a> Memory<'a> {
             self.states[id].clone().unwrap_or_else(|| unreachable!("states lie on the device, and parts are of states"))
         };
         match buffer.role {
-            Role::Activation { slot } => self.slots[slot].clone(),
+            Role::Activation { slot } => {
+                let (buffer, size) = (self.slots[slot].clone(), texture::whole_rows(self.rows.bytes(self.plan, id)));
+                Place { buffer, offset: 0, size }
+            }
             Role::Part { of, offset } => Place { offset: bytes(offset), size: bytes(buffer.len()), ..state(of) },
             Role::State(_) | Role::Constant(_) => state(id),
         }
@@ -324,48 +307,44 @@ fn output(plan: &Plan, rows: &Rows, memory: &Memory, id: BufferId, offset: &mut 
     output
 }
 
-/// One dispatch to be.
-struct Planned {
-    step: usize,
-    variant: Variant,
-    /// What it reads, then what it writes.
-    places: Vec<Place>,
-}
-
 /// The dispatches of a plan's steps, in order.
 struct Dispatches<'a> {
     gpu: &'a Gpu,
-    made: Vec<Planned>,
+    plan: &'a Plan,
+    /// The step that each is for.
+    steps: Vec<usize>,
+    planned: Vec<Planned<'a>>,
 }
 
-impl Dispatches<'_> {
+impl<'a> Dispatches<'a> {
     /// A step: the packing of its weights where they change, the kernel, the sum of its parts.
-    fn add(&mut self, plan: &Plan, rows: &Rows, memory: &Memory, at: usize) -> Result<()> {
-        let step = &plan.steps[at];
+    fn add(&mut self, rows: &Rows, memory: &Memory, at: usize) -> Result<()> {
+        let step = &self.plan.steps[at];
         let variant = self.gpu.variant(step, rows)?;
-        let mut places = Vec::with_capacity(step.reads.len() + 1);
+        let mut bound = Vec::with_capacity(step.reads.len() + 1);
         for (read, &id) in step.reads.iter().enumerate() {
-            places.push(match plan.buffers[id].constant() {
-                Some(values) => Place::whole(constant(self.gpu, step, variant.name, read, (values, Storage::F32))?),
+            bound.push(match self.plan.buffers[id].constant() {
+                Some(values) => constant(self.gpu, step, &variant, read, (values, Storage::F32))?,
                 None if read > 0 && has_weights(&step.kernel) => {
-                    let numbers = plan.buffers[id].len();
-                    self.packed(at, step, variant.name, read, (memory.of(id), rows.row(id), numbers))?
+                    let numbers = self.plan.buffers[id].len();
+                    Bound::Buffer(self.packed(at, variant.name, read, (memory.of(id), rows.row(id), numbers))?)
                 }
-                None => memory.of(id),
+                None => Bound::Buffer(memory.of(id)),
             });
         }
         let parts = step.kernel.operation().parts(variant.name);
         if parts == 1 {
-            places.push(memory.of(step.write));
-            self.made.push(Planned { step: at, variant, places });
+            bound.push(Bound::Buffer(memory.of(step.write)));
+            self.push(at, variant, bound);
             return Ok(());
         }
-        let channels = plan.buffers[step.write].len();
-        let scratch = Place::whole(zeros(self.gpu, &step.name, bytes(parts * channels)));
-        places.push(scratch.clone());
-        self.made.push(Planned { step: at, variant, places });
+        let channels = self.plan.buffers[step.write].len();
+        let scratch = Bound::whole(zeros(self.gpu, &step.name, bytes(parts * channels)));
+        bound.push(scratch.clone());
+        self.push(at, variant, bound);
         let sum = ChannelSum { batch: parts, channels, samples: 1 };
-        self.push(at, &sum.into(), &[DENSE, rows.row(step.write)], vec![scratch, memory.of(step.write)]);
+        let write = Bound::Buffer(memory.of(step.write));
+        self.push_kernel(at, &sum.into(), &[DENSE, rows.row(step.write)], vec![scratch, write]);
         Ok(())
     }
 
@@ -373,11 +352,11 @@ impl Dispatches<'_> {
     fn packed(
         &mut self,
         at: usize,
-        step: &Step,
         variant: &str,
         read: usize,
         (weights, row, from): (Place, Row, usize),
     ) -> Result<Place> {
+        let step = &self.plan.steps[at];
         if from > LARGEST_GATHER {
             let cause = format!("step {} has {from} weights, more than {LARGEST_GATHER}", step.name);
             return Err(Error::new(ErrorKind::Shape, cause, "train a smaller network, or use --device cpu"));
@@ -388,38 +367,37 @@ impl Dispatches<'_> {
             return Ok(weights);
         }
         let length = order.len();
-        let packed = Place::whole(zeros(self.gpu, &step.name, bytes(length.next_multiple_of(4))));
+        let packed = Place::whole(zeros(self.gpu, &step.name, texture::whole_rows(bytes(length))));
         let order = filled(self.gpu, &step.name, bytemuck::cast_slice(&order), wgpu::BufferUsages::STORAGE);
         let dense = Row { stride: length, ..DENSE };
-        let places = vec![weights, Place::whole(order), packed.clone()];
-        self.push(at, &Gather { from, length }.into(), &[row, dense, dense], places);
+        let bound = [weights, Place::whole(order), packed.clone()].map(Bound::Buffer);
+        self.push_kernel(at, &Gather { from, length }.into(), &[row, dense, dense], bound.into());
         Ok(packed)
     }
 
     /// A dispatch that the plan does not have.
-    fn push(&mut self, step: usize, kernel: &Kernel, rows: &[Row], places: Vec<Place>) {
+    fn push_kernel(&mut self, step: usize, kernel: &Kernel, rows: &[Row], bound: Vec<Bound>) {
         // Gathers and sums take any rows.
         let variant = kernel.operation().variants(rows, &self.gpu.accelerator).swap_remove(0);
-        self.made.push(Planned { step, variant, places });
+        self.push(step, variant, bound);
+    }
+
+    fn push(&mut self, step: usize, variant: Variant, bound: Vec<Bound>) {
+        self.steps.push(step);
+        self.planned.push(Planned { name: &self.plan.steps[step].name, variant, bound });
     }
 
     /// Compiles and binds everything.
-    fn finish(self, plan: &Plan) -> Result<Vec<(usize, Dispatch)>> {
+    fn finish(self) -> Result<Vec<(usize, Dispatch)>> {
         let groups = self.gpu.device.limits().max_compute_workgroups_per_dimension as usize;
-        for Planned { step, variant, .. } in &self.made {
+        for Planned { name, variant, .. } in &self.planned {
             if variant.grid.iter().any(|&n| n > groups) {
-                let (step, grid, gpu) = (&plan.steps[*step].name, variant.grid, &self.gpu.info.name);
-                let cause = format!("step {step} needs {grid:?} workgroups, and {gpu} allows {groups}");
+                let (grid, gpu) = (variant.grid, &self.gpu.info.name);
+                let cause = format!("step {name} needs {grid:?} workgroups, and {gpu} allows {groups}");
                 return Err(Error::new(ErrorKind::Shape, cause, "train with fewer records at once"));
             }
         }
-        let variants = self.made.iter().map(|planned| (planned.variant.clone(), planned.places.len() - 1));
-        self.gpu.pipelines.make(&variants.collect::<Vec<_>>())?;
-        let dispatch = |Planned { step, variant, places }: &Planned| {
-            let bindings: Vec<wgpu::BindingResource> = places.iter().map(Place::binding).collect();
-            (*step, Dispatch::new(self.gpu, &plan.steps[*step].name, variant, &bindings))
-        };
-        Ok(self.made.iter().map(dispatch).collect())
+        Ok(self.steps.into_iter().zip(Dispatch::all(self.gpu, &self.planned)?).collect())
     }
 }
 

@@ -19,6 +19,7 @@ fn accelerator() -> Accelerator {
         subgroup_size: None,
         int64: false,
         matrix_side: None,
+        texture_rows: 8192,
         workgroup_bytes: 16 << 10,
         storage: Storage::F32,
     }

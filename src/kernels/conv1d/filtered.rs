@@ -7,11 +7,14 @@
 //! at kernel 5 and 17 of 28 at kernel 7, whatever the stride: 55 of 98 million for ten seconds at 100 Hz.
 //!
 //! What a sampling profiler and the machine code say of lavapipe (Mesa 22.3), on a Zen 4 core:
-//! - Every load whose address differs between lanes is a loop over the lanes, nine instructions a component, so a load
-//!   brings four 64-bit integers: 80 cycles for 64 floats, where vec4s of f32 take 85 for 32. They still take a third of
-//!   the time. So a lane keeps 16 neighbouring outputs, whose inputs come in whole loads; what follows them comes from the
-//!   next lane by a shuffle, and the last lane's from one load for eight channels; and a lane has the weights of one of
-//!   eight input channels, evaluated there, which one permutation each hands out.
+//! - A load from a storage buffer whose address differs between lanes is a loop over the lanes: 24 ns for 64 floats that
+//!   come as four 64-bit integers a lane, 37 as two vec4s. From a uniform buffer they take 20, from a sampled texture 28,
+//!   from a storage texture, where the driver writes out one load a lane and transposes them, 10. So x and weights are read
+//!   from textures. A store to one takes 89 ns beside the 20 of a storage buffer, so that y goes to a buffer, as 64-bit
+//!   integers, and the next layer finds a copy of it in its texture: 30 µs for 128 KB.
+//! - A lane keeps 16 neighbouring outputs, whose inputs come in whole loads; what follows them comes from the next lane by a
+//!   shuffle, and the last lane's from one load for eight channels; and a lane has the weights of one of eight input
+//!   channels, evaluated there, which one permutation each hands out.
 //! - There is no fused multiplication and addition, and every sum that a loop carries is fetched, blended by the mask of
 //!   active lanes and put back once an iteration: five instructions a multiplication at kernel 3, seven for two at kernel
 //!   5. The processor takes four to five a cycle whatever they are, which is why fewer multiplications pay.
@@ -34,19 +37,24 @@
 //!   predicted. One thread took as long, two took 15 to 35 % longer: what is evaluated fills 12 to 36 KiB that every output
 //!   channel reads anew, where sums take 12, and other guests' threads share the core's cache.
 //! - uniform loads, which lavapipe does not loop over: only constant addresses count as uniform there.
-//! - x in a uniform buffer, from which lavapipe loads without a loop, compared in the same way. A binding ends at 64 KiB,
-//!   and wgpu has no arrays of them; with whatever lies beyond cut off, so with wrong results, 2.59 → 2.37 ms. To be right,
-//!   five of six layers would need a second loop for the rest of their channels: with it 2.60 → 2.37 ms too, but on the busy
-//!   machine 7.5 s of compiling instead of 5.4 before the first answer, and nothing for batches or 12 × 5000. Left out.
+//! - x and weights from textures instead of as 64-bit integers from buffers, which took a third of the time: predicted a
+//!   fifth less, copies aside. Whole forwards of both in turns, the best twentieth in ms: 12 × 1000 2.62 → TODO1, 12 × 5000
+//!   11.5 → TODO2, 32 records TODO3. Without the copies, and so with wrong results, 12 × 1000 took 2.07.
+//! - x in a uniform buffer: 2.59 → 2.37 ms, but a binding ends at 64 KiB and a second loop takes a third longer to compile.
+//! - since then, 8 output channels a tile, for half the code; predicted a fifth less with two input channels an iteration:
+//!   2.39 and 2.37 ms instead of 2.26, and four an iteration at kernel 3 2.55. A fifth fewer instructions, but 3.3 a cycle
+//!   instead of 4: whatever is beyond some 15 KB of code comes more slowly.
 //! - the driver's vectors of 512 bits (`LP_NATIVE_VECTOR_WIDTH`) and sixteen lanes, for half the instructions: predicted a
 //!   fifth less time, took four to eight times as long.
 
 use super::{Conv1d, Row, Variant, blocks, shader};
-use crate::kernels::{Accelerator, fill};
+use crate::kernels::{Accelerator, Shader, TEXELS, fill};
 
 const LANES: usize = 8;
 /// Floats of a load.
-const LOADED: usize = 8;
+const TEXEL: usize = 4;
+/// Floats of a store.
+const STORED: usize = 8;
 /// Output channels of a tile.
 const CHANNELS: usize = 16;
 /// Neighbouring outputs of a lane.
@@ -60,40 +68,42 @@ const POINTS: usize = OUTPUTS + TAPS - 1;
 
 pub(super) const NAME: &str = "filtered";
 
-/// None where subgroups differ from eight lanes or there are no 64-bit integers, where anything is stored in f16, and where
-/// a row of y does not begin with a load of x or a window reaches further than into the next lane's inputs.
+/// None where subgroups differ from eight lanes or there are no 64-bit integers, where anything is stored in f16, where x or
+/// the weights do not fit into a texture, and where a row of y does not begin with a load of x or a window reaches further than into the next lane's inputs.
 pub(super) fn variant(conv: &Conv1d, x: Row, y: Row, accelerator: &Accelerator) -> Option<Variant> {
     let (own, window) = (SAMPLES * conv.stride, (SAMPLES - 1) * conv.stride + conv.kernel);
     let lead = conv.lead(x, y);
-    let aligned = [lead.unsigned_abs(), x.head, x.stride].iter().all(|floats| floats.is_multiple_of(LOADED));
+    let aligned = [lead.unsigned_abs(), x.head, x.stride].iter().all(|floats| floats.is_multiple_of(TEXEL));
     let is_f32 = !accelerator.storage.is_half() && !y.storage.is_half();
     let fits = aligned && conv.stride <= 4 && window <= 2 * own;
-    if accelerator.subgroup_size != Some(LANES) || !accelerator.int64 || !is_f32 || !fits {
+    let most = accelerator.texture_rows * TEXELS * TEXEL;
+    let weights = conv.out_channels.div_ceil(CHANNELS) * block(conv);
+    let fits_textures = weights.max(x.head + conv.batch * conv.in_channels * x.stride) <= most;
+    if accelerator.subgroup_size != Some(LANES) || !accelerator.int64 || !is_f32 || !fits || !fits_textures {
         return None;
     }
-    let (filters, own, beyond) = (filters(conv), own / LOADED, window.saturating_sub(own));
+    let (filters, own, beyond) = (filters(conv), own / TEXEL, window.saturating_sub(own));
     let constants = [("STRIDE", conv.stride), ("SAMPLES", SAMPLES), ("CHANNELS", CHANNELS), ("LOADS", loads(conv))];
-    let constants = constants.into_iter().chain([("POOLED", conv.pooled())]);
+    let constants = constants.into_iter().chain([("POOLED", conv.pooled()), ("TEXELS", TEXELS)]);
     let source = fill(
         include_str!("../../../shaders/conv1d/filtered.wgsl"),
         &[
             ("constants", constants.map(|(name, value)| format!("const {name}: u32 = {value};")).collect()),
-            ("places", places(own, beyond.div_ceil(LOADED))),
+            ("inside", inside(own, beyond.div_ceil(TEXEL))),
             ("declare", sums().map(|sum| format!("var {sum} = 0.0;")).collect()),
             ("load", load(conv, beyond)),
             ("evaluate_filters", evaluate_filters(conv.kernel, &filters)),
             ("window", window_of_x(own, beyond)),
             ("evaluate_inputs", evaluate_inputs(conv.stride, &filters)),
             ("multiply", multiply(&filters)),
-            ("advance", advance("own", own, "row")),
-            ("advance_behind", advance("behind", beyond.div_ceil(LOADED), "rows")),
             ("store", store(conv)),
         ],
     );
-    let begin = ("BEGIN", -(lead / LOADED as isize) as f64);
+    let begin = ("BEGIN", -(lead / TEXEL as isize) as f64);
+    let shader = shader("conv1d/filtered", source, y, conv.constants([]).into_iter().chain([begin]).collect());
     Some(Variant {
         name: NAME,
-        shader: shader("conv1d/filtered", source, y, conv.constants([]).into_iter().chain([begin]).collect()),
+        shader: Shader { textures: &[0, 1], ..shader },
         parameters: conv.parameters(x.head, x, y),
         grid: [y.stride.div_ceil(LANES * SAMPLES), conv.out_channels.div_ceil(CHANNELS), conv.batch],
         subgroups: true,
@@ -108,32 +118,27 @@ fn filters(conv: &Conv1d) -> Vec<Vec<usize>> {
 
 /// Loads that bring a lane its weights.
 fn loads(conv: &Conv1d) -> usize {
-    (CHANNELS * conv.kernel).div_ceil(LOADED)
+    CHANNELS / TEXEL * conv.kernel
 }
 
-/// Where a lane's loads begin, and where those of what follows the tile. Outside the row a load stays at the zeros before
-/// the first row, so that no output depends on what other rows hold.
-fn places(own: usize, behind: usize) -> Vec<String> {
-    let own = (0..own).map(|i| ("own", i, format!("position + {i}"), "0u"));
-    let behind = (0..behind).map(|i| ("behind", i, format!("end + {i}"), "lane * row"));
-    let lines = own.chain(behind).flat_map(|(name, i, position, channel)| {
-        [
-            format!("let {name}{i}_inside = {position} < row;"),
-            format!("var {name}{i}_at = select(0u, record + {channel} + {position}, {name}{i}_inside);"),
-        ]
-    });
-    lines.collect()
+/// Floats that a tile's weights take.
+fn block(conv: &Conv1d) -> usize {
+    conv.in_channels.div_ceil(LANES) * loads(conv) * LANES * TEXEL
 }
 
-/// Goes on to the next channels.
-fn advance(name: &str, loads: usize, by: &str) -> Vec<String> {
-    (0..loads).map(|i| format!("{name}{i}_at += select(0u, {by}, {name}{i}_inside);")).collect()
+/// All bits where a lane's load lies in the row, and those of what follows the tile. Outside the row a load stays at the
+/// zeros before the first row, so that no output depends on what other rows hold.
+fn inside(own: usize, behind: usize) -> Vec<String> {
+    let own = (0..own).map(|i| format!("let own{i}_inside = select(0u, ~0u, position + {i} < row);"));
+    let behind = (0..behind).map(|i| format!("let behind{i}_inside = select(0u, ~0u, end + {i} < row);"));
+    own.chain(behind).collect()
 }
 
 /// A lane's weights of one input channel, `v0` and so on, and what follows the tile in its row.
 fn load(conv: &Conv1d, beyond: usize) -> Vec<String> {
-    let behind = (0..beyond.div_ceil(LOADED)).map(|i| format!("let behind{i} = x[behind{i}_at];"));
-    let weights = (0..loads(conv)).map(|i| format!("let weights{i} = weight[at + {}];", i * LANES));
+    let behind =
+        (0..beyond.div_ceil(TEXEL)).map(|i| format!("let behind{i} = x_at((behind + {i}) & behind{i}_inside);"));
+    let weights = (0..loads(conv)).map(|i| format!("let weights{i} = weight_at(at + {});", i * LANES));
     let tail = (0..beyond).map(|i| format!("let tail{i} = {};", float("behind", i)));
     let values = (0..CHANNELS * conv.kernel).map(|i| format!("let v{i} = {};", float("weights", i)));
     behind.chain(weights).chain(tail).chain(values).collect()
@@ -162,9 +167,9 @@ fn evaluate_filters(kernel: usize, filters: &[Vec<usize>]) -> Vec<String> {
 /// The inputs that a lane's windows see, `x0` and so on.
 fn window_of_x(own: usize, beyond: usize) -> Vec<String> {
     let next = |i| format!("select(subgroupShuffle(x{i}, next), subgroupShuffle(tail{i}, c), last)");
-    let loads = (0..own).map(|i| format!("let own{i} = x[own{i}_at];"));
-    let values = (0..own * LOADED).map(|i| format!("let x{i} = {};", float("own", i)));
-    let following = (0..beyond).map(|i| format!("let x{} = {};", own * LOADED + i, next(i)));
+    let loads = (0..own).map(|i| format!("let own{i} = x_at((own + {i}) & own{i}_inside);"));
+    let values = (0..own * TEXEL).map(|i| format!("let x{i} = {};", float("own", i)));
+    let following = (0..beyond).map(|i| format!("let x{} = {};", own * TEXEL + i, next(i)));
     loads.chain(values).chain(following).collect()
 }
 
@@ -243,9 +248,9 @@ fn store(conv: &Conv1d) -> Vec<String> {
             true => outputs.chunks(2).map(|two| format!("max({})", two.join(", "))).collect(),
             false => outputs,
         };
-        let stores = pooled.chunks(LOADED).enumerate().map(|(s, eight)| {
+        let stores = pooled.chunks(STORED).enumerate().map(|(s, eight)| {
             let [first, second] = [0, 4].map(|from| eight[from..from + 4].join(", "));
-            format!("store(b, o + {o}, to + {}, vec4({first}) + bias{o}, vec4({second}) + bias{o});", s * LOADED)
+            format!("store(b, o + {o}, to + {}, vec4({first}) + bias{o}, vec4({second}) + bias{o});", s * STORED)
         });
         let stores = stores.collect::<Vec<_>>();
         [bias].into_iter().chain(interpolate).chain(stores).collect::<Vec<_>>()
@@ -255,23 +260,21 @@ fn store(conv: &Conv1d) -> Vec<String> {
 
 /// Float `index` of those that a lane has loaded into `name`, numbered.
 fn float(name: &str, index: usize) -> String {
-    let half = if index.is_multiple_of(2) { "low" } else { "high" };
-    format!("{half}({name}{}.{})", index / LOADED, ['x', 'y', 'z', 'w'][index % LOADED / 2])
+    format!("{name}{}.{}", index / TEXEL, ['x', 'y', 'z', 'w'][index % TEXEL])
 }
 
-/// Weights as `[out_channels / CHANNELS, in_channels / LANES, loads, LANES, LOADED]`: a lane has all weights of one input
-/// channel for the workgroup's channels, `[CHANNELS, kernel]` and zeros up to whole loads. Biases as `[out_channels /
+/// Weights as `[out_channels / CHANNELS, in_channels / LANES, loads, LANES, TEXEL]`: a lane has all weights of one input
+/// channel for the workgroup's channels, `[CHANNELS, kernel]`. Biases as `[out_channels /
 /// CHANNELS, 4 · LANES]`, one load of which brings all.
 pub(super) fn packed(conv: &Conv1d, read: usize, values: &[f32]) -> Vec<f32> {
     if read != 1 {
         return blocks(values, conv.out_channels, CHANNELS, 1, |block, o, _| block * 4 * LANES + o, 4 * LANES);
     }
-    let loads = loads(conv);
-    let length = conv.in_channels.div_ceil(LANES) * loads * LANES * LOADED;
+    let (loads, length) = (loads(conv), block(conv));
     let place = |block: usize, o: usize, tap: usize| {
         let (c, at) = (tap / conv.kernel, o * conv.kernel + tap % conv.kernel);
-        let load = c / LANES * loads + at / LOADED;
-        block * length + (load * LANES + c % LANES) * LOADED + at % LOADED
+        let load = c / LANES * loads + at / TEXEL;
+        block * length + (load * LANES + c % LANES) * TEXEL + at % TEXEL
     };
     blocks(values, conv.out_channels, CHANNELS, conv.in_channels * conv.kernel, place, length)
 }

@@ -226,7 +226,7 @@ fn fills(variant: &Variant) -> bool {
 
 /// A shader that writes y.
 fn shader(name: &'static str, source: String, y: Row, constants: Vec<(&'static str, f64)>) -> Shader {
-    Shader { name, source: source.into(), notes_overflow: y.storage.is_half(), constants }
+    Shader { name, source: source.into(), notes_overflow: y.storage.is_half(), textures: &[], constants }
 }
 
 /// Weights `[out_channels, taps]` in blocks of `block` output channels, each `length` long, the last filled up with zeros:
@@ -299,9 +299,10 @@ mod tests {
         let subgroups = conv.packed("subgroups", 1, &[1., 2., 3., 4., 5., 6.]);
         assert_eq!((subgroups.len(), &subgroups[..7]), (64, &[1., 2., 3., 4., 5., 6., 0.][..]));
         assert_eq!(conv.packed("subgroups", 2, &[7., 8., 9.]).len(), 32);
-        // Eight floats a lane, lane l for input channel l: there is one.
+        // Four floats a lane, lane l for input channel l: there is one.
         let filtered = conv.packed("filtered", 1, &[1., 2., 3., 4., 5., 6.]);
-        assert_eq!((filtered.len(), &filtered[..9]), (4 * 64, &[1., 2., 3., 4., 5., 6., 0., 0., 0.][..]));
+        assert_eq!((filtered.len(), &filtered[..5]), (8 * 32, &[1., 2., 3., 4., 0.][..]));
+        assert_eq!(filtered[32..36], [5., 6., 0., 0.]);
         assert_eq!(conv.packed("filtered", 2, &[7., 8., 9.])[..4], [7., 8., 9., 0.]);
         // A matrix for each tap with a row for each output, of which a workgroup has 32; there is one input channel.
         let matrices = conv.packed("matrices 8", 1, &[1., 2., 3., 4., 5., 6.]);

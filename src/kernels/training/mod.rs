@@ -59,6 +59,7 @@ macro_rules! shader {
             source: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/training/", $name, ".wgsl")).into(),
             constants: $constants.to_vec(),
             notes_overflow: false,
+            textures: &[],
         }
     };
 }
