@@ -200,7 +200,7 @@ fn a_window_into_the_next_record_is_caught() {
     if default_shader(&gpu) != "conv1d/filtered" {
         return skip("only minimal filtering lets inputs count that its outputs do not need");
     }
-    let edit = |_: &str, source: &str| source.replace("< row;", "< 2 * row;");
+    let edit = |_: &str, source: &str| source.replace("< row)", "< 2 * row)");
     assert!(depends_on_others(&gpu.with_edited_shaders(Arc::new(edit))), "records saw each other unnoticed");
 }
 
