@@ -55,13 +55,14 @@ fn the_gpu_agrees_on_the_built_in_weights_and_forty_random_networks() {
 }
 
 /// Every way to run an operation of a forward pass on a GPU.
-const VARIANTS: [&str; 13] = [
+const VARIANTS: [&str; 14] = [
     "plain",
     "tile 8",
     "tile 4",
     "tile 4 sliced",
     "subgroups",
     "filtered",
+    "filtered texture",
     "matrices 8",
     "matrices 16",
     "joined 256",
@@ -273,7 +274,7 @@ fn a_convolution_of_any_size_agrees_on_both() {
 fn a_wrong_half_is_caught() {
     let folded = halved(one_convolution([3, 19], 3, 1, 1, true));
     let mut bites = 0;
-    for variant in ["plain", "tile 8", "tile 4", "tile 4 sliced", "subgroups", "filtered"] {
+    for variant in ["plain", "tile 8", "tile 4", "tile 4 sliced", "subgroups", "filtered", "filtered texture"] {
         for (right, wrong) in [
             ("larger = max(sum.xz, sum.yw)", "larger = min(sum.xz, sum.yw)"),
             ("larger = max(sum.xz, sum.yw)", "larger = max(sum.xx, sum.yy)"),
@@ -321,8 +322,9 @@ fn first_wrong_on(
     wrong: &'static str,
 ) -> Option<StageReport> {
     let gpu = storing(gpu()?);
+    let file = name.split(' ').next();
     let edit = move |shader: &str, source: &str| {
-        if shader != name {
+        if file != Some(shader) {
             return source.to_string();
         }
         let known = source.contains(right) || source.contains(HALVES);
@@ -339,11 +341,11 @@ fn first_wrong_on(
         ("matrices", Some(_)) => "matrices 16",
         (variant, _) => variant,
     };
-    if ["subgroups", "filtered"].contains(&variant) && gpu.accelerator().subgroup_size != Some(8) {
+    if ["subgroups", "filtered", "filtered texture"].contains(&variant) && gpu.accelerator().subgroup_size != Some(8) {
         skip("subgroups are not of eight lanes");
         return None;
     }
-    if variant == "filtered" && !gpu.accelerator().int64 {
+    if variant.starts_with("filtered") && !gpu.accelerator().int64 {
         skip("no 64-bit integers");
         return None;
     }
@@ -447,7 +449,7 @@ fn an_off_by_one_in_the_padding_is_caught() {
     caught("conv1d/plain", "conv.x_row - PADDING;", "conv.x_row - PADDING + 1;");
     caught("conv1d/tile", "- LEAD) / 4", "- LEAD + 4) / 4");
     caught("conv1d/subgroups", "- LEAD) / 4", "- LEAD + 4) / 4");
-    caught("conv1d/filtered", "/ TEXEL + u32(BEGIN);", "/ TEXEL + u32(BEGIN) + 1;");
+    caught("conv1d/filtered", "/ LOADED + u32(BEGIN);", "/ LOADED + u32(BEGIN) + 1;");
 }
 
 #[test]
@@ -539,6 +541,12 @@ fn a_window_that_is_cut_off_at_the_end_of_a_tile_is_caught() {
     caught("conv1d/filtered", "lane == LANES - 1;", "lane == LANES;");
     caught("conv1d/filtered", "let rows = LANES * row;", "let rows = row;");
     caught("conv1d/filtered", "(lane + 1) % LANES", "lane");
+}
+
+#[test]
+fn a_texture_that_is_read_wrongly_is_caught() {
+    caught("conv1d/filtered", "vec2(texel % TEXELS, texel / TEXELS)", "vec2(texel / TEXELS, texel % TEXELS)");
+    caught("conv1d/filtered texture", "x_texel(2 * i + 1)", "x_texel(2 * i)");
 }
 
 #[test]

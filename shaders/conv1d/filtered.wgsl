@@ -10,12 +10,11 @@
 
 //# constants
 
-override BEGIN: i32;  // texels from a row's first to the first window's
+override BEGIN: i32;  // loads from a row's first to the first window's
 override RELU: bool;
 
 const LANES: u32 = 8;
-const TEXEL: u32 = 4;  // floats of a load
-const STORED: u32 = 8; // floats of a store
+const LOADED: u32 = 8;  // floats of a load of x and of a store
 
 struct Conv1d {
     in_channels: u32,
@@ -29,14 +28,17 @@ struct Conv1d {
 }
 
 @group(0) @binding(0) var<uniform> conv: Conv1d;
-@group(0) @binding(1) var x: texture_storage_2d<rgba32float, read>;       // [batch, in_channels, x_row / 4] after x_head / 4
 @group(0) @binding(2) var weight: texture_storage_2d<rgba32float, read>;  // [blocks, in_channels / LANES, LOADS, LANES]
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;          // [blocks, LANES]
 @group(0) @binding(4) var<storage, read_write> y: array<vec4<u64>>;       // [batch, out_channels, y_row / 8] after y_head / 8
 
-fn x_at(texel: u32) -> vec4<f32> {
-    return textureLoad(x, vec2(texel % TEXELS, texel / TEXELS));
+struct Eight {
+    first: vec4<f32>,
+    second: vec4<f32>,
 }
+
+// Binding 1.
+//# x
 
 fn weight_at(texel: u32) -> vec4<f32> {
     return textureLoad(weight, vec2(texel % TEXELS, texel / TEXELS));
@@ -62,19 +64,19 @@ fn store(b: u32, o: u32, i: u32, first: vec4<f32>, second: vec4<f32>) {
     let f = finished(i, first);
     let s = finished(i + 4, second);
     let eight = vec4(pair(f.x, f.y), pair(f.z, f.w), pair(s.x, s.y), pair(s.z, s.w));
-    y[(conv.y_head + (b * conv.out_channels + o) * conv.y_row + i) / STORED] = eight;
+    y[(conv.y_head + (b * conv.out_channels + o) * conv.y_row + i) / LOADED] = eight;
 }
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
     let b = group.z;
     let i = (group.x * LANES + lane) * SAMPLES;
-    let row = conv.x_row / TEXEL;
+    let row = conv.x_row / LOADED;
     let rows = LANES * row;
-    let record = conv.x_head / TEXEL + b * conv.in_channels * row;
-    // In its row, in texels; what lies before it wraps to a large number.
-    let position = i * STRIDE / TEXEL + u32(BEGIN);
-    let end = (group.x + 1) * LANES * SAMPLES * STRIDE / TEXEL + u32(BEGIN);
+    let record = conv.x_head / LOADED + b * conv.in_channels * row;
+    // In its row, in loads; what lies before it wraps to a large number.
+    let position = i * STRIDE / LOADED + u32(BEGIN);
+    let end = (group.x + 1) * LANES * SAMPLES * STRIDE / LOADED + u32(BEGIN);
     //# inside
     var own = record + position;
     var behind = record + end + lane * row;

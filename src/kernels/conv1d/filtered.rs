@@ -51,10 +51,10 @@ use super::{Conv1d, Row, Variant, blocks, shader};
 use crate::kernels::{Accelerator, Shader, TEXELS, fill};
 
 const LANES: usize = 8;
-/// Floats of a load.
+/// Floats of a load of x and of a store.
+const LOADED: usize = 8;
+/// Floats of a load of weights.
 const TEXEL: usize = 4;
-/// Floats of a store.
-const STORED: usize = 8;
 /// Output channels of a tile.
 const CHANNELS: usize = 16;
 /// Neighbouring outputs of a lane.
@@ -66,30 +66,48 @@ const OUTPUTS: usize = 4;
 /// 0, 1, −1, 2, −2 and ∞.
 const POINTS: usize = OUTPUTS + TAPS - 1;
 
-pub(super) const NAME: &str = "filtered";
+/// Output channels from which it pays to copy x into a texture, see above.
+const MANY_CHANNELS: usize = 6 * CHANNELS;
 
-/// None where subgroups differ from eight lanes or there are no 64-bit integers, where anything is stored in f16, where x or
-/// the weights do not fit into a texture, and where a row of y does not begin with a load of x or a window reaches further than into the next lane's inputs.
-pub(super) fn variant(conv: &Conv1d, x: Row, y: Row, accelerator: &Accelerator) -> Option<Variant> {
+/// With x in a buffer.
+pub(super) const BUFFER: &str = "filtered";
+/// With x in a texture.
+pub(super) const TEXTURE: &str = "filtered texture";
+
+/// Both where it pays first. None where subgroups differ from eight lanes or there are no 64-bit integers, where anything is
+/// stored in f16, where x or the weights do not fit into a texture, and where a row of y does not begin with a load of x or a
+/// window reaches further than into the next lane's inputs.
+pub(super) fn variants(conv: &Conv1d, x: Row, y: Row, accelerator: &Accelerator) -> Vec<Variant> {
     let (own, window) = (SAMPLES * conv.stride, (SAMPLES - 1) * conv.stride + conv.kernel);
     let lead = conv.lead(x, y);
-    let aligned = [lead.unsigned_abs(), x.head, x.stride].iter().all(|floats| floats.is_multiple_of(TEXEL));
+    let aligned = [lead.unsigned_abs(), x.head, x.stride].iter().all(|floats| floats.is_multiple_of(LOADED));
     let is_f32 = !accelerator.storage.is_half() && !y.storage.is_half();
     let fits = aligned && conv.stride <= 4 && window <= 2 * own;
     let most = accelerator.texture_rows * TEXELS * TEXEL;
     let weights = conv.out_channels.div_ceil(CHANNELS) * block(conv);
     let fits_textures = weights.max(x.head + conv.batch * conv.in_channels * x.stride) <= most;
     if accelerator.subgroup_size != Some(LANES) || !accelerator.int64 || !is_f32 || !fits || !fits_textures {
-        return None;
+        return Vec::new();
     }
-    let (filters, own, beyond) = (filters(conv), own / TEXEL, window.saturating_sub(own));
+    let names = if conv.out_channels < MANY_CHANNELS { [BUFFER, TEXTURE] } else { [TEXTURE, BUFFER] };
+    names.map(|name| variant(conv, x, y, name)).into()
+}
+
+fn variant(conv: &Conv1d, x: Row, y: Row, name: &'static str) -> Variant {
+    let (own, window) = (SAMPLES * conv.stride, (SAMPLES - 1) * conv.stride + conv.kernel);
+    let (filters, own, beyond) = (filters(conv), own / LOADED, window.saturating_sub(own));
+    let (textures, x_lines): (&[usize], _) = match name == BUFFER {
+        true => (&[1], include_str!("../../../shaders/conv1d/load/pairs.wgsl")),
+        false => (&[0, 1], include_str!("../../../shaders/conv1d/load/texture.wgsl")),
+    };
     let constants = [("STRIDE", conv.stride), ("SAMPLES", SAMPLES), ("CHANNELS", CHANNELS), ("LOADS", loads(conv))];
     let constants = constants.into_iter().chain([("POOLED", conv.pooled()), ("TEXELS", TEXELS)]);
     let source = fill(
         include_str!("../../../shaders/conv1d/filtered.wgsl"),
         &[
             ("constants", constants.map(|(name, value)| format!("const {name}: u32 = {value};")).collect()),
-            ("inside", inside(own, beyond.div_ceil(TEXEL))),
+            ("x", x_lines.lines().map(String::from).collect()),
+            ("inside", inside(own, beyond.div_ceil(LOADED))),
             ("declare", sums().map(|sum| format!("var {sum} = 0.0;")).collect()),
             ("load", load(conv, beyond)),
             ("evaluate_filters", evaluate_filters(conv.kernel, &filters)),
@@ -99,15 +117,15 @@ pub(super) fn variant(conv: &Conv1d, x: Row, y: Row, accelerator: &Accelerator) 
             ("store", store(conv)),
         ],
     );
-    let begin = ("BEGIN", -(lead / TEXEL as isize) as f64);
+    let begin = ("BEGIN", -(conv.lead(x, y) / LOADED as isize) as f64);
     let shader = shader("conv1d/filtered", source, y, conv.constants([]).into_iter().chain([begin]).collect());
-    Some(Variant {
-        name: NAME,
-        shader: Shader { textures: &[0, 1], ..shader },
+    Variant {
+        name,
+        shader: Shader { textures, ..shader },
         parameters: conv.parameters(x.head, x, y),
         grid: [y.stride.div_ceil(LANES * SAMPLES), conv.out_channels.div_ceil(CHANNELS), conv.batch],
         subgroups: true,
-    })
+    }
 }
 
 /// The kernel's taps in filters: those of one phase of the stride, up to three.
@@ -137,10 +155,11 @@ fn inside(own: usize, behind: usize) -> Vec<String> {
 /// A lane's weights of one input channel, `v0` and so on, and what follows the tile in its row.
 fn load(conv: &Conv1d, beyond: usize) -> Vec<String> {
     let behind =
-        (0..beyond.div_ceil(TEXEL)).map(|i| format!("let behind{i} = x_at((behind + {i}) & behind{i}_inside);"));
+        (0..beyond.div_ceil(LOADED)).map(|i| format!("let behind{i} = x_at((behind + {i}) & behind{i}_inside);"));
     let weights = (0..loads(conv)).map(|i| format!("let weights{i} = weight_at(at + {});", i * LANES));
-    let tail = (0..beyond).map(|i| format!("let tail{i} = {};", float("behind", i)));
-    let values = (0..CHANNELS * conv.kernel).map(|i| format!("let v{i} = {};", float("weights", i)));
+    let tail = (0..beyond).map(|i| format!("let tail{i} = {};", of_eight("behind", i)));
+    let values = (0..CHANNELS * conv.kernel)
+        .map(|i| format!("let v{i} = weights{}.{};", i / TEXEL, ["x", "y", "z", "w"][i % TEXEL]));
     behind.chain(weights).chain(tail).chain(values).collect()
 }
 
@@ -168,8 +187,8 @@ fn evaluate_filters(kernel: usize, filters: &[Vec<usize>]) -> Vec<String> {
 fn window_of_x(own: usize, beyond: usize) -> Vec<String> {
     let next = |i| format!("select(subgroupShuffle(x{i}, next), subgroupShuffle(tail{i}, c), last)");
     let loads = (0..own).map(|i| format!("let own{i} = x_at((own + {i}) & own{i}_inside);"));
-    let values = (0..own * TEXEL).map(|i| format!("let x{i} = {};", float("own", i)));
-    let following = (0..beyond).map(|i| format!("let x{} = {};", own * TEXEL + i, next(i)));
+    let values = (0..own * LOADED).map(|i| format!("let x{i} = {};", of_eight("own", i)));
+    let following = (0..beyond).map(|i| format!("let x{} = {};", own * LOADED + i, next(i)));
     loads.chain(values).chain(following).collect()
 }
 
@@ -248,9 +267,9 @@ fn store(conv: &Conv1d) -> Vec<String> {
             true => outputs.chunks(2).map(|two| format!("max({})", two.join(", "))).collect(),
             false => outputs,
         };
-        let stores = pooled.chunks(STORED).enumerate().map(|(s, eight)| {
+        let stores = pooled.chunks(LOADED).enumerate().map(|(s, eight)| {
             let [first, second] = [0, 4].map(|from| eight[from..from + 4].join(", "));
-            format!("store(b, o + {o}, to + {}, vec4({first}) + bias{o}, vec4({second}) + bias{o});", s * STORED)
+            format!("store(b, o + {o}, to + {}, vec4({first}) + bias{o}, vec4({second}) + bias{o});", s * LOADED)
         });
         let stores = stores.collect::<Vec<_>>();
         [bias].into_iter().chain(interpolate).chain(stores).collect::<Vec<_>>()
@@ -259,8 +278,9 @@ fn store(conv: &Conv1d) -> Vec<String> {
 }
 
 /// Float `index` of those that a lane has loaded into `name`, numbered.
-fn float(name: &str, index: usize) -> String {
-    format!("{name}{}.{}", index / TEXEL, ['x', 'y', 'z', 'w'][index % TEXEL])
+fn of_eight(name: &str, index: usize) -> String {
+    let half = if index % LOADED < 4 { "first" } else { "second" };
+    format!("{name}{}.{half}.{}", index / LOADED, ['x', 'y', 'z', 'w'][index % 4])
 }
 
 /// Weights as `[out_channels / CHANNELS, in_channels / LANES, loads, LANES, TEXEL]`: a lane has all weights of one input

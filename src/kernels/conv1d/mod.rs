@@ -63,7 +63,7 @@ impl Operation for Conv1d {
         let matrices = matrices::variant(self, x, y, accelerator);
         if accelerator.software {
             // A barrier costs more there than the loads that it saves.
-            let filtered = filtered::variant(self, x, y, accelerator);
+            let filtered = filtered::variants(self, x, y, accelerator);
             let subgroups = subgroups::variant(self, x, y, accelerator);
             return filtered.into_iter().chain(subgroups).chain([plain]).chain(tiles).chain(matrices).collect();
         }
@@ -82,7 +82,7 @@ impl Operation for Conv1d {
     fn packed(&self, variant: &str, read: usize, values: &[f32]) -> Vec<f32> {
         match variant {
             subgroups::NAME => subgroups::packed(self, read, values),
-            filtered::NAME => filtered::packed(self, read, values),
+            filtered::BUFFER | filtered::TEXTURE => filtered::packed(self, read, values),
             plain::NAME => plain::packed(self, read, values),
             other => match matrices::side(other) {
                 Some(side) => matrices::packed(self, side, read, values),
