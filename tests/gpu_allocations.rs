@@ -17,8 +17,9 @@ use ecgpu::{
         Backend,
         gpu::{Gpu, adapters, wgpu},
     },
+    kernels::{Accelerator, Kernel, Row, Storage},
     network::Folded,
-    plan::{Keep, Plan},
+    plan::{Keep, Plan, Step},
 };
 
 /// Counts what this thread asks for.
@@ -65,12 +66,12 @@ fn taken(mut run: impl FnMut()) -> Vec<[usize; 2]> {
 }
 
 /// A loop in plain wgpu, of the same shape as a plan: as many dispatches with as many bindings each, one upload, the same
-/// copies back.
+/// copies back and into textures.
 struct Bare {
     device: wgpu::Device,
     queue: wgpu::Queue,
-    pipelines: Vec<wgpu::ComputePipeline>,
-    groups: Vec<wgpu::BindGroup>,
+    dispatches: Vec<BareDispatch>,
+    texture: wgpu::Texture,
     upload: wgpu::Buffer,
     input: wgpu::Buffer,
     results: Vec<wgpu::Buffer>,
@@ -79,10 +80,31 @@ struct Bare {
     answers: Receiver<bool>,
 }
 
+struct BareDispatch {
+    /// What is copied into a texture before.
+    copied: Option<wgpu::Buffer>,
+    pipeline: wgpu::ComputePipeline,
+    group: wgpu::BindGroup,
+}
+
 const BYTES: u64 = 4096;
 
+/// Which reads a step's default variant takes from textures.
+fn textures(step: &Step, accelerator: &Accelerator) -> &'static [usize] {
+    let Kernel::Conv1d(conv) = &step.kernel else { return &[] };
+    let operation = step.kernel.operation();
+    let row = |start, samples: usize| Row {
+        head: 64,
+        start,
+        stride: (samples + 32).next_multiple_of(8),
+        storage: Storage::F32,
+    };
+    let rows = [row(operation.start(0), conv.in_samples), row(0, conv.out_samples)];
+    operation.variants(&rows, accelerator).swap_remove(0).shader.textures
+}
+
 impl Bare {
-    fn like(plan: &Plan) -> Self {
+    fn like(plan: &Plan, accelerator: &Accelerator) -> Self {
         let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
         descriptor.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
         let instance = wgpu::Instance::new(descriptor);
@@ -95,18 +117,26 @@ impl Bare {
         let storage = Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST;
         let slots: Vec<wgpu::Buffer> = (0..plan.slots).map(|_| buffer(storage, false)).collect();
         let of = |id: usize| plan.buffers[id].slot().map_or_else(|| buffer(storage, false), |slot| slots[slot].clone());
-        let (mut pipelines, mut groups) = (Vec::new(), Vec::new());
-        for step in &plan.steps {
-            let layout = layout(&device, step.reads.len());
+        let texture = texture(&device);
+        let view = texture.create_view(&wgpu::TextureViewDescriptor::default());
+        let dispatch = |step: &Step| {
+            let (reads, textures) = (step.reads.len(), textures(step, accelerator));
+            let layout = layout(&device, reads, textures);
             let uniform = buffer(Usage::UNIFORM, false);
             let activations: Vec<wgpu::Buffer> = step.reads.iter().chain([&step.write]).map(|&id| of(id)).collect();
-            let bound = std::iter::once(&uniform).chain(&activations).map(wgpu::Buffer::as_entire_binding);
+            let bound = activations.iter().enumerate().map(|(at, buffer)| match textures.contains(&at) {
+                true => wgpu::BindingResource::TextureView(&view),
+                false => buffer.as_entire_binding(),
+            });
+            let bound = std::iter::once(uniform.as_entire_binding()).chain(bound);
             let entry = |(binding, resource)| wgpu::BindGroupEntry { binding, resource };
             let entries: Vec<wgpu::BindGroupEntry> = (0..).zip(bound).map(entry).collect();
             let group = wgpu::BindGroupDescriptor { label: None, layout: &layout, entries: &entries };
-            groups.push(device.create_bind_group(&group));
-            pipelines.push(pipeline(&device, &layout, step.reads.len()));
-        }
+            let group = device.create_bind_group(&group);
+            let copied = textures.contains(&0).then(|| activations[0].clone());
+            BareDispatch { copied, pipeline: pipeline(&device, &layout, reads, textures), group }
+        };
+        let dispatches = plan.steps.iter().map(dispatch).collect();
         let (answer, answers) = sync_channel(1);
         Self {
             upload: buffer(Usage::MAP_WRITE | Usage::COPY_SRC, true),
@@ -115,8 +145,8 @@ impl Bare {
             readback: buffer(Usage::MAP_READ | Usage::COPY_DST, false),
             device,
             queue,
-            pipelines,
-            groups,
+            texture,
+            dispatches,
             answer,
             answers,
         }
@@ -128,13 +158,19 @@ impl Bare {
         self.upload.unmap();
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         encoder.copy_buffer_to_buffer(&self.upload, 0, &self.input, 0, BYTES);
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        for (pipeline, group) in self.pipelines.iter().zip(&self.groups) {
-            pass.set_pipeline(pipeline);
-            pass.set_bind_group(0, group, &[]);
-            pass.dispatch_workgroups(1, 1, 1);
+        for dispatches in self.dispatches.chunk_by(|_, next| next.copied.is_none()) {
+            if let Some(buffer) = &dispatches[0].copied {
+                let layout = wgpu::TexelCopyBufferLayout { bytes_per_row: Some(256), ..Default::default() };
+                let from = wgpu::TexelCopyBufferInfo { buffer, layout };
+                encoder.copy_buffer_to_texture(from, self.texture.as_image_copy(), self.texture.size());
+            }
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            for BareDispatch { pipeline, group, .. } in dispatches {
+                pass.set_pipeline(pipeline);
+                pass.set_bind_group(0, group, &[]);
+                pass.dispatch_workgroups(1, 1, 1);
+            }
         }
-        drop(pass);
         for (result, at) in self.results.iter().zip((0..).step_by(16)) {
             encoder.copy_buffer_to_buffer(result, 0, &self.readback, at, 16);
         }
@@ -152,15 +188,36 @@ impl Bare {
     }
 }
 
+/// Sixteen texels, of which four are a row of 64 bytes.
+fn texture(device: &wgpu::Device) -> wgpu::Texture {
+    device.create_texture(&wgpu::TextureDescriptor {
+        label: None,
+        size: wgpu::Extent3d { width: 4, height: 4, depth_or_array_layers: 1 },
+        mip_level_count: 1,
+        sample_count: 1,
+        dimension: wgpu::TextureDimension::D2,
+        format: wgpu::TextureFormat::Rgba32Float,
+        usage: wgpu::TextureUsages::STORAGE_BINDING | wgpu::TextureUsages::COPY_DST,
+        view_formats: &[],
+    })
+}
+
 /// A uniform, what is read, what is written.
-fn layout(device: &wgpu::Device, reads: usize) -> wgpu::BindGroupLayout {
-    let types = std::iter::once(wgpu::BufferBindingType::Uniform)
-        .chain(std::iter::repeat_n(wgpu::BufferBindingType::Storage { read_only: true }, reads))
-        .chain(std::iter::once(wgpu::BufferBindingType::Storage { read_only: false }));
+fn layout(device: &wgpu::Device, reads: usize, textures: &[usize]) -> wgpu::BindGroupLayout {
+    let buffer = |ty| wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None };
+    let texture = wgpu::BindingType::StorageTexture {
+        access: wgpu::StorageTextureAccess::ReadOnly,
+        format: wgpu::TextureFormat::Rgba32Float,
+        view_dimension: wgpu::TextureViewDimension::D2,
+    };
+    let storage = |read_only| buffer(wgpu::BufferBindingType::Storage { read_only });
+    let types = std::iter::once(buffer(wgpu::BufferBindingType::Uniform))
+        .chain((0..reads).map(|read| if textures.contains(&read) { texture } else { storage(true) }))
+        .chain(std::iter::once(storage(false)));
     let entry = |(binding, ty)| wgpu::BindGroupLayoutEntry {
         binding,
         visibility: wgpu::ShaderStages::COMPUTE,
-        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
+        ty,
         count: None,
     };
     let entries: Vec<_> = (0..).zip(types).map(entry).collect();
@@ -168,10 +225,22 @@ fn layout(device: &wgpu::Device, reads: usize) -> wgpu::BindGroupLayout {
 }
 
 /// One that uses every binding and computes next to nothing.
-fn pipeline(device: &wgpu::Device, group: &wgpu::BindGroupLayout, reads: usize) -> wgpu::ComputePipeline {
-    let declared = |at| format!("@group(0) @binding({at}) var<storage, read> r{at}: array<f32>;");
+fn pipeline(
+    device: &wgpu::Device,
+    group: &wgpu::BindGroupLayout,
+    reads: usize,
+    textures: &[usize],
+) -> wgpu::ComputePipeline {
+    let declared = |at: usize| match textures.contains(&(at - 1)) {
+        true => format!("@group(0) @binding({at}) var r{at}: texture_storage_2d<rgba32float, read>;"),
+        false => format!("@group(0) @binding({at}) var<storage, read> r{at}: array<f32>;"),
+    };
+    let first = |at: usize| match textures.contains(&(at - 1)) {
+        true => format!("+ textureLoad(r{at}, vec2(0, 0)).x"),
+        false => format!("+ r{at}[0]"),
+    };
     let read: String = (1..=reads).map(declared).collect();
-    let sum: String = (1..=reads).map(|at| format!("+ r{at}[0]")).collect();
+    let sum: String = (1..=reads).map(first).collect();
     let source = format!(
         "@group(0) @binding(0) var<uniform> p: vec4<f32>; {read}
          @group(0) @binding({}) var<storage, read_write> y: array<f32>;
@@ -204,8 +273,9 @@ fn a_forward_takes_no_more_memory_than_wgpu_and_never_more_than_before() {
     let folded = Folded::new(&weights.network, &weights.parameters).unwrap();
     let plan = Plan::new(&folded, 2, 200, Keep::Results).unwrap();
     let (input, mut outputs) = (vec![0.5; 2 * 12 * 200], Vec::new());
-    let mut executor = Gpu::open(&adapter).unwrap().prepare(&plan).unwrap();
-    let bare = Bare::like(&plan);
+    let gpu = Gpu::open(&adapter).unwrap();
+    let mut executor = gpu.prepare(&plan).unwrap();
+    let bare = Bare::like(&plan, &gpu.accelerator());
     let of_wgpu = taken(|| bare.run());
     // What a forward polls for before it sleeps is not in the loop.
     assert_eq!(taken(|| drop(bare.device.poll(wgpu::PollType::Poll))), [[0; 2]; COUNTED]);
