@@ -1,6 +1,6 @@
-// Convolution along the samples, with bias and ReLU, by minimal filtering on subgroups of exactly 8 that load eight floats
-// a lane at once, as four 64-bit integers. Twin: src/kernels/conv1d/filtered.rs, which puts the unrolled lines where `//#`
-// stands.
+// Convolution along the samples, with bias and ReLU, by minimal filtering on subgroups of exactly 8 lanes that store eight
+// floats at once, as four 64-bit integers, and load as many of x. Twin: src/kernels/conv1d/filtered.rs, which puts the
+// unrolled lines where `//#` stands.
 //
 // y[b, o, t] = bias[o] + sum over c and k of weight[o, c, k] * x[b, c, t * STRIDE + k - PADDING]
 //
@@ -37,7 +37,7 @@ struct Eight {
     second: vec4<f32>,
 }
 
-// Binding 1.
+// Binding 1 and `x_at`.
 //# x
 
 fn weight_at(texel: u32) -> vec4<f32> {

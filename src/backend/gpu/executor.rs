@@ -25,7 +25,10 @@ use crate::{
 };
 
 /// How long a forward is polled for before the thread sleeps: about what a large GPU takes for one record, as waking up
-/// may cost as much again. A software device gets none, because it computes on the core that would be polling.
+/// may cost as much again. A software device gets none, because it computes on the core that would be polling. To yield
+/// between polls keeps that core from halting, which costs lavapipe 34 µs a dispatch: network 542k at 12 × 1000 took 2.09 ms
+/// instead of 2.24 in the best twentieth of its forwards, but 2.40 instead of 2.37 in the middle, and 55k a third longer with
+/// four of the driver's threads, as Linux then wakes two of them on one core.
 pub(super) const SPIN: Duration = Duration::from_micros(200);
 
 /// Forwards in flight at once in a stream: one that the device computes, and one that the host fills or reads.

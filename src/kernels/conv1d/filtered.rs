@@ -9,15 +9,14 @@
 //! What a sampling profiler and the machine code say of lavapipe (Mesa 22.3), on a Zen 4 core:
 //! - A load from a storage buffer whose address differs between lanes is a loop over the lanes: 24 ns for 64 floats that
 //!   come as four 64-bit integers a lane, 37 as two vec4s. From a uniform buffer they take 20, from a sampled texture 28,
-//!   from a storage texture, where the driver writes out one load a lane and transposes them, 10. So x and weights are read
-//!   from textures. A store to one takes 89 ns beside the 20 of a storage buffer, so that y goes to a buffer, as 64-bit
-//!   integers, and the next layer finds a copy of it in its texture: 30 µs for 128 KB.
+//!   from a storage texture, where one load a lane is written out, 10. So weights lie in a texture, and x is copied into one
+//!   where six tiles of channels or more read it. A copy takes 50 µs at batch 1, on one thread whose cache has nothing of it.
 //! - A lane keeps 16 neighbouring outputs, whose inputs come in whole loads; what follows them comes from the next lane by a
 //!   shuffle, and the last lane's from one load for eight channels; and a lane has the weights of one of eight input
 //!   channels, evaluated there, which one permutation each hands out.
 //! - There is no fused multiplication and addition, and every sum that a loop carries is fetched, blended by the mask of
 //!   active lanes and put back once an iteration: five instructions a multiplication at kernel 3, seven for two at kernel
-//!   5. The processor takes four to five a cycle whatever they are, which is why fewer multiplications pay.
+//!   5. The processor takes three to four a cycle whatever they are, which is why fewer multiplications pay.
 //!
 //! Tried, network 542k, 12 × 1000, two threads, the six layers in µs:
 //! - instead of the plain sum in otherwise the same kernel, predicted a third less: 217 384 418 509 573 595 became 189 333
@@ -29,7 +28,7 @@
 //! - 8 or 32 channels instead of 16 at kernel 3, one thread: 1500 and 1207 instead of 1150.
 //! - for the plain sum: 32 channels × 16 outputs a quarter slower, as its 6700 instructions do not fit into the cache of
 //!   decoded ones; two sums in turns instead of one after the other 48 GFLOP/s beside 43 (one thread, kernel 5), four in
-//!   turns 48; weights in a texture, whose fetches cost 50 cycles for 32 floats, no better than 64-bit loads.
+//!   turns 48; weights in a sampled texture, whose fetches cost 50 cycles for 32 floats, no better than 64-bit loads.
 //! - eight points for filters of five taps, and seven for filters of four: reckoned as many instructions as at six points,
 //!   the one for its sums, the other for evaluating inputs where a point has no opposite. Left out.
 //! - inputs that stay instead of sums: those of 8 to 32 channels evaluated once and gone over with 16 to 64 output channels,
@@ -37,13 +36,17 @@
 //!   predicted. One thread took as long, two took 15 to 35 % longer: what is evaluated fills 12 to 36 KiB that every output
 //!   channel reads anew, where sums take 12, and other guests' threads share the core's cache.
 //! - uniform loads, which lavapipe does not loop over: only constant addresses count as uniform there.
-//! - x and weights from textures instead of as 64-bit integers from buffers, which took a third of the time: predicted a
-//!   fifth less, copies aside. Whole forwards of both in turns, the best twentieth in ms: 12 × 1000 2.62 → TODO1, 12 × 5000
-//!   11.5 → TODO2, 32 records TODO3. Without the copies, and so with wrong results, 12 × 1000 took 2.07.
-//! - x in a uniform buffer: 2.59 → 2.37 ms, but a binding ends at 64 KiB and a second loop takes a third longer to compile.
-//! - since then, 8 output channels a tile, for half the code; predicted a fifth less with two input channels an iteration:
-//!   2.39 and 2.37 ms instead of 2.26, and four an iteration at kernel 3 2.55. A fifth fewer instructions, but 3.3 a cycle
-//!   instead of 4: whatever is beyond some 15 KB of code comes more slowly.
+//! - x in a uniform buffer: 2.59 → 2.37 ms, but a binding ends at 64 KiB, and the second loop that follows from that takes
+//!   a third longer to compile.
+//! - weights from textures, and x in layers of 96 output channels or more, instead of 64-bit integers from buffers:
+//!   predicted a fifth less, copies aside. Both programs in turns, the best twentieth of their forwards in ms: 12 × 1000
+//!   2.57 → 2.22, 12 × 5000 11.3 → 9.4, 32 records 67.9 → 55.5, network 55k 0.67 → 0.64. x from textures in all layers 2.23,
+//!   9.2, 54.2 and 0.70, in none 2.34, 10.2, 60.5 and 0.62; in all without copies, so with wrong results, 2.07.
+//! - y written to the next layer's texture, without copies, predicted a tenth less: 2.29 and 2.30 ms, 12 × 5000 9.5 and
+//!   10.0, as a store to a texture takes 89 ns for 64 floats and one to a buffer 20.
+//! - since then, 8 output channels a tile for half the code, with one, two or (at kernel 3) four input channels an
+//!   iteration, predicted a fifth less: 2.39, 2.37 and 2.55 ms instead of 2.26. Where instructions are saved fewer are done
+//!   a cycle: 4 in loops of 15 KB, 3.3 from 22 KB on.
 //! - the driver's vectors of 512 bits (`LP_NATIVE_VECTOR_WIDTH`) and sixteen lanes, for half the instructions: predicted a
 //!   fifth less time, took four to eight times as long.
 
@@ -74,9 +77,9 @@ pub(super) const BUFFER: &str = "filtered";
 /// With x in a texture.
 pub(super) const TEXTURE: &str = "filtered texture";
 
-/// Both where it pays first. None where subgroups differ from eight lanes or there are no 64-bit integers, where anything is
-/// stored in f16, where x or the weights do not fit into a texture, and where a row of y does not begin with a load of x or a
-/// window reaches further than into the next lane's inputs.
+/// First where it pays to have x. None where subgroups differ from eight lanes or there are no 64-bit integers, where
+/// anything is stored in f16, where the weights do not fit into a texture, and where a row of y does not begin with a load of
+/// x or a window reaches further than into the next lane's inputs.
 pub(super) fn variants(conv: &Conv1d, x: Row, y: Row, accelerator: &Accelerator) -> Vec<Variant> {
     let (own, window) = (SAMPLES * conv.stride, (SAMPLES - 1) * conv.stride + conv.kernel);
     let lead = conv.lead(x, y);
@@ -85,12 +88,12 @@ pub(super) fn variants(conv: &Conv1d, x: Row, y: Row, accelerator: &Accelerator)
     let fits = aligned && conv.stride <= 4 && window <= 2 * own;
     let most = accelerator.texture_rows * TEXELS * TEXEL;
     let weights = conv.out_channels.div_ceil(CHANNELS) * block(conv);
-    let fits_textures = weights.max(x.head + conv.batch * conv.in_channels * x.stride) <= most;
-    if accelerator.subgroup_size != Some(LANES) || !accelerator.int64 || !is_f32 || !fits || !fits_textures {
+    if accelerator.subgroup_size != Some(LANES) || !accelerator.int64 || !is_f32 || !fits || weights > most {
         return Vec::new();
     }
     let names = if conv.out_channels < MANY_CHANNELS { [BUFFER, TEXTURE] } else { [TEXTURE, BUFFER] };
-    names.map(|name| variant(conv, x, y, name)).into()
+    let fits = |name: &&str| *name == BUFFER || x.head + conv.batch * conv.in_channels * x.stride <= most;
+    names.into_iter().filter(fits).map(|name| variant(conv, x, y, name)).collect()
 }
 
 fn variant(conv: &Conv1d, x: Row, y: Row, name: &'static str) -> Variant {
@@ -297,4 +300,45 @@ pub(super) fn packed(conv: &Conv1d, read: usize, values: &[f32]) -> Vec<f32> {
         block * length + (load * LANES + c % LANES) * TEXEL + at % TEXEL
     };
     blocks(values, conv.out_channels, CHANNELS, conv.in_channels * conv.kernel, place, length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::Storage;
+
+    #[test]
+    fn x_is_copied_into_a_texture_where_many_channels_read_it_and_it_fits() {
+        let conv = |batch, out_channels| Conv1d {
+            batch,
+            in_channels: 64,
+            in_samples: 500,
+            out_channels,
+            out_samples: 500,
+            kernel: 3,
+            stride: 1,
+            padding: 1,
+            relu: true,
+            halved: false,
+        };
+        let row = |start| Row { head: 16, start, stride: 512, storage: Storage::F32 };
+        let accelerator = Accelerator {
+            software: true,
+            subgroup_size: Some(LANES),
+            int64: true,
+            matrix_side: None,
+            texture_rows: 8192,
+            workgroup_bytes: 16 << 10,
+            storage: Storage::F32,
+        };
+        let names = |conv: Conv1d, texture_rows| {
+            let variants = variants(&conv, row(1), row(0), &Accelerator { texture_rows, ..accelerator });
+            variants.iter().map(|variant| variant.name).collect::<Vec<_>>()
+        };
+        assert_eq!(names(conv(1, 64), 8192), [BUFFER, TEXTURE]);
+        assert_eq!(names(conv(1, 128), 8192), [TEXTURE, BUFFER]);
+        // A record has 128 KiB, eight rows.
+        assert_eq!(names(conv(1024, 128), 8192), [BUFFER], "with the head it does not fit");
+        assert_eq!(names(conv(1, 128), 0), [""; 0]);
+    }
 }
