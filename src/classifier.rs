@@ -268,7 +268,7 @@ impl Shared {
             let remedy = format!("give batch × {leads} leads × samples numbers, at least one of each");
             return Err(Error::new(ErrorKind::Shape, cause, remedy));
         };
-        if let Some(at) = input.iter().position(|value| value.is_nan() || value.abs() > LARGEST_INPUT) {
+        if let Some(at) = first_absurd(input) {
             let [b, lead, t] = [at / record, at % record / samples, at % samples];
             let cause = format!("the input has {:?} at record {b}, lead {lead}, sample {t}", input[at]);
             return Err(Error::new(ErrorKind::Recording, cause, format!("give numbers up to {LARGEST_INPUT:e}")));
@@ -370,6 +370,16 @@ impl Shared {
         let cause = format!("the network gives a logit of {logit}: its numbers grew {grew}");
         Err(Error::new(ErrorKind::Weights, cause, remedy))
     }
+}
+
+/// Where the first number lies that is none or too large. Chunks are looked through as wholes, which compilers turn into
+/// vector instructions: 1 µs instead of 10 for 12 × 1000 numbers, of the 460 that a forward takes on the CPU.
+fn first_absurd(input: &[f32]) -> Option<usize> {
+    const CHUNK: usize = 1024;
+    let absurd = |value: &f32| value.is_nan() || value.abs() > LARGEST_INPUT;
+    let any = |chunk: &[f32]| chunk.iter().fold(false, |any, value| any | absurd(value));
+    let chunk = input.chunks(CHUNK).position(any)? * CHUNK;
+    input[chunk..].iter().position(absurd).map(|at| chunk + at)
 }
 
 /// What whoever reads a prediction should know of the recording.
