@@ -227,10 +227,10 @@ impl Gpu {
         Ok(variants.swap_remove(chosen))
     }
 
-    /// The largest buffer that one binding can see, in bytes.
+    /// The largest buffer that one binding can see, in bytes: whole rows of a texture, as activations take.
     fn largest_binding(&self) -> u64 {
         let limits = self.device.limits();
-        limits.max_storage_buffer_binding_size.min(limits.max_buffer_size)
+        texture::rows_within(limits.max_storage_buffer_binding_size.min(limits.max_buffer_size))
     }
 
     /// How often a buffer fits into one binding.

@@ -12,6 +12,11 @@ pub(super) fn whole_rows(bytes: u64) -> u64 {
     bytes.next_multiple_of(ROW)
 }
 
+/// The whole rows of so many bytes.
+pub(super) fn rows_within(bytes: u64) -> u64 {
+    bytes - bytes % ROW
+}
+
 /// A texture that has room for so many bytes.
 pub(super) fn of(gpu: &Gpu, label: &str, bytes: u64) -> wgpu::Texture {
     // Whoever chose a variant that reads a texture has checked that its rows fit into the device's limit, which is a u32.
