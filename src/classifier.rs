@@ -373,7 +373,7 @@ impl Shared {
 }
 
 /// Where the first number lies that is none or too large. Chunks are looked through as wholes, which compilers turn into
-/// vector instructions: 1 µs instead of 10 for 12 × 1000 numbers, of the 460 that a forward takes on the CPU.
+/// vector instructions: 10 µs of 463 less for a forward of 12 × 1000 on the CPU, 7 of 109 with network 55k.
 fn first_absurd(input: &[f32]) -> Option<usize> {
     const CHUNK: usize = 1024;
     let absurd = |value: &f32| value.is_nan() || value.abs() > LARGEST_INPUT;

@@ -103,9 +103,10 @@ fn an_input_of_the_wrong_size_is_refused() {
 fn a_number_that_is_not_finite_or_too_large_is_named_with_its_place() {
     let classifier = classifier();
     for (number, written) in [(f32::NAN, "NaN"), (f32::NEG_INFINITY, "-inf"), (3e38, "3e38")] {
-        let mut numbers = input(2, 50);
-        numbers[12 * 50 + 3 * 50 + 7] = number;
-        let error = classifier.run(&numbers, 2, 50).unwrap_err();
+        // Beyond the first 1024, which are looked through as one.
+        let mut numbers = input(2, 100);
+        numbers[12 * 100 + 3 * 100 + 7] = number;
+        let error = classifier.run(&numbers, 2, 100).unwrap_err();
         assert_eq!(error.cause(), format!("the input has {written} at record 1, lead 3, sample 7"));
         assert_eq!(error.remedy(), "give numbers up to 1e18");
     }

@@ -40,8 +40,13 @@ struct Eight {
 // Binding 1 and `x_at`.
 //# x
 
+// Where a texture that stands for a buffer has a texel.
+fn texel_at(texel: u32) -> vec2<u32> {
+    return vec2(texel % TEXELS, texel / TEXELS);
+}
+
 fn weight_at(texel: u32) -> vec4<f32> {
-    return textureLoad(weight, vec2(texel % TEXELS, texel / TEXELS));
+    return textureLoad(weight, texel_at(texel));
 }
 
 fn pair(low: f32, high: f32) -> u64 {

@@ -1,3 +1,4 @@
+// Eight neighbouring numbers of x from its buffer, as four 64-bit integers.
 @group(0) @binding(1) var<storage, read> x: array<vec4<u64>>;  // [batch, in_channels, x_row / 8] after x_head / 8
 
 fn two(pair: u64) -> vec2<f32> {

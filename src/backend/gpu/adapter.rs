@@ -107,8 +107,8 @@ impl Adapter {
         of_f16.filter(|it| it.m_size == it.n_size && it.n_size == it.k_size).map(|it| it.m_size as usize).max()
     }
 
-    /// A device with the default limits, buffers and textures raised to what the adapter offers, and subgroups, 64-bit integers, f16,
-    /// cooperative matrices, timestamps and pipeline caches where it has them.
+    /// A device with the default limits, buffers and textures raised to what the adapter offers, and subgroups, 64-bit
+    /// integers, f16, cooperative matrices, timestamps and pipeline caches where it has them.
     pub(super) fn request(&self) -> Result<(wgpu::Device, wgpu::Queue)> {
         let offered = self.adapter.limits();
         let limits = wgpu::Limits {
@@ -147,17 +147,14 @@ pub(super) fn accelerator(device: &wgpu::Device, matrix_side: Option<usize>) -> 
     let sizes = [info.subgroup_min_size, info.subgroup_max_size];
     let subgroups = device.features().contains(wgpu::Features::SUBGROUP) && sizes[0] == sizes[1];
     let limits = device.limits();
+    let reads_textures = limits.max_storage_textures_per_shader_stage >= READ_TEXTURES;
     let matrices = device.features().contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
     Accelerator {
         software: info.device_type == wgpu::DeviceType::Cpu,
         subgroup_size: subgroups.then_some(sizes[0] as usize),
         int64: device.features().contains(wgpu::Features::SHADER_INT64),
         matrix_side: matrix_side.filter(|_| matrices),
-        texture_rows: if limits.max_storage_textures_per_shader_stage < READ_TEXTURES {
-            0
-        } else {
-            limits.max_texture_dimension_2d as usize
-        },
+        texture_rows: if reads_textures { limits.max_texture_dimension_2d as usize } else { 0 },
         workgroup_bytes: limits.max_compute_workgroup_storage_size as usize,
         storage: Storage::F32,
     }

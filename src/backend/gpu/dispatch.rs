@@ -1,8 +1,9 @@
-//! Variants bound to what they read and write, and the commands that run them.
+//! Variants bound to what they read and write, and the commands that run them. Where a shader reads a texture, what changes
+//! from run to run is copied from its buffer into one first.
 
 use std::{collections::HashMap, num::NonZero};
 
-use super::{Gpu, executor::filled, texture};
+use super::{Gpu, texture};
 use crate::{Result, kernels::Variant};
 
 /// Where numbers lie in a buffer.
@@ -34,6 +35,19 @@ impl Bound {
     pub(super) fn whole(buffer: wgpu::Buffer) -> Self {
         Self::Buffer(Place::whole(buffer))
     }
+}
+
+/// A buffer with these contents. wgpu's own `create_buffer_init` panics where the device is lost or out of memory; a
+/// write is an error that the caller's scope catches.
+pub(super) fn filled(gpu: &Gpu, label: &str, contents: &[u8], usage: wgpu::BufferUsages) -> wgpu::Buffer {
+    let buffer = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some(label),
+        size: contents.len() as u64,
+        usage: usage | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    });
+    gpu.queue.write_buffer(&buffer, 0, contents);
+    buffer
 }
 
 /// A dispatch to be.
@@ -88,14 +102,10 @@ impl Dispatch {
         let Planned { name, variant, bound } = planned;
         let pipeline = gpu.pipelines.get(&variant.shader, planned.reads());
         let parameters = filled(gpu, name, bytemuck::cast_slice(&variant.parameters), wgpu::BufferUsages::UNIFORM);
-        let copies: Vec<_> = planned
-            .copied()
-            .map(|(read, place)| (read, texture::Copy { from: place.clone(), to: textures[&read].clone() }))
-            .collect();
+        let copy = |(read, place): (usize, &Place)| texture::Copy { from: place.clone(), to: textures[&read].clone() };
         let view = |(read, bound): (usize, &Bound)| {
-            let copied = copies.iter().find(|(copied, _)| *copied == read).map(|(_, copy)| &copy.to);
             let texture = match bound {
-                Bound::Buffer(_) => copied,
+                Bound::Buffer(_) => variant.shader.textures.contains(&read).then(|| &textures[&read]),
                 Bound::Texture(texture) => Some(texture),
             };
             texture.map(|texture| texture.create_view(&wgpu::TextureViewDescriptor::default()))
@@ -117,9 +127,9 @@ impl Dispatch {
             layout: &pipeline.get_bind_group_layout(0),
             entries: &entries,
         });
-        let copies = copies.into_iter().map(|(_, copy)| copy).collect();
         // Whoever chose the variant has checked that each fits into the device's limit, which is a u32.
-        Self { copies, pipeline, bindings, grid: variant.grid.map(|groups| groups as u32) }
+        let grid = variant.grid.map(|groups| groups as u32);
+        Self { copies: planned.copied().map(copy).collect(), pipeline, bindings, grid }
     }
 
     /// Records dispatches one after the other, in as few passes as there are copies in between.

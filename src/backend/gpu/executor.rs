@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     Executor, Faults, Gpu,
-    dispatch::{Bound, Dispatch, Place, Planned},
+    dispatch::{Bound, Dispatch, Place, Planned, filled},
     faults,
     overflow::Overflow,
     profile,
@@ -316,19 +316,6 @@ impl Activations {
     fn of(&self, id: BufferId) -> &wgpu::Buffer {
         self.buffers[id].as_ref().unwrap_or_else(|| unreachable!("the plan gives every activation a slot"))
     }
-}
-
-/// A buffer with these contents. wgpu's own `create_buffer_init` panics where the device is lost or out of memory; a
-/// write is an error that the caller's scope catches.
-pub(super) fn filled(gpu: &Gpu, label: &str, contents: &[u8], usage: wgpu::BufferUsages) -> wgpu::Buffer {
-    let buffer = gpu.device.create_buffer(&wgpu::BufferDescriptor {
-        label: Some(label),
-        size: contents.len() as u64,
-        usage: usage | wgpu::BufferUsages::COPY_DST,
-        mapped_at_creation: false,
-    });
-    gpu.queue.write_buffer(&buffer, 0, contents);
-    buffer
 }
 
 /// A constant in the order in which a variant reads it and as `storage` says, uploaded once.

@@ -22,7 +22,8 @@ impl Pipelines {
         Self { device, made: Mutex::default(), edit: None, cache: None }
     }
 
-    /// Compiles shaders, each with its number of reads, that are not compiled yet, each on a thread of its own: drivers take some ten milliseconds for each.
+    /// Compiles those of some shaders, each with its number of reads, that are not made yet, each on a thread of its own:
+    /// drivers take some ten milliseconds for each.
     ///
     /// # Errors
     /// The device refuses one.

@@ -8,8 +8,8 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     Faults, Gpu,
-    dispatch::{Bound, Dispatch, Place, Planned},
-    executor::{SPIN, constant, filled},
+    dispatch::{Bound, Dispatch, Place, Planned, filled},
+    executor::{SPIN, constant},
     profile,
     rows::Rows,
     staging::Staging,
@@ -80,7 +80,7 @@ impl GpuTrainer {
             check_size(gpu, plan, &rows, id)?;
         }
         let memory = Memory::new(gpu, plan, &rows);
-        let mut dispatches = Dispatches { gpu, plan, steps: Vec::new(), planned: Vec::new() };
+        let mut dispatches = Dispatches { gpu, plan, made: Vec::new() };
         for at in 0..plan.steps.len() {
             dispatches.add(&rows, &memory, at)?;
         }
@@ -311,9 +311,8 @@ fn output(plan: &Plan, rows: &Rows, memory: &Memory, id: BufferId, offset: &mut 
 struct Dispatches<'a> {
     gpu: &'a Gpu,
     plan: &'a Plan,
-    /// The step that each is for.
-    steps: Vec<usize>,
-    planned: Vec<Planned<'a>>,
+    /// With the step that each is for.
+    made: Vec<(usize, Planned<'a>)>,
 }
 
 impl<'a> Dispatches<'a> {
@@ -383,21 +382,21 @@ impl<'a> Dispatches<'a> {
     }
 
     fn push(&mut self, step: usize, variant: Variant, bound: Vec<Bound>) {
-        self.steps.push(step);
-        self.planned.push(Planned { name: &self.plan.steps[step].name, variant, bound });
+        self.made.push((step, Planned { name: &self.plan.steps[step].name, variant, bound }));
     }
 
     /// Compiles and binds everything.
     fn finish(self) -> Result<Vec<(usize, Dispatch)>> {
         let groups = self.gpu.device.limits().max_compute_workgroups_per_dimension as usize;
-        for Planned { name, variant, .. } in &self.planned {
+        let (steps, planned): (Vec<usize>, Vec<Planned>) = self.made.into_iter().unzip();
+        for Planned { name, variant, .. } in &planned {
             if variant.grid.iter().any(|&n| n > groups) {
                 let (grid, gpu) = (variant.grid, &self.gpu.info.name);
                 let cause = format!("step {name} needs {grid:?} workgroups, and {gpu} allows {groups}");
                 return Err(Error::new(ErrorKind::Shape, cause, "train with fewer records at once"));
             }
         }
-        Ok(self.steps.into_iter().zip(Dispatch::all(self.gpu, &self.planned)?).collect())
+        Ok(steps.into_iter().zip(Dispatch::all(self.gpu, &planned)?).collect())
     }
 }
 

@@ -6,11 +6,12 @@
 //! and input channels, and only the sums are turned into outputs. That leaves 6 multiplications of 12 at kernel 3, 11 of 20
 //! at kernel 5 and 17 of 28 at kernel 7, whatever the stride: 55 of 98 million for ten seconds at 100 Hz.
 //!
-//! What a sampling profiler and the machine code say of lavapipe (Mesa 22.3), on a Zen 4 core:
+//! What a sampling profiler, the machine code, a trace of the scheduler and shaders that only load or store say of lavapipe
+//! (Mesa 22.3), on a Zen 4 core:
 //! - A load from a storage buffer whose address differs between lanes is a loop over the lanes: 24 ns for 64 floats that
 //!   come as four 64-bit integers a lane, 37 as two vec4s. From a uniform buffer they take 20, from a sampled texture 28,
 //!   from a storage texture, where one load a lane is written out, 10. So weights lie in a texture, and x is copied into one
-//!   where six tiles of channels or more read it. A copy takes 50 µs at batch 1, on one thread whose cache has nothing of it.
+//!   where six tiles of channels or more read it. A copy of 128 KB takes 50 µs, on one thread whose cache has nothing of it.
 //! - A lane keeps 16 neighbouring outputs, whose inputs come in whole loads; what follows them comes from the next lane by a
 //!   shuffle, and the last lane's from one load for eight channels; and a lane has the weights of one of eight input
 //!   channels, evaluated there, which one permutation each hands out.
@@ -49,7 +50,7 @@
 //!   a cycle: 4 in loops of 15 KB, 3.3 from 22 KB on.
 //! - tiles handed out by an atomic counter, half of the workgroups from the front and half from the back, with an eighth to
 //!   a half more workgroups than tiles, as each of the driver's threads gets a fixed share of a dispatch and one is often
-//!   held up: in four runs on a busy machine the median took from 17 % less to 6 % more, on a quiet one 2 to 5 % more.
+//!   held up: in four runs on a busy machine the median took from 17 % less to 6 % more, on a quiet one 2 to 7 % more.
 //! - the driver's vectors of 512 bits (`LP_NATIVE_VECTOR_WIDTH`) and sixteen lanes, for half the instructions: predicted a
 //!   fifth less time, took four to eight times as long.
 
@@ -80,9 +81,9 @@ pub(super) const BUFFER: &str = "filtered";
 /// With x in a texture.
 pub(super) const TEXTURE: &str = "filtered texture";
 
-/// First where it pays to have x. None where subgroups differ from eight lanes or there are no 64-bit integers, where
-/// anything is stored in f16, where the weights do not fit into a texture, and where a row of y does not begin with a load of
-/// x or a window reaches further than into the next lane's inputs.
+/// Both, the one first that pays, if x fits into a texture. None where subgroups differ from eight lanes or there are no
+/// 64-bit integers, where anything is stored in f16, where the weights do not fit into a texture, and where a row of y does
+/// not begin with a load of x or a window reaches further than into the next lane's inputs.
 pub(super) fn variants(conv: &Conv1d, x: Row, y: Row, accelerator: &Accelerator) -> Vec<Variant> {
     let (own, window) = (SAMPLES * conv.stride, (SAMPLES - 1) * conv.stride + conv.kernel);
     let lead = conv.lead(x, y);
@@ -95,8 +96,8 @@ pub(super) fn variants(conv: &Conv1d, x: Row, y: Row, accelerator: &Accelerator)
         return Vec::new();
     }
     let names = if conv.out_channels < MANY_CHANNELS { [BUFFER, TEXTURE] } else { [TEXTURE, BUFFER] };
-    let fits = |name: &&str| *name == BUFFER || x.head + conv.batch * conv.in_channels * x.stride <= most;
-    names.into_iter().filter(fits).map(|name| variant(conv, x, y, name)).collect()
+    let has_room = |name: &&str| *name == BUFFER || x.head + conv.batch * conv.in_channels * x.stride <= most;
+    names.into_iter().filter(has_room).map(|name| variant(conv, x, y, name)).collect()
 }
 
 fn variant(conv: &Conv1d, x: Row, y: Row, name: &'static str) -> Variant {
@@ -290,8 +291,8 @@ fn of_eight(name: &str, index: usize) -> String {
 }
 
 /// Weights as `[out_channels / CHANNELS, in_channels / LANES, loads, LANES, TEXEL]`: a lane has all weights of one input
-/// channel for the workgroup's channels, `[CHANNELS, kernel]`. Biases as `[out_channels /
-/// CHANNELS, 4 · LANES]`, one load of which brings all.
+/// channel for the workgroup's channels, `[CHANNELS, kernel]`. Biases as `[out_channels / CHANNELS, 4 · LANES]`, one load
+/// of which brings all.
 pub(super) fn packed(conv: &Conv1d, read: usize, values: &[f32]) -> Vec<f32> {
     if read != 1 {
         return blocks(values, conv.out_channels, CHANNELS, 1, |block, o, _| block * 4 * LANES + o, 4 * LANES);
