@@ -16,19 +16,19 @@ const FEATURES: u32 = (CHANNELS + 3) / 4;  // in vec4s, the last filled up with 
 struct PooledLinear {
     samples: u32,
     out_features: u32,
-    x_head: u32,
-    x_row: u32,
-    y_head: u32,
+    x_base_offset: u32,
+    x_pitch: u32,
+    y_base_offset: u32,
     unused0: u32,
     unused1: u32,
     unused2: u32,
 }
 
 @group(0) @binding(0) var<uniform> size: PooledLinear;
-@group(0) @binding(1) var<storage, read> x: array<X>;            // vec4s [batch, CHANNELS, x_row / 4] after x_head / 4
+@group(0) @binding(1) var<storage, read> x: array<X>;            // vec4s [batch, CHANNELS, x_pitch / 4] after x_base_offset / 4
 @group(0) @binding(2) var<storage, read> weight: array<Weight>;  // vec4s [out_features, FEATURES]
 @group(0) @binding(3) var<storage, read> bias: array<f32>;       // [out_features]
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;    // [batch, CHANNELS + out_features] after y_head
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;    // [batch, CHANNELS + out_features] after y_base_offset
 
 var<workgroup> sums: array<f32, FEATURES * 4 * ACROSS>;
 var<workgroup> features: array<vec4<f32>, FEATURES>;
@@ -45,17 +45,17 @@ fn mean(c: u32) -> f32 {
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let b = group.x;
-    let row = size.x_row / 4;
+    let row = size.x_pitch / 4;
     for (var c = lane / ACROSS; c < FEATURES * 4; c += WORKGROUP / ACROSS) {
         var sum = vec4(0.0);
-        let first = size.x_head / 4 + (b * CHANNELS + c) * row;
+        let first = size.x_base_offset / 4 + (b * CHANNELS + c) * row;
         for (var t = lane % ACROSS; t < row && c < CHANNELS; t += ACROSS) {
             sum += x_at(first + t);
         }
         sums[c * ACROSS + lane % ACROSS] = sum.x + sum.y + sum.z + sum.w;
     }
     workgroupBarrier();
-    let to = size.y_head + b * (CHANNELS + size.out_features);
+    let to = size.y_base_offset + b * (CHANNELS + size.out_features);
     for (var i = lane; i < FEATURES; i += WORKGROUP) {
         let four = vec4(mean(4 * i), mean(4 * i + 1), mean(4 * i + 2), mean(4 * i + 3));
         features[i] = four;

@@ -19,7 +19,7 @@ use crate::{
     backend::{Backend, reference},
     kernels::Storage,
     network::{Folded, FoldedLayer, FoldedOperation, Layer, NamedLayer, Network},
-    plan::{Joined, Keep, Plan},
+    plan::{FusedPlan, Keep, Plan},
     random::Random,
 };
 
@@ -79,10 +79,11 @@ pub fn compare(
     let input: Vec<f32> = (0..stages.buffers[stages.input()].len()).map(|_| random.normal() as f32).collect();
     let mut reports = compare_plans(backend, &network, &stages, &stages, &input)?;
     let pooled = plan(Keep::Pooled)?;
-    let halved = Joined::apart(&pooled).with_halved_convolutions();
-    if halved.plan.steps.len() < stages.steps.len() {
-        let together =
-            compare_plans(backend, &network, &pooled, &halved.plan, &input)?.into_iter().zip(halved.stands_for);
+    let fused_max_pool = FusedPlan::unfused(&pooled).with_fused_max_pools();
+    if fused_max_pool.plan.steps.len() < stages.steps.len() {
+        let together = compare_plans(backend, &network, &pooled, &fused_max_pool.plan, &input)?
+            .into_iter()
+            .zip(fused_max_pool.source_steps);
         reports.extend(together.filter(|(_, steps)| *steps > 1).map(|(report, _)| report));
     }
     Ok(reports)

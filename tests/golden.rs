@@ -63,7 +63,7 @@ fn every_stage_is_pytorchs_on_every_backend() {
             let (_, expected) = io.get(&format!("stage.3x997.{stage}"));
             // PyTorch's Flatten moves nothing, so it is not a layer of ours.
             let layer = if stage == "encoder.12" { "encoder.11" } else { stage };
-            // The network cut off after the stage shows what the joined layers hide.
+            // The network cut off after the stage shows what the fused layers hide.
             let cut = weights.network.until(layer).unwrap_or_else(|| panic!("{network} has no stage {stage}"));
             let plan =
                 Plan::new(&Folded::new(&cut, &weights.parameters).unwrap(), size[0], size[2], Keep::Stages).unwrap();

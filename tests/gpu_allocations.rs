@@ -17,7 +17,7 @@ use ecgpu::{
         Backend,
         gpu::{Gpu, adapters, wgpu},
     },
-    kernels::{Accelerator, Kernel, Row, Storage},
+    kernels::{Accelerator, Kernel, RowLayout, Storage},
     network::Folded,
     plan::{Keep, Plan, Step},
 };
@@ -93,13 +93,13 @@ const BYTES: u64 = 4096;
 fn textures(step: &Step, accelerator: &Accelerator) -> &'static [usize] {
     let Kernel::Conv1d(conv) = &step.kernel else { return &[] };
     let operation = step.kernel.operation();
-    let row = |start, samples: usize| Row {
-        head: 64,
-        start,
-        stride: (samples + 32).next_multiple_of(8),
+    let row = |start, samples: usize| RowLayout {
+        base_offset: 64,
+        offset: start,
+        pitch: (samples + 32).next_multiple_of(8),
         storage: Storage::F32,
     };
-    let rows = [row(operation.start(0), conv.in_samples), row(0, conv.out_samples)];
+    let rows = [row(operation.offset(0), conv.in_samples), row(0, conv.out_samples)];
     operation.variants(&rows, accelerator).swap_remove(0).shader.textures
 }
 

@@ -16,7 +16,7 @@ use ecgpu::{
         gpu::{Gpu, Tuned, Tuning, adapters, tune},
         reference::Reference,
     },
-    kernels::{Accelerator, Row, Storage},
+    kernels::{Accelerator, RowLayout, Storage},
     network::{Folded, FoldedLayer, FoldedOperation, Layer, NamedLayer, Network},
     plan::{Keep, Plan},
     verify::{StageReport, compare, random_network, verify},
@@ -61,12 +61,12 @@ const VARIANTS: [&str; 14] = [
     "tile 4",
     "tile 4 sliced",
     "subgroups",
-    "filtered",
-    "filtered texture",
+    "winograd",
+    "winograd texture",
     "matrices 8",
     "matrices 16",
-    "joined 256",
-    "joined 8",
+    "fused 256",
+    "fused 8",
     "rows",
     "halves",
     "slices",
@@ -131,7 +131,7 @@ fn subgroups_are_used_where_all_have_eight_lanes() {
     let Some(gpu) = gpu() else { return };
     let Accelerator { software, subgroup_size, .. } = gpu.accelerator();
     let plan = Plan::new(&built_in(), 1, 1000, Keep::Results).unwrap();
-    let row = Row { head: 8, start: 0, stride: 512, storage: Storage::F32 };
+    let row = RowLayout { base_offset: 8, offset: 0, pitch: 512, storage: Storage::F32 };
     let variants = plan.steps[0].kernel.operation().variants(&[row, row], &gpu.accelerator());
     assert_eq!(variants[0].subgroups, software && subgroup_size == Some(8), "{:?}", gpu.accelerator());
     assert!(variants.iter().any(|variant| variant.name == "plain"));
@@ -160,7 +160,7 @@ fn depends_on_others(backend: &dyn Backend) -> bool {
     let sizes = [(7, 3, 1, 0, 16), (7, 5, 1, 0, 32), (3, 7, 2, 0, 40), (12, 5, 2, 2, 125)];
     sizes.into_iter().any(|(channels, kernel, stride, padding, samples)| {
         let folded = one_convolution([channels, 31], kernel, stride, padding, false);
-        let networks = [folded.clone(), halved(folded)];
+        let networks = [folded.clone(), fused_max_pool(folded)];
         networks.iter().any(|folded| beside(backend, folded, samples, 0.0) != beside(backend, folded, samples, 1e9))
     })
 }
@@ -184,7 +184,7 @@ fn in_f16_too_and_only_a_record_with_numbers_too_large_is_lost() {
             let Some(gpu) = gpu() else { return };
             let gpu = storing(gpu).with_variant(variant);
             assert!(!depends_on_others(&gpu), "{variant}");
-            for folded in [built_in(), halved(one_convolution([12, 31], 5, 2, 2, false))] {
+            for folded in [built_in(), fused_max_pool(one_convolution([12, 31], 5, 2, 2, false))] {
                 let quiet = beside(&gpu, &folded, 125, 0.0);
                 let [first, second, third] = records(&gpu, &folded, 125, 1e9);
                 assert_eq!(second, quiet, "{variant}");
@@ -198,8 +198,8 @@ fn in_f16_too_and_only_a_record_with_numbers_too_large_is_lost() {
 #[test]
 fn a_window_into_the_next_record_is_caught() {
     let Some(gpu) = gpu() else { return };
-    if default_shader(&gpu) != "conv1d/filtered" {
-        return skip("only minimal filtering lets inputs count that its outputs do not need");
+    if default_shader(&gpu) != "conv1d/winograd" {
+        return skip("only Winograd lets inputs count that its outputs do not need");
     }
     let edit = |_: &str, source: &str| source.replace("< row)", "< 2 * row)");
     assert!(depends_on_others(&gpu.with_edited_shaders(Arc::new(edit))), "records saw each other unnoticed");
@@ -224,7 +224,7 @@ fn one_convolution(channels: [usize; 2], kernel: usize, stride: usize, padding: 
 }
 
 /// The same network with a max pool of two behind it.
-fn halved(mut folded: Folded) -> Folded {
+fn fused_max_pool(mut folded: Folded) -> Folded {
     let (kernel, stride, last_layer) = (2, 2, folded.network.layers.len());
     folded.network.layers.push(NamedLayer { name: "pool".into(), layer: Layer::MaxPool { kernel, stride } });
     let operation = FoldedOperation::MaxPool { kernel, stride };
@@ -246,7 +246,7 @@ fn convolution() -> impl Strategy<Value = (Folded, usize, usize)> {
         .prop_map(|((in_channels, out_channels, kernel, stride, padding, relu), batch, samples)| {
             let alone = one_convolution([in_channels, out_channels], kernel, stride, padding, relu);
             let pools = (samples + 2 * padding - kernel) / stride > 0;
-            (if pools { halved(alone) } else { alone }, batch, samples)
+            (if pools { fused_max_pool(alone) } else { alone }, batch, samples)
         })
 }
 
@@ -272,9 +272,9 @@ fn a_convolution_of_any_size_agrees_on_both() {
 /// In every variant the smaller of each two is kept, one of each four outputs is kept twice, and a row begins elsewhere.
 #[test]
 fn a_wrong_half_is_caught() {
-    let folded = halved(one_convolution([3, 19], 3, 1, 1, true));
+    let folded = fused_max_pool(one_convolution([3, 19], 3, 1, 1, true));
     let mut bites = 0;
-    for variant in ["plain", "tile 8", "tile 4", "tile 4 sliced", "subgroups", "filtered", "filtered texture"] {
+    for variant in ["plain", "tile 8", "tile 4", "tile 4 sliced", "subgroups", "winograd", "winograd texture"] {
         for (right, wrong) in [
             ("larger = max(sum.xz, sum.yw)", "larger = min(sum.xz, sum.yw)"),
             ("larger = max(sum.xz, sum.yw)", "larger = max(sum.xx, sum.yy)"),
@@ -287,9 +287,9 @@ fn a_wrong_half_is_caught() {
             let seen = applies.clone();
             let edit = move |_: &str, source: &str| {
                 // Halved alone: what is not has been compared before.
-                let halved = source.contains(HALVES) && source.contains(right);
-                seen.fetch_or(halved, Ordering::Relaxed);
-                if halved { source.replace(right, wrong) } else { source.to_string() }
+                let fused_max_pool = source.contains(HALVES) && source.contains(right);
+                seen.fetch_or(fused_max_pool, Ordering::Relaxed);
+                if fused_max_pool { source.replace(right, wrong) } else { source.to_string() }
             };
             let gpu = gpu.with_variant(variant).with_edited_shaders(Arc::new(edit));
             let reports = compare(&gpu, &folded, 3, 83, 1).unwrap();
@@ -306,7 +306,7 @@ fn a_wrong_half_is_caught() {
 const HALVES: &str = "const POOLED: u32 = 2;";
 
 /// The shaders of the convolution.
-const CONVOLUTIONS: [&str; 4] = ["conv1d/plain", "conv1d/tile", "conv1d/subgroups", "conv1d/filtered"];
+const CONVOLUTIONS: [&str; 4] = ["conv1d/plain", "conv1d/tile", "conv1d/subgroups", "conv1d/winograd"];
 
 /// The first stage that the check that `verify` uses finds wrong on a GPU whose shader `name` has `wrong` in place of
 /// `right`. None where it cannot be tried.
@@ -331,7 +331,7 @@ fn first_wrong_on(
         assert!(known, "shaders/{name}.wgsl no longer has `{right}`: sabotage it anew");
         source.replace(right, wrong)
     };
-    let alone = if name == "pooled_linear" { "joined 256" } else { "plain" };
+    let alone = if name == "pooled_linear" { "fused 256" } else { "plain" };
     let (_, variant) = name.split_once('/').unwrap_or((name, alone));
     let variant = match (variant, gpu.accelerator().matrix_side) {
         ("tile", _) => "tile 8",
@@ -341,12 +341,12 @@ fn first_wrong_on(
         ("matrices", Some(_)) => "matrices 16",
         (variant, _) => variant,
     };
-    let filtered = variant.starts_with("filtered");
-    if (variant == "subgroups" || filtered) && gpu.accelerator().subgroup_size != Some(8) {
+    let winograd = variant.starts_with("winograd");
+    if (variant == "subgroups" || winograd) && gpu.accelerator().subgroup_size != Some(8) {
         skip("subgroups are not of eight lanes");
         return None;
     }
-    if filtered && !gpu.accelerator().int64 {
+    if winograd && !gpu.accelerator().int64 {
         skip("no 64-bit integers");
         return None;
     }
@@ -394,8 +394,8 @@ fn tuned_with(gpu: Gpu, batch: usize, name: &'static str, right: &'static str, w
 fn default_shader(gpu: &Gpu) -> &'static str {
     let plan = Plan::new(&built_in(), 1, 100, Keep::Results).unwrap();
     let operation = plan.steps[0].kernel.operation();
-    let row = |start| Row { head: 16, start, stride: 64, storage: Storage::F32 };
-    operation.variants(&[row(operation.start(0)), row(0)], &gpu.accelerator())[0].shader.name
+    let row = |offset| RowLayout { base_offset: 16, offset, pitch: 64, storage: Storage::F32 };
+    operation.variants(&[row(operation.offset(0)), row(0)], &gpu.accelerator())[0].shader.name
 }
 
 /// The default is made slightly wrong, wrong beyond its samples alone, and impossible to compile.
@@ -447,10 +447,10 @@ fn a_tuned_gpu_agrees_and_another_build_refuses_its_tuning() {
 
 #[test]
 fn an_off_by_one_in_the_padding_is_caught() {
-    caught("conv1d/plain", "conv.x_row - PADDING;", "conv.x_row - PADDING + 1;");
+    caught("conv1d/plain", "conv.x_pitch - PADDING;", "conv.x_pitch - PADDING + 1;");
     caught("conv1d/tile", "- LEAD) / 4", "- LEAD + 4) / 4");
     caught("conv1d/subgroups", "- LEAD) / 4", "- LEAD + 4) / 4");
-    caught("conv1d/filtered", "/ LOADED + u32(BEGIN);", "/ LOADED + u32(BEGIN) + 1;");
+    caught("conv1d/winograd", "/ LOADED + u32(BEGIN);", "/ LOADED + u32(BEGIN) + 1;");
 }
 
 #[test]
@@ -458,7 +458,7 @@ fn a_dropped_bias_is_caught() {
     caught("conv1d/plain", "var sum0 = bias[group.y];", "var sum0 = 0.0 * bias[group.y];");
     caught("conv1d/tile", "bias[quad + 1], slice == 0", "bias[quad + 0], slice == 0");
     caught("conv1d/subgroups", "let biases = bias[", "let biases = 0.0 * bias[");
-    caught("conv1d/filtered", "let biases = bias[", "let biases = 0.0 * bias[");
+    caught("conv1d/winograd", "let biases = bias[", "let biases = 0.0 * bias[");
     caught("linear/plain", "var sum = bias[o];", "var sum = 0.0 * bias[o];");
     caught("linear/slices", "sum = bias[o] +", "sum = 0.0 * bias[o] +");
 }
@@ -475,7 +475,7 @@ fn a_swapped_stride_is_caught() {
     caught("conv1d/plain", "t * STRIDE + k", "t + k");
     caught("conv1d/tile", "lane * STRIDE;", "lane;");
     caught("conv1d/subgroups", "i * STRIDE - LEAD", "i - LEAD");
-    caught("conv1d/filtered", "let position = i * STRIDE", "let position = i");
+    caught("conv1d/winograd", "let position = i * STRIDE", "let position = i");
     caught("max_pool/plain", "t * STRIDE", "t * KERNEL");
 }
 
@@ -497,7 +497,7 @@ fn a_row_that_does_not_end_in_zeros_is_caught() {
 #[test]
 fn a_wrong_mean_a_wrong_maximum_and_a_wrong_sum_are_caught() {
     caught("global_average_pool/plain", "/ f32(pool.samples)", "/ f32(pool.samples + 1)");
-    caught("global_average_pool/rows", "t < pool.x_row / 4", "t + 1 < pool.x_row / 4");
+    caught("global_average_pool/rows", "t < pool.x_pitch / 4", "t + 1 < pool.x_pitch / 4");
     caught("max_pool/halves", "max(b.x, b.y)", "b.x");
     caught("linear/slices", "partial[lane + half]", "partial[lane]");
     caught("linear/slices", "half >= OUTPUTS", "half > OUTPUTS");
@@ -534,27 +534,31 @@ fn a_slightly_wrong_weight_is_caught() {
     caught("conv1d/plain", "let w = weight_at(", "let w = 1.0001 * weight_at(");
     caught("conv1d/tile", "weights[i] = weight_at(", "weights[i] = 1.0001 * weight_at(");
     caught("conv1d/subgroups", "let weights0 = weight_at(", "let weights0 = 1.0001 * weight_at(");
-    caught("conv1d/filtered", "let v0 = ", "let v0 = 1.0001 * ");
+    caught("conv1d/winograd", "let v0 = ", "let v0 = 1.0001 * ");
 }
 
 #[test]
 fn a_window_that_is_cut_off_at_the_end_of_a_tile_is_caught() {
-    caught("conv1d/filtered", "lane == LANES - 1;", "lane == LANES;");
-    caught("conv1d/filtered", "let rows = LANES * row;", "let rows = row;");
-    caught("conv1d/filtered", "(lane + 1) % LANES", "lane");
+    caught("conv1d/winograd", "lane == LANES - 1;", "lane == LANES;");
+    caught("conv1d/winograd", "let rows = LANES * row;", "let rows = row;");
+    caught("conv1d/winograd", "(lane + 1) % LANES", "lane");
 }
 
 #[test]
 fn a_texture_that_is_read_wrongly_is_caught() {
-    caught("conv1d/filtered", "vec2(texel % TEXELS, texel / TEXELS)", "vec2(texel / TEXELS, texel % TEXELS)");
-    caught("conv1d/filtered texture", "texel_at(2 * i + 1)", "texel_at(2 * i)");
+    caught(
+        "conv1d/winograd",
+        "vec2(texel % TEXTURE_WIDTH, texel / TEXTURE_WIDTH)",
+        "vec2(texel / TEXTURE_WIDTH, texel % TEXTURE_WIDTH)",
+    );
+    caught("conv1d/winograd texture", "texel_at(2 * i + 1)", "texel_at(2 * i)");
 }
 
 #[test]
 fn a_wrong_transform_of_minimal_filtering_is_caught() {
-    caught("conv1d/filtered", "- 5.0 *", "- 4.0 *");
-    caught("conv1d/filtered", "+ 8.0 *", "+ 4.0 *");
-    caught("conv1d/filtered", "* (1.0 / 24.0)", "* (1.0 / 25.0)");
+    caught("conv1d/winograd", "- 5.0 *", "- 4.0 *");
+    caught("conv1d/winograd", "+ 8.0 *", "+ 4.0 *");
+    caught("conv1d/winograd", "* (1.0 / 24.0)", "* (1.0 / 25.0)");
 }
 
 #[test]
@@ -565,7 +569,7 @@ fn what_is_wrong_is_caught_in_f16_too() {
     caught_in_f16("conv1d/tile", "weights[i] = weight_at(", "weights[i] = 1.01 * weight_at(");
     caught_in_f16("conv1d/subgroups", "let weights0 = weight_at(", "let weights0 = 1.01 * weight_at(");
     caught_in_f16("max_pool/halves", "max(b.x, b.y)", "b.x");
-    caught_in_f16("global_average_pool/rows", "t < pool.x_row / 4", "t + 1 < pool.x_row / 4");
+    caught_in_f16("global_average_pool/rows", "t < pool.x_pitch / 4", "t + 1 < pool.x_pitch / 4");
     caught_in_f16("linear/plain", "var sum = bias[o];", "var sum = 0.0 * bias[o];");
 }
 

@@ -4,9 +4,9 @@
 use std::{collections::BTreeSet, path::Path};
 
 use ecgpu::{
-    kernels::{Accelerator, Row, Storage, Variant},
+    kernels::{Accelerator, RowLayout, Storage, Variant},
     network::{Folded, Parameters, Tensor, published},
-    plan::{Joined, Keep, Plan, Step},
+    plan::{FusedPlan, Keep, Plan, Step},
     verify::random_network,
 };
 use naga::{
@@ -18,9 +18,12 @@ use naga::{
 
 /// The plans of both networks at both usual lengths, and of many random networks.
 fn plans() -> Vec<Plan> {
-    let joined = |plan: &Plan| {
-        let halved = Joined::apart(plan).with_halved_convolutions();
-        [halved.clone().with_pooled_linear(), Some(halved)].into_iter().flatten().map(|joined| joined.plan)
+    let fused = |plan: &Plan| {
+        let fused_max_pool = FusedPlan::unfused(plan).with_fused_max_pools();
+        [fused_max_pool.clone().with_fused_pooled_linear(), Some(fused_max_pool)]
+            .into_iter()
+            .flatten()
+            .map(|fused| fused.plan)
     };
     let published = published().into_iter().flat_map(|network| {
         let zeros = |(name, shape): (String, Vec<usize>)| {
@@ -35,7 +38,7 @@ fn plans() -> Vec<Plan> {
         let (folded, batch, samples) = random_network(seed);
         Plan::new(&folded, batch, samples, Keep::Pooled).unwrap()
     });
-    let plans = published.chain(random).flat_map(|plan| joined(&plan).chain([plan]));
+    let plans = published.chain(random).flat_map(|plan| fused(&plan).chain([plan]));
     #[cfg(feature = "train")]
     let plans = plans.chain(training_plans());
     plans.collect()
@@ -46,7 +49,7 @@ fn plans() -> Vec<Plan> {
 fn training_plans() -> Vec<Plan> {
     use ecgpu::{
         ecg::Lead,
-        kernels::training::{Blend, Dropout, Schedule, SupervisedLossKind},
+        kernels::training::{Dropout, LinearInterpolation, Schedule, SupervisedLossKind},
         plan::Builder,
         train::{Augmentations, Augmenting, Heads, Objective, Optimiser, TrainingStep, augment::Signal},
     };
@@ -70,7 +73,12 @@ fn training_plans() -> Vec<Plan> {
     let dropout = Dropout { rows: 6, samples: 5, rate: 0.5, seed: 1 };
     let y = builder.step("dropout", dropout, &[x, schedule], [2, 3, 5]).unwrap();
     let sum = builder.state("sum", vec![0.0; 30].into()).unwrap();
-    builder.step_into("accumulate", Blend { length: 30, factors: Schedule::ACCUMULATE }, &[y, schedule], sum);
+    builder.step_into(
+        "accumulate",
+        LinearInterpolation { length: 30, factors: Schedule::ACCUMULATE },
+        &[y, schedule],
+        sum,
+    );
     plans.push(builder.finish(vec![y]));
     let mut builder = Builder::default();
     let x = builder.input("x", [4, 12, 1000]).unwrap();
@@ -87,8 +95,8 @@ fn training_plans() -> Vec<Plan> {
 fn variants(step: &Step, storage: Storage) -> Vec<Variant> {
     let workgroup_bytes = 16 << 10;
     // Rows where windows begin with a whole vec4 in one kernel and in the next amid one, then where each begins best.
-    let row = |start, storage| Row { head: 16, start, stride: 512, storage };
-    let variants = |x: Row, y: Row| {
+    let row = |offset, storage| RowLayout { base_offset: 16, offset, pitch: 512, storage };
+    let variants = |x: RowLayout, y: RowLayout| {
         let mut rows = vec![x; step.reads.len()];
         rows.push(y);
         // Software with small matrices, and a real GPU with large ones.
@@ -102,10 +110,10 @@ fn variants(step: &Step, storage: Storage) -> Vec<Variant> {
         [(true, 8, 8), (false, 32, 16)].into_iter().flat_map(of).collect::<Vec<_>>()
     };
     let first_x = variants(row(0, Storage::F32), row(2, storage));
-    let best = row(step.kernel.operation().start(2), storage);
+    let best = row(step.kernel.operation().offset(2), storage);
     // Operations of training take none but equal rows.
     let other = [row(0, storage), row(1, storage), row(2, storage), best].map(|x| variants(x, row(2, storage)));
-    let features = variants(row(0, storage), Row { stride: 1, ..row(0, Storage::F32) });
+    let features = variants(row(0, storage), RowLayout { pitch: 1, ..row(0, Storage::F32) });
     first_x.into_iter().chain(other.into_iter().flatten()).chain(features).collect()
 }
 

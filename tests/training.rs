@@ -116,7 +116,7 @@ impl Case {
             stride,
             padding,
             relu,
-            halved: false,
+            fused_max_pool: false,
         };
         let shape = [batch, out_channels, out_samples];
         self.builder.step("reader", Kernel::Conv1d(conv), &[y, weight, bias], shape).unwrap()
@@ -212,7 +212,7 @@ fn interleave(seed: u64) -> Case {
     let factor = case.pick([2, 3]);
     let out_samples = factor * in_samples - case.random.below(factor);
     let x = case.input([batch, factor * channels, in_samples]);
-    let kernel = Interleave { batch, channels, factor, in_samples, out_samples };
+    let kernel = DepthToSpace { batch, channels, factor, in_samples, out_samples };
     case.step(kernel, &[x], [batch, channels, out_samples]);
     case
 }
@@ -316,8 +316,8 @@ fn blends(seed: u64) -> Case {
     let (x, schedule) = (case.input([1, 1, length]), case.schedule());
     let states = [case.normal(length), case.normal(length)];
     let [average, sum] = states;
-    case.state_step(Blend { length, factors: Schedule::TARGET }, &[x, schedule], average);
-    case.state_step(Blend { length, factors: Schedule::ACCUMULATE }, &[x, schedule], sum);
+    case.state_step(LinearInterpolation { length, factors: Schedule::TARGET }, &[x, schedule], average);
+    case.state_step(LinearInterpolation { length, factors: Schedule::ACCUMULATE }, &[x, schedule], sum);
     // What nothing is kept of may be anything.
     let mut forgetful =
         Schedule { step: 0, learning_rate: 0.0, corrections: [1.0; 2], target_momentum: 0.0, accumulate: [0.0, 1.0] }
@@ -325,7 +325,11 @@ fn blends(seed: u64) -> Case {
             .to_vec();
     forgetful[Schedule::ACCUMULATE] = 0.0;
     let schedule = case.input_of([1, 1, Schedule::LEN], forgetful);
-    case.state_step(Blend { length, factors: Schedule::ACCUMULATE }, &[x, schedule], vec![f32::NAN; length]);
+    case.state_step(
+        LinearInterpolation { length, factors: Schedule::ACCUMULATE },
+        &[x, schedule],
+        vec![f32::NAN; length],
+    );
     case
 }
 
@@ -435,7 +439,7 @@ const ALL: [(&str, Cases); 17] = [
     ("batch norm", batch_norm),
     ("sum of each channel", channel_sum),
     ("gather", gather),
-    ("interleave", interleave),
+    ("depth_to_space", interleave),
     ("pool gradients", pool_gradients),
     ("dropout", dropout),
     ("NT-Xent", nt_xent),
@@ -571,7 +575,7 @@ fn a_row_that_does_not_end_in_zeros_is_caught() {
     caught(batch_norm, "batch_norm", "select(vec4(0.0), rectified, inside)", "rectified");
     caught(batch_norm, "batch_norm_input_gradient", "select(vec4(0.0), value, inside)", "value");
     caught(pool_gradients, "global_average_pool_gradient", "select(vec4(0.0), vec4(value), inside)", "vec4(value)");
-    caught(interleave, "interleave", "if t < sizes.out_samples {", "if true {");
+    caught(interleave, "depth_to_space", "if t < sizes.out_samples {", "if true {");
     caught(gather, "gather", "var value = 0.0;", "var value = select(1.0, 0.0, i < gather.length);");
     caught(dropout, "dropout", "if t < dropout.samples {", "if true {");
     caught(nt_xent, "nt_xent_loss", "loss[sizes.loss_head + at] = 0.0;", "loss[sizes.loss_head + at] = 1.0;");
@@ -621,13 +625,13 @@ fn other_mistakes_are_caught() {
     caught(squared_sums, "squared_sums", "(s + 1) * sizes.stretch", "(s + 1) * sizes.stretch - 1");
     caught(supervised_loss, "supervised_loss", "factor *= wrong;", "factor *= right;");
     caught(pool_gradients, "max_pool_gradient", "other > value", "other >= value || i % 2 == 1");
-    caught(interleave, "interleave", " + t % FACTOR)", ")");
+    caught(interleave, "depth_to_space", " + t % FACTOR)", ")");
     caught(channel_sum, "channel_sum/plain", "lane < half", "lane + 1 < half");
     caught(channel_sum, "channel_sum/columns", "b < sizes.batch", "b < 1");
     caught(channel_sum, "channel_sum/slices", "b += SLICES", "b += 2 * SLICES");
     caught(channel_sum, "channel_sum/slices", "half >= CHANNELS", "half > CHANNELS");
-    caught(blends, "blend", "share * x", "kept * x");
-    caught(blends, "blend", "select(kept * state[at], 0.0, kept == 0.0)", "kept * state[at]");
+    caught(blends, "linear_interpolation", "share * x", "kept * x");
+    caught(blends, "linear_interpolation", "select(kept * state[at], 0.0, kept == 0.0)", "kept * state[at]");
     caught(gather, "gather", "place - 1", "place");
     caught(relu, "relu", "max(x[relu.first + i], vec4(0.0))", "x[relu.first + i]");
     caught(nt_xent, "l2_normalise", "max(sqrt(partial[0]), SMALLEST_NORM)", "partial[0]");

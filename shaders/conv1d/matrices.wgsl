@@ -13,7 +13,7 @@ enable wgpu_cooperative_matrix;
 
 //# constants
 
-override LEAD: u32;  // floats from a row's first to the first window's, back and in whole vec4s
+override WINDOW_OFFSET: u32;  // floats from a row's first to the first window's, back and in whole vec4s
 override RELU: bool;
 
 const SUBGROUPS: u32 = 4;
@@ -27,18 +27,18 @@ struct Conv1d {
     in_channels: u32,
     out_channels: u32,
     out_samples: u32,
-    x_head: u32,
-    x_row: u32,
-    y_head: u32,
-    y_row: u32,
-    y_start: u32,
+    x_base_offset: u32,
+    x_pitch: u32,
+    y_base_offset: u32,
+    y_pitch: u32,
+    y_offset: u32,
 }
 
 @group(0) @binding(0) var<uniform> conv: Conv1d;
-@group(0) @binding(1) var<storage, read> x: array<X>;             // vec4s [batch, in_channels, x_row / 4] after x_head / 4
+@group(0) @binding(1) var<storage, read> x: array<X>;             // vec4s [batch, in_channels, x_pitch / 4] after x_base_offset / 4
 @group(0) @binding(2) var<storage, read> weight: array<f16>;      // [matrices of channels, of in_channels, KERNEL, MATRIX]
 @group(0) @binding(3) var<storage, read> bias: array<f32>;        // out_channels in whole workgroups
-@group(0) @binding(4) var<storage, read_write> y: array<Y>;       // [batch, out_channels, y_row] after y_head
+@group(0) @binding(4) var<storage, read_write> y: array<Y>;       // [batch, out_channels, y_pitch] after y_base_offset
 
 var<workgroup> window: array<f16, STAGED * WINDOW * SIDE>;  // [STAGED, WINDOW, SIDE channels]
 var<workgroup> sums: array<f32, SUBGROUPS * MATRIX>;
@@ -55,10 +55,10 @@ fn main(
     @builtin(subgroup_invocation_id) lane: u32,
 ) {
     let b = group.z;
-    let row = conv.x_row / 4;
-    let record = conv.x_head / 4 + b * conv.in_channels * row;
+    let row = conv.x_pitch / 4;
+    let record = conv.x_base_offset / 4 + b * conv.in_channels * row;
     // In its row; what lies before it wraps to a large number.
-    let start = group.x * POSITIONS * STRIDE / 4 - LEAD / 4;
+    let start = group.x * POSITIONS * STRIDE / 4 - WINDOW_OFFSET / 4;
     let blocks = (conv.in_channels + SIDE - 1) / SIDE;
     let channels = group.y * SUBGROUPS + subgroup / 2 * ROWS;
     let position = subgroup % 2 * COLUMNS * SIDE;

@@ -18,25 +18,25 @@ struct Conv1d {
     in_channels: u32,
     out_channels: u32,
     out_samples: u32,
-    x_head: u32,
-    x_row: u32,
-    y_head: u32,
-    y_row: u32,
-    y_start: u32,
+    x_base_offset: u32,
+    x_pitch: u32,
+    y_base_offset: u32,
+    y_pitch: u32,
+    y_offset: u32,
 }
 
 @group(0) @binding(0) var<uniform> conv: Conv1d;
-@group(0) @binding(1) var<storage, read> x: array<X>;            // [batch, in_channels, x_row] after x_head
+@group(0) @binding(1) var<storage, read> x: array<X>;            // [batch, in_channels, x_pitch] after x_base_offset
 @group(0) @binding(2) var<storage, read> weight: array<Weight>;  // vec4s [in_channels, KERNEL, out_channels / 4]
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>; // [out_channels / 4]
-@group(0) @binding(4) var<storage, read_write> y: array<Y>;      // [batch, out_channels, y_row] after y_head
+@group(0) @binding(4) var<storage, read_write> y: array<Y>;      // [batch, out_channels, y_pitch] after y_base_offset
 
 //# write
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let i = (group.x * WORKGROUP + lane) * 4;
-    let t = i - POOLED * conv.y_start; // wraps to a large number before the first sample
+    let t = i - POOLED * conv.y_offset; // wraps to a large number before the first sample
     let b = group.z;
     let quads = (conv.out_channels + 3) / 4;
 
@@ -45,7 +45,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var sum2 = sum0;
     var sum3 = sum0;
     for (var c = 0u; c < conv.in_channels; c++) {
-        let row = conv.x_head + (b * conv.in_channels + c) * conv.x_row - PADDING;
+        let row = conv.x_base_offset + (b * conv.in_channels + c) * conv.x_pitch - PADDING;
         for (var k = 0u; k < KERNEL; k++) {
             let w = weight_at((c * KERNEL + k) * quads + group.y);
             let position = row + t * STRIDE + k;

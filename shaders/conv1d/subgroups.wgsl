@@ -11,7 +11,7 @@
 
 //# constants
 
-override LEAD: u32;  // floats from a row's first to the first window's, back and in whole vec4s
+override WINDOW_OFFSET: u32;  // floats from a row's first to the first window's, back and in whole vec4s
 override RELU: bool;
 
 const LANES: u32 = 8;
@@ -20,18 +20,18 @@ struct Conv1d {
     in_channels: u32,
     out_channels: u32,
     out_samples: u32,
-    x_head: u32,
-    x_row: u32,
-    y_head: u32,
-    y_row: u32,
-    y_start: u32,
+    x_base_offset: u32,
+    x_pitch: u32,
+    y_base_offset: u32,
+    y_pitch: u32,
+    y_offset: u32,
 }
 
 @group(0) @binding(0) var<uniform> conv: Conv1d;
-@group(0) @binding(1) var<storage, read> x: array<X>;              // vec4s [batch, in_channels, x_row / 4] after x_head / 4
+@group(0) @binding(1) var<storage, read> x: array<X>;              // vec4s [batch, in_channels, x_pitch / 4] after x_base_offset / 4
 @group(0) @binding(2) var<storage, read> weight: array<Weight>;    // vec4s [blocks, in_channels, LOADS, LANES]
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;   // [blocks, LANES]
-@group(0) @binding(4) var<storage, read_write> y: array<Y>;        // [batch, out_channels, y_row] after y_head
+@group(0) @binding(4) var<storage, read_write> y: array<Y>;        // [batch, out_channels, y_pitch] after y_base_offset
 
 //# write
 
@@ -39,14 +39,14 @@ struct Conv1d {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
     let b = group.z;
     let i = (group.x * LANES + lane) * 8;
-    var first = (conv.x_head + b * conv.in_channels * conv.x_row + i * STRIDE - LEAD) / 4;
+    var first = (conv.x_base_offset + b * conv.in_channels * conv.x_pitch + i * STRIDE - WINDOW_OFFSET) / 4;
     var at = group.y * conv.in_channels * LOADS * LANES + lane;
     let biases = bias[group.y * LANES + lane];
     //# declare
     for (var c = 0u; c < conv.in_channels; c++) {
         //# load
         //# multiply
-        first += conv.x_row / 4;
+        first += conv.x_pitch / 4;
         at += LOADS * LANES;
     }
     let o = group.y * CHANNELS;

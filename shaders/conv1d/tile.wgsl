@@ -12,7 +12,7 @@
 
 //# constants
 
-override LEAD: u32;  // floats from a row's first to the first window's, back and in whole vec4s
+override WINDOW_OFFSET: u32;  // floats from a row's first to the first window's, back and in whole vec4s
 override RELU: bool;
 
 const LANES: u32 = 16;
@@ -24,18 +24,18 @@ struct Conv1d {
     in_channels: u32,
     out_channels: u32,
     out_samples: u32,
-    x_head: u32,
-    x_row: u32,
-    y_head: u32,
-    y_row: u32,
-    y_start: u32,
+    x_base_offset: u32,
+    x_pitch: u32,
+    y_base_offset: u32,
+    y_pitch: u32,
+    y_offset: u32,
 }
 
 @group(0) @binding(0) var<uniform> conv: Conv1d;
-@group(0) @binding(1) var<storage, read> x: array<X>;              // vec4s [batch, in_channels, x_row / 4] after x_head / 4
+@group(0) @binding(1) var<storage, read> x: array<X>;              // vec4s [batch, in_channels, x_pitch / 4] after x_base_offset / 4
 @group(0) @binding(2) var<storage, read> weight: array<Weight>;    // vec4s [blocks, in_channels, KERNEL, GROUPS * QUADS]
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;   // [blocks, GROUPS * QUADS]
-@group(0) @binding(4) var<storage, read_write> y: array<Y>;        // [batch, out_channels, y_row] after y_head
+@group(0) @binding(4) var<storage, read_write> y: array<Y>;        // [batch, out_channels, y_pitch] after y_base_offset
 
 var<workgroup> tile: array<vec4<f32>, STAGED * TILE_WIDTH>;
 var<workgroup> weights: array<vec4<f32>, STAGED * WEIGHTS>;
@@ -50,13 +50,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let lane = member % LANES;
     let channels = member / LANES;
     let b = group.z;
-    let start = (conv.x_head + b * conv.in_channels * conv.x_row - LEAD) / 4 + group.x * LANES * STRIDE;
+    let start = (conv.x_base_offset + b * conv.in_channels * conv.x_pitch - WINDOW_OFFSET) / 4 + group.x * LANES * STRIDE;
     let quad = (group.y * GROUPS + channels) * QUADS;
     //# declare
     for (var from_channel = 0u; from_channel < conv.in_channels; from_channel += STAGED) {
         workgroupBarrier();
         for (var i = index; i < STAGED * TILE_WIDTH; i += WORKGROUP) {
-            tile[i] = x_at(start + (from_channel + i / TILE_WIDTH) * (conv.x_row / 4) + i % TILE_WIDTH);
+            tile[i] = x_at(start + (from_channel + i / TILE_WIDTH) * (conv.x_pitch / 4) + i % TILE_WIDTH);
         }
         let from_weight = (group.y * conv.in_channels + from_channel) * WEIGHTS;
         for (var i = index; i < STAGED * WEIGHTS; i += WORKGROUP) {

@@ -12,17 +12,17 @@ const WORKGROUP: u32 = 64;
 struct GlobalAveragePool {
     channels: u32,
     samples: u32,
-    x_head: u32,
-    x_row: u32,
-    y_head: u32,
-    y_row: u32,
-    y_start: u32,
+    x_base_offset: u32,
+    x_pitch: u32,
+    y_base_offset: u32,
+    y_pitch: u32,
+    y_offset: u32,
     unused: u32,
 }
 
 @group(0) @binding(0) var<uniform> pool: GlobalAveragePool;
-@group(0) @binding(1) var<storage, read> x: array<X>;          // [batch, channels, x_row] after x_head
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;  // [batch, channels, y_row] after y_head
+@group(0) @binding(1) var<storage, read> x: array<X>;          // [batch, channels, x_pitch] after x_base_offset
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;  // [batch, channels, y_pitch] after y_base_offset
 
 var<workgroup> partial: array<f32, WORKGROUP>;
 
@@ -31,7 +31,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let row = group.y * pool.channels + group.x;
     var sum = 0.0;
     for (var t = lane; t < pool.samples; t += WORKGROUP) {
-        sum += x_at(pool.x_head + row * pool.x_row + t);
+        sum += x_at(pool.x_base_offset + row * pool.x_pitch + t);
     }
     partial[lane] = sum;
     for (var half = WORKGROUP / 2; half > 0; half /= 2) {
@@ -42,7 +42,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     workgroupBarrier();
     let mean = partial[0] / f32(pool.samples);
-    for (var i = lane; i < pool.y_row; i += WORKGROUP) {
-        y[pool.y_head + row * pool.y_row + i] = select(0.0, mean, i == pool.y_start);
+    for (var i = lane; i < pool.y_pitch; i += WORKGROUP) {
+        y[pool.y_base_offset + row * pool.y_pitch + i] = select(0.0, mean, i == pool.y_offset);
     }
 }

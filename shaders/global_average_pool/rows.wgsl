@@ -11,17 +11,17 @@ const WORKGROUP: u32 = 32;
 struct GlobalAveragePool {
     channels: u32,
     samples: u32,
-    x_head: u32,
-    x_row: u32,
-    y_head: u32,
-    y_row: u32,
-    y_start: u32,
+    x_base_offset: u32,
+    x_pitch: u32,
+    y_base_offset: u32,
+    y_pitch: u32,
+    y_offset: u32,
     unused: u32,
 }
 
 @group(0) @binding(0) var<uniform> pool: GlobalAveragePool;
-@group(0) @binding(1) var<storage, read> x: array<X>;          // vec4s [batch, channels, x_row / 4] after x_head / 4
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;  // [batch, channels, y_row] after y_head
+@group(0) @binding(1) var<storage, read> x: array<X>;          // vec4s [batch, channels, x_pitch / 4] after x_base_offset / 4
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;  // [batch, channels, y_pitch] after y_base_offset
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) invocation: vec3<u32>) {
@@ -30,12 +30,12 @@ fn main(@builtin(global_invocation_id) invocation: vec3<u32>) {
     }
     let row = invocation.y * pool.channels + invocation.x;
     var sum = vec4(0.0);
-    let first = (pool.x_head + row * pool.x_row) / 4;
-    for (var t = 0u; t < pool.x_row / 4; t++) {
+    let first = (pool.x_base_offset + row * pool.x_pitch) / 4;
+    for (var t = 0u; t < pool.x_pitch / 4; t++) {
         sum += x_at(first + t);
     }
     let mean = (sum.x + sum.y + sum.z + sum.w) / f32(pool.samples);
-    for (var i = 0u; i < pool.y_row; i++) {
-        y[pool.y_head + row * pool.y_row + i] = select(0.0, mean, i == pool.y_start);
+    for (var i = 0u; i < pool.y_pitch; i++) {
+        y[pool.y_base_offset + row * pool.y_pitch + i] = select(0.0, mean, i == pool.y_offset);
     }
 }

@@ -15,19 +15,19 @@ const WORKGROUP: u32 = OUTPUTS * SLICES;
 struct Linear {
     in_features: u32,
     out_features: u32,
-    x_head: u32,
-    x_row: u32,
-    y_head: u32,
-    y_row: u32,
-    y_start: u32,
+    x_base_offset: u32,
+    x_pitch: u32,
+    y_base_offset: u32,
+    y_pitch: u32,
+    y_offset: u32,
     unused: u32,
 }
 
 @group(0) @binding(0) var<uniform> linear: Linear;
-@group(0) @binding(1) var<storage, read> x: array<X>;            // [batch, in_features, x_row] after x_head
+@group(0) @binding(1) var<storage, read> x: array<X>;            // [batch, in_features, x_pitch] after x_base_offset
 @group(0) @binding(2) var<storage, read> weight: array<Weight>;  // [in_features, out_features]
 @group(0) @binding(3) var<storage, read> bias: array<f32>;       // [out_features]
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;    // [batch, out_features, y_row] after y_head
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;    // [batch, out_features, y_pitch] after y_base_offset
 
 var<workgroup> partial: array<f32, WORKGROUP>;
 
@@ -37,7 +37,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let b = group.y;
     var sum = 0.0;
     for (var i = lane / OUTPUTS; i < linear.in_features && o < linear.out_features; i += SLICES) {
-        sum += weight_at(i * linear.out_features + o) * x_at(linear.x_head + (b * linear.in_features + i) * linear.x_row);
+        sum += weight_at(i * linear.out_features + o) * x_at(linear.x_base_offset + (b * linear.in_features + i) * linear.x_pitch);
     }
     partial[lane] = sum;
     for (var half = WORKGROUP / 2; half >= OUTPUTS; half /= 2) {
@@ -50,7 +50,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         return;
     }
     sum = bias[o] + partial[lane];
-    for (var i = 0u; i < linear.y_row; i++) {
-        y[linear.y_head + (b * linear.out_features + o) * linear.y_row + i] = select(0.0, sum, i == linear.y_start);
+    for (var i = 0u; i < linear.y_pitch; i++) {
+        y[linear.y_base_offset + (b * linear.out_features + o) * linear.y_pitch + i] = select(0.0, sum, i == linear.y_offset);
     }
 }

@@ -14,17 +14,17 @@ const WORKGROUP: u32 = 64;
 struct MaxPool {
     channels: u32,
     out_samples: u32,
-    x_head: u32,
-    x_row: u32,
-    y_head: u32,
-    y_row: u32,
-    y_start: u32,
+    x_base_offset: u32,
+    x_pitch: u32,
+    y_base_offset: u32,
+    y_pitch: u32,
+    y_offset: u32,
     unused: u32,
 }
 
 @group(0) @binding(0) var<uniform> pool: MaxPool;
-@group(0) @binding(1) var<storage, read> x: array<X>;        // [batch, channels, x_row] after x_head
-@group(0) @binding(2) var<storage, read_write> y: array<Y>;  // vec4s [batch, channels, y_row / 4] after y_head / 4
+@group(0) @binding(1) var<storage, read> x: array<X>;        // [batch, channels, x_pitch] after x_base_offset
+@group(0) @binding(2) var<storage, read_write> y: array<Y>;  // vec4s [batch, channels, y_pitch / 4] after y_base_offset / 4
 
 // What four neighbouring windows have at one place; the first has it at position i.
 fn four_at(i: u32) -> vec4<f32> {
@@ -34,18 +34,18 @@ fn four_at(i: u32) -> vec4<f32> {
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let i = (group.x * WORKGROUP + lane) * 4;
-    if i >= pool.y_row {
+    if i >= pool.y_pitch {
         return;
     }
     let row = group.z * pool.channels + group.y;
-    let t = i - pool.y_start; // wraps to a large number before the first sample
-    let first = pool.x_head + row * pool.x_row + t * STRIDE;
+    let t = i - pool.y_offset; // wraps to a large number before the first sample
+    let first = pool.x_base_offset + row * pool.x_pitch + t * STRIDE;
     var largest = four_at(first);
     for (var k = 1u; k < KERNEL; k++) {
         largest = max(largest, four_at(first + k));
     }
     // The zeros beside a row are written with it.
     let inside = vec4(t, t + 1, t + 2, t + 3) < vec4(pool.out_samples);
-    set_y((pool.y_head + row * pool.y_row + i) / 4, select(vec4(0.0), largest, inside));
+    set_y((pool.y_base_offset + row * pool.y_pitch + i) / 4, select(vec4(0.0), largest, inside));
     note_overflow(group.z);
 }

@@ -21,9 +21,9 @@ struct BatchNormGradientSums {
     statistics_first: u32,
     statistics_row: u32,
     affine_first: u32,
-    y_head: u32,
-    y_row: u32,
-    y_start: u32,
+    y_base_offset: u32,
+    y_pitch: u32,
+    y_offset: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: BatchNormGradientSums;
@@ -31,7 +31,7 @@ struct BatchNormGradientSums {
 @group(0) @binding(2) var<storage, read> statistics: array<f32>;   // [groups, 2, channels, statistics_row]
 @group(0) @binding(3) var<storage, read> affine: array<f32>;       // [2, channels]
 @group(0) @binding(4) var<storage, read> dy: array<vec4<f32>>;     // like x
-@group(0) @binding(5) var<storage, read_write> y: array<f32>;      // [groups, 2, channels, y_row] after y_head
+@group(0) @binding(5) var<storage, read_write> y: array<f32>;      // [groups, 2, channels, y_pitch] after y_base_offset
 
 var<workgroup> partial: array<vec2<f32>, WORKGROUP>;
 
@@ -66,9 +66,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     workgroupBarrier();
     for (var part = 0u; part < 2; part++) {
-        let first = sizes.y_head + ((g * 2 + part) * sizes.channels + c) * sizes.y_row;
-        for (var i = lane; i < sizes.y_row; i += WORKGROUP) {
-            y[first + i] = select(0.0, partial[0][part], i == sizes.y_start);
+        let first = sizes.y_base_offset + ((g * 2 + part) * sizes.channels + c) * sizes.y_pitch;
+        for (var i = lane; i < sizes.y_pitch; i += WORKGROUP) {
+            y[first + i] = select(0.0, partial[0][part], i == sizes.y_offset);
         }
     }
 }

@@ -14,17 +14,17 @@ struct BatchStatistics {
     batch: u32, // of a group
     channels: u32,
     samples: u32,
-    x_head: u32,
-    x_row: u32,
-    x_start: u32,
-    y_head: u32,
-    y_row: u32,
-    y_start: u32,
+    x_base_offset: u32,
+    x_pitch: u32,
+    x_offset: u32,
+    y_base_offset: u32,
+    y_pitch: u32,
+    y_offset: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: BatchStatistics;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;  // [groups * batch, channels, x_row / 4] after x_head / 4
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;  // [groups, 2, channels, y_row] after y_head
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;  // [groups * batch, channels, x_pitch / 4] after x_base_offset / 4
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;  // [groups, 2, channels, y_pitch] after y_base_offset
 
 var<workgroup> partial: array<f32, WORKGROUP>;
 
@@ -43,9 +43,9 @@ fn total(lane: u32, value: f32) -> f32 {
 }
 
 fn store(lane: u32, g: u32, moment: u32, c: u32, value: f32) {
-    let first = sizes.y_head + ((g * 2 + moment) * sizes.channels + c) * sizes.y_row;
-    for (var i = lane; i < sizes.y_row; i += WORKGROUP) {
-        y[first + i] = select(0.0, value, i == sizes.y_start);
+    let first = sizes.y_base_offset + ((g * 2 + moment) * sizes.channels + c) * sizes.y_pitch;
+    for (var i = lane; i < sizes.y_pitch; i += WORKGROUP) {
+        y[first + i] = select(0.0, value, i == sizes.y_offset);
     }
 }
 
@@ -57,8 +57,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 
     var sum = vec4(0.0);
     for (var b = lane / LANES; b < sizes.batch; b += WORKGROUP / LANES) {
-        let first = (sizes.x_head + ((g * sizes.batch + b) * sizes.channels + c) * sizes.x_row) / 4;
-        for (var i = lane % LANES; i < sizes.x_row / 4; i += LANES) {
+        let first = (sizes.x_base_offset + ((g * sizes.batch + b) * sizes.channels + c) * sizes.x_pitch) / 4;
+        for (var i = lane % LANES; i < sizes.x_pitch / 4; i += LANES) {
             sum += x[first + i]; // beside the samples are zeros
         }
     }
@@ -66,9 +66,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 
     var squares = vec4(0.0);
     for (var b = lane / LANES; b < sizes.batch; b += WORKGROUP / LANES) {
-        let first = (sizes.x_head + ((g * sizes.batch + b) * sizes.channels + c) * sizes.x_row) / 4;
-        for (var i = lane % LANES; i < sizes.x_row / 4; i += LANES) {
-            let t = i * 4 - sizes.x_start; // wraps to a large number before the first sample
+        let first = (sizes.x_base_offset + ((g * sizes.batch + b) * sizes.channels + c) * sizes.x_pitch) / 4;
+        for (var i = lane % LANES; i < sizes.x_pitch / 4; i += LANES) {
+            let t = i * 4 - sizes.x_offset; // wraps to a large number before the first sample
             let inside = vec4(t, t + 1, t + 2, t + 3) < vec4(sizes.samples);
             let deviation = select(vec4(0.0), x[first + i] - mean, inside);
             squares += deviation * deviation;

@@ -14,17 +14,17 @@ struct Dropout {
     rows: u32,
     samples: u32,
     x_first: u32,
-    x_row: u32,
+    x_pitch: u32,
     schedule_first: u32,
-    y_head: u32,
-    y_row: u32,
-    y_start: u32,
+    y_base_offset: u32,
+    y_pitch: u32,
+    y_offset: u32,
 }
 
 @group(0) @binding(0) var<uniform> dropout: Dropout;
-@group(0) @binding(1) var<storage, read> x: array<f32>;         // [rows, x_row] after x_first
+@group(0) @binding(1) var<storage, read> x: array<f32>;         // [rows, x_pitch] after x_first
 @group(0) @binding(2) var<storage, read> schedule: array<f32>;  // after schedule_first
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;   // [rows, y_row] after y_head
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;   // [rows, y_pitch] after y_base_offset
 
 //# philox
 
@@ -35,19 +35,19 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let at = (group.y * groups.x + group.x) * WORKGROUP + lane;
-    let row = at / dropout.y_row;
+    let row = at / dropout.y_pitch;
     if row >= dropout.rows {
         return;
     }
-    let t = at % dropout.y_row - dropout.y_start; // wraps to a large number before the first sample
+    let t = at % dropout.y_pitch - dropout.y_offset; // wraps to a large number before the first sample
     var value = 0.0;
     if t < dropout.samples {
         let i = row * dropout.samples + t;
         let words = philox(vec4(i / 4, u32(schedule[dropout.schedule_first + STEP]), 0, 0));
         if words[i % 4] < THRESHOLD {
-            value = x[dropout.x_first + row * dropout.x_row + t] * SCALE;
+            value = x[dropout.x_first + row * dropout.x_pitch + t] * SCALE;
         }
     }
     // The zeros beside a row are written with it.
-    y[dropout.y_head + at] = value;
+    y[dropout.y_base_offset + at] = value;
 }

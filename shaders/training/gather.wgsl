@@ -8,15 +8,15 @@ struct Gather {
     length: u32,
     x_first: u32,
     order_first: u32,
-    y_head: u32,
-    y_row: u32,
-    y_start: u32,
+    y_base_offset: u32,
+    y_pitch: u32,
+    y_offset: u32,
 }
 
 @group(0) @binding(0) var<uniform> gather: Gather;
 @group(0) @binding(1) var<storage, read> x: array<f32>;        // after x_first
 @group(0) @binding(2) var<storage, read> order: array<f32>;    // whole numbers
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;  // [y_row] after y_head
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;  // [y_pitch] after y_base_offset
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -25,8 +25,8 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let at = (group.y * groups.x + group.x) * WORKGROUP + lane;
-    let i = at - gather.y_start; // wraps to a large number before the first
-    if at >= gather.y_row {
+    let i = at - gather.y_offset; // wraps to a large number before the first
+    if at >= gather.y_pitch {
         return;
     }
     var value = 0.0;
@@ -36,5 +36,5 @@ fn main(
             value = x[gather.x_first + place - 1];
         }
     }
-    y[gather.y_head + at] = value;
+    y[gather.y_base_offset + at] = value;
 }

@@ -12,15 +12,15 @@ const WORKGROUP: u32 = 64;
 struct L2Normalise {
     features: u32,
     x_first: u32,
-    x_row: u32,
-    y_head: u32,
-    y_row: u32,
-    y_start: u32,
+    x_pitch: u32,
+    y_base_offset: u32,
+    y_pitch: u32,
+    y_offset: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: L2Normalise;
-@group(0) @binding(1) var<storage, read> x: array<f32>;        // [rows, features, x_row] after x_first
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;  // [rows, features, y_row] after y_head
+@group(0) @binding(1) var<storage, read> x: array<f32>;        // [rows, features, x_pitch] after x_first
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;  // [rows, features, y_pitch] after y_base_offset
 
 var<workgroup> partial: array<f32, WORKGROUP>;
 
@@ -29,7 +29,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let row = group.x * sizes.features;
     var squares = 0.0;
     for (var i = lane; i < sizes.features; i += WORKGROUP) {
-        let value = x[sizes.x_first + (row + i) * sizes.x_row];
+        let value = x[sizes.x_first + (row + i) * sizes.x_pitch];
         squares += value * value;
     }
     partial[lane] = squares;
@@ -42,9 +42,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     workgroupBarrier();
     let norm = max(sqrt(partial[0]), SMALLEST_NORM);
     for (var i = lane; i < sizes.features; i += WORKGROUP) {
-        let value = x[sizes.x_first + (row + i) * sizes.x_row] / norm;
-        for (var beside = 0u; beside < sizes.y_row; beside++) {
-            y[sizes.y_head + (row + i) * sizes.y_row + beside] = select(0.0, value, beside == sizes.y_start);
+        let value = x[sizes.x_first + (row + i) * sizes.x_pitch] / norm;
+        for (var beside = 0u; beside < sizes.y_pitch; beside++) {
+            y[sizes.y_base_offset + (row + i) * sizes.y_pitch + beside] = select(0.0, value, beside == sizes.y_offset);
         }
     }
 }

@@ -12,7 +12,7 @@ const WORKGROUP: u32 = 64;
 struct L2NormaliseGradient {
     features: u32,
     x_first: u32,
-    x_row: u32,
+    x_pitch: u32,
     dy_first: u32,
     dy_row: u32,
     dx_head: u32,
@@ -21,7 +21,7 @@ struct L2NormaliseGradient {
 }
 
 @group(0) @binding(0) var<uniform> sizes: L2NormaliseGradient;
-@group(0) @binding(1) var<storage, read> x: array<f32>;         // [rows, features, x_row] after x_first
+@group(0) @binding(1) var<storage, read> x: array<f32>;         // [rows, features, x_pitch] after x_first
 @group(0) @binding(2) var<storage, read> dy: array<f32>;        // [rows, features, dy_row] after dy_first
 @group(0) @binding(3) var<storage, read_write> dx: array<f32>;  // [rows, features, dx_row] after dx_head
 
@@ -32,7 +32,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let row = group.x * sizes.features;
     var sums = vec2(0.0);
     for (var i = lane; i < sizes.features; i += WORKGROUP) {
-        let value = x[sizes.x_first + (row + i) * sizes.x_row];
+        let value = x[sizes.x_first + (row + i) * sizes.x_pitch];
         sums += value * vec2(value, dy[sizes.dy_first + (row + i) * sizes.dy_row]);
     }
     partial[lane] = sums;
@@ -47,7 +47,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     // Divided twice: the square of the smallest norm would be next to nothing.
     let along = partial[0].y / norm / norm;
     for (var i = lane; i < sizes.features; i += WORKGROUP) {
-        let across = dy[sizes.dy_first + (row + i) * sizes.dy_row] - x[sizes.x_first + (row + i) * sizes.x_row] * along;
+        let across = dy[sizes.dy_first + (row + i) * sizes.dy_row] - x[sizes.x_first + (row + i) * sizes.x_pitch] * along;
         for (var beside = 0u; beside < sizes.dx_row; beside++) {
             dx[sizes.dx_head + (row + i) * sizes.dx_row + beside] = select(0.0, across / norm, beside == sizes.dx_start);
         }

@@ -12,7 +12,7 @@ struct MaxPoolGradient {
     in_samples: u32,
     out_samples: u32,
     x_first: u32,
-    x_row: u32,
+    x_pitch: u32,
     dy_first: u32,
     dy_row: u32,
     dx_head: u32,
@@ -21,7 +21,7 @@ struct MaxPoolGradient {
 }
 
 @group(0) @binding(0) var<uniform> sizes: MaxPoolGradient;
-@group(0) @binding(1) var<storage, read> x: array<f32>;         // [rows, x_row] after x_first
+@group(0) @binding(1) var<storage, read> x: array<f32>;         // [rows, x_pitch] after x_first
 @group(0) @binding(2) var<storage, read> dy: array<f32>;        // [rows, dy_row] after dy_first
 @group(0) @binding(3) var<storage, read_write> dx: array<f32>;  // [rows, dx_row] after dx_head
 
@@ -56,7 +56,7 @@ fn main(
         // The windows that see sample i.
         let from_window = (max(i + 1, KERNEL) - KERNEL + STRIDE - 1) / STRIDE;
         for (var t = from_window; t <= min(i / STRIDE, sizes.out_samples - 1); t++) {
-            if largest(sizes.x_first + row * sizes.x_row, t) == i {
+            if largest(sizes.x_first + row * sizes.x_pitch, t) == i {
                 sum += dy[sizes.dy_first + row * sizes.dy_row + t];
             }
         }

@@ -12,14 +12,14 @@ struct SquaredSums {
     stretch: u32,
     stretches: u32,
     x_first: u32,
-    y_head: u32,
-    y_row: u32,
-    y_start: u32,
+    y_base_offset: u32,
+    y_pitch: u32,
+    y_offset: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: SquaredSums;
 @group(0) @binding(1) var<storage, read> x: array<f32>;        // [length] after x_first
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;  // [y_row] after y_head
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;  // [y_pitch] after y_base_offset
 
 var<workgroup> partial: array<f32, WORKGROUP>;
 
@@ -39,13 +39,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
     }
     if lane == 0 {
-        y[sizes.y_head + sizes.y_start + s] = partial[0];
+        y[sizes.y_base_offset + sizes.y_offset + s] = partial[0];
     }
     // The zeros beside the sums.
-    let sums_end = sizes.y_start + sizes.stretches;
-    for (var at = lane; s == 0 && at < sizes.y_row; at += WORKGROUP) {
-        if at < sizes.y_start || at >= sums_end {
-            y[sizes.y_head + at] = 0.0;
+    let sums_end = sizes.y_offset + sizes.stretches;
+    for (var at = lane; s == 0 && at < sizes.y_pitch; at += WORKGROUP) {
+        if at < sizes.y_offset || at >= sums_end {
+            y[sizes.y_base_offset + at] = 0.0;
         }
     }
 }

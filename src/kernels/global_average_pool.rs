@@ -5,7 +5,7 @@
 //! on one thread, and the loop over a row without any too little to be seen.
 
 use super::{
-    Accelerator, Operation, Row, Shader, Variant, ends, fill,
+    Accelerator, Operation, RowLayout, Shader, Variant, fill, input_and_output,
     storage::{self, Elements},
 };
 
@@ -26,10 +26,11 @@ pub struct GlobalAveragePool {
 }
 
 impl Operation for GlobalAveragePool {
-    fn variants(&self, rows: &[Row], accelerator: &Accelerator) -> Vec<Variant> {
-        let [x, y] = ends(rows);
+    fn variants(&self, rows: &[RowLayout], accelerator: &Accelerator) -> Vec<Variant> {
+        let [x, y] = input_and_output(rows);
         // Mirrors of `struct GlobalAveragePool` in the shaders.
-        let parameters = |x_head| [self.channels, self.samples, x_head, x.stride, y.head, y.stride, y.start, 0];
+        let parameters =
+            |x_base_offset| [self.channels, self.samples, x_base_offset, x.pitch, y.base_offset, y.pitch, y.offset, 0];
         let shader = |name, template, elements| {
             let storage = storage::lines(&[("x", x.storage, elements)], None, 0);
             let source = fill(template, &[("storage", storage)]).into();
@@ -37,15 +38,15 @@ impl Operation for GlobalAveragePool {
         };
         let template = include_str!("../../shaders/global_average_pool/plain.wgsl");
         let shader_plain = shader("global_average_pool/plain", template, Elements::One);
-        let plain = Variant::plain(shader_plain, parameters(x.head + x.start), [self.channels, self.batch, 1]);
+        let plain = Variant::plain(shader_plain, parameters(x.base_offset + x.offset), [self.channels, self.batch, 1]);
         // Rows that no reader or writer wants in whole vec4s are left to the plain variant.
-        if !x.stride.is_multiple_of(4) {
+        if !x.pitch.is_multiple_of(4) {
             return vec![plain];
         }
         let template = include_str!("../../shaders/global_average_pool/rows.wgsl");
         let shader = shader("global_average_pool/rows", template, Elements::Four);
         let grid = [self.channels.div_ceil(WORKGROUP), self.batch, 1];
-        let rows = Variant { name: "rows", ..Variant::plain(shader, parameters(x.head), grid) };
+        let rows = Variant { name: "rows", ..Variant::plain(shader, parameters(x.base_offset), grid) };
         if accelerator.software { vec![rows, plain] } else { vec![plain, rows] }
     }
 

@@ -6,7 +6,7 @@
 //! loads and four barriers take 2. On lavapipe each barrier is a coroutine switch, and the plain variant the faster one.
 
 use super::{
-    Accelerator, Operation, Row, Shader, Variant, ends, fill,
+    Accelerator, Operation, RowLayout, Shader, Variant, fill, input_and_output,
     storage::{self, Elements},
 };
 
@@ -29,12 +29,20 @@ pub struct Linear {
 }
 
 impl Operation for Linear {
-    fn variants(&self, rows: &[Row], accelerator: &Accelerator) -> Vec<Variant> {
-        let [x, y] = ends(rows);
+    fn variants(&self, rows: &[RowLayout], accelerator: &Accelerator) -> Vec<Variant> {
+        let [x, y] = input_and_output(rows);
         let reads = [("x", x.storage, Elements::One), ("weight", accelerator.storage, Elements::One)];
         // Mirror of `struct Linear` in the shaders.
-        let parameters =
-            [self.in_features, self.out_features, x.head + x.start, x.stride, y.head, y.stride, y.start, 0];
+        let parameters = [
+            self.in_features,
+            self.out_features,
+            x.base_offset + x.offset,
+            x.pitch,
+            y.base_offset,
+            y.pitch,
+            y.offset,
+            0,
+        ];
         let variant = |shader, template, outputs| {
             let source = fill(template, &[("storage", storage::lines(&reads, None, 2))]).into();
             let shader = Shader { name: shader, source, notes_overflow: false, textures: &[], constants: Vec::new() };

@@ -2,7 +2,7 @@
 //! the larger of each two samples, in vec4s: a quarter of the loads, which are what lavapipe spends its time on.
 
 use super::{
-    Accelerator, Operation, Row, Shader, Variant, ends, fill,
+    Accelerator, Operation, RowLayout, Shader, Variant, fill, input_and_output,
     storage::{self, Elements, Written},
 };
 
@@ -37,11 +37,13 @@ impl MaxPool {
 }
 
 impl Operation for MaxPool {
-    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
-        let [x, y] = ends(rows);
+    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
+        let [x, y] = input_and_output(rows);
         // Mirrors of `struct MaxPool` in the shaders.
-        let parameters = |x_head| [self.channels, self.out_samples, x_head, x.stride, y.head, y.stride, y.start, 0];
-        let grid = [y.stride.div_ceil(WORKGROUP * SAMPLES), self.channels, self.batch];
+        let parameters = |x_base_offset| {
+            [self.channels, self.out_samples, x_base_offset, x.pitch, y.base_offset, y.pitch, y.offset, 0]
+        };
+        let grid = [y.pitch.div_ceil(WORKGROUP * SAMPLES), self.channels, self.batch];
         let shader = |name, template, elements, constants| {
             let storage = storage::lines(&[("x", x.storage, elements)], Some((y.storage, Written::Four)), 0);
             let source = fill(template, &[("storage", storage)]).into();
@@ -50,10 +52,10 @@ impl Operation for MaxPool {
         let constants = vec![("KERNEL", self.kernel as f64), ("STRIDE", self.stride as f64)];
         let template = include_str!("../../shaders/max_pool/plain.wgsl");
         let plain = shader("max_pool/plain", template, Elements::One, constants);
-        let plain = Variant::plain(plain, parameters(x.head + x.start), grid);
-        let first = (x.head + x.start).checked_sub(2 * y.start).filter(|first| first.is_multiple_of(4));
+        let plain = Variant::plain(plain, parameters(x.base_offset + x.offset), grid);
+        let first = (x.base_offset + x.offset).checked_sub(2 * y.offset).filter(|first| first.is_multiple_of(4));
         match first {
-            Some(first) if self.halves() && x.stride.is_multiple_of(4) => {
+            Some(first) if self.halves() && x.pitch.is_multiple_of(4) => {
                 let template = include_str!("../../shaders/max_pool/halves.wgsl");
                 let shader = shader("max_pool/halves", template, Elements::Four, Vec::new());
                 vec![Variant { name: "halves", ..Variant::plain(shader, parameters(first), grid) }, plain]
@@ -63,15 +65,15 @@ impl Operation for MaxPool {
     }
 
     /// As far as the start of y may push the first window before its row.
-    fn head(&self) -> usize {
+    fn base_offset(&self) -> usize {
         if self.halves() { 2 * 7 } else { 0 }
     }
 
-    fn start(&self, y: usize) -> usize {
-        if self.halves() { 2 * y % 4 } else { 0 }
+    fn offset(&self, y_offset: usize) -> usize {
+        if self.halves() { 2 * y_offset % 4 } else { 0 }
     }
 
-    fn row_multiple(&self) -> usize {
+    fn pitch_multiple(&self) -> usize {
         SAMPLES
     }
 

@@ -26,13 +26,13 @@ pub use storage::{LARGEST_F16, Storage};
 /// padding lies there, before and after. Head and stride are multiples of eight where a reader or the writer works in
 /// vec4s or wider loads; the start is what brings the reader's windows to whole loads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Row {
+pub struct RowLayout {
     /// Numbers before the first row.
-    pub head: usize,
+    pub base_offset: usize,
     /// Numbers of a row before its samples.
-    pub start: usize,
+    pub offset: usize,
     /// Numbers from one row to the next.
-    pub stride: usize,
+    pub pitch: usize,
     /// How they are stored.
     pub storage: Storage,
 }
@@ -49,7 +49,7 @@ pub struct Accelerator {
     /// Rows and columns of the square matrices that a subgroup multiplies in f16 and adds in f32, where shaders may use
     /// cooperative matrices.
     pub matrix_side: Option<usize>,
-    /// Rows of [`TEXELS`] texels that a texture may have; 0 where shaders may not read two.
+    /// Rows of [`TEXTURE_WIDTH`] texels that a texture may have; 0 where shaders may not read two.
     pub texture_rows: usize,
     /// Workgroup memory that one workgroup may have.
     pub workgroup_bytes: usize,
@@ -64,9 +64,9 @@ impl Accelerator {
     }
 }
 
-/// Texels of a row of a texture that stands for a buffer of f32: texel t, of four numbers, lies in column t % TEXELS of row
-/// t / TEXELS.
-pub const TEXELS: usize = 1024;
+/// Texels of a row of a texture that stands for a buffer of f32: texel t, of four numbers, lies in column t % TEXTURE_WIDTH of row
+/// t / TEXTURE_WIDTH.
+pub const TEXTURE_WIDTH: usize = 1024;
 
 /// A shader and what it is specialised by.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,7 +79,7 @@ pub struct Shader {
     /// Whether one more binding follows, a u32 for each record, where it puts a 1 if a number was too large for what it
     /// writes.
     pub notes_overflow: bool,
-    /// Which of the reads come as textures that stand for buffers, see [`TEXELS`].
+    /// Which of the reads come as textures that stand for buffers, see [`TEXTURE_WIDTH`].
     pub textures: &'static [usize],
     /// Values for the shader's `override` declarations.
     pub constants: Vec<(&'static str, f64)>,
@@ -125,7 +125,7 @@ fn fill(template: &str, unrolled: &[(&str, Vec<String>)]) -> String {
 }
 
 /// The rows of x, an operation's first read, and of y, what it writes.
-fn ends(rows: &[Row]) -> [Row; 2] {
+fn input_and_output(rows: &[RowLayout]) -> [RowLayout; 2] {
     match rows {
         [x, .., y] => [*x, *y],
         _ => unreachable!("an operation reads and writes"),
@@ -136,7 +136,7 @@ fn ends(rows: &[Row]) -> [Row; 2] {
 pub trait Operation {
     /// The ways to run it on a device, the one that is believed to be the fastest first. `rows` are those of its reads and,
     /// last, of what it writes; of reads that are weights they say nothing. Empty only for rows that it cannot take.
-    fn variants(&self, rows: &[Row], accelerator: &Accelerator) -> Vec<Variant>;
+    fn variants(&self, rows: &[RowLayout], accelerator: &Accelerator) -> Vec<Variant>;
 
     /// How many partial results a variant writes: one after another, each as long as y and without rows, for the backend
     /// to add up.
@@ -146,28 +146,28 @@ pub trait Operation {
     }
 
     /// Whether everything that it reads or writes and that is shaped like x must lie in equal rows of whole vec4s.
-    fn aligned(&self) -> bool {
+    fn needs_aligned_rows(&self) -> bool {
         false
     }
 
     /// Zeros that it must find before and after the samples of a row of x.
-    fn margin(&self) -> usize {
+    fn padding(&self) -> usize {
         0
     }
 
     /// Zeros that it may read before the first row of x.
-    fn head(&self) -> usize {
-        self.margin()
+    fn base_offset(&self) -> usize {
+        self.padding()
     }
 
     /// Where the samples of a row of x best start, if those of y start at `y`.
-    fn start(&self, y: usize) -> usize {
-        let _ = y;
+    fn offset(&self, y_offset: usize) -> usize {
+        let _ = y_offset;
         0
     }
 
     /// What the stride of a row of x and y must be a multiple of.
-    fn row_multiple(&self) -> usize {
+    fn pitch_multiple(&self) -> usize {
         1
     }
 

@@ -2,7 +2,7 @@
 //! shaders/pooled_linear.wgsl.
 //!
 //! No plan has it from the start: a GPU puts it in the place of a [`super::GlobalAveragePool`] and the
-//! [`super::Linear`] that reads it, see [`crate::plan::Joined`].
+//! [`super::Linear`] that reads it, see [`crate::plan::FusedPlan`].
 //!
 //! Reckoned, not yet measured on a real GPU: a dispatch and its gap less, 2 to 5 µs of a forward of one record, and one copy
 //! of results. A record of 5000 samples brings 640 KB through one multiprocessor, which takes 6 µs, about what the two take.
@@ -12,7 +12,7 @@
 //! It is joined there too, so that what every real GPU runs is what software proves.
 
 use super::{
-    Accelerator, Operation, Row, Shader, Variant, ends, fill,
+    Accelerator, Operation, RowLayout, Shader, Variant, fill, input_and_output,
     storage::{self, Elements},
 };
 
@@ -50,11 +50,11 @@ pub struct PooledLinear {
 
 impl PooledLinear {
     /// None where x does not lie in whole vec4s, y in gaps, or where the means of a record do not fit into workgroup memory.
-    fn variant(&self, shares: Shares, x: Row, y: Row, accelerator: &Accelerator) -> Option<Variant> {
+    fn variant(&self, shares: Shares, x: RowLayout, y: RowLayout, accelerator: &Accelerator) -> Option<Variant> {
         let features = self.channels.next_multiple_of(4);
         let Shares { name, across, slices, outputs } = shares;
         let bytes = (features * across + features + slices * outputs) * size_of::<f32>();
-        let whole = x.stride.is_multiple_of(4) && x.head.is_multiple_of(4) && y.stride == 1;
+        let whole = x.pitch.is_multiple_of(4) && x.base_offset.is_multiple_of(4) && y.pitch == 1;
         if !whole || bytes > accelerator.workgroup_memory() {
             return None;
         }
@@ -80,14 +80,14 @@ impl PooledLinear {
             constants: Vec::new(),
         };
         // Mirror of `struct PooledLinear` in the shader.
-        let parameters = [self.samples, self.out_features, x.head, x.stride, y.head, 0, 0, 0];
+        let parameters = [self.samples, self.out_features, x.base_offset, x.pitch, y.base_offset, 0, 0, 0];
         Some(Variant { name, ..Variant::plain(shader, parameters, [self.batch, 1, 1]) })
     }
 }
 
 impl Operation for PooledLinear {
-    fn variants(&self, rows: &[Row], accelerator: &Accelerator) -> Vec<Variant> {
-        let [x, y] = ends(rows);
+    fn variants(&self, rows: &[RowLayout], accelerator: &Accelerator) -> Vec<Variant> {
+        let [x, y] = input_and_output(rows);
         let narrow = accelerator.software.then_some(NARROW);
         let shares = narrow.into_iter().chain([WIDE]);
         shares.filter_map(|shares| self.variant(shares, x, y, accelerator)).collect()

@@ -2,7 +2,7 @@
 //! backend executes it, so that comparing two backends stage by stage costs nothing.
 
 mod builder;
-mod join;
+mod fuse;
 mod slots;
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::{
     network::{Folded, FoldedLayer, FoldedOperation},
 };
 pub use builder::Builder;
-pub use join::Joined;
+pub use fuse::FusedPlan;
 
 /// A buffer's number: its place in [`Plan::buffers`].
 pub type BufferId = usize;
@@ -151,7 +151,7 @@ impl Plan {
             Keep::Results => vec![embedding, last],
             Keep::Stages => stages,
             Keep::Pooled => {
-                let pooled = |at: usize| builder.steps().get(at..at + 2).and_then(join::halved).is_some();
+                let pooled = |at: usize| builder.steps().get(at..at + 2).and_then(fuse::fused_max_pool).is_some();
                 (0..stages.len()).filter(|&at| !pooled(at)).map(|at| stages[at]).collect()
             }
         };
@@ -238,7 +238,7 @@ fn step(
                 stride: *stride,
                 padding: *padding,
                 relu: *relu,
-                halved: false,
+                fused_max_pool: false,
             })
         }
         FoldedOperation::MaxPool { kernel, stride } => {

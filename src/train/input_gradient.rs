@@ -12,7 +12,7 @@ use crate::{
     Result,
     kernels::{
         Conv1d, Kernel,
-        training::{Gather, Interleave},
+        training::{DepthToSpace, Gather},
     },
     plan::{BufferId, Builder},
 };
@@ -75,7 +75,7 @@ impl Turned {
             stride: 1,
             padding: first.unsigned_abs(),
             relu: false,
-            halved: false,
+            fused_max_pool: false,
         };
         Self { conv, order: order.into() }
     }
@@ -103,6 +103,6 @@ pub(super) fn input_gradient(
         return Ok(phases);
     }
     let (factor, in_samples) = (conv.stride, out_samples);
-    let interleave = Interleave { batch, channels, factor, in_samples, out_samples: samples };
+    let interleave = DepthToSpace { batch, channels, factor, in_samples, out_samples: samples };
     builder.step(&format!("{name}.phases"), interleave, &[phases], [batch, channels, samples])
 }

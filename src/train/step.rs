@@ -8,8 +8,8 @@ use super::{
 use crate::{
     Error, ErrorKind, Result,
     kernels::training::{
-        Adam, Blend, CosineLoss, CosineLossGradient, L2Normalise, L2NormaliseGradient, NtXentGradient, NtXentLoss,
-        Schedule, Similarity, SquaredSums, SupervisedLoss, SupervisedLossGradient, SupervisedLossKind,
+        Adam, CosineLoss, CosineLossGradient, L2Normalise, L2NormaliseGradient, LinearInterpolation, NtXentGradient,
+        NtXentLoss, Schedule, Similarity, SquaredSums, SupervisedLoss, SupervisedLossGradient, SupervisedLossKind,
     },
     network::{Folded, Network, Parameters},
     plan::{BufferId, Builder, Plan, forward},
@@ -167,7 +167,7 @@ impl TrainingStep {
             sum = builder.state("gradient.sum", vec![0.0; length].into())?;
             builder.step_into(
                 "gradient.sum",
-                Blend { length, factors: Schedule::ACCUMULATE },
+                LinearInterpolation { length, factors: Schedule::ACCUMULATE },
                 &[gradient, schedule],
                 sum,
             );
@@ -181,7 +181,12 @@ impl TrainingStep {
         if let Some([target, _]) = target {
             let length = target_layout.trained_len();
             let online = builder.part("online", trained, 0, [1, 1, length])?;
-            builder.step_into("target", Blend { length, factors: Schedule::TARGET }, &[online, schedule], target);
+            builder.step_into(
+                "target",
+                LinearInterpolation { length, factors: Schedule::TARGET },
+                &[online, schedule],
+                target,
+            );
         }
         let plan = builder.finish(if options.keep_stages { stages } else { vec![losses, squares] });
         Ok(Self { plan, layout, trained, running, gradient, target, target_layout })

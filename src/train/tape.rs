@@ -103,7 +103,7 @@ impl<'a> Tape<'a> {
                     stride,
                     padding,
                     relu,
-                    halved: false,
+                    fused_max_pool: false,
                 };
                 let trained = self.store.trained;
                 let weight = self.part(trained, &format!("{name}.weight"), out_channels * in_channels * kernel)?;
@@ -201,7 +201,7 @@ impl<'a> Tape<'a> {
                     stride: 1,
                     padding: 0,
                     relu: false,
-                    halved: false,
+                    fused_max_pool: false,
                 };
                 self.weight_gradient(&name, &conv, x, dy, gradient)?;
                 self.bias_gradient(&name, dy, gradient)?;

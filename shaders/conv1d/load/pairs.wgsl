@@ -1,5 +1,5 @@
 // Eight neighbouring numbers of x from its buffer, as four 64-bit integers.
-@group(0) @binding(1) var<storage, read> x: array<vec4<u64>>;  // [batch, in_channels, x_row / 8] after x_head / 8
+@group(0) @binding(1) var<storage, read> x: array<vec4<u64>>;  // [batch, in_channels, x_pitch / 8] after x_base_offset / 8
 
 fn two(pair: u64) -> vec2<f32> {
     return vec2(bitcast<f32>(u32(pair)), bitcast<f32>(u32(pair >> 32u)));

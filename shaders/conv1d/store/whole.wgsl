@@ -2,12 +2,12 @@ const POOLED: u32 = 1;  // positions that make one number of y
 
 // Four positions of one channel, the first at float i of its row. The zeros beside a row are written with it.
 fn store(b: u32, o: u32, i: u32, sum: vec4<f32>) {
-    if i >= conv.y_row || o >= conv.out_channels {
+    if i >= conv.y_pitch || o >= conv.out_channels {
         return;
     }
     let rectified = select(sum, max(sum, vec4(0.0)), RELU);
-    let t = i - conv.y_start; // wraps to a large number before the first sample
+    let t = i - conv.y_offset; // wraps to a large number before the first sample
     let inside = vec4(t, t + 1, t + 2, t + 3) < vec4(conv.out_samples);
-    let row = conv.y_head + (b * conv.out_channels + o) * conv.y_row;
+    let row = conv.y_base_offset + (b * conv.out_channels + o) * conv.y_pitch;
     set_y((row + i) / 4, select(vec4(0.0), rectified, inside));
 }

@@ -16,18 +16,18 @@ struct BandPass {
     samples: u32,
     run_up: u32,
     x_first: u32,
-    x_row: u32,
+    x_pitch: u32,
     draws_first: u32,
     draws_row: u32,
-    y_head: u32,
-    y_row: u32,
-    y_start: u32,
+    y_base_offset: u32,
+    y_pitch: u32,
+    y_offset: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: BandPass;
-@group(0) @binding(1) var<storage, read> x: array<f32>;        // [rows, leads, x_row] after x_first
+@group(0) @binding(1) var<storage, read> x: array<f32>;        // [rows, leads, x_pitch] after x_first
 @group(0) @binding(2) var<storage, read> draws: array<f32>;    // [rows, draws_row] after draws_first
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;  // [rows, leads, y_row] after y_head
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;  // [rows, leads, y_pitch] after y_base_offset
 
 struct Section {
     a: vec3<f32>,
@@ -38,10 +38,10 @@ var<workgroup> left: array<vec4<f32>, WORKGROUP>;   // by each stretch from rest
 var<workgroup> found: array<vec4<f32>, WORKGROUP>;  // by each stretch
 var<workgroup> kept: array<vec4<f32>, 4>;           // of each number that a stretch finds
 
-//# turn
+//# sine_cosine
 
 fn section(edge: f32) -> Section {
-    let half = turn(edge / (2.0 * SAMPLING_RATE));
+    let half = sine_cosine(edge / (2.0 * SAMPLING_RATE));
     let g = half.y / half.x; // tan(pi * edge / SAMPLING_RATE)
     let first = 1.0 / (1.0 + g * (g + DAMPING));
     return Section(vec3(1.0, g, g * g) * first, vec2(0.0));
@@ -121,12 +121,12 @@ fn main(
     if channel >= sizes.rows * sizes.leads {
         return;
     }
-    let row = sizes.y_head + channel * sizes.y_row;
-    for (var i = lane; i < sizes.y_row; i += WORKGROUP) {
-        let t = i - sizes.y_start; // wraps to a large number before the first sample
+    let row = sizes.y_base_offset + channel * sizes.y_pitch;
+    for (var i = lane; i < sizes.y_pitch; i += WORKGROUP) {
+        let t = i - sizes.y_offset; // wraps to a large number before the first sample
         var value = 0.0;
         if t < sizes.samples {
-            value = x[sizes.x_first + channel * sizes.x_row + t];
+            value = x[sizes.x_first + channel * sizes.x_pitch + t];
         }
         // The zeros beside a row are written with it.
         y[row + i] = value;
@@ -135,7 +135,7 @@ fn main(
     let drawn = sizes.draws_first + channel / sizes.leads * sizes.draws_row + BAND;
     let edges = vec2(draws[drawn], draws[drawn + 1]);
     if edges.x > 0.0 {
-        sweep(lane, row + sizes.y_start, edges, false);
-        sweep(lane, row + sizes.y_start, edges, true);
+        sweep(lane, row + sizes.y_offset, edges, false);
+        sweep(lane, row + sizes.y_offset, edges, true);
     }
 }

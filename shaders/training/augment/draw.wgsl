@@ -15,16 +15,16 @@ struct Draw {
     schedule_first: u32,
     settings_first: u32,
     quantiles_first: u32,
-    y_head: u32,
-    y_row: u32,
-    y_start: u32,
+    y_base_offset: u32,
+    y_pitch: u32,
+    y_offset: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: Draw;
 @group(0) @binding(1) var<storage, read> schedule: array<f32>;   // after schedule_first
 @group(0) @binding(2) var<storage, read> settings: array<f32>;   // [7, SETTING] after settings_first
 @group(0) @binding(3) var<storage, read> quantiles: array<f32>;  // [QUANTILES] after quantiles_first
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;    // [rows, y_row] after y_head
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;    // [rows, y_pitch] after y_base_offset
 
 //# philox
 
@@ -114,8 +114,8 @@ fn main(
         0.0,
     );
     // The zeros beside a row are written with it.
-    for (var i = 0u; i < sizes.y_row; i++) {
-        let at = i - sizes.y_start; // wraps to a large number before the first
-        y[sizes.y_head + row * sizes.y_row + i] = select(0.0, numbers[min(at, DRAWS - 1)], at < DRAWS);
+    for (var i = 0u; i < sizes.y_pitch; i++) {
+        let at = i - sizes.y_offset; // wraps to a large number before the first
+        y[sizes.y_base_offset + row * sizes.y_pitch + i] = select(0.0, numbers[min(at, DRAWS - 1)], at < DRAWS);
     }
 }

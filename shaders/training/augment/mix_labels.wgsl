@@ -17,15 +17,15 @@ struct MixLabels {
     labels_row: u32,
     draws_first: u32,
     draws_row: u32,
-    y_head: u32,
-    y_row: u32,
-    y_start: u32,
+    y_base_offset: u32,
+    y_pitch: u32,
+    y_offset: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: MixLabels;
 @group(0) @binding(1) var<storage, read> labels: array<f32>;        // [rows, classes, labels_row] after labels_first
 @group(0) @binding(2) var<storage, read> draws: array<f32>;    // [rows, draws_row] after draws_first
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;  // [rows, classes, y_row] after y_head
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;  // [rows, classes, y_pitch] after y_base_offset
 
 fn label(row: u32, class_at: u32) -> f32 {
     return labels[sizes.labels_first + (row * sizes.classes + class_at) * sizes.labels_row];
@@ -38,11 +38,11 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let at = (group.y * groups.x + group.x) * WORKGROUP + lane;
-    let place = at / sizes.y_row;
+    let place = at / sizes.y_pitch;
     if place >= sizes.rows * sizes.classes {
         return;
     }
-    let t = at % sizes.y_row - sizes.y_start; // wraps to a large number beside the label
+    let t = at % sizes.y_pitch - sizes.y_offset; // wraps to a large number beside the label
     let row = place / sizes.classes;
     let drawn = sizes.draws_first + row * sizes.draws_row;
     let class_at = place % sizes.classes;
@@ -54,5 +54,5 @@ fn main(
         value += replaced * (label(u32(draws[drawn + CUT_PARTNER]), class_at) - value);
     }
     // The zeros beside a label are written with it.
-    y[sizes.y_head + at] = value;
+    y[sizes.y_base_offset + at] = value;
 }

@@ -13,18 +13,18 @@ struct TemporalDropout {
     leads: u32,
     samples: u32,
     x_first: u32,
-    x_row: u32,
+    x_pitch: u32,
     draws_first: u32,
     draws_row: u32,
-    y_head: u32,
-    y_row: u32,
-    y_start: u32,
+    y_base_offset: u32,
+    y_pitch: u32,
+    y_offset: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: TemporalDropout;
-@group(0) @binding(1) var<storage, read> x: array<f32>;        // [rows, leads, x_row] after x_first
+@group(0) @binding(1) var<storage, read> x: array<f32>;        // [rows, leads, x_pitch] after x_first
 @group(0) @binding(2) var<storage, read> draws: array<f32>;    // [rows, draws_row] after draws_first
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;  // [rows, leads, y_row] after y_head
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;  // [rows, leads, y_pitch] after y_base_offset
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -33,14 +33,14 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let at = (group.y * groups.x + group.x) * WORKGROUP + lane;
-    let channel = at / sizes.y_row;
+    let channel = at / sizes.y_pitch;
     if channel >= sizes.rows * sizes.leads {
         return;
     }
-    let t = at % sizes.y_row - sizes.y_start; // wraps to a large number before the first sample
+    let t = at % sizes.y_pitch - sizes.y_offset; // wraps to a large number before the first sample
     let row = channel / sizes.leads;
     let drawn = sizes.draws_first + row * sizes.draws_row;
-    let first = sizes.x_first + channel * sizes.x_row;
+    let first = sizes.x_first + channel * sizes.x_pitch;
     let start = u32(draws[drawn + GAP_START]);
     let length = u32(draws[drawn + GAP_LENGTH]);
     var value = 0.0;
@@ -52,5 +52,5 @@ fn main(
         value = x[first + t];
     }
     // The zeros beside a row are written with it.
-    y[sizes.y_head + at] = value;
+    y[sizes.y_base_offset + at] = value;
 }

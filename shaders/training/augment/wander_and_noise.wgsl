@@ -22,28 +22,28 @@ struct WanderAndNoise {
     leads: u32,
     samples: u32,
     x_first: u32,
-    x_row: u32,
+    x_pitch: u32,
     draws_first: u32,
     draws_row: u32,
     statistics_first: u32,
     statistics_row: u32,
     sources_first: u32,
     schedule_first: u32,
-    y_head: u32,
-    y_row: u32,
-    y_start: u32,
+    y_base_offset: u32,
+    y_pitch: u32,
+    y_offset: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: WanderAndNoise;
-@group(0) @binding(1) var<storage, read> x: array<f32>;           // [rows, leads, x_row] after x_first
+@group(0) @binding(1) var<storage, read> x: array<f32>;           // [rows, leads, x_pitch] after x_first
 @group(0) @binding(2) var<storage, read> draws: array<f32>;       // [rows, draws_row] after draws_first
 @group(0) @binding(3) var<storage, read> statistics: array<f32>;  // [rows, 2, leads, statistics_row] after statistics_first
 @group(0) @binding(4) var<storage, read> sources: array<f32>;     // [leads, 2, 2] after sources_first
 @group(0) @binding(5) var<storage, read> schedule: array<f32>;    // after schedule_first
-@group(0) @binding(6) var<storage, read_write> y: array<f32>;     // [rows, leads, y_row] after y_head
+@group(0) @binding(6) var<storage, read_write> y: array<f32>;     // [rows, leads, y_pitch] after y_base_offset
 
 //# philox
-//# turn
+//# sine_cosine
 
 fn draw(place: u32, row: u32, domain: u32) -> vec4<u32> {
     return philox(vec4(place, u32(schedule[sizes.schedule_first + STEP]), row, domain));
@@ -53,14 +53,14 @@ fn wander(row: u32, source: u32, t: vec4<f32>, frequency: f32) -> vec4<f32> {
     let words = draw(source, row, WANDER_DOMAIN);
     let amplitude = SMALLEST_AMPLITUDE + (LARGEST_AMPLITUDE - SMALLEST_AMPLITUDE) * unit(words.x);
     let part = fract(frequency * t / SAMPLING_RATE + unit(words.y));
-    return amplitude * vec4(turn(part.x).y, turn(part.y).y, turn(part.z).y, turn(part.w).y);
+    return amplitude * vec4(sine_cosine(part.x).y, sine_cosine(part.y).y, sine_cosine(part.z).y, sine_cosine(part.w).y);
 }
 
 // Four normal numbers by Box and Muller. 1 - u lies in (0, 1], so that its logarithm is finite; near 1 a
 // device may take it for more than 0.
 fn normal(words: vec4<u32>) -> vec4<f32> {
     let radius = sqrt(max(vec2(0.0), -2.0 * log(1.0 - vec2(unit(words.x), unit(words.z)))));
-    return radius.xxyy * vec4(turn(unit(words.y)), turn(unit(words.w)));
+    return radius.xxyy * vec4(sine_cosine(unit(words.y)), sine_cosine(unit(words.w)));
 }
 
 // What is added to samples 4 * block to 4 * block + 3.
@@ -94,21 +94,21 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let at = (group.y * groups.x + group.x) * WORKGROUP + lane;
-    let blocks = (sizes.y_row + SAMPLES - 1) / SAMPLES;
+    let blocks = (sizes.y_pitch + SAMPLES - 1) / SAMPLES;
     let channel = at / blocks;
     if channel >= sizes.rows * sizes.leads {
         return;
     }
     let block = at % blocks;
     let sum = added(channel / sizes.leads, channel % sizes.leads, block);
-    let row = sizes.y_head + channel * sizes.y_row;
+    let row = sizes.y_base_offset + channel * sizes.y_pitch;
     for (var i = 0u; i < SAMPLES; i++) {
         let t = block * SAMPLES + i;
         if t < sizes.samples {
-            y[row + sizes.y_start + t] = x[sizes.x_first + channel * sizes.x_row + t] + sum[i];
+            y[row + sizes.y_offset + t] = x[sizes.x_first + channel * sizes.x_pitch + t] + sum[i];
         }
         // The zeros beside a row are written with it.
-        if t < sizes.y_row && t - sizes.y_start >= sizes.samples { // wraps to a large number before the first sample
+        if t < sizes.y_pitch && t - sizes.y_offset >= sizes.samples { // wraps to a large number before the first sample
             y[row + t] = 0.0;
         }
     }

@@ -11,12 +11,12 @@ struct ChannelSum {
     channels: u32,
     samples: u32,
     x_first: u32,
-    x_row: u32,
+    x_pitch: u32,
     y_first: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: ChannelSum;
-@group(0) @binding(1) var<storage, read> x: array<f32>;        // [batch, channels, x_row] after x_first
+@group(0) @binding(1) var<storage, read> x: array<f32>;        // [batch, channels, x_pitch] after x_first
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;  // [channels] after y_first
 
 @compute @workgroup_size(WORKGROUP)
@@ -32,7 +32,7 @@ fn main(
     var sum = 0.0;
     for (var b = 0u; b < sizes.batch; b++) {
         for (var t = 0u; t < sizes.samples; t++) {
-            sum += x[sizes.x_first + (b * sizes.channels + c) * sizes.x_row + t];
+            sum += x[sizes.x_first + (b * sizes.channels + c) * sizes.x_pitch + t];
         }
     }
     y[sizes.y_first + c] = sum;

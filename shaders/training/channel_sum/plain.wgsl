@@ -12,12 +12,12 @@ struct ChannelSum {
     channels: u32,
     samples: u32,
     x_first: u32,
-    x_row: u32,
+    x_pitch: u32,
     y_first: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: ChannelSum;
-@group(0) @binding(1) var<storage, read> x: array<f32>;        // [batch, channels, x_row] after x_first
+@group(0) @binding(1) var<storage, read> x: array<f32>;        // [batch, channels, x_pitch] after x_first
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;  // [channels] after y_first
 
 var<workgroup> partial: array<f32, WORKGROUP>;
@@ -28,7 +28,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var sum = 0.0;
     for (var b = 0u; b < sizes.batch; b++) {
         for (var t = lane; t < sizes.samples; t += WORKGROUP) {
-            sum += x[sizes.x_first + (b * sizes.channels + c) * sizes.x_row + t];
+            sum += x[sizes.x_first + (b * sizes.channels + c) * sizes.x_pitch + t];
         }
     }
     partial[lane] = sum;

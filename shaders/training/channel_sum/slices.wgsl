@@ -14,12 +14,12 @@ struct ChannelSum {
     channels: u32,
     samples: u32,
     x_first: u32,
-    x_row: u32,
+    x_pitch: u32,
     y_first: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: ChannelSum;
-@group(0) @binding(1) var<storage, read> x: array<f32>;        // [batch, channels, x_row] after x_first
+@group(0) @binding(1) var<storage, read> x: array<f32>;        // [batch, channels, x_pitch] after x_first
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;  // [channels] after y_first
 
 var<workgroup> partial: array<f32, WORKGROUP>;
@@ -34,7 +34,7 @@ fn main(
     var sum = 0.0;
     for (var b = lane / CHANNELS; b < sizes.batch && c < sizes.channels; b += SLICES) {
         for (var t = 0u; t < sizes.samples; t++) {
-            sum += x[sizes.x_first + (b * sizes.channels + c) * sizes.x_row + t];
+            sum += x[sizes.x_first + (b * sizes.channels + c) * sizes.x_pitch + t];
         }
     }
     partial[lane] = sum;

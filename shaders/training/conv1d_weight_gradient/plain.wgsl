@@ -18,14 +18,14 @@ struct Conv1dWeightGradient {
     out_channels: u32,
     out_samples: u32,
     x_first: u32,
-    x_row: u32,
+    x_pitch: u32,
     dy_first: u32,
     dy_row: u32,
     dw_first: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: Conv1dWeightGradient;
-@group(0) @binding(1) var<storage, read> x: array<f32>;         // [batch, in_channels, x_row] after x_first
+@group(0) @binding(1) var<storage, read> x: array<f32>;         // [batch, in_channels, x_pitch] after x_first
 @group(0) @binding(2) var<storage, read> dy: array<f32>;        // [batch, out_channels, dy_row] after dy_first
 @group(0) @binding(3) var<storage, read_write> dw: array<f32>;  // [parts, out_channels, in_channels, KERNEL] after dw_first
 
@@ -44,7 +44,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 
     var sum = vec4(0.0);
     for (var b = part * RECORDS; b < min((part + 1) * RECORDS, sizes.batch); b++) {
-        let x_at = sizes.x_first + (b * sizes.in_channels + tap / KERNEL) * sizes.x_row + tap % KERNEL - PADDING;
+        let x_at = sizes.x_first + (b * sizes.in_channels + tap / KERNEL) * sizes.x_pitch + tap % KERNEL - PADDING;
         let dy_at = sizes.dy_first + (b * sizes.out_channels + o) * sizes.dy_row;
         for (var t = 0u; t < sizes.out_samples; t++) {
             let dy_of_each = vec4(

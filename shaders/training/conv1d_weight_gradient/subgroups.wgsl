@@ -19,15 +19,15 @@ struct Conv1dWeightGradient {
     batch: u32,
     in_channels: u32,
     out_channels: u32,
-    x_head: u32,
-    x_row: u32,
+    x_base_offset: u32,
+    x_pitch: u32,
     dy_head: u32,
     dy_row: u32,
     dw_first: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: Conv1dWeightGradient;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;   // [batch, in_channels, x_row / 4] after x_head / 4
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;   // [batch, in_channels, x_pitch / 4] after x_base_offset / 4
 @group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>;  // [batch, out_channels, dy_row / 4] after dy_head / 4
 @group(0) @binding(3) var<storage, read_write> dw: array<f32>;  // [parts, out_channels, in_channels, KERNEL] after dw_first
 
@@ -40,7 +40,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id
     //# declare
     for (var b = part * RECORDS; b < min((part + 1) * RECORDS, sizes.batch); b++) {
         let dy_first = sizes.dy_head / 4 + (b * sizes.out_channels + first_output) * quads;
-        let x_first = (sizes.x_head + (b * sizes.in_channels + from_channel) * sizes.x_row - LEAD) / 4 + lane;
+        let x_first = (sizes.x_base_offset + (b * sizes.in_channels + from_channel) * sizes.x_pitch - LEAD) / 4 + lane;
         for (var i = 0u; i < quads; i += QUADS) {
             //# load
             let window = x_first + i * STRIDE;

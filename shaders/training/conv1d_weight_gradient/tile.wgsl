@@ -28,14 +28,14 @@ struct Conv1dWeightGradient {
     terms: u32, // of a row of dy, zeros beside its samples included, or of a linear layer
     stretches: u32,
     x_first: u32,
-    x_row: u32,
+    x_pitch: u32,
     dy_first: u32,
     dy_row: u32,
     dw_first: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: Conv1dWeightGradient;
-@group(0) @binding(1) var<storage, read> x: array<Stored>;      // [batch, in_channels, x_row] after x_first, in floats
+@group(0) @binding(1) var<storage, read> x: array<Stored>;      // [batch, in_channels, x_pitch] after x_first, in floats
 @group(0) @binding(2) var<storage, read> dy: array<Stored>;     // [batch, out_channels, dy_row] after dy_first
 @group(0) @binding(3) var<storage, read_write> dw: array<f32>;  // [parts, out_channels, in_channels, KERNEL] after dw_first
 

@@ -121,7 +121,7 @@ mod tests {
             stride,
             padding,
             relu,
-            halved: false,
+            fused_max_pool: false,
         };
         let kernels = super::super::instructions::available()[0];
         let filter = Filter::best(&conv, 256, 256, kernels);

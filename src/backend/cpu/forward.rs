@@ -308,7 +308,7 @@ impl Forward {
 /// A linear layer is a convolution of one sample.
 fn as_convolution(kernel: &Kernel) -> Conv1d {
     match kernel {
-        Kernel::Conv1d(conv) if !conv.halved => conv.clone(),
+        Kernel::Conv1d(conv) if !conv.fused_max_pool => conv.clone(),
         Kernel::Linear(layer) => Conv1d {
             batch: layer.batch,
             in_channels: layer.in_features,
@@ -319,7 +319,7 @@ fn as_convolution(kernel: &Kernel) -> Conv1d {
             stride: 1,
             padding: 0,
             relu: false,
-            halved: false,
+            fused_max_pool: false,
         },
         kernel => unreachable!("{} has no weights, or was refused", kernel.operation().describe()),
     }

@@ -169,7 +169,9 @@ impl Backend for Cpu {
 fn check_steps(plan: &Plan, trains: bool) -> Result<()> {
     for Step { name, kernel, .. } in &plan.steps {
         let remedy = match kernel {
-            Kernel::Conv1d(Conv1d { halved: true, .. }) | Kernel::PooledLinear(_) => "prepare the plan that was joined",
+            Kernel::Conv1d(Conv1d { fused_max_pool: true, .. }) | Kernel::PooledLinear(_) => {
+                "prepare the plan that was joined"
+            }
             kernel if kernel.is_of_training() && !trains => "prepare it for training",
             _ => continue,
         };

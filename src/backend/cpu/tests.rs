@@ -8,7 +8,7 @@ use super::{super::reference, *};
 use crate::{
     kernels::{Conv1d, GlobalAveragePool, Kernel, Linear, MaxPool},
     network::{Folded, Weights},
-    plan::{Builder, Joined, Keep, Plan},
+    plan::{Builder, FusedPlan, Keep, Plan},
     random::Random,
 };
 
@@ -83,7 +83,7 @@ fn any_convolution() -> impl Strategy<Value = Conv1d> {
                 stride,
                 padding,
                 relu,
-                halved: false,
+                fused_max_pool: false,
             }
         })
 }
@@ -93,18 +93,29 @@ fn a_plan_that_is_not_for_the_cpu_is_refused() {
     let weights = Weights::built_in().unwrap();
     let folded = Folded::new(&weights.network, &weights.parameters).unwrap();
     let plan = Plan::new(&folded, 1, 83, Keep::Results).unwrap();
-    let joined = Joined::apart(&plan).with_pooled_linear().unwrap().plan;
+    let joined = FusedPlan::unfused(&plan).with_fused_pooled_linear().unwrap().plan;
     let cpu = Cpu::with_threads(1).unwrap();
     let refused = |plan: &Plan| cpu.prepare(plan).err().expect("the CPU does not compute it").to_string();
     assert!(refused(&joined).contains("does not compute step"), "{}", refused(&joined));
 
     let (batch, in_channels, in_samples, out_channels, out_samples) = (1, 3, 9, 2, 4);
-    let (kernel, stride, padding, relu, halved) = (3, 1, 1, true, true);
-    let (halved, _) = convolution(
-        Conv1d { batch, in_channels, in_samples, out_channels, out_samples, kernel, stride, padding, relu, halved },
+    let (kernel, stride, padding, relu, fused_max_pool) = (3, 1, 1, true, true);
+    let (fused_max_pool, _) = convolution(
+        Conv1d {
+            batch,
+            in_channels,
+            in_samples,
+            out_channels,
+            out_samples,
+            kernel,
+            stride,
+            padding,
+            relu,
+            fused_max_pool,
+        },
         1,
     );
-    assert!(refused(&halved).contains("max pool"), "{}", refused(&halved));
+    assert!(refused(&fused_max_pool).contains("max pool"), "{}", refused(&fused_max_pool));
 
     #[cfg(feature = "train")]
     {
@@ -169,7 +180,7 @@ fn every_way_to_filter_is_the_references() {
                 stride,
                 padding,
                 relu,
-                halved: false,
+                fused_max_pool: false,
             };
             let (plan, input) = convolution(conv, 7);
             assert_parity(&plan, &input);

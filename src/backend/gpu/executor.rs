@@ -20,8 +20,8 @@ use super::{
 use crate::{
     Error, ErrorKind, Result,
     backend::check_input,
-    kernels::{LARGEST_F16, Row, Storage, Variant},
-    plan::{Buffer, BufferId, Joined, Plan, Step},
+    kernels::{LARGEST_F16, RowLayout, Storage, Variant},
+    plan::{Buffer, BufferId, FusedPlan, Plan, Step},
 };
 
 /// How long a forward is polled for before the thread sleeps: about what a large GPU takes for one record, as waking up
@@ -41,7 +41,7 @@ pub(super) struct GpuExecutor {
     plan: Plan,
     pub(super) dispatches: Vec<Dispatch>,
     /// How many steps of the plan as it was given each dispatch stands for.
-    stands_for: Vec<usize>,
+    source_steps: Vec<usize>,
     input: Input,
     pub(super) outputs: Vec<Output>,
     overflow: Option<Overflow>,
@@ -65,7 +65,7 @@ struct InFlight(usize, wgpu::SubmissionIndex);
 /// The buffer that the samples are copied to: rows of `samples`, each in zeros up to the stride.
 struct Input {
     buffer: wgpu::Buffer,
-    row: Row,
+    row: RowLayout,
     samples: usize,
     /// Of all rows.
     bytes: u64,
@@ -79,7 +79,7 @@ pub(super) struct Output {
     bytes: u64,
     /// Whether an output before has the same buffer, and so its copy.
     shares: bool,
-    pub(super) row: Row,
+    pub(super) row: RowLayout,
     pub(super) length: usize,
     pub(super) samples: usize,
     width: usize,
@@ -88,16 +88,16 @@ pub(super) struct Output {
 
 impl GpuExecutor {
     pub(super) fn new(gpu: &Gpu, plan: &Plan) -> Result<Self> {
-        let joined = gpu.joined(plan);
-        let rows = gpu.rows(&joined.plan);
+        let fused = gpu.fused(plan);
+        let rows = gpu.rows(&fused.plan);
         let variants =
-            joined.plan.steps.iter().map(|step| gpu.variant(step, &rows)).collect::<Result<Vec<Variant>>>()?;
-        Self::with_variants(gpu, joined, &rows, variants)
+            fused.plan.steps.iter().map(|step| gpu.variant(step, &rows)).collect::<Result<Vec<Variant>>>()?;
+        Self::with_variants(gpu, fused, &rows, variants)
     }
 
     /// With given rows and a variant for each step.
-    pub(super) fn with_variants(gpu: &Gpu, joined: Joined, rows: &Rows, variants: Vec<Variant>) -> Result<Self> {
-        let plan = &joined.plan;
+    pub(super) fn with_variants(gpu: &Gpu, fused: FusedPlan, rows: &Rows, variants: Vec<Variant>) -> Result<Self> {
+        let plan = &fused.plan;
         for id in 0..plan.buffers.len() {
             gpu.check_buffer(plan, rows, id)?;
         }
@@ -110,9 +110,9 @@ impl GpuExecutor {
         let dispatches = Dispatch::all(gpu, &planned.collect::<Result<Vec<_>>>()?)?;
         let mut offset = 0;
         let mut outputs: Vec<Output> = Vec::with_capacity(plan.outputs.len());
-        for (at, (&id, channels)) in plan.outputs.iter().zip(&joined.channels).enumerate() {
+        for (at, (&id, channels)) in plan.outputs.iter().zip(&fused.channels).enumerate() {
             let (row, [_, width, samples], channels) = (rows.row(id), plan.buffers[id].shape, channels.clone());
-            let length = rows.len(plan, id) - row.head;
+            let length = rows.len(plan, id) - row.base_offset;
             let (buffer, bytes) = (activations.of(id).clone(), rows.bytes(plan, id));
             let before = plan.outputs[..at].iter().position(|other| *other == id);
             let (shares, from) = (before.is_some(), before.map_or(offset, |before| outputs[before].offset));
@@ -120,15 +120,15 @@ impl GpuExecutor {
             outputs.push(Output { buffer, offset: from, bytes, shares, row, length, samples, width, channels });
         }
         let (row, [batch, channels, samples]) = (rows.row(plan.input()), plan.buffers[plan.input()].shape);
-        let bytes = (batch * channels * row.stride * row.storage.bytes()) as u64;
+        let bytes = (batch * channels * row.pitch * row.storage.bytes()) as u64;
         let input = Input { buffer: activations.of(plan.input()).clone(), row, samples, bytes };
         let mut executor = Self {
             device: gpu.device.clone(),
             queue: gpu.queue.clone(),
             faults: gpu.faults.clone(),
-            plan: joined.plan,
+            plan: fused.plan,
             dispatches,
-            stands_for: joined.stands_for,
+            source_steps: fused.source_steps,
             input,
             outputs,
             overflow,
@@ -153,7 +153,7 @@ impl GpuExecutor {
         let mut memory = upload.view_mut()?;
         for (at, samples) in samples.chunks_exact(*length).enumerate() {
             let samples = row.storage.encode(samples);
-            let start = (at * row.stride + row.start) * row.storage.bytes();
+            let start = (at * row.pitch + row.offset) * row.storage.bytes();
             memory.slice(start..start + samples.len()).copy_from_slice(&samples);
         }
         drop(memory);
@@ -165,7 +165,13 @@ impl GpuExecutor {
     fn encoder(&self, slot: usize) -> wgpu::CommandEncoder {
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let (Input { buffer, row, bytes, .. }, upload) = (&self.input, &self.slots[slot].upload);
-        encoder.copy_buffer_to_buffer(&upload.buffer, 0, buffer, (row.head * row.storage.bytes()) as u64, *bytes);
+        encoder.copy_buffer_to_buffer(
+            &upload.buffer,
+            0,
+            buffer,
+            (row.base_offset * row.storage.bytes()) as u64,
+            *bytes,
+        );
         encoder
     }
 
@@ -207,13 +213,13 @@ impl GpuExecutor {
         for (output, Output { offset, row, samples, length, width, channels, .. }) in
             outputs.iter_mut().zip(&self.outputs)
         {
-            let start = *offset as usize + row.head * row.storage.bytes();
+            let start = *offset as usize + row.base_offset * row.storage.bytes();
             let values = row.storage.decode(&view[start..][..length * row.storage.bytes()]);
             output.clear();
-            let records = values.chunks_exact(width * row.stride);
+            let records = values.chunks_exact(width * row.pitch);
             let taken =
-                records.flat_map(|record| record.chunks_exact(row.stride).take(channels.end).skip(channels.start));
-            taken.for_each(|row_of| output.extend_from_slice(&row_of[row.start..][..*samples]));
+                records.flat_map(|record| record.chunks_exact(row.pitch).take(channels.end).skip(channels.start));
+            taken.for_each(|row_of| output.extend_from_slice(&row_of[row.offset..][..*samples]));
         }
         if let Some(overflow) = &self.overflow {
             overflow.mark(&self.queue, &view, outputs);
@@ -279,7 +285,7 @@ impl Executor for GpuExecutor {
             self.upload(0, input)?;
             let (encoder, dispatches) = (self.encoder(0), self.dispatches.iter().collect::<Vec<_>>());
             let times = profile::profile(&self.device, &self.queue, &dispatches, encoder, &[&self.slots[0].upload])?;
-            let of_steps = times.into_iter().zip(&self.stands_for);
+            let of_steps = times.into_iter().zip(&self.source_steps);
             Ok(of_steps
                 .flat_map(|(time, &steps)| std::iter::once(time).chain(std::iter::repeat_n(Duration::ZERO, steps - 1)))
                 .collect())

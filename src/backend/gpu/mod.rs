@@ -34,7 +34,7 @@ use super::{Backend, ConstantCache, DeviceInfo, Executor, Precision, batch_by_me
 use crate::{
     Error, ErrorKind, Result,
     kernels::{Accelerator, Kernel, Storage, Variant},
-    plan::{BufferId, Joined, Plan, Step},
+    plan::{BufferId, FusedPlan, Plan, Step},
 };
 use dispatch::Bound;
 use executor::GpuExecutor;
@@ -170,9 +170,9 @@ impl Gpu {
         Rows::of(plan, self.info.storage)
     }
 
-    /// The plan as it is run here. Pool and linear layer are joined where that can be run, unless a variant of one of them
+    /// The plan as it is run here. Pool and linear layer are fused where that can be run, unless a variant of one of them
     /// alone is forced; every variant of a convolution can halve its outputs.
-    fn joined(&self, plan: &Plan) -> Joined {
+    fn fused(&self, plan: &Plan) -> FusedPlan {
         let variants = |step: &Step, rows: &Rows| self.variants(&StepShape::of(step, rows, self.info.storage));
         let joins = |step: &&Step| matches!(step.kernel, Kernel::GlobalAveragePool(_) | Kernel::Linear(_));
         let alone = |forced: &str| {
@@ -180,19 +180,19 @@ impl Gpu {
             let is = |step: &Step| variants(step, &rows).iter().any(|variant| variant.name == forced);
             plan.steps.iter().filter(joins).any(is)
         };
-        let runs = |joined: &Joined| {
-            let rows = self.rows(&joined.plan);
-            joined
+        let runs = |fused: &FusedPlan| {
+            let rows = self.rows(&fused.plan);
+            fused
                 .plan
                 .steps
                 .iter()
-                .zip(&joined.stands_for)
+                .zip(&fused.source_steps)
                 .all(|(step, &of)| of == 1 || !variants(step, &rows).is_empty())
         };
         let wanted = !self.forced.as_deref().is_some_and(alone);
-        let halved = Joined::apart(plan).with_halved_convolutions();
-        let joined = wanted.then(|| halved.clone().with_pooled_linear()).flatten().filter(runs);
-        joined.unwrap_or(halved)
+        let fused_max_pool = FusedPlan::unfused(plan).with_fused_max_pools();
+        let fused = wanted.then(|| fused_max_pool.clone().with_fused_pooled_linear()).flatten().filter(runs);
+        fused.unwrap_or(fused_max_pool)
     }
 
     /// The ways to run a step here, the one that is believed to be the fastest first.
@@ -256,7 +256,7 @@ impl Backend for Gpu {
     fn largest_batch(&self, plan: &Plan) -> Result<usize> {
         let groups = self.device.limits().max_compute_workgroups_per_dimension as usize;
         let mut batch = batch_by_memory(plan).min(groups);
-        let plan = &self.joined(plan).plan;
+        let plan = &self.fused(plan).plan;
         let rows = self.rows(plan);
         for (id, buffer) in plan.buffers.iter().enumerate() {
             let fits = self.check_buffer(plan, &rows, id)?;

@@ -3,18 +3,18 @@
 //! know; what goes in and comes out is `[batch, channels, samples]`.
 
 use crate::{
-    kernels::{Row, Storage},
+    kernels::{RowLayout, Storage},
     plan::{BufferId, Plan, Step},
 };
 
 /// The rows of each of a plan's buffers.
-pub(super) struct Rows(Vec<Row>);
+pub(super) struct Rows(Vec<RowLayout>);
 
 impl Rows {
     /// With `storage` for what may be stored so.
     pub(super) fn of(plan: &Plan, storage: Storage) -> Self {
         // The head has the same bytes in all, so that buffers that share memory never write into another's.
-        let heads = plan.steps.iter().map(|step| step.kernel.operation().head());
+        let heads = plan.steps.iter().map(|step| step.kernel.operation().base_offset());
         let head_bytes = heads.max().unwrap_or(0).next_multiple_of(8) * size_of::<f32>();
         let alike = alike(plan);
         let mut starts = vec![0; plan.buffers.len()];
@@ -24,25 +24,25 @@ impl Rows {
         // word.
         for Step { kernel, reads, write, .. } in plan.steps.iter().rev() {
             let (operation, x, y) = (kernel.operation(), alike[reads[0]], alike[*write]);
-            if operation.aligned() {
+            if operation.needs_aligned_rows() {
                 multiples[x] = VEC4.max(multiples[x]);
                 continue;
             }
-            starts[x] = operation.start(starts[y]);
-            margins[x] = operation.margin().max(margins[x]);
+            starts[x] = operation.offset(starts[y]);
+            margins[x] = operation.padding().max(margins[x]);
             for id in [x, y] {
-                multiples[id] = operation.row_multiple().max(multiples[id]);
+                multiples[id] = operation.pitch_multiple().max(multiples[id]);
             }
         }
         let row = |id: BufferId| {
             let samples = plan.buffers[id].shape[2];
             let storage = if plan.may_be_f16(id) { storage } else { Storage::F32 };
             if plan.buffers[id].slot().is_none() {
-                return Row { head: 0, start: 0, stride: samples, storage };
+                return RowLayout { base_offset: 0, offset: 0, pitch: samples, storage };
             }
             let (start, like) = (starts[alike[id]], alike[id]);
             let stride = (start + samples + margins[like]).next_multiple_of(multiples[like]);
-            Row { head: head_bytes / storage.bytes(), start, stride, storage }
+            RowLayout { base_offset: head_bytes / storage.bytes(), offset: start, pitch: stride, storage }
         };
         Self((0..plan.buffers.len()).map(row).collect())
     }
@@ -52,12 +52,12 @@ impl Rows {
         Self(ids.map(|id| self.0[id]).collect())
     }
 
-    pub(super) fn row(&self, id: BufferId) -> Row {
+    pub(super) fn row(&self, id: BufferId) -> RowLayout {
         self.0[id]
     }
 
     /// Those of what a step reads and, last, of what it writes.
-    pub(super) fn of_step(&self, step: &Step) -> Vec<Row> {
+    pub(super) fn of_step(&self, step: &Step) -> Vec<RowLayout> {
         step.reads.iter().chain([&step.write]).map(|&id| self.row(id)).collect()
     }
 
@@ -65,8 +65,8 @@ impl Rows {
     pub(super) fn len(&self, plan: &Plan, id: BufferId) -> usize {
         let buffer = &plan.buffers[id];
         let [batch, channels, _] = buffer.shape;
-        let Row { head, stride, .. } = self.0[id];
-        if buffer.slot().is_none() { buffer.len() } else { head + batch * channels * stride }
+        let RowLayout { base_offset, pitch, .. } = self.0[id];
+        if buffer.slot().is_none() { buffer.len() } else { base_offset + batch * channels * pitch }
     }
 
     /// Bytes that a buffer takes, in whole loads.
@@ -82,7 +82,7 @@ const VEC4: usize = 4;
 /// number by number.
 fn alike(plan: &Plan) -> Vec<BufferId> {
     let mut alike: Vec<BufferId> = (0..plan.buffers.len()).collect();
-    for Step { reads, write, .. } in plan.steps.iter().filter(|step| step.kernel.operation().aligned()) {
+    for Step { reads, write, .. } in plan.steps.iter().filter(|step| step.kernel.operation().needs_aligned_rows()) {
         let x = reads[0];
         for &id in reads.iter().chain([write]).filter(|&&id| plan.buffers[id].shape == plan.buffers[x].shape) {
             let (from, to) = (alike[id], alike[x]);
@@ -110,10 +110,17 @@ mod tests {
             for step in &plan.steps {
                 let (x, y, operation) = (rows.row(step.reads[0]), rows.row(step.write), step.kernel.operation());
                 let [_, _, samples] = plan.buffers[step.reads[0]].shape;
-                assert!(x.start + samples + operation.margin() <= x.stride && operation.head() <= x.head, "{x:?}");
-                assert_eq!([x.stride % operation.row_multiple(), y.stride % operation.row_multiple()], [0, 0]);
-                assert_eq!(x.start, operation.start(y.start), "{}", step.name);
-                assert_eq!(x.head * x.storage.bytes(), y.head * y.storage.bytes(), "they may share memory");
+                assert!(
+                    x.offset + samples + operation.padding() <= x.pitch && operation.base_offset() <= x.base_offset,
+                    "{x:?}"
+                );
+                assert_eq!([x.pitch % operation.pitch_multiple(), y.pitch % operation.pitch_multiple()], [0, 0]);
+                assert_eq!(x.offset, operation.offset(y.offset), "{}", step.name);
+                assert_eq!(
+                    x.base_offset * x.storage.bytes(),
+                    y.base_offset * y.storage.bytes(),
+                    "they may share memory"
+                );
             }
         }
     }
@@ -153,15 +160,15 @@ mod tests {
             let (operation, x) = (step.kernel.operation(), step.reads[0]);
             let samples = plan.buffers[x].shape[2];
             if plan.buffers[x].slot().is_some() {
-                let Row { head, start, stride, .. } = rows.row(x);
-                let fits = start + samples + operation.margin() <= stride && operation.head() <= head;
+                let RowLayout { base_offset, offset, pitch, .. } = rows.row(x);
+                let fits = offset + samples + operation.padding() <= pitch && operation.base_offset() <= base_offset;
                 assert!(fits, "{}: {:?}", step.name, rows.row(x));
             }
-            if operation.aligned() {
+            if operation.needs_aligned_rows() {
                 let alike = step.reads.iter().chain([&step.write]);
                 let alike = alike.filter(|&&id| plan.buffers[id].shape == plan.buffers[x].shape);
                 assert!(alike.clone().all(|&id| rows.row(id) == rows.row(x)), "{}", step.name);
-                assert_eq!([rows.row(x).head % VEC4, rows.row(x).stride % VEC4], [0, 0], "{}", step.name);
+                assert_eq!([rows.row(x).base_offset % VEC4, rows.row(x).pitch % VEC4], [0, 0], "{}", step.name);
                 aligned += 1;
             }
         }

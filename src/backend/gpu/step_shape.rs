@@ -1,11 +1,11 @@
 //! What the choice among a step's variants hangs on, as one line of text that a person can read:
-//! `conv1d batch=1 in_channels=12 … y_head=8 y_start=0 y_stride=504 x=f32 y=f16 weights=f16`.
+//! `conv1d batch=1 in_channels=12 … y_base_offset=8 y_offset=0 y_pitch=504 x=f32 y=f16 weights=f16`.
 
 use std::fmt;
 
 use super::rows::Rows;
 use crate::{
-    kernels::{Conv1d, GlobalAveragePool, Kernel, Linear, MaxPool, PooledLinear, Row, Storage},
+    kernels::{Conv1d, GlobalAveragePool, Kernel, Linear, MaxPool, PooledLinear, RowLayout, Storage},
     plan::Step,
 };
 
@@ -15,9 +15,9 @@ pub struct StepShape {
     /// The operation.
     pub kernel: Kernel,
     /// The rows of its first read.
-    pub x: Row,
+    pub x: RowLayout,
     /// The rows that it writes.
-    pub y: Row,
+    pub y: RowLayout,
     /// How the device stores weights.
     pub storage: Storage,
 }
@@ -54,7 +54,7 @@ impl StepShape {
                 stride,
                 padding,
                 relu,
-                halved,
+                fused_max_pool,
             }) => vec![
                 ("batch", batch),
                 ("in_channels", in_channels),
@@ -65,7 +65,7 @@ impl StepShape {
                 ("stride", stride),
                 ("padding", padding),
                 ("relu", usize::from(relu)),
-                ("halved", usize::from(halved)),
+                ("fused_max_pool", usize::from(fused_max_pool)),
             ],
             Kernel::MaxPool(MaxPool { batch, channels, in_samples, out_samples, kernel, stride }) => vec![
                 ("batch", batch),
@@ -88,11 +88,11 @@ impl StepShape {
             Kernel::Training(_) => Vec::new(),
         };
         let [
-            Row { head: x_head, start: x_start, stride: x_stride, storage: _ },
-            Row { head: y_head, start: y_start, stride: y_stride, storage: _ },
+            RowLayout { base_offset: x_base_offset, offset: x_offset, pitch: x_pitch, storage: _ },
+            RowLayout { base_offset: y_base_offset, offset: y_offset, pitch: y_pitch, storage: _ },
         ] = [self.x, self.y];
-        sizes.extend([("x_head", x_head), ("x_start", x_start), ("x_stride", x_stride)]);
-        sizes.extend([("y_head", y_head), ("y_start", y_start), ("y_stride", y_stride)]);
+        sizes.extend([("x_base_offset", x_base_offset), ("x_offset", x_offset), ("x_pitch", x_pitch)]);
+        sizes.extend([("y_base_offset", y_base_offset), ("y_offset", y_offset), ("y_pitch", y_pitch)]);
         sizes
     }
 
@@ -102,8 +102,10 @@ impl StepShape {
         let operation = words.next()?;
         let mut size = |name: &str| {
             let value: u32 = words.next()?.strip_prefix(name)?.strip_prefix('=')?.parse().ok()?;
-            (value > 0 || ["padding", "relu", "halved", "x_head", "x_start", "y_head", "y_start"].contains(&name))
-                .then_some(value as usize)
+            (value > 0
+                || ["padding", "relu", "fused_max_pool", "x_base_offset", "x_offset", "y_base_offset", "y_offset"]
+                    .contains(&name))
+            .then_some(value as usize)
         };
         let kernel = match operation {
             "conv1d" => Kernel::Conv1d(Conv1d {
@@ -116,7 +118,7 @@ impl StepShape {
                 stride: size("stride")?,
                 padding: size("padding")?,
                 relu: size("relu")? == 1,
-                halved: size("halved")? == 1,
+                fused_max_pool: size("fused_max_pool")? == 1,
             }),
             "max_pool" => Kernel::MaxPool(MaxPool {
                 batch: size("batch")?,
@@ -145,11 +147,16 @@ impl StepShape {
             _ => return None,
         };
         let mut row = |head, start, stride| {
-            Some(Row { head: size(head)?, start: size(start)?, stride: size(stride)?, storage: Storage::F32 })
+            Some(RowLayout {
+                base_offset: size(head)?,
+                offset: size(start)?,
+                pitch: size(stride)?,
+                storage: Storage::F32,
+            })
         };
-        let (x, y) = (row("x_head", "x_start", "x_stride")?, row("y_head", "y_start", "y_stride")?);
+        let (x, y) = (row("x_base_offset", "x_offset", "x_pitch")?, row("y_base_offset", "y_offset", "y_pitch")?);
         let mut storage = |name: &str| words.next()?.strip_prefix(name)?.strip_prefix('=')?.parse().ok();
-        let (x, y) = (Row { storage: storage("x")?, ..x }, Row { storage: storage("y")?, ..y });
+        let (x, y) = (RowLayout { storage: storage("x")?, ..x }, RowLayout { storage: storage("y")?, ..y });
         let shape = Self { kernel, x, y, storage: storage("weights")? };
         (shape.fits_a_plan() && shape.to_string() == text).then_some(shape)
     }
@@ -168,8 +175,9 @@ impl StepShape {
             Kernel::Training(_) => return false,
         };
         [(x_channels, self.x), (y_channels, self.y)].into_iter().all(|(channels, row)| {
-            let rows = batch.checked_mul(channels).and_then(|rows| rows.checked_mul(row.stride));
-            rows.and_then(|floats| floats.checked_add(row.head)).is_some_and(|floats| floats <= u32::MAX as usize)
+            let rows = batch.checked_mul(channels).and_then(|rows| rows.checked_mul(row.pitch));
+            rows.and_then(|floats| floats.checked_add(row.base_offset))
+                .is_some_and(|floats| floats <= u32::MAX as usize)
         })
     }
 }

@@ -1,11 +1,11 @@
-//! Textures that stand for buffers of f32: texel t, of four numbers, lies in column t % [`TEXELS`] of row t / [`TEXELS`].
+//! Textures that stand for buffers of f32: texel t, of four numbers, lies in column t % [`TEXTURE_WIDTH`] of row t / [`TEXTURE_WIDTH`].
 
 use super::{Gpu, dispatch::Place};
-use crate::kernels::TEXELS;
+use crate::kernels::TEXTURE_WIDTH;
 
 /// Bytes of a texel.
 const TEXEL: u64 = 16;
-const ROW: u64 = TEXELS as u64 * TEXEL;
+const ROW: u64 = TEXTURE_WIDTH as u64 * TEXEL;
 
 /// As many bytes in whole rows, so that one copy brings all.
 pub(super) fn whole_rows(bytes: u64) -> u64 {
@@ -23,7 +23,7 @@ pub(super) fn of(gpu: &Gpu, label: &str, bytes: u64) -> wgpu::Texture {
     let height = bytes.div_ceil(ROW) as u32;
     gpu.device.create_texture(&wgpu::TextureDescriptor {
         label: Some(label),
-        size: wgpu::Extent3d { width: TEXELS as u32, height, depth_or_array_layers: 1 },
+        size: wgpu::Extent3d { width: TEXTURE_WIDTH as u32, height, depth_or_array_layers: 1 },
         mip_level_count: 1,
         sample_count: 1,
         dimension: wgpu::TextureDimension::D2,
@@ -35,7 +35,7 @@ pub(super) fn of(gpu: &Gpu, label: &str, bytes: u64) -> wgpu::Texture {
 
 /// A texture with these numbers.
 pub(super) fn filled(gpu: &Gpu, label: &str, mut numbers: Vec<f32>) -> wgpu::Texture {
-    numbers.resize(numbers.len().next_multiple_of(4 * TEXELS), 0.0);
+    numbers.resize(numbers.len().next_multiple_of(4 * TEXTURE_WIDTH), 0.0);
     let contents: &[u8] = bytemuck::cast_slice(&numbers);
     let texture = of(gpu, label, contents.len() as u64);
     gpu.queue.write_texture(texture.as_image_copy(), contents, layout(0), texture.size());

@@ -19,14 +19,14 @@ use crate::{
     Error, ErrorKind, Result,
     backend::{Trainer, check_inputs, check_state},
     kernels::{
-        Kernel, Row, Storage, Variant,
+        Kernel, RowLayout, Storage, Variant,
         training::{ChannelSum, Gather},
     },
     plan::{Buffer, BufferId, Plan, Role},
 };
 
 /// Rows of numbers without anything between or before them.
-const DENSE: Row = Row { head: 0, start: 0, stride: 1, storage: Storage::F32 };
+const DENSE: RowLayout = RowLayout { base_offset: 0, offset: 0, pitch: 1, storage: Storage::F32 };
 
 /// Numbers that a gather can tell apart, whose places are whole numbers in f32.
 const LARGEST_GATHER: usize = 1 << 24;
@@ -50,7 +50,7 @@ pub(super) struct GpuTrainer {
 /// A buffer that one of the inputs is written to: rows of `samples`.
 struct Input {
     buffer: wgpu::Buffer,
-    row: Row,
+    row: RowLayout,
     samples: usize,
     /// Where the host writes; the zeros between the samples stay from its making.
     upload: Staging,
@@ -60,7 +60,7 @@ struct Input {
 struct Output {
     source: Place,
     offset: u64,
-    row: Row,
+    row: RowLayout,
     rows: usize,
     samples: usize,
 }
@@ -92,7 +92,7 @@ impl GpuTrainer {
         let readback = Staging::readback(&gpu.device, offset.max(bytes(4)));
         let input = |&id: &BufferId| {
             let ([batch, channels, samples], row) = (plan.buffers[id].shape, rows.row(id));
-            let upload = Staging::upload(&gpu.device, bytes(batch * channels * row.stride));
+            let upload = Staging::upload(&gpu.device, bytes(batch * channels * row.pitch));
             Input { buffer: memory.of(id).buffer, row, samples, upload }
         };
         let states = memory.states.iter().map(|state| state.as_ref().map(|place| place.buffer.clone()));
@@ -117,7 +117,7 @@ impl GpuTrainer {
             let mut memory = upload.view_mut()?;
             for (at, values) in input.chunks_exact(*samples).enumerate() {
                 let values: &[u8] = bytemuck::cast_slice(values);
-                let start = (at * row.stride + row.start) * size_of::<f32>();
+                let start = (at * row.pitch + row.offset) * size_of::<f32>();
                 memory.slice(start..start + values.len()).copy_from_slice(values);
             }
             drop(memory);
@@ -130,7 +130,7 @@ impl GpuTrainer {
     fn encoder(&self) -> wgpu::CommandEncoder {
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         for Input { buffer, row, upload, .. } in &self.inputs {
-            encoder.copy_buffer_to_buffer(&upload.buffer, 0, buffer, bytes(row.head), upload.buffer.size());
+            encoder.copy_buffer_to_buffer(&upload.buffer, 0, buffer, bytes(row.base_offset), upload.buffer.size());
         }
         encoder
     }
@@ -166,10 +166,10 @@ impl GpuTrainer {
         let values: &[f32] = bytemuck::cast_slice(&view);
         outputs.resize(self.outputs.len(), Vec::new());
         for (output, Output { offset, row, rows, samples, .. }) in outputs.iter_mut().zip(&self.outputs) {
-            let first = *offset as usize / size_of::<f32>() + row.head;
+            let first = *offset as usize / size_of::<f32>() + row.base_offset;
             output.clear();
-            let rows = values[first..][..rows * row.stride].chunks_exact(row.stride);
-            rows.for_each(|floats| output.extend_from_slice(&floats[row.start..][..*samples]));
+            let rows = values[first..][..rows * row.pitch].chunks_exact(row.pitch);
+            rows.for_each(|floats| output.extend_from_slice(&floats[row.offset..][..*samples]));
         }
         drop(view);
         self.readback.unmap();
@@ -353,7 +353,7 @@ impl<'a> Dispatches<'a> {
         at: usize,
         variant: &str,
         read: usize,
-        (weights, row, from): (Place, Row, usize),
+        (weights, row, from): (Place, RowLayout, usize),
     ) -> Result<Place> {
         let step = &self.plan.steps[at];
         if from > LARGEST_GATHER {
@@ -362,20 +362,20 @@ impl<'a> Dispatches<'a> {
         }
         let ramp: Vec<f32> = (1..=from).map(|place| place as f32).collect();
         let order = step.kernel.operation().packed(variant, read, &ramp);
-        if order == ramp && row.head + row.start == 0 {
+        if order == ramp && row.base_offset + row.offset == 0 {
             return Ok(weights);
         }
         let length = order.len();
         let packed = Place::whole(zeros(self.gpu, &step.name, texture::whole_rows(bytes(length))));
         let order = filled(self.gpu, &step.name, bytemuck::cast_slice(&order), wgpu::BufferUsages::STORAGE);
-        let dense = Row { stride: length, ..DENSE };
+        let dense = RowLayout { pitch: length, ..DENSE };
         let bound = [weights, Place::whole(order), packed.clone()].map(Bound::Buffer);
         self.push_kernel(at, &Gather { from, length }.into(), &[row, dense, dense], bound.into());
         Ok(packed)
     }
 
     /// A dispatch that the plan does not have.
-    fn push_kernel(&mut self, step: usize, kernel: &Kernel, rows: &[Row], bound: Vec<Bound>) {
+    fn push_kernel(&mut self, step: usize, kernel: &Kernel, rows: &[RowLayout], bound: Vec<Bound>) {
         // Gathers and sums take any rows.
         let variant = kernel.operation().variants(rows, &self.gpu.accelerator).swap_remove(0);
         self.push(step, variant, bound);

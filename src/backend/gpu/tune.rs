@@ -9,8 +9,8 @@ use super::{Gpu, StepShape, Tuning, executor::GpuExecutor, faults, rows::Rows, t
 use crate::{
     Result,
     backend::{Executor, reference},
-    kernels::{Row, Variant},
-    plan::{Joined, Plan, Role, Step},
+    kernels::{RowLayout, Variant},
+    plan::{FusedPlan, Plan, Role, Step},
     random::Random,
     verify::{Difference, largest_nmse},
 };
@@ -71,9 +71,9 @@ pub struct Tuned {
 /// # Errors
 /// The device fails or gives no timestamps. A variant that is wrong is no error, but never chosen.
 pub fn tune(gpu: &Gpu, plans: &[(String, Plan)], mut progress: impl FnMut(usize, usize)) -> Result<Tuned> {
-    let joined: Vec<(&String, Plan)> = plans.iter().map(|(name, plan)| (name, gpu.joined(plan).plan)).collect();
+    let fused: Vec<(&String, Plan)> = plans.iter().map(|(name, plan)| (name, gpu.fused(plan).plan)).collect();
     let mut jobs: Vec<(&str, &Plan, &Step, StepShape)> = Vec::new();
-    for (name, plan) in &joined {
+    for (name, plan) in &fused {
         let rows = gpu.rows(plan);
         for step in &plan.steps {
             let shape = StepShape::of(step, &rows, gpu.info.storage);
@@ -164,10 +164,10 @@ impl Trial {
     /// Runs a variant once and says how far it is from the reference, and what is wrong with that. What it writes is not
     /// a number before, so that a sample or a zero that it leaves out is found.
     fn compare(&self, gpu: &Gpu, variant: Variant) -> Result<(GpuExecutor, f64, Option<String>)> {
-        let mut executor = GpuExecutor::with_variants(gpu, Joined::apart(&self.plan), &self.rows, vec![variant])?;
+        let mut executor = GpuExecutor::with_variants(gpu, FusedPlan::unfused(&self.plan), &self.rows, vec![variant])?;
         let output = &executor.outputs[0];
         let (row, length) = (output.row, output.length);
-        let start = (row.head * row.storage.bytes()) as u64;
+        let start = (row.base_offset * row.storage.bytes()) as u64;
         gpu.queue.write_buffer(&output.buffer, start, &row.storage.encode(&vec![f32::NAN; length]));
         let mut computed = Vec::new();
         executor.run(&self.input, &mut computed)?;
@@ -240,9 +240,9 @@ fn surrounded_by_zeros(executor: &GpuExecutor) -> Result<bool> {
     executor.device.poll(wgpu::PollType::wait_indefinitely()).map_err(|error| faults::failed(&error.to_string()))?;
     let answered = read.recv().map_err(|_| faults::failed("the readback was never answered"))?;
     let buffer = answered.map_err(|error| faults::failed(&error.to_string()))?;
-    let Row { head, start, stride, storage } = output.row;
+    let RowLayout { base_offset, offset, pitch, storage } = output.row;
     let numbers = storage.decode(&buffer);
-    let (head, rows) = numbers.split_at(head);
-    let around = rows[..output.length].chunks_exact(stride).map(|row| [&row[..start], &row[start + output.samples..]]);
+    let (head, rows) = numbers.split_at(base_offset);
+    let around = rows[..output.length].chunks_exact(pitch).map(|row| [&row[..offset], &row[offset + output.samples..]]);
     Ok(around.flatten().chain([head]).flatten().all(|&number| number == 0.0))
 }

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The first line, with the version of the format.
-const FORMAT: &str = "ecgpu tuning 3";
+const FORMAT: &str = "ecgpu tuning 4";
 /// Bytes that a tuning file may have; a hundred steps take about 16 KiB.
 const LARGEST: usize = 1 << 20;
 /// What helps against a file that no longer fits.

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    kernels::{Accelerator, Conv1d, Kernel, Linear, Row, Storage},
+    kernels::{Accelerator, Conv1d, Kernel, Linear, RowLayout, Storage},
     random::Random,
 };
 
@@ -41,9 +41,9 @@ fn tuning() -> Tuning {
         stride: 2,
         padding: 5,
         relu: true,
-        halved: false,
+        fused_max_pool: false,
     };
-    let row = |stride| Row { head: 8, start: 0, stride, storage: Storage::F32 };
+    let row = |pitch| RowLayout { base_offset: 8, offset: 0, pitch, storage: Storage::F32 };
     let step = |kernel, x, y| StepShape { kernel, x: row(x), y: row(y), storage: Storage::F32 };
     let conv = step(Kernel::Conv1d(conv), 1008, 504);
     let linear = step(Kernel::Linear(Linear { batch: 1, in_features: 256, out_features: 5 }), 1, 1);
@@ -78,7 +78,7 @@ fn a_file_survives_being_written_and_its_choices_are_found() {
     read.check(&machine(), Storage::F32, variants).unwrap();
     let (conv, _) = &tuning.choices[0];
     assert_eq!(read.variant(conv), Some("tile 4"));
-    assert_eq!(read.variant(&StepShape { x: Row { head: 12, ..conv.x }, ..conv.clone() }), None);
+    assert_eq!(read.variant(&StepShape { x: RowLayout { base_offset: 12, ..conv.x }, ..conv.clone() }), None);
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn a_file_that_is_cut_short_is_refused_wherever() {
 fn what_is_no_tuning_file_is_refused() {
     assert!(refused("").contains("no tuning file"));
     assert!(refused("{}").contains("no tuning file"));
-    changed("tuning 3", "tuning 2", "'ecgpu tuning 2' where this build reads 'ecgpu tuning 3'");
+    changed("tuning 4", "tuning 3", "'ecgpu tuning 3' where this build reads 'ecgpu tuning 4'");
     assert!(refused(&" ".repeat(LARGEST + 1)).contains("too large"));
     assert!(Tuning::from_bytes(&[0xff, 0xfe]).is_err());
     assert!(Tuning::from_path("/dev/null/none").is_err());
@@ -220,7 +220,7 @@ proptest! {
         let names = names.map(|word| word.split_once('=').unwrap().0);
         let words: Vec<String> = names.zip(&sizes).map(|(name, size)| format!("{name}={size}")).collect();
         let head = head.replace("steps: 2", "steps: 1");
-        let text = format!("{head}conv1d {} y_stride=504 x=f32 y=f32 weights=f32 -> plain\n", words.join(" "));
+        let text = format!("{head}conv1d {} y_pitch=504 x=f32 y=f32 weights=f32 -> plain\n", words.join(" "));
         if let Ok(tuning) = Tuning::from_bytes(text.as_bytes()) {
             let _ = tuning.check(&machine(), Storage::F32, variants);
         }

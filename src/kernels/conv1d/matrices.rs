@@ -18,7 +18,7 @@
 //! Proved right on Mesa 26's lavapipe, which has matrices of 8 × 8 and runs it eight times as long as the variant for its
 //! subgroups. Of 16 × 16, as NVIDIA's GPUs have them, the shader's text is known to be valid, no more.
 
-use super::{Conv1d, Row, Variant, blocks, shader, write_lines};
+use super::{Conv1d, RowLayout, Variant, blocks, shader, write_lines};
 use crate::kernels::{
     Accelerator, Storage, fill,
     storage::{self, Elements},
@@ -36,7 +36,7 @@ const SIDES: [(usize, &str); 2] = [(16, "matrices 16"), (8, "matrices 8")];
 
 /// None where there are no such matrices or subgroups differ in size, where y or the weights are not in f16 as shaders have
 /// it, and where a window is too long to be staged.
-pub(super) fn variant(conv: &Conv1d, x: Row, y: Row, accelerator: &Accelerator) -> Option<Variant> {
+pub(super) fn variant(conv: &Conv1d, x: RowLayout, y: RowLayout, accelerator: &Accelerator) -> Option<Variant> {
     let lanes = accelerator.subgroup_size?;
     let (side, name) = SIDES.into_iter().find(|(side, _)| accelerator.matrix_side == Some(*side))?;
     if [y.storage, accelerator.storage] != [Storage::F16; 2] {
@@ -95,12 +95,12 @@ pub(super) fn variant(conv: &Conv1d, x: Row, y: Row, accelerator: &Accelerator) 
             ("store", store.collect()),
         ],
     );
-    let (constants, head) = conv.vector_lead_and_head(x, y);
+    let (constants, head) = conv.vector_window_and_base_offset(x, y);
     Some(Variant {
         name,
         shader: shader("conv1d/matrices", source, y, constants),
         parameters: conv.parameters(head, x, y),
-        grid: [y.stride.div_ceil(positions), conv.out_channels.div_ceil(SUBGROUPS * side), conv.batch],
+        grid: [y.pitch.div_ceil(positions), conv.out_channels.div_ceil(SUBGROUPS * side), conv.batch],
         subgroups: true,
     })
 }

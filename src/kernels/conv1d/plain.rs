@@ -4,7 +4,7 @@
 //! Tried: 8 × 8 in loops over private arrays. Expected half the loads for each multiplication; was ten times slower on
 //! lavapipe, which keeps such arrays in memory and checks every index.
 
-use super::{Conv1d, Row, Variant, blocks, shader, storage_lines, write_lines};
+use super::{Conv1d, RowLayout, Variant, blocks, shader, storage_lines, write_lines};
 use crate::kernels::{Accelerator, fill, storage::Elements};
 
 const TILE_SAMPLES: usize = 4;
@@ -13,8 +13,8 @@ const WORKGROUP: usize = 64;
 
 pub(super) const NAME: &str = "plain";
 
-pub(super) fn variant(conv: &Conv1d, x: Row, y: Row, accelerator: &Accelerator) -> Variant {
-    let columns = y.stride.div_ceil(WORKGROUP * TILE_SAMPLES);
+pub(super) fn variant(conv: &Conv1d, x: RowLayout, y: RowLayout, accelerator: &Accelerator) -> Variant {
+    let columns = y.pitch.div_ceil(WORKGROUP * TILE_SAMPLES);
     let constants = [("KERNEL", conv.kernel), ("STRIDE", conv.stride), ("PADDING", conv.padding)];
     let storage = storage_lines(conv, x, y, accelerator, Elements::One);
     let source =
@@ -22,7 +22,7 @@ pub(super) fn variant(conv: &Conv1d, x: Row, y: Row, accelerator: &Accelerator) 
     Variant {
         name: NAME,
         shader: shader("conv1d/plain", source, y, conv.constants(constants)),
-        parameters: conv.parameters(x.head + x.start, x, y),
+        parameters: conv.parameters(x.base_offset + x.offset, x, y),
         grid: [columns, conv.out_channels.div_ceil(TILE_CHANNELS), conv.batch],
         subgroups: false,
     }

@@ -1,6 +1,6 @@
 //! The convolution for software Vulkan whose subgroups are exactly eight lanes, as Mesa's lavapipe has on AVX. Twin:
 //! shaders/conv1d/subgroups.wgsl. For drivers without 64-bit integers, and kernels longer than a lane's samples; else
-//! [`super::filtered`] takes a third less time (reckoned: a quarter was measured before it filtered, and that took an
+//! [`super::winograd`] takes a third less time (reckoned: a quarter was measured before it filtered, and that took an
 //! eighth).
 //!
 //! Lavapipe turns every load whose address differs between lanes into a loop over the lanes, about 95 cycles whether a
@@ -22,7 +22,7 @@
 //! - two input channels an iteration, to halve the masked stores of accumulators: expected some percent; 34 instead of 37
 //!   at kernel 5, as the second window costs more registers than the stores cost time.
 
-use super::{Conv1d, Row, UNROLLED, Variant, blocks, shader, storage_lines, write_lines};
+use super::{Conv1d, RowLayout, UNROLLED, Variant, blocks, shader, storage_lines, write_lines};
 use crate::kernels::{Accelerator, fill, storage::Elements};
 
 const LANES: usize = 8;
@@ -33,7 +33,7 @@ const LOADED: usize = 4 * LANES;
 pub(super) const NAME: &str = "subgroups";
 
 /// None where subgroups differ from eight lanes or the kernel is too large to unroll.
-pub(super) fn variant(conv: &Conv1d, x: Row, y: Row, accelerator: &Accelerator) -> Option<Variant> {
+pub(super) fn variant(conv: &Conv1d, x: RowLayout, y: RowLayout, accelerator: &Accelerator) -> Option<Variant> {
     if accelerator.subgroup_size != Some(LANES) || conv.kernel > UNROLLED || conv.stride > 4 {
         return None;
     }
@@ -77,8 +77,8 @@ pub(super) fn variant(conv: &Conv1d, x: Row, y: Row, accelerator: &Accelerator) 
             ("store", store.collect()),
         ],
     );
-    let columns = y.stride.div_ceil(LANES * TILE_SAMPLES);
-    let (constants, head) = conv.vector_lead_and_head(x, y);
+    let columns = y.pitch.div_ceil(LANES * TILE_SAMPLES);
+    let (constants, head) = conv.vector_window_and_base_offset(x, y);
     Some(Variant {
         name: NAME,
         shader: shader("conv1d/subgroups", source, y, constants),

@@ -19,7 +19,7 @@
 //!
 //! On lavapipe it is slower than the plain variant: its barriers are coroutine switches.
 
-use super::{Conv1d, Row, UNROLLED, Variant, blocks, fills, shader, storage_lines, write_lines};
+use super::{Conv1d, RowLayout, UNROLLED, Variant, blocks, saturates_gpu, shader, storage_lines, write_lines};
 use crate::kernels::{Accelerator, fill, storage::Elements};
 
 /// Positions and vec4s of channels along a workgroup's two sides.
@@ -47,18 +47,24 @@ const DIVISIONS: [Division; 3] = [
 ];
 
 /// All, the best first; none where the kernel is too large to unroll.
-pub(super) fn variants(conv: &Conv1d, x: Row, y: Row, accelerator: &Accelerator) -> Vec<Variant> {
+pub(super) fn variants(conv: &Conv1d, x: RowLayout, y: RowLayout, accelerator: &Accelerator) -> Vec<Variant> {
     let variant = |division| variant(conv, x, y, division, accelerator);
     let mut variants: Vec<Variant> = DIVISIONS.into_iter().filter_map(variant).collect();
     // The first whose invocations fill the GPU, or else the one with the most.
-    let best = variants.iter().position(fills).or(variants.len().checked_sub(1));
+    let best = variants.iter().position(saturates_gpu).or(variants.len().checked_sub(1));
     if let Some(best) = best {
         variants[..=best].rotate_right(1);
     }
     variants
 }
 
-fn variant(conv: &Conv1d, x: Row, y: Row, division: Division, accelerator: &Accelerator) -> Option<Variant> {
+fn variant(
+    conv: &Conv1d,
+    x: RowLayout,
+    y: RowLayout,
+    division: Division,
+    accelerator: &Accelerator,
+) -> Option<Variant> {
     let Division { name, quads, slices } = division;
     if conv.kernel > UNROLLED || conv.stride > 4 {
         return None;
@@ -127,8 +133,8 @@ fn variant(conv: &Conv1d, x: Row, y: Row, division: Division, accelerator: &Acce
             ("store", transpose.collect()),
         ],
     );
-    let columns = y.stride.div_ceil(LANES * TILE_SAMPLES);
-    let (constants, head) = conv.vector_lead_and_head(x, y);
+    let columns = y.pitch.div_ceil(LANES * TILE_SAMPLES);
+    let (constants, head) = conv.vector_window_and_base_offset(x, y);
     Some(Variant {
         name,
         shader: shader("conv1d/tile", source, y, constants),

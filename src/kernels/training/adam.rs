@@ -5,7 +5,7 @@
 //! what a run stops at can be looked into.
 
 use super::{Schedule, SquaredSums, WORKGROUP, first, line, shader};
-use crate::kernels::{Accelerator, Operation, Row, Shader, Variant, fill};
+use crate::kernels::{Accelerator, Operation, RowLayout, Shader, Variant, fill};
 
 /// Numbers that an invocation takes, so that few workgroups add the sums of squares up again.
 const NUMBERS: usize = 16;
@@ -54,7 +54,7 @@ impl Adam {
 }
 
 impl Operation for Adam {
-    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
         let [gradient, schedule, sums @ .., state] = rows else {
             unreachable!("the plan gives Adam two or three reads")
         };

@@ -9,7 +9,7 @@
 //! `[1, 1, 2 · channels]`, one row: the shaders count on it.
 
 use crate::{
-    kernels::{Accelerator, Operation, Row, Shader, Variant},
+    kernels::{Accelerator, Operation, RowLayout, Shader, Variant},
     network::BATCH_NORM_EPSILON,
 };
 
@@ -114,7 +114,7 @@ impl Channel {
 pub struct BatchStatistics(pub Groups);
 
 impl Operation for BatchStatistics {
-    fn variants(&self, rows: &[Row], accelerator: &Accelerator) -> Vec<Variant> {
+    fn variants(&self, rows: &[RowLayout], accelerator: &Accelerator) -> Vec<Variant> {
         let ([x, y], Groups { batch, channels, samples, .. }) = (rows, self.0) else {
             unreachable!("the plan gives statistics one read")
         };
@@ -122,11 +122,11 @@ impl Operation for BatchStatistics {
             return Vec::new();
         }
         // Mirror of `struct BatchStatistics` in the shader.
-        let parameters = [batch, channels, samples, x.head, x.stride, x.start, y.head, y.stride, y.start];
+        let parameters = [batch, channels, samples, x.base_offset, x.pitch, x.offset, y.base_offset, y.pitch, y.offset];
         reductions(shader!("batch_statistics", NO_CONSTANTS), parameters, self.0, accelerator.software)
     }
 
-    fn aligned(&self) -> bool {
+    fn needs_aligned_rows(&self) -> bool {
         true
     }
 
@@ -164,7 +164,7 @@ pub struct BatchNorm {
 }
 
 impl Operation for BatchNorm {
-    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
         let [x, statistics, affine, y] = rows else { unreachable!("the plan gives a batch norm three reads") };
         if !equal(&[*x, *y]) {
             return Vec::new();
@@ -173,11 +173,11 @@ impl Operation for BatchNorm {
         let moments = first(*statistics);
         // Mirror of `struct BatchNorm` in the shader.
         let parameters =
-            [batch, channels, samples, x.head, x.stride, x.start, moments, statistics.stride, first(*affine)];
-        vec![Variant::plain(shader!("batch_norm", constants(self.relu)), parameters, self.sizes.grid(x.stride))]
+            [batch, channels, samples, x.base_offset, x.pitch, x.offset, moments, statistics.pitch, first(*affine)];
+        vec![Variant::plain(shader!("batch_norm", constants(self.relu)), parameters, self.sizes.grid(x.pitch))]
     }
 
-    fn aligned(&self) -> bool {
+    fn needs_aligned_rows(&self) -> bool {
         true
     }
 
@@ -213,7 +213,7 @@ pub struct BatchNormGradientSums {
 }
 
 impl Operation for BatchNormGradientSums {
-    fn variants(&self, rows: &[Row], accelerator: &Accelerator) -> Vec<Variant> {
+    fn variants(&self, rows: &[RowLayout], accelerator: &Accelerator) -> Vec<Variant> {
         let [x, statistics, affine, dy, y] = rows else { unreachable!("the plan gives the sums four reads") };
         if !equal(&[*x, *dy]) {
             return Vec::new();
@@ -221,13 +221,23 @@ impl Operation for BatchNormGradientSums {
         let Groups { batch, channels, .. } = self.sizes;
         let (moments, affine) = (first(*statistics), first(*affine));
         // Mirror of `struct BatchNormGradientSums` in the shader.
-        let parameters =
-            [batch, channels, x.head, x.stride, moments, statistics.stride, affine, y.head, y.stride, y.start];
+        let parameters = [
+            batch,
+            channels,
+            x.base_offset,
+            x.pitch,
+            moments,
+            statistics.pitch,
+            affine,
+            y.base_offset,
+            y.pitch,
+            y.offset,
+        ];
         let [epsilon, relu, _] = constants(self.relu);
         reductions(shader!("batch_norm_gradient_sums", [epsilon, relu]), parameters, self.sizes, accelerator.software)
     }
 
-    fn aligned(&self) -> bool {
+    fn needs_aligned_rows(&self) -> bool {
         true
     }
 
@@ -267,7 +277,7 @@ pub struct BatchNormInputGradient {
 }
 
 impl Operation for BatchNormInputGradient {
-    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
         let [x, statistics, affine, sums, dy, dx] = rows else {
             unreachable!("the plan gives the gradient five reads")
         };
@@ -280,20 +290,20 @@ impl Operation for BatchNormInputGradient {
             batch,
             channels,
             samples,
-            x.head,
-            x.stride,
-            x.start,
+            x.base_offset,
+            x.pitch,
+            x.offset,
             first(*statistics),
-            statistics.stride,
+            statistics.pitch,
             first(*affine),
             first(*sums),
-            sums.stride,
+            sums.pitch,
         ];
         let shader = shader!("batch_norm_input_gradient", constants(self.relu));
-        vec![Variant::plain(shader, parameters, self.sizes.grid(x.stride))]
+        vec![Variant::plain(shader, parameters, self.sizes.grid(x.pitch))]
     }
 
-    fn aligned(&self) -> bool {
+    fn needs_aligned_rows(&self) -> bool {
         true
     }
 
@@ -331,13 +341,13 @@ pub struct RunningStatistics {
 }
 
 impl Operation for RunningStatistics {
-    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
         let [statistics, running] = rows else { unreachable!("the plan gives running statistics one read") };
         let Groups { groups, channels, .. } = self.sizes;
         let count = self.sizes.count() as f64;
         let constants = [("MOMENTUM", f64::from(self.momentum)), ("UNBIASED", count / (count - 1.0))];
         // Mirror of `struct RunningStatistics` in the shader.
-        let parameters = [groups, channels, first(*statistics), statistics.stride, first(*running)];
+        let parameters = [groups, channels, first(*statistics), statistics.pitch, first(*running)];
         let grid = [(2 * channels).div_ceil(WORKGROUP), 1, 1];
         vec![Variant::plain(shader!("running_statistics", constants), parameters, grid)]
     }

@@ -1,6 +1,6 @@
 //! The sum of each channel: the gradient by a bias.
 
-use crate::kernels::{Accelerator, Operation, Row, Variant};
+use crate::kernels::{Accelerator, Operation, RowLayout, Variant};
 
 use super::{NO_CONSTANTS, WORKGROUP, first, line, shader};
 
@@ -26,11 +26,11 @@ pub struct ChannelSum {
 }
 
 impl Operation for ChannelSum {
-    fn variants(&self, rows: &[Row], accelerator: &Accelerator) -> Vec<Variant> {
+    fn variants(&self, rows: &[RowLayout], accelerator: &Accelerator) -> Vec<Variant> {
         let [x, y] = rows else { unreachable!("the plan gives a sum one read") };
         let Self { batch, channels, samples } = *self;
         // Mirror of `struct ChannelSum` in the shaders.
-        let parameters = [batch, channels, samples, first(*x), x.stride, first(*y)];
+        let parameters = [batch, channels, samples, first(*x), x.pitch, first(*y)];
         let plain = Variant::plain(shader!("channel_sum/plain", NO_CONSTANTS), parameters, [channels, 1, 1]);
         let grid = line(channels.div_ceil(WORKGROUP));
         let columns = Variant::plain(shader!("channel_sum/columns", NO_CONSTANTS), parameters, grid);

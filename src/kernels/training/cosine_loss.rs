@@ -8,7 +8,7 @@ use super::{
     l2_normalise::{SMALLEST_NORM, dot, norm},
     shader,
 };
-use crate::kernels::{Accelerator, Operation, Row, Variant};
+use crate::kernels::{Accelerator, Operation, RowLayout, Variant};
 
 /// The loss of each row: of p's row i and t's row i + N mod 2N, the other view.
 ///
@@ -23,9 +23,9 @@ pub struct CosineLoss {
 
 impl CosineLoss {
     /// Mirror of `struct CosineLoss` and `struct CosineLossGradient` in the shaders.
-    fn parameters(&self, rows: &[Row]) -> [usize; 9] {
+    fn parameters(&self, rows: &[RowLayout]) -> [usize; 9] {
         let [p, t, y] = rows else { unreachable!("the plan gives a cosine loss two reads") };
-        [self.rows, self.features, first(*p), p.stride, first(*t), t.stride, y.head, y.stride, y.start]
+        [self.rows, self.features, first(*p), p.pitch, first(*t), t.pitch, y.base_offset, y.pitch, y.offset]
     }
 
     /// A row of p and the target's of the other view.
@@ -36,7 +36,7 @@ impl CosineLoss {
 }
 
 impl Operation for CosineLoss {
-    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
         let shader = shader!("cosine_loss", [("SMALLEST_NORM", SMALLEST_NORM)]);
         vec![Variant::plain(shader, self.parameters(rows), [self.rows, 1, 1])]
     }
@@ -65,7 +65,7 @@ impl Operation for CosineLoss {
 pub struct CosineLossGradient(pub CosineLoss);
 
 impl Operation for CosineLossGradient {
-    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
         let shader = shader!("cosine_loss_gradient", [("SMALLEST_NORM", SMALLEST_NORM)]);
         vec![Variant::plain(shader, self.0.parameters(rows), [self.0.rows, 1, 1])]
     }

@@ -2,7 +2,7 @@
 
 use super::{Schedule, WORKGROUP, drawing, first, key, line, shader};
 use crate::{
-    kernels::{Accelerator, Operation, Row, Variant},
+    kernels::{Accelerator, Operation, RowLayout, Variant},
     random::philox,
 };
 
@@ -29,13 +29,14 @@ impl Dropout {
 }
 
 impl Operation for Dropout {
-    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
         let [x, schedule, y] = rows else { unreachable!("the plan gives a dropout two reads") };
         // Mirror of `struct Dropout` in the shader.
-        let parameters = [self.rows, self.samples, first(*x), x.stride, first(*schedule), y.head, y.stride, y.start];
+        let parameters =
+            [self.rows, self.samples, first(*x), x.pitch, first(*schedule), y.base_offset, y.pitch, y.offset];
         let constants = [("SCALE", 1.0 / (1.0 - f64::from(self.rate))), ("THRESHOLD", f64::from(self.threshold()))];
         let shader = drawing(shader!("dropout", constants), self.seed);
-        let grid = line((self.rows * y.stride).div_ceil(WORKGROUP));
+        let grid = line((self.rows * y.pitch).div_ceil(WORKGROUP));
         vec![Variant::plain(shader, parameters, grid)]
     }
 

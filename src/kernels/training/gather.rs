@@ -1,6 +1,6 @@
 //! Numbers in another order: how weights are turned for a gradient, and packed for a shader.
 
-use crate::kernels::{Accelerator, Operation, Row, Variant};
+use crate::kernels::{Accelerator, Operation, RowLayout, Variant};
 
 use super::{NO_CONSTANTS, WORKGROUP, first, line, shader};
 
@@ -16,11 +16,11 @@ pub struct Gather {
 }
 
 impl Operation for Gather {
-    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
         let [x, order, y] = rows else { unreachable!("the plan gives a gather two reads") };
         // Mirror of `struct Gather` in the shader.
-        let parameters = [self.length, first(*x), first(*order), y.head, y.stride, y.start];
-        vec![Variant::plain(shader!("gather", NO_CONSTANTS), parameters, line(y.stride.div_ceil(WORKGROUP)))]
+        let parameters = [self.length, first(*x), first(*order), y.base_offset, y.pitch, y.offset];
+        vec![Variant::plain(shader!("gather", NO_CONSTANTS), parameters, line(y.pitch.div_ceil(WORKGROUP)))]
     }
 
     fn floating_point_operations(&self) -> usize {

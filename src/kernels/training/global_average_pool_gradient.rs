@@ -1,6 +1,6 @@
 //! The gradient of a global average pool.
 
-use crate::kernels::{Accelerator, Operation, Row, Variant};
+use crate::kernels::{Accelerator, Operation, RowLayout, Variant};
 
 use super::{NO_CONSTANTS, WORKGROUP, equal, first, line, shader};
 
@@ -16,18 +16,18 @@ pub struct GlobalAveragePoolGradient {
 }
 
 impl Operation for GlobalAveragePoolGradient {
-    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
         let [dy, dx] = rows else { unreachable!("the plan gives a pool gradient one read") };
         if !equal(&[*dx]) {
             return Vec::new();
         }
         // Mirror of `struct GlobalAveragePoolGradient` in the shader.
-        let parameters = [self.rows, self.samples, first(*dy), dy.stride, dx.head, dx.stride, dx.start];
-        let grid = line((self.rows * dx.stride / 4).div_ceil(WORKGROUP));
+        let parameters = [self.rows, self.samples, first(*dy), dy.pitch, dx.base_offset, dx.pitch, dx.offset];
+        let grid = line((self.rows * dx.pitch / 4).div_ceil(WORKGROUP));
         vec![Variant::plain(shader!("global_average_pool_gradient", NO_CONSTANTS), parameters, grid)]
     }
 
-    fn row_multiple(&self) -> usize {
+    fn pitch_multiple(&self) -> usize {
         4
     }
 

@@ -2,7 +2,7 @@
 //!
 //! ŷ = x/‖x‖ has dx = (dy − ŷ·(ŷ·dy))/‖x‖. The norm is at least [`SMALLEST_NORM`], PyTorch's bound.
 
-use crate::kernels::{Accelerator, Operation, Row, Variant};
+use crate::kernels::{Accelerator, Operation, RowLayout, Variant};
 
 use super::{first, shader};
 
@@ -29,10 +29,10 @@ pub struct L2Normalise {
 }
 
 impl Operation for L2Normalise {
-    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
         let [x, y] = rows else { unreachable!("the plan gives a normalisation one read") };
         // Mirror of `struct L2Normalise` in the shader.
-        let parameters = [self.features, first(*x), x.stride, y.head, y.stride, y.start];
+        let parameters = [self.features, first(*x), x.pitch, y.base_offset, y.pitch, y.offset];
         let shader = shader!("l2_normalise", [("SMALLEST_NORM", SMALLEST_NORM)]);
         vec![Variant::plain(shader, parameters, [self.rows, 1, 1])]
     }
@@ -66,10 +66,10 @@ pub struct L2NormaliseGradient {
 }
 
 impl Operation for L2NormaliseGradient {
-    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
         let [x, dy, dx] = rows else { unreachable!("the plan gives a normalisation's gradient two reads") };
         // Mirror of `struct L2NormaliseGradient` in the shader.
-        let parameters = [self.features, first(*x), x.stride, first(*dy), dy.stride, dx.head, dx.stride, dx.start];
+        let parameters = [self.features, first(*x), x.pitch, first(*dy), dy.pitch, dx.base_offset, dx.pitch, dx.offset];
         let shader = shader!("l2_normalise_gradient", [("SMALLEST_NORM", SMALLEST_NORM)]);
         vec![Variant::plain(shader, parameters, [self.rows, 1, 1])]
     }

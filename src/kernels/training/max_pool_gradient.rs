@@ -1,6 +1,6 @@
 //! The gradient of a max pool.
 
-use crate::kernels::{Accelerator, Operation, Row, Variant};
+use crate::kernels::{Accelerator, Operation, RowLayout, Variant};
 
 use super::{WORKGROUP, by_rows, first, line, shader};
 
@@ -24,7 +24,7 @@ pub struct MaxPoolGradient {
 }
 
 impl Operation for MaxPoolGradient {
-    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
         let [x, dy, dx] = rows else { unreachable!("the plan gives a max pool gradient two reads") };
         let rows = self.batch * self.channels;
         // Mirror of `struct MaxPoolGradient` in the shader.
@@ -33,15 +33,15 @@ impl Operation for MaxPoolGradient {
             self.in_samples,
             self.out_samples,
             first(*x),
-            x.stride,
+            x.pitch,
             first(*dy),
-            dy.stride,
-            dx.head,
-            dx.stride,
-            dx.start,
+            dy.pitch,
+            dx.base_offset,
+            dx.pitch,
+            dx.offset,
         ];
         let constants = [("KERNEL", self.kernel as f64), ("STRIDE", self.stride as f64)];
-        let grid = line((rows * dx.stride).div_ceil(WORKGROUP));
+        let grid = line((rows * dx.pitch).div_ceil(WORKGROUP));
         vec![Variant::plain(shader!("max_pool_gradient", constants), parameters, grid)]
     }
 

@@ -11,37 +11,37 @@
 mod adam;
 pub mod augment;
 mod batch_norm;
-mod blend;
 mod channel_sum;
 mod conv1d_weight_gradient;
 mod cosine_loss;
+mod depth_to_space;
 mod dropout;
 mod gather;
 mod global_average_pool_gradient;
-mod interleave;
 mod l2_normalise;
+mod linear_interpolation;
 mod max_pool_gradient;
 mod nt_xent;
 mod relu;
 mod squared_sums;
 mod supervised_loss;
 
-use super::{Operation, Row, Shader, fill};
+use super::{Operation, RowLayout, Shader, fill};
 use augment::{BandPass, Draw, Mix, MixLabels, TemporalDropout, TimeWarp, WanderAndNoise};
 
 pub use adam::Adam;
 pub use batch_norm::{
     BatchNorm, BatchNormGradientSums, BatchNormInputGradient, BatchStatistics, Groups, RunningStatistics,
 };
-pub use blend::Blend;
 pub use channel_sum::ChannelSum;
 pub use conv1d_weight_gradient::Conv1dWeightGradient;
 pub use cosine_loss::{CosineLoss, CosineLossGradient};
+pub use depth_to_space::DepthToSpace;
 pub use dropout::Dropout;
 pub use gather::Gather;
 pub use global_average_pool_gradient::GlobalAveragePoolGradient;
-pub use interleave::Interleave;
 pub use l2_normalise::{L2Normalise, L2NormaliseGradient, SMALLEST_NORM};
+pub use linear_interpolation::LinearInterpolation;
 pub use max_pool_gradient::MaxPoolGradient;
 pub use nt_xent::{NtXentGradient, NtXentLoss, Similarity};
 pub use relu::{Relu, ReluGradient};
@@ -82,16 +82,16 @@ fn drawing(mut shader: Shader, seed: u64) -> Shader {
     shader
 }
 
-/// A shader with sine and cosine, which stand where its text has the line `//# turn`.
-fn turning(mut shader: Shader) -> Shader {
-    let turn = include_str!("../../../shaders/training/turn.wgsl");
-    shader.source = fill(&shader.source, &[("turn", vec![turn.into()])]).into();
+/// A shader with sine and cosine, which stand where its text has the line `//# sine_cosine`.
+fn with_sine_cosine(mut shader: Shader) -> Shader {
+    let turn = include_str!("../../../shaders/training/sine_cosine.wgsl");
+    shader.source = fill(&shader.source, &[("sine_cosine", vec![turn.into()])]).into();
     shader
 }
 
 /// Where the first sample lies.
-fn first(row: Row) -> usize {
-    row.head + row.start
+fn first(row: RowLayout) -> usize {
+    row.base_offset + row.offset
 }
 
 /// Workgroups for so many of them in one line, which may be longer than one dimension of a grid.
@@ -109,8 +109,8 @@ fn by_rows(operation: &impl Operation, reads: &[&[f64]], write: &mut [f64]) {
 }
 
 /// Whether rows are equal and of whole vec4s, as an operation needs that is [`Operation::aligned`].
-fn equal(rows: &[Row]) -> bool {
-    rows.iter().all(|row| *row == rows[0] && row.head.is_multiple_of(4) && row.stride.is_multiple_of(4))
+fn equal(rows: &[RowLayout]) -> bool {
+    rows.iter().all(|row| *row == rows[0] && row.base_offset.is_multiple_of(4) && row.pitch.is_multiple_of(4))
 }
 
 /// What changes from step to step, in the order of the numbers that the host hands in: [`Schedule::LEN`] floats.
@@ -122,9 +122,9 @@ pub struct Schedule {
     pub learning_rate: f64,
     /// 1 − β₁ᵗ and 1 − β₂ᵗ of [`Adam`], t counting from 1.
     pub corrections: [f64; 2],
-    /// How much of the target network stays, for [`Blend`].
+    /// How much of the target network stays, for [`LinearInterpolation`].
     pub target_momentum: f64,
-    /// What is left of the gradient so far and the share of this part of the batch, for [`Blend`].
+    /// What is left of the gradient so far and the share of this part of the batch, for [`LinearInterpolation`].
     pub accumulate: [f64; 2],
 }
 
@@ -162,7 +162,7 @@ pub enum Training {
     BatchNormGradientSums(BatchNormGradientSums),
     BatchNormInputGradient(BatchNormInputGradient),
     BatchStatistics(BatchStatistics),
-    Blend(Blend),
+    LinearInterpolation(LinearInterpolation),
     ChannelSum(ChannelSum),
     Conv1dWeightGradient(Conv1dWeightGradient),
     CosineLoss(CosineLoss),
@@ -171,7 +171,7 @@ pub enum Training {
     Dropout(Dropout),
     Gather(Gather),
     GlobalAveragePoolGradient(GlobalAveragePoolGradient),
-    Interleave(Interleave),
+    DepthToSpace(DepthToSpace),
     L2Normalise(L2Normalise),
     L2NormaliseGradient(L2NormaliseGradient),
     MaxPoolGradient(MaxPoolGradient),
@@ -201,8 +201,8 @@ impl Training {
     /// The operation behind the name.
     pub fn operation(&self) -> &dyn Operation {
         each!(self, kernel => kernel,
-            Adam BandPass BatchNorm BatchNormGradientSums BatchNormInputGradient BatchStatistics Blend ChannelSum
-            Conv1dWeightGradient CosineLoss CosineLossGradient Draw Dropout Gather GlobalAveragePoolGradient Interleave
+            Adam BandPass BatchNorm BatchNormGradientSums BatchNormInputGradient BatchStatistics LinearInterpolation ChannelSum
+            Conv1dWeightGradient CosineLoss CosineLossGradient Draw Dropout Gather GlobalAveragePoolGradient DepthToSpace
             L2Normalise L2NormaliseGradient MaxPoolGradient Mix MixLabels NtXentGradient NtXentLoss Relu
             ReluGradient RunningStatistics Similarity SquaredSums SupervisedLoss SupervisedLossGradient TemporalDropout
             TimeWarp WanderAndNoise)
@@ -220,8 +220,8 @@ macro_rules! into_kernel {
 }
 
 into_kernel!(
-    Adam BandPass BatchNorm BatchNormGradientSums BatchNormInputGradient BatchStatistics Blend ChannelSum
-    Conv1dWeightGradient CosineLoss CosineLossGradient Draw Dropout Gather GlobalAveragePoolGradient Interleave
+    Adam BandPass BatchNorm BatchNormGradientSums BatchNormInputGradient BatchStatistics LinearInterpolation ChannelSum
+    Conv1dWeightGradient CosineLoss CosineLossGradient Draw Dropout Gather GlobalAveragePoolGradient DepthToSpace
     L2Normalise L2NormaliseGradient MaxPoolGradient Mix MixLabels NtXentGradient NtXentLoss Relu
     ReluGradient RunningStatistics Similarity SquaredSums SupervisedLoss SupervisedLossGradient TemporalDropout
     TimeWarp WanderAndNoise

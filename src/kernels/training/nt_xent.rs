@@ -4,7 +4,7 @@
 //! i + N mod 2N: rows 0..N are one view of N records, rows N..2N the other. With q_ij = e^{s_ij}/Σ_{k≠i} e^{s_ik} − [j = p],
 //! the mean loss has dz_i = Σ_{j≠i} (q_ij + q_ji)·z_j / (2N·τ).
 
-use crate::kernels::{Accelerator, Operation, Row, Variant};
+use crate::kernels::{Accelerator, Operation, RowLayout, Variant};
 
 use super::{NO_CONSTANTS, WORKGROUP, first, l2_normalise::dot, shader};
 
@@ -22,12 +22,12 @@ pub struct Similarity {
 }
 
 impl Operation for Similarity {
-    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
         let [z, s] = rows else { unreachable!("the plan gives similarities one read") };
         // Mirror of `struct Similarity` in the shader.
-        let parameters = [self.rows, self.features, first(*z), z.stride, s.head, s.stride, s.start];
+        let parameters = [self.rows, self.features, first(*z), z.pitch, s.base_offset, s.pitch, s.offset];
         let shader = shader!("similarity", [("TEMPERATURE", f64::from(self.temperature))]);
-        vec![Variant::plain(shader, parameters, [s.stride.div_ceil(WORKGROUP), self.rows, 1])]
+        vec![Variant::plain(shader, parameters, [s.pitch.div_ceil(WORKGROUP), self.rows, 1])]
     }
 
     fn floating_point_operations(&self) -> usize {
@@ -66,10 +66,10 @@ impl NtXentLoss {
 }
 
 impl Operation for NtXentLoss {
-    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
         let [s, loss] = rows else { unreachable!("the plan gives NT-Xent one read") };
         // Mirror of `struct NtXentLoss` in the shader.
-        let parameters = [self.rows, first(*s), s.stride, loss.head, loss.stride, loss.start];
+        let parameters = [self.rows, first(*s), s.pitch, loss.base_offset, loss.pitch, loss.offset];
         vec![Variant::plain(shader!("nt_xent_loss", NO_CONSTANTS), parameters, [self.rows, 1, 1])]
     }
 
@@ -100,12 +100,12 @@ impl Operation for NtXentLoss {
 pub struct NtXentGradient(pub Similarity);
 
 impl Operation for NtXentGradient {
-    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
         let [z, s, loss, dz] = rows else { unreachable!("the plan gives NT-Xent's gradient three reads") };
         let Similarity { rows, features, temperature } = self.0;
         // Mirror of `struct NtXentGradient` in the shader.
         let parameters =
-            [rows, features, first(*z), z.stride, first(*s), s.stride, first(*loss), dz.head, dz.stride, dz.start];
+            [rows, features, first(*z), z.pitch, first(*s), s.pitch, first(*loss), dz.base_offset, dz.pitch, dz.offset];
         let shader = shader!("nt_xent_gradient", [("TEMPERATURE", f64::from(temperature))]);
         vec![Variant::plain(shader, parameters, [rows, features.div_ceil(WORKGROUP), 1])]
     }

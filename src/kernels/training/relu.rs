@@ -1,6 +1,6 @@
 //! ReLU where no batch norm or convolution takes it along, and its gradient.
 
-use crate::kernels::{Accelerator, Operation, Row, Variant};
+use crate::kernels::{Accelerator, Operation, RowLayout, Variant};
 
 use super::{NO_CONSTANTS, WORKGROUP, equal, line, shader};
 
@@ -16,12 +16,12 @@ pub struct Relu {
 }
 
 impl Operation for Relu {
-    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
         let shader = shader!("relu", NO_CONSTANTS);
         over_vec4s(self.rows, rows).map(|(sizes, grid)| Variant::plain(shader, sizes, grid)).into_iter().collect()
     }
 
-    fn aligned(&self) -> bool {
+    fn needs_aligned_rows(&self) -> bool {
         true
     }
 
@@ -53,12 +53,12 @@ pub struct ReluGradient {
 }
 
 impl Operation for ReluGradient {
-    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
         let shader = shader!("relu_gradient", NO_CONSTANTS);
         over_vec4s(self.rows, rows).map(|(sizes, grid)| Variant::plain(shader, sizes, grid)).into_iter().collect()
     }
 
-    fn aligned(&self) -> bool {
+    fn needs_aligned_rows(&self) -> bool {
         true
     }
 
@@ -79,7 +79,7 @@ impl Operation for ReluGradient {
 }
 
 /// Mirror of `struct Relu` in the shaders, and the grid, where all rows are equal.
-fn over_vec4s(count: usize, rows: &[Row]) -> Option<([usize; 2], [usize; 3])> {
-    let (head, length) = (rows[0].head / 4, count * rows[0].stride / 4);
+fn over_vec4s(count: usize, rows: &[RowLayout]) -> Option<([usize; 2], [usize; 3])> {
+    let (head, length) = (rows[0].base_offset / 4, count * rows[0].pitch / 4);
     equal(rows).then(|| ([head, length], line(length.div_ceil(WORKGROUP))))
 }

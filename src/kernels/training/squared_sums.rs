@@ -1,6 +1,6 @@
 //! The first half of a norm: sums of squares, one for each stretch, in a fixed order.
 
-use crate::kernels::{Accelerator, Operation, Row, Variant};
+use crate::kernels::{Accelerator, Operation, RowLayout, Variant};
 
 use super::{NO_CONSTANTS, first, shader};
 
@@ -19,11 +19,11 @@ impl SquaredSums {
 }
 
 impl Operation for SquaredSums {
-    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
         let [x, y] = rows else { unreachable!("the plan gives sums of squares one read") };
         let stretch = self.length.div_ceil(Self::STRETCHES);
         // Mirror of `struct SquaredSums` in the shader.
-        let parameters = [self.length, stretch, Self::STRETCHES, first(*x), y.head, y.stride, y.start];
+        let parameters = [self.length, stretch, Self::STRETCHES, first(*x), y.base_offset, y.pitch, y.offset];
         vec![Variant::plain(shader!("squared_sums", NO_CONSTANTS), parameters, [Self::STRETCHES, 1, 1])]
     }
 

@@ -4,7 +4,7 @@
 //! over classes and records. Focal loss has γ = 2, w₁ = α = 0.25, w₀ = 1 − α; cross entropy has γ = 0 and both weights 1.
 //! Labels y between 0 and 1, as mixed records have them, are mixtures of both terms.
 
-use crate::kernels::{Accelerator, Operation, Row, Variant};
+use crate::kernels::{Accelerator, Operation, RowLayout, Variant};
 
 use super::{WORKGROUP, first, shader};
 
@@ -59,7 +59,7 @@ pub struct SupervisedLoss {
 
 impl SupervisedLoss {
     /// The shader that gives the losses or the gradient, in so many invocations.
-    fn variant(&self, rows: &[Row], gradient: bool, invocations: usize) -> Variant {
+    fn variant(&self, rows: &[RowLayout], gradient: bool, invocations: usize) -> Variant {
         let [z, labels, weights, y] = rows else { unreachable!("the plan gives a loss three reads") };
         let Self { batch, classes, kind } = *self;
         // Mirror of `struct SupervisedLoss` in the shader.
@@ -67,13 +67,13 @@ impl SupervisedLoss {
             batch,
             classes,
             first(*z),
-            z.stride,
+            z.pitch,
             first(*labels),
-            labels.stride,
+            labels.pitch,
             first(*weights),
-            y.head,
-            y.stride,
-            y.start,
+            y.base_offset,
+            y.pitch,
+            y.offset,
         ];
         let constants = [
             ("GRADIENT", f64::from(u8::from(gradient))),
@@ -87,8 +87,8 @@ impl SupervisedLoss {
 }
 
 impl Operation for SupervisedLoss {
-    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
-        let losses = rows.last().map_or(0, |losses| losses.stride);
+    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
+        let losses = rows.last().map_or(0, |losses| losses.pitch);
         vec![self.variant(rows, false, losses)]
     }
 
@@ -120,7 +120,7 @@ impl Operation for SupervisedLoss {
 pub struct SupervisedLossGradient(pub SupervisedLoss);
 
 impl Operation for SupervisedLossGradient {
-    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
         vec![self.0.variant(rows, true, self.0.batch)]
     }
 

@@ -125,7 +125,7 @@ fn operation(plan: &Plan, places: &Places, at: usize, kernels: &'static Kernels,
     use crate::kernels::{Kernel, training::Training};
     let step = &plan.steps[at];
     match &step.kernel {
-        Kernel::Conv1d(conv) if !conv.halved => convolution::convolution(places, at, step),
+        Kernel::Conv1d(conv) if !conv.fused_max_pool => convolution::convolution(places, at, step),
         Kernel::Linear(linear) => convolution::linear(places, step, linear, kernels),
         Kernel::MaxPool(pool) => Box::new(streams::MaxPool::new(places, step, pool)),
         Kernel::GlobalAveragePool(_) => Box::new(streams::Mean::new(places, step)),
@@ -139,12 +139,12 @@ fn operation(plan: &Plan, places: &Places, at: usize, kernels: &'static Kernels,
                 Box::new(weight_gradient::WeightGradient::new(places, step, it, kernels, workers))
             }
             Training::Gather(_) => Box::new(streams::Gather::new(places, step)),
-            Training::Interleave(it) => Box::new(streams::Interleave::new(places, step, it)),
+            Training::DepthToSpace(it) => Box::new(streams::DepthToSpace::new(places, step, it)),
             Training::GlobalAveragePoolGradient(it) => Box::new(streams::MeanGradient::new(places, step, it)),
             Training::Relu(_) => Box::new(streams::Relu::new(places, step)),
             Training::ReluGradient(_) => Box::new(streams::ReluGradient::new(places, step)),
             Training::Adam(it) => Box::new(streams::Adam::new(places, step, it)),
-            Training::Blend(it) => Box::new(streams::Blend::new(places, step, it)),
+            Training::LinearInterpolation(it) => Box::new(streams::LinearInterpolation::new(places, step, it)),
             _ => Box::new(exact::Exact::new(plan, places, at)),
         },
     }

@@ -190,20 +190,20 @@ impl Operation for MeanGradient {
     }
 }
 
-/// [`training::Interleave`].
-pub(super) struct Interleave {
+/// [`training::DepthToSpace`].
+pub(super) struct DepthToSpace {
     x: Spread,
     y: Spread,
     factor: usize,
 }
 
-impl Interleave {
-    pub(super) fn new(places: &Places, step: &Step, kernel: &training::Interleave) -> Self {
+impl DepthToSpace {
+    pub(super) fn new(places: &Places, step: &Step, kernel: &training::DepthToSpace) -> Self {
         Self { x: places.rows(step.reads[0]), y: places.rows(step.write), factor: kernel.factor }
     }
 }
 
-impl Operation for Interleave {
+impl Operation for DepthToSpace {
     fn phases(&self) -> Vec<usize> {
         vec![self.x.records]
     }
@@ -392,22 +392,22 @@ impl Operation for Adam {
     }
 }
 
-/// [`training::Blend`].
-pub(super) struct Blend {
+/// [`training::LinearInterpolation`].
+pub(super) struct LinearInterpolation {
     x: Spot,
     schedule: Spot,
     state: Spot,
     factors: usize,
 }
 
-impl Blend {
-    pub(super) fn new(places: &Places, step: &Step, kernel: &training::Blend) -> Self {
+impl LinearInterpolation {
+    pub(super) fn new(places: &Places, step: &Step, kernel: &training::LinearInterpolation) -> Self {
         let [x, schedule] = [0, 1].map(|read| places.spot(step.reads[read]));
         Self { x, schedule, state: places.spot(step.write), factors: kernel.factors }
     }
 }
 
-impl Operation for Blend {
+impl Operation for LinearInterpolation {
     fn phases(&self) -> Vec<usize> {
         vec![pieces(self.state.len, NUMBERS)]
     }

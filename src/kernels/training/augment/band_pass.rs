@@ -10,8 +10,8 @@
 
 use super::Draws;
 use crate::kernels::{
-    Accelerator, Operation, Row, Variant,
-    training::{by_rows, first, line, shader, turning},
+    Accelerator, Operation, RowLayout, Variant,
+    training::{by_rows, first, line, shader, with_sine_cosine},
 };
 
 /// Filters each lead to its row's band.
@@ -86,14 +86,14 @@ impl BandPass {
 }
 
 impl Operation for BandPass {
-    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
         let [x, draws, y] = rows else { unreachable!("the plan gives a band-pass two reads") };
-        let read = [first(*x), x.stride, first(*draws), draws.stride];
+        let read = [first(*x), x.pitch, first(*draws), draws.pitch];
         // Mirror of `struct BandPass` in the shader.
         let sizes = [self.rows, self.leads, self.samples, self.run_up()];
-        let parameters = [sizes.as_slice(), &read, &[y.head, y.stride, y.start]].concat();
+        let parameters = [sizes.as_slice(), &read, &[y.base_offset, y.pitch, y.offset]].concat();
         let constants = [("SAMPLING_RATE", f64::from(self.sampling_rate))];
-        let shader = turning(shader!("augment/band_pass", constants));
+        let shader = with_sine_cosine(shader!("augment/band_pass", constants));
         vec![Variant::plain(shader, parameters, line(self.rows * self.leads))]
     }
 

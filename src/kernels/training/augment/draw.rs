@@ -3,7 +3,7 @@
 use super::{Draws, Segment, below, between, uniform};
 use crate::{
     kernels::{
-        Accelerator, Operation, Row, Variant,
+        Accelerator, Operation, RowLayout, Variant,
         training::{NO_CONSTANTS, Schedule, WORKGROUP, drawing, first, key, line, shader},
     },
     random::philox,
@@ -111,11 +111,11 @@ impl Draw {
 }
 
 impl Operation for Draw {
-    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
         let [schedule, settings, quantiles, y] = rows else { unreachable!("the plan gives a draw three reads") };
         let tables = [first(*schedule), first(*settings), first(*quantiles)];
         // Mirror of `struct Draw` in the shader.
-        let parameters = [[self.rows, self.records, self.samples], tables, [y.head, y.stride, y.start]].concat();
+        let parameters = [[self.rows, self.records, self.samples], tables, [y.base_offset, y.pitch, y.offset]].concat();
         let shader = drawing(shader!("augment/draw", NO_CONSTANTS), self.seed);
         vec![Variant::plain(shader, parameters, line(self.rows.div_ceil(WORKGROUP)))]
     }

@@ -2,7 +2,7 @@
 
 use super::Draws;
 use crate::kernels::{
-    Accelerator, Operation, Row, Variant,
+    Accelerator, Operation, RowLayout, Variant,
     training::{NO_CONSTANTS, WORKGROUP, by_rows, first, line, shader},
 };
 
@@ -20,13 +20,13 @@ pub struct Mix {
 }
 
 impl Operation for Mix {
-    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
         let [x, draws, y] = rows else { unreachable!("the plan gives a mixture two reads") };
-        let read = [first(*x), x.stride, first(*draws), draws.stride];
+        let read = [first(*x), x.pitch, first(*draws), draws.pitch];
         // Mirror of `struct Mix` in the shader.
         let parameters =
-            [[self.rows, self.leads, self.samples].as_slice(), &read, &[y.head, y.stride, y.start]].concat();
-        let grid = line((self.rows * self.leads * y.stride).div_ceil(WORKGROUP));
+            [[self.rows, self.leads, self.samples].as_slice(), &read, &[y.base_offset, y.pitch, y.offset]].concat();
+        let grid = line((self.rows * self.leads * y.pitch).div_ceil(WORKGROUP));
         vec![Variant::plain(shader!("augment/mix", NO_CONSTANTS), parameters, grid)]
     }
 
@@ -79,13 +79,13 @@ pub struct MixLabels {
 }
 
 impl Operation for MixLabels {
-    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
         let [labels, draws, y] = rows else { unreachable!("the plan gives mixed labels two reads") };
-        let read = [first(*labels), labels.stride, first(*draws), draws.stride];
+        let read = [first(*labels), labels.pitch, first(*draws), draws.pitch];
         // Mirror of `struct MixLabels` in the shader.
         let sizes = [self.rows, self.classes, self.samples];
-        let parameters = [sizes.as_slice(), &read, &[y.head, y.stride, y.start]].concat();
-        let grid = line((self.rows * self.classes * y.stride).div_ceil(WORKGROUP));
+        let parameters = [sizes.as_slice(), &read, &[y.base_offset, y.pitch, y.offset]].concat();
+        let grid = line((self.rows * self.classes * y.pitch).div_ceil(WORKGROUP));
         vec![Variant::plain(shader!("augment/mix_labels", NO_CONSTANTS), parameters, grid)]
     }
 

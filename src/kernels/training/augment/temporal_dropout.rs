@@ -2,7 +2,7 @@
 
 use super::Draws;
 use crate::kernels::{
-    Accelerator, Operation, Row, Variant,
+    Accelerator, Operation, RowLayout, Variant,
     training::{NO_CONSTANTS, WORKGROUP, by_rows, first, line, shader},
 };
 
@@ -20,13 +20,13 @@ pub struct TemporalDropout {
 }
 
 impl Operation for TemporalDropout {
-    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
         let [x, draws, y] = rows else { unreachable!("the plan gives a temporal dropout two reads") };
-        let read = [first(*x), x.stride, first(*draws), draws.stride];
+        let read = [first(*x), x.pitch, first(*draws), draws.pitch];
         // Mirror of `struct TemporalDropout` in the shader.
         let parameters =
-            [[self.rows, self.leads, self.samples].as_slice(), &read, &[y.head, y.stride, y.start]].concat();
-        let grid = line((self.rows * self.leads * y.stride).div_ceil(WORKGROUP));
+            [[self.rows, self.leads, self.samples].as_slice(), &read, &[y.base_offset, y.pitch, y.offset]].concat();
+        let grid = line((self.rows * self.leads * y.pitch).div_ceil(WORKGROUP));
         vec![Variant::plain(shader!("augment/temporal_dropout", NO_CONSTANTS), parameters, grid)]
     }
 

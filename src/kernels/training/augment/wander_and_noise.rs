@@ -5,8 +5,8 @@ use std::f64::consts::TAU;
 use super::{Draws, between, domain, uniform};
 use crate::{
     kernels::{
-        Accelerator, Operation, Row, Variant,
-        training::{Schedule, WORKGROUP, by_rows, drawing, first, key, line, shader, turning},
+        Accelerator, Operation, RowLayout, Variant,
+        training::{Schedule, WORKGROUP, by_rows, drawing, first, key, line, shader, with_sine_cosine},
     },
     random::philox,
 };
@@ -84,13 +84,13 @@ fn normal(words: [u32; 4], n: usize) -> f64 {
 }
 
 impl Operation for WanderAndNoise {
-    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
         let [x, draws, statistics, sources, schedule, y] = rows else {
             unreachable!("the plan gives wander and noise five reads")
         };
         let sizes = [self.rows, self.leads, self.samples];
-        let read = [first(*x), x.stride, first(*draws), draws.stride, first(*statistics), statistics.stride];
-        let rest = [first(*sources), first(*schedule), y.head, y.stride, y.start];
+        let read = [first(*x), x.pitch, first(*draws), draws.pitch, first(*statistics), statistics.pitch];
+        let rest = [first(*sources), first(*schedule), y.base_offset, y.pitch, y.offset];
         // Mirror of `struct WanderAndNoise` in the shader.
         let parameters = [sizes.as_slice(), &read, &rest].concat();
         let [smallest, largest] = self.amplitude.map(f64::from);
@@ -99,8 +99,8 @@ impl Operation for WanderAndNoise {
             ("SMALLEST_AMPLITUDE", smallest),
             ("LARGEST_AMPLITUDE", largest),
         ];
-        let shader = turning(drawing(shader!("augment/wander_and_noise", constants), self.seed));
-        let grid = line((self.rows * self.leads * y.stride.div_ceil(SAMPLES)).div_ceil(WORKGROUP));
+        let shader = with_sine_cosine(drawing(shader!("augment/wander_and_noise", constants), self.seed));
+        let grid = line((self.rows * self.leads * y.pitch.div_ceil(SAMPLES)).div_ceil(WORKGROUP));
         vec![Variant::plain(shader, parameters, grid)]
     }
 

@@ -6,7 +6,7 @@ mod subgroups;
 mod tile;
 
 use super::first;
-use crate::kernels::{Accelerator, Operation, Row, Variant};
+use crate::kernels::{Accelerator, Operation, RowLayout, Variant};
 use tile::Tile;
 
 /// Numbers that one sum may have in f32: more are added up in parts, by records, so that the rounding of a long sum stays
@@ -47,10 +47,10 @@ impl Conv1dWeightGradient {
 
     /// How far before a row of x the windows of whole vec4s begin that vec4s of a row of dy meet, negative where they begin
     /// later; and how many samples before its first tap each does.
-    fn lead_and_shift(&self, x: Row, dy: Row) -> (isize, usize) {
-        let before = self.padding + dy.start * self.stride;
-        let shift = (x.start + 3 * before) % 4;
-        ((before + shift) as isize - x.start as isize, shift)
+    fn lead_and_shift(&self, x: RowLayout, dy: RowLayout) -> (isize, usize) {
+        let before = self.padding + dy.offset * self.stride;
+        let shift = (x.offset + 3 * before) % 4;
+        ((before + shift) as isize - x.offset as isize, shift)
     }
 }
 
@@ -59,7 +59,7 @@ fn component(index: usize) -> char {
 }
 
 impl Operation for Conv1dWeightGradient {
-    fn variants(&self, rows: &[Row], accelerator: &Accelerator) -> Vec<Variant> {
+    fn variants(&self, rows: &[RowLayout], accelerator: &Accelerator) -> Vec<Variant> {
         let [x, dy, dw] = rows else { unreachable!("the plan gives a weight gradient two reads") };
         let plain = plain::variant(self, *x, *dy, first(*dw));
         let subgroups = subgroups::variant(self, [*x, *dy], first(*dw), accelerator);
@@ -75,16 +75,16 @@ impl Operation for Conv1dWeightGradient {
         tile.map_or_else(|| self.batch.div_ceil(self.records()), |tile| tile.parts())
     }
 
-    fn margin(&self) -> usize {
+    fn padding(&self) -> usize {
         self.padding
     }
 
-    fn head(&self) -> usize {
+    fn base_offset(&self) -> usize {
         // The furthest that a window begins before its row, see `LEAD`; a row of dy starts at float 7 at most.
         self.padding + 7 * self.stride + 3
     }
 
-    fn row_multiple(&self) -> usize {
+    fn pitch_multiple(&self) -> usize {
         4
     }
 
@@ -104,11 +104,11 @@ impl Operation for Conv1dWeightGradient {
                 for k in 0..self.kernel {
                     let mut sum = 0.0;
                     for b in 0..self.batch {
-                        let (x_row, dy_row) = (b * self.in_channels + c, b * self.out_channels + o);
+                        let (x_pitch, dy_row) = (b * self.in_channels + c, b * self.out_channels + o);
                         for t in 0..self.out_samples {
                             let position = t * self.stride + k;
                             if position >= self.padding && position - self.padding < self.in_samples {
-                                let x = x[x_row * self.in_samples + position - self.padding];
+                                let x = x[x_pitch * self.in_samples + position - self.padding];
                                 sum += dy[dy_row * self.out_samples + t] * x;
                             }
                         }

@@ -5,18 +5,17 @@ use super::{
     super::{WORKGROUP, first, shader},
     Conv1dWeightGradient,
 };
-use crate::kernels::{Row, Variant};
+use crate::kernels::{RowLayout, Variant};
 
 /// Output channels of an invocation.
 const CHANNELS: usize = 4;
 
-pub(super) fn variant(gradient: &Conv1dWeightGradient, x: Row, dy: Row, dw_first: usize) -> Variant {
+pub(super) fn variant(gradient: &Conv1dWeightGradient, x: RowLayout, dy: RowLayout, dw_first: usize) -> Variant {
     let Conv1dWeightGradient { batch, in_channels, out_channels, out_samples, kernel, stride, padding, .. } = *gradient;
     let records = gradient.records();
     let constants = [("KERNEL", kernel), ("STRIDE", stride), ("PADDING", padding), ("RECORDS", records)];
     // Mirror of `struct Conv1dWeightGradient` in the shader.
-    let parameters =
-        [batch, in_channels, out_channels, out_samples, first(x), x.stride, first(dy), dy.stride, dw_first];
+    let parameters = [batch, in_channels, out_channels, out_samples, first(x), x.pitch, first(dy), dy.pitch, dw_first];
     let grid = [(in_channels * kernel).div_ceil(WORKGROUP), out_channels.div_ceil(CHANNELS), batch.div_ceil(records)];
     let constants = constants.map(|(name, size)| (name, size as f64));
     Variant::plain(shader!("conv1d_weight_gradient/plain", constants), parameters, grid)

@@ -14,7 +14,7 @@
 //! seconds longer to compile.
 
 use super::{super::shader, Conv1dWeightGradient, component};
-use crate::kernels::{Accelerator, Row, Shader, Variant, fill};
+use crate::kernels::{Accelerator, RowLayout, Shader, Variant, fill};
 
 const LANES: usize = 8;
 /// Numbers that one load brings to a subgroup.
@@ -31,12 +31,12 @@ pub(super) const NAME: &str = "subgroups";
 /// None where subgroups differ from eight lanes, rows are not of whole vec4s or the kernel is too long.
 pub(super) fn variant(
     gradient: &Conv1dWeightGradient,
-    [x, dy]: [Row; 2],
+    [x, dy]: [RowLayout; 2],
     dw_first: usize,
     accelerator: &Accelerator,
 ) -> Option<Variant> {
     let Conv1dWeightGradient { batch, in_channels, out_channels, kernel, stride, .. } = *gradient;
-    let vec4s = [x.head, x.stride, dy.head, dy.stride].iter().all(|floats| floats.is_multiple_of(4));
+    let vec4s = [x.base_offset, x.pitch, dy.base_offset, dy.pitch].iter().all(|floats| floats.is_multiple_of(4));
     if accelerator.subgroup_size != Some(LANES) || !vec4s {
         return None;
     }
@@ -56,7 +56,7 @@ pub(super) fn variant(
         })
     });
     let multiply = (0..channels).flat_map(|c| {
-        let load = format!("let x{c} = x[window + {c} * (sizes.x_row / 4)];");
+        let load = format!("let x{c} = x[window + {c} * (sizes.x_pitch / 4)];");
         let window = (shift..(4 * quads - 1) * stride + kernel + shift)
             .map(move |at| format!("let x{c}_{at} = subgroupBroadcast(x{c}.{}, {}u);", component(at), at / 4));
         // The sums of a lane's channels in turns: each addition waits for the one before.
@@ -93,9 +93,9 @@ pub(super) fn variant(
         ],
     );
     // Negative where another reader of x has its rows start behind the first window.
-    let x_head = x.head + (-lead).max(0) as usize;
+    let x_base_offset = x.base_offset + (-lead).max(0) as usize;
     // Mirror of `struct Conv1dWeightGradient` in the shader.
-    let parameters = [batch, in_channels, out_channels, x_head, x.stride, dy.head, dy.stride, dw_first];
+    let parameters = [batch, in_channels, out_channels, x_base_offset, x.pitch, dy.base_offset, dy.pitch, dw_first];
     let grid = [in_channels.div_ceil(channels), out_channels.div_ceil(block), batch.div_ceil(gradient.records())];
     let shader = Shader { source: source.into(), ..shader };
     Some(Variant { name: NAME, subgroups: true, ..Variant::plain(shader, parameters, grid) })

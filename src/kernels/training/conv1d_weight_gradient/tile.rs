@@ -21,7 +21,7 @@
 //! On lavapipe its barriers are coroutine switches.
 
 use super::{super::shader, Conv1dWeightGradient, TERMS, component};
-use crate::kernels::{Accelerator, Row, Shader, Variant, fill, training::first};
+use crate::kernels::{Accelerator, RowLayout, Shader, Variant, fill, training::first};
 
 /// Invocations side by side, of four output channels each, and sets of them at most, for input channels.
 const LANES: usize = 16;
@@ -36,7 +36,7 @@ const MOST_STRIDE: usize = 4;
 /// Bytes of workgroup memory that every adapter has.
 const WORKGROUP_BYTES: usize = 16 << 10;
 /// Workgroups that fill a large GPU, of which one has 132 multiprocessors, four times.
-const FILLS: usize = 528;
+const SATURATING_WORKGROUPS: usize = 528;
 /// Stretches that a part has at least, so that it loads more than it stores.
 const FEWEST_STRETCHES: usize = 4;
 
@@ -50,7 +50,7 @@ const READ_SAMPLES: &str = "\
 alias Stored = vec4<f32>;
 
 fn x_quad(b: u32, c: u32, i: u32) -> vec4<f32> {
-    return x[(sizes.x_first + (b * sizes.in_channels + c) * sizes.x_row - LEAD) / 4 + i];
+    return x[(sizes.x_first + (b * sizes.in_channels + c) * sizes.x_pitch - LEAD) / 4 + i];
 }
 
 fn dy_quad(b: u32, o: u32, i: u32) -> vec4<f32> {
@@ -61,8 +61,8 @@ const READ_RECORDS: &str = "\
 alias Stored = f32;
 
 fn x_quad(b: u32, c: u32, i: u32) -> vec4<f32> {
-    let record = sizes.in_channels * sizes.x_row;
-    let at = sizes.x_first + c * sizes.x_row + 4 * i * record;
+    let record = sizes.in_channels * sizes.x_pitch;
+    let at = sizes.x_first + c * sizes.x_pitch + 4 * i * record;
     return vec4(x[at], x[at + record], x[at + 2 * record], x[at + 3 * record]);
 }
 
@@ -109,7 +109,7 @@ impl<'a> Tile<'a> {
     /// network 542k at 64 records of 1000 samples have 256, 66, 33, 33, 16 and 16 parts, 58 MB in all.
     pub(super) fn parts(&self) -> usize {
         let stretches = self.stretches(self.gradient.out_samples.div_ceil(4));
-        let filling = (FILLS / self.grid.iter().product::<usize>()).min(stretches / FEWEST_STRETCHES);
+        let filling = (SATURATING_WORKGROUPS / self.grid.iter().product::<usize>()).min(stretches / FEWEST_STRETCHES);
         filling.max((stretches * QUADS * 4).div_ceil(TERMS))
     }
 
@@ -134,13 +134,13 @@ fn window(kernel: usize, stride: usize, shift: usize) -> usize {
 /// None where there is no tile, workgroup memory is short or rows are not of whole vec4s.
 pub(super) fn variant(
     gradient: &Conv1dWeightGradient,
-    [x, dy]: [Row; 2],
+    [x, dy]: [RowLayout; 2],
     dw_first: usize,
     accelerator: &Accelerator,
 ) -> Option<Variant> {
     let tile = Tile::new(gradient)?;
     let Conv1dWeightGradient { batch, in_channels, out_channels, kernel, .. } = *gradient;
-    let vec4s = [x.head, x.stride, dy.head, dy.stride].iter().all(|floats| floats.is_multiple_of(4));
+    let vec4s = [x.base_offset, x.pitch, dy.base_offset, dy.pitch].iter().all(|floats| floats.is_multiple_of(4));
     if accelerator.workgroup_bytes < WORKGROUP_BYTES || !(vec4s || tile.linear) {
         return None;
     }
@@ -156,7 +156,7 @@ pub(super) fn variant(
         ("X_WIDTH", x_width(kernel, stride, shift)),
     ];
     let constants = sizes.map(|(name, value)| format!("const {name}: u32 = {value};"));
-    let (parts, stretches) = (tile.parts(), tile.stretches(dy.stride / 4));
+    let (parts, stretches) = (tile.parts(), tile.stretches(dy.pitch / 4));
     let shader = shader!(
         "conv1d_weight_gradient/tile",
         [("LEAD", lead.max(0) as f64), ("STRETCHES", stretches.div_ceil(parts) as f64)]
@@ -175,11 +175,11 @@ pub(super) fn variant(
         ],
     );
     // Negative where another reader of x has its rows start behind the first window.
-    let x_head = x.head + (-lead).max(0) as usize;
+    let x_base_offset = x.base_offset + (-lead).max(0) as usize;
     let [x_first, dy_first, terms] =
-        if tile.linear { [first(x), first(dy), batch] } else { [x_head, dy.head, dy.stride] };
+        if tile.linear { [first(x), first(dy), batch] } else { [x_base_offset, dy.base_offset, dy.pitch] };
     // Mirror of `struct Conv1dWeightGradient` in the shader.
-    let parameters = [in_channels, out_channels, terms, stretches, x_first, x.stride, dy_first, dy.stride, dw_first];
+    let parameters = [in_channels, out_channels, terms, stretches, x_first, x.pitch, dy_first, dy.pitch, dw_first];
     let [x_groups, y_groups] = tile.grid;
     let shader = Shader { source: source.into(), ..shader };
     Some(Variant { name: NAME, ..Variant::plain(shader, parameters, [x_groups, y_groups, parts]) })
@@ -235,7 +235,10 @@ mod tests {
             };
             let tile = Tile::new(&gradient).expect("kernels and strides are small");
             let workgroups = tile.grid.iter().product::<usize>() * tile.parts();
-            assert!(workgroups > FILLS - FILLS / 16, "{in_channels}→{out_channels}: {workgroups}");
+            assert!(
+                workgroups > SATURATING_WORKGROUPS - SATURATING_WORKGROUPS / 16,
+                "{in_channels}→{out_channels}: {workgroups}"
+            );
             assert!(batch * out_samples / tile.parts() <= TERMS, "{in_channels}→{out_channels}: {}", tile.parts());
             // Idle invocations would be as many as the channels that are not there.
             assert_eq!(tile.grid[0] * tile.groups * tile.channels, in_channels);

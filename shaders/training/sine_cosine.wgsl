@@ -4,7 +4,7 @@
 const QUARTER: f32 = 1.57079633; // in radians
 
 // To rounding: the first terms left out are (pi / 4)^10 / 10! and (pi / 4)^11 / 11!, 3e-8 and 2e-9.
-fn turn(part: f32) -> vec2<f32> {
+fn sine_cosine(part: f32) -> vec2<f32> {
     let quarters = round(4.0 * part);
     let angle = (4.0 * part - quarters) * QUARTER;
     let s = angle * angle;

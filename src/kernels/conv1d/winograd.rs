@@ -1,5 +1,5 @@
 //! The convolution for software Vulkan whose subgroups are exactly eight lanes and which has 64-bit integers, as Mesa's
-//! lavapipe on AVX: minimal filtering (Winograd, Toom–Cook). Twin: shaders/conv1d/filtered.wgsl.
+//! lavapipe on AVX: Winograd (Winograd, Toom–Cook). Twin: shaders/conv1d/winograd.wgsl.
 //!
 //! The taps that meet the same phase of the stride are taken three at a time. Four outputs of such a filter need six
 //! inputs, and as polynomials they are evaluated at the points 0, ±1, ±2 and ∞, multiplied there, added up over filters
@@ -54,8 +54,8 @@
 //! - the driver's vectors of 512 bits (`LP_NATIVE_VECTOR_WIDTH`) and sixteen lanes, for half the instructions: predicted a
 //!   fifth less time, took four to eight times as long.
 
-use super::{Conv1d, Row, Variant, blocks, shader};
-use crate::kernels::{Accelerator, Shader, TEXELS, fill};
+use super::{Conv1d, RowLayout, Variant, blocks, shader};
+use crate::kernels::{Accelerator, Shader, TEXTURE_WIDTH, fill};
 
 const LANES: usize = 8;
 /// Floats of a load of x and of a store.
@@ -77,30 +77,31 @@ const POINTS: usize = OUTPUTS + TAPS - 1;
 const MANY_CHANNELS: usize = 6 * CHANNELS;
 
 /// With x in a buffer.
-pub(super) const BUFFER: &str = "filtered";
+pub(super) const BUFFER: &str = "winograd";
 /// With x in a texture.
-pub(super) const TEXTURE: &str = "filtered texture";
+pub(super) const TEXTURE: &str = "winograd texture";
 
 /// Both, the one first that pays, if x fits into a texture. None where subgroups differ from eight lanes or there are no
 /// 64-bit integers, where anything is stored in f16, where the weights do not fit into a texture, and where a row of y does
 /// not begin with a load of x or a window reaches further than into the next lane's inputs.
-pub(super) fn variants(conv: &Conv1d, x: Row, y: Row, accelerator: &Accelerator) -> Vec<Variant> {
+pub(super) fn variants(conv: &Conv1d, x: RowLayout, y: RowLayout, accelerator: &Accelerator) -> Vec<Variant> {
     let (own, window) = (SAMPLES * conv.stride, (SAMPLES - 1) * conv.stride + conv.kernel);
-    let lead = conv.lead(x, y);
-    let aligned = [lead.unsigned_abs(), x.head, x.stride].iter().all(|floats| floats.is_multiple_of(LOADED));
+    let window_offset = conv.window_offset(x, y);
+    let aligned =
+        [window_offset.unsigned_abs(), x.base_offset, x.pitch].iter().all(|floats| floats.is_multiple_of(LOADED));
     let is_f32 = !accelerator.storage.is_half() && !y.storage.is_half();
     let fits = aligned && conv.stride <= 4 && window <= 2 * own;
-    let most = accelerator.texture_rows * TEXELS * TEXEL;
+    let most = accelerator.texture_rows * TEXTURE_WIDTH * TEXEL;
     let weights = conv.out_channels.div_ceil(CHANNELS) * block(conv);
     if accelerator.subgroup_size != Some(LANES) || !accelerator.int64 || !is_f32 || !fits || weights > most {
         return Vec::new();
     }
     let names = if conv.out_channels < MANY_CHANNELS { [BUFFER, TEXTURE] } else { [TEXTURE, BUFFER] };
-    let has_room = |name: &&str| *name == BUFFER || x.head + conv.batch * conv.in_channels * x.stride <= most;
+    let has_room = |name: &&str| *name == BUFFER || x.base_offset + conv.batch * conv.in_channels * x.pitch <= most;
     names.into_iter().filter(has_room).map(|name| variant(conv, x, y, name)).collect()
 }
 
-fn variant(conv: &Conv1d, x: Row, y: Row, name: &'static str) -> Variant {
+fn variant(conv: &Conv1d, x: RowLayout, y: RowLayout, name: &'static str) -> Variant {
     let (own, window) = (SAMPLES * conv.stride, (SAMPLES - 1) * conv.stride + conv.kernel);
     let (filters, own, beyond) = (filters(conv), own / LOADED, window.saturating_sub(own));
     let (textures, x_lines): (&[usize], _) = match name == BUFFER {
@@ -108,9 +109,9 @@ fn variant(conv: &Conv1d, x: Row, y: Row, name: &'static str) -> Variant {
         false => (&[0, 1], include_str!("../../../shaders/conv1d/load/texture.wgsl")),
     };
     let constants = [("STRIDE", conv.stride), ("SAMPLES", SAMPLES), ("CHANNELS", CHANNELS), ("LOADS", loads(conv))];
-    let constants = constants.into_iter().chain([("POOLED", conv.pooled()), ("TEXELS", TEXELS)]);
+    let constants = constants.into_iter().chain([("POOLED", conv.pooled()), ("TEXTURE_WIDTH", TEXTURE_WIDTH)]);
     let source = fill(
-        include_str!("../../../shaders/conv1d/filtered.wgsl"),
+        include_str!("../../../shaders/conv1d/winograd.wgsl"),
         &[
             ("constants", constants.map(|(name, value)| format!("const {name}: u32 = {value};")).collect()),
             ("x", x_lines.lines().map(String::from).collect()),
@@ -124,13 +125,13 @@ fn variant(conv: &Conv1d, x: Row, y: Row, name: &'static str) -> Variant {
             ("store", store(conv)),
         ],
     );
-    let begin = ("BEGIN", -(conv.lead(x, y) / LOADED as isize) as f64);
-    let shader = shader("conv1d/filtered", source, y, conv.constants([]).into_iter().chain([begin]).collect());
+    let begin = ("BEGIN", -(conv.window_offset(x, y) / LOADED as isize) as f64);
+    let shader = shader("conv1d/winograd", source, y, conv.constants([]).into_iter().chain([begin]).collect());
     Variant {
         name,
         shader: Shader { textures, ..shader },
-        parameters: conv.parameters(x.head, x, y),
-        grid: [y.stride.div_ceil(LANES * SAMPLES), conv.out_channels.div_ceil(CHANNELS), conv.batch],
+        parameters: conv.parameters(x.base_offset, x, y),
+        grid: [y.pitch.div_ceil(LANES * SAMPLES), conv.out_channels.div_ceil(CHANNELS), conv.batch],
         subgroups: true,
     }
 }
@@ -270,7 +271,7 @@ fn store(conv: &Conv1d) -> Vec<String> {
             ]
         });
         let outputs: Vec<String> = (0..SAMPLES).map(|i| format!("y{o}_{}_{}", i / OUTPUTS, i % OUTPUTS)).collect();
-        let pooled: Vec<String> = match conv.halved {
+        let pooled: Vec<String> = match conv.fused_max_pool {
             true => outputs.chunks(2).map(|two| format!("max({})", two.join(", "))).collect(),
             false => outputs,
         };
@@ -323,9 +324,9 @@ mod tests {
             stride: 1,
             padding: 1,
             relu: true,
-            halved: false,
+            fused_max_pool: false,
         };
-        let row = |start| Row { head: 16, start, stride: 512, storage: Storage::F32 };
+        let row = |offset| RowLayout { base_offset: 16, offset, pitch: 512, storage: Storage::F32 };
         let accelerator = Accelerator {
             software: true,
             subgroup_size: Some(LANES),

@@ -4,13 +4,13 @@ const POOLED: u32 = 2;  // positions that make one number of y
 // written with it.
 fn store(b: u32, o: u32, position: u32, sum: vec4<f32>) {
     let i = position / POOLED;
-    if i >= conv.y_row || o >= conv.out_channels {
+    if i >= conv.y_pitch || o >= conv.out_channels {
         return;
     }
     let larger = max(sum.xz, sum.yw);
     let rectified = select(larger, max(larger, vec2(0.0)), RELU);
-    let t = i - conv.y_start; // wraps to a large number before the first sample
+    let t = i - conv.y_offset; // wraps to a large number before the first sample
     let inside = vec2(t, t + 1) < vec2(conv.out_samples);
-    let row = conv.y_head + (b * conv.out_channels + o) * conv.y_row;
+    let row = conv.y_base_offset + (b * conv.out_channels + o) * conv.y_pitch;
     set_y((row + i) / 2, select(vec2(0.0), rectified, inside));
 }

@@ -2,27 +2,27 @@
 //! batch that passes in parts add up.
 
 use super::{WORKGROUP, first, line, shader};
-use crate::kernels::{Accelerator, Operation, Row, Variant};
+use crate::kernels::{Accelerator, Operation, RowLayout, Variant};
 
 /// `state ← kept·state + share·x`, where both factors stand in the schedule; with kept 0 the state is forgotten, whatever it
 /// was.
 ///
 /// Reads x `[length]`, the schedule; changes state `[length]`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Blend {
+pub struct LinearInterpolation {
     /// Numbers.
     pub length: usize,
     /// Where in the schedule kept and share stand: [`super::Schedule::TARGET`] or [`super::Schedule::ACCUMULATE`].
     pub factors: usize,
 }
 
-impl Operation for Blend {
-    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+impl Operation for LinearInterpolation {
+    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
         let [x, schedule, state] = rows else { unreachable!("the plan gives a blend two reads") };
-        // Mirror of `struct Blend` in the shader.
+        // Mirror of `struct LinearInterpolation` in the shader.
         let parameters = [self.length, first(*x), first(*schedule) + self.factors, first(*state)];
         let grid = line(self.length.div_ceil(WORKGROUP));
-        vec![Variant::plain(shader!("blend", super::NO_CONSTANTS), parameters, grid)]
+        vec![Variant::plain(shader!("linear_interpolation", super::NO_CONSTANTS), parameters, grid)]
     }
 
     fn floating_point_operations(&self) -> usize {
@@ -30,7 +30,7 @@ impl Operation for Blend {
     }
 
     fn describe(&self) -> String {
-        "blend".into()
+        "linear_interpolation".into()
     }
 
     fn reference(&self, reads: &[&[f64]], state: &mut [f64]) {

@@ -1,5 +1,5 @@
-// Convolution along the samples, with bias and ReLU, by minimal filtering on subgroups of exactly 8 lanes that store eight
-// floats at once, as four 64-bit integers, and load as many of x. Twin: src/kernels/conv1d/filtered.rs, which puts the
+// Convolution along the samples, with bias and ReLU, by Winograd on subgroups of exactly 8 lanes that store eight
+// floats at once, as four 64-bit integers, and load as many of x. Twin: src/kernels/conv1d/winograd.rs, which puts the
 // unrolled lines where `//#` stands.
 //
 // y[b, o, t] = bias[o] + sum over c and k of weight[o, c, k] * x[b, c, t * STRIDE + k - PADDING]
@@ -20,17 +20,17 @@ struct Conv1d {
     in_channels: u32,
     out_channels: u32,
     out_samples: u32,
-    x_head: u32,
-    x_row: u32,
-    y_head: u32,
-    y_row: u32,
-    y_start: u32,
+    x_base_offset: u32,
+    x_pitch: u32,
+    y_base_offset: u32,
+    y_pitch: u32,
+    y_offset: u32,
 }
 
 @group(0) @binding(0) var<uniform> conv: Conv1d;
 @group(0) @binding(2) var weight: texture_storage_2d<rgba32float, read>;  // [blocks, in_channels / LANES, LOADS, LANES]
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;          // [blocks, LANES]
-@group(0) @binding(4) var<storage, read_write> y: array<vec4<u64>>;       // [batch, out_channels, y_row / 8] after y_head / 8
+@group(0) @binding(4) var<storage, read_write> y: array<vec4<u64>>;       // [batch, out_channels, y_pitch / 8] after y_base_offset / 8
 
 struct Eight {
     first: vec4<f32>,
@@ -42,7 +42,7 @@ struct Eight {
 
 // Where a texture that stands for a buffer has a texel.
 fn texel_at(texel: u32) -> vec2<u32> {
-    return vec2(texel % TEXELS, texel / TEXELS);
+    return vec2(texel % TEXTURE_WIDTH, texel / TEXTURE_WIDTH);
 }
 
 fn weight_at(texel: u32) -> vec4<f32> {
@@ -55,7 +55,7 @@ fn pair(low: f32, high: f32) -> u64 {
 
 // Four numbers, the first for float i of a row. The zeros beside the samples are written with them.
 fn finished(i: u32, sum: vec4<f32>) -> vec4<f32> {
-    let t = i - conv.y_start; // wraps to a large number before the first sample
+    let t = i - conv.y_offset; // wraps to a large number before the first sample
     let inside = vec4(t, t + 1, t + 2, t + 3) < vec4(conv.out_samples);
     let rectified = select(sum, max(sum, vec4(0.0)), RELU);
     return select(vec4(0.0), rectified, inside);
@@ -63,22 +63,22 @@ fn finished(i: u32, sum: vec4<f32>) -> vec4<f32> {
 
 // Eight positions of one channel, the first at float i of its row.
 fn store(b: u32, o: u32, i: u32, first: vec4<f32>, second: vec4<f32>) {
-    if i >= conv.y_row || o >= conv.out_channels {
+    if i >= conv.y_pitch || o >= conv.out_channels {
         return;
     }
     let f = finished(i, first);
     let s = finished(i + 4, second);
     let eight = vec4(pair(f.x, f.y), pair(f.z, f.w), pair(s.x, s.y), pair(s.z, s.w));
-    y[(conv.y_head + (b * conv.out_channels + o) * conv.y_row + i) / LOADED] = eight;
+    y[(conv.y_base_offset + (b * conv.out_channels + o) * conv.y_pitch + i) / LOADED] = eight;
 }
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
     let b = group.z;
     let i = (group.x * LANES + lane) * SAMPLES;
-    let row = conv.x_row / LOADED;
+    let row = conv.x_pitch / LOADED;
     let rows = LANES * row;
-    let record = conv.x_head / LOADED + b * conv.in_channels * row;
+    let record = conv.x_base_offset / LOADED + b * conv.in_channels * row;
     // In its row, in loads; what lies before it wraps to a large number.
     let position = i * STRIDE / LOADED + u32(BEGIN);
     let end = (group.x + 1) * LANES * SAMPLES * STRIDE / LOADED + u32(BEGIN);
@@ -90,7 +90,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id
     let next = (lane + 1) % LANES;
     let last = lane == LANES - 1;
     // Behind the samples lie zeros alone.
-    let behind_samples = group.x * LANES * SAMPLES >= POOLED * (conv.y_start + conv.out_samples);
+    let behind_samples = group.x * LANES * SAMPLES >= POOLED * (conv.y_offset + conv.out_samples);
     let channels = select(conv.in_channels, 0u, behind_samples);
     //# declare
     for (var from_channel = 0u; from_channel < channels; from_channel += LANES) {

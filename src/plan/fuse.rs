@@ -9,36 +9,37 @@ use crate::kernels::{Conv1d, Kernel, MaxPool, PooledLinear};
 
 /// A plan with fewer steps that makes the same. GPUs and the reference run it, the CPU refuses it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Joined {
+pub struct FusedPlan {
     /// The steps. Several outputs may be channels of one buffer.
     pub plan: Plan,
     /// Which channels of its buffer each output is.
     pub channels: Vec<Range<usize>>,
     /// How many steps of the plan that it was made from each step stands for.
-    pub stands_for: Vec<usize>,
+    pub source_steps: Vec<usize>,
 }
 
-impl Joined {
+impl FusedPlan {
     /// The plan as it is.
-    pub fn apart(plan: &Plan) -> Self {
+    pub fn unfused(plan: &Plan) -> Self {
         let channels = plan.outputs.iter().map(|&id| 0..plan.buffers[id].shape[1]).collect();
-        Self { plan: plan.clone(), channels, stands_for: vec![1; plan.steps.len()] }
+        Self { plan: plan.clone(), channels, source_steps: vec![1; plan.steps.len()] }
     }
 
-    /// With every max pool of two joined to the convolution before it, whose outputs nobody else may read.
-    pub fn with_halved_convolutions(mut self) -> Self {
-        let halved =
-            |plan: &Plan| plan.steps.windows(2).enumerate().find_map(|(at, pair)| Some((at, plan.halved(pair)?)));
-        while let Some((at, kernel)) = halved(&self.plan) {
+    /// With every max pool of two fused to the convolution before it, whose outputs nobody else may read.
+    pub fn with_fused_max_pools(mut self) -> Self {
+        let fused_max_pool = |plan: &Plan| {
+            plan.steps.windows(2).enumerate().find_map(|(at, pair)| Some((at, plan.fused_max_pool(pair)?)))
+        };
+        while let Some((at, kernel)) = fused_max_pool(&self.plan) {
             let Step { reads, write, .. } = self.plan.steps[at].clone();
-            self.join(at, kernel, reads);
+            self.fuse(at, kernel, reads);
             self.plan.remove(write);
         }
         self
     }
 
-    /// With the pool joined to its linear layer, whose output no step may read. None where there are no such two.
-    pub fn with_pooled_linear(mut self) -> Option<Self> {
+    /// With the pool fused to its linear layer, whose output no step may read. None where there are no such two.
+    pub fn with_fused_pooled_linear(mut self) -> Option<Self> {
         let plan = &self.plan;
         let (at, sizes, layer) = plan.steps.windows(2).enumerate().find_map(|(at, pair)| {
             let [pool, linear] = pair else { return None };
@@ -56,7 +57,7 @@ impl Joined {
             samples: sizes.samples,
             out_features: layer.out_features,
         });
-        self.join(at, kernel, [&pool.reads[..], &linear.reads[1..]].concat());
+        self.fuse(at, kernel, [&pool.reads[..], &linear.reads[1..]].concat());
         let shape = [sizes.batch, sizes.channels + layer.out_features, 1];
         let name = self.plan.steps[at].name.clone();
         let both = &mut self.plan.buffers[linear.write];
@@ -73,21 +74,21 @@ impl Joined {
     }
 
     /// Puts one step in the place of two, whose output is the second's.
-    fn join(&mut self, at: usize, kernel: Kernel, reads: Vec<BufferId>) {
+    fn fuse(&mut self, at: usize, kernel: Kernel, reads: Vec<BufferId>) {
         let [first, second] = [at, at + 1].map(|at| &self.plan.steps[at]);
         let (name, write) = (format!("{} + {}", first.name, second.name), second.write);
         self.plan.steps.splice(at..at + 2, [Step { name, kernel, reads, write }]);
-        self.stands_for[at] += self.stands_for.remove(at + 1);
+        self.source_steps[at] += self.source_steps.remove(at + 1);
     }
 }
 
 /// What a step is together with the one behind it, if that is a max pool of two that reads a convolution's outputs.
-pub(super) fn halved(pair: &[Step]) -> Option<Kernel> {
+pub(super) fn fused_max_pool(pair: &[Step]) -> Option<Kernel> {
     let [first, second] = pair else { return None };
     let (Kernel::Conv1d(conv), Kernel::MaxPool(pool)) = (&first.kernel, &second.kernel) else { return None };
     let MaxPool { kernel: 2, stride: 2, out_samples, .. } = *pool else { return None };
-    let follows = second.reads[0] == first.write && !conv.halved;
-    follows.then(|| Kernel::Conv1d(Conv1d { out_samples, halved: true, ..conv.clone() }))
+    let follows = second.reads[0] == first.write && !conv.fused_max_pool;
+    follows.then(|| Kernel::Conv1d(Conv1d { out_samples, fused_max_pool: true, ..conv.clone() }))
 }
 
 impl Plan {
@@ -96,11 +97,11 @@ impl Plan {
         self.steps.iter().filter(|step| step.reads.contains(&id)).count()
     }
 
-    /// As [`halved`], where nobody else reads the convolution's outputs.
-    fn halved(&self, pair: &[Step]) -> Option<Kernel> {
+    /// As [`fused_max_pool`], where nobody else reads the convolution's outputs.
+    fn fused_max_pool(&self, pair: &[Step]) -> Option<Kernel> {
         let written = pair[0].write;
         let alone = self.readers(written) == 1 && !self.outputs.contains(&written);
-        halved(pair).filter(|_| alone)
+        fused_max_pool(pair).filter(|_| alone)
     }
 
     /// Takes a buffer out that nothing reads or writes any more, and assigns the slots anew.
@@ -128,15 +129,15 @@ mod tests {
         let folded = Folded::new(&weights.network, &weights.parameters).unwrap();
         for keep in [Keep::Results, Keep::Stages] {
             let plan = Plan::new(&folded, 2, 100, keep).unwrap();
-            let joined = Joined::apart(&plan).with_halved_convolutions().with_pooled_linear().unwrap();
+            let fused = FusedPlan::unfused(&plan).with_fused_max_pools().with_fused_pooled_linear().unwrap();
             assert_eq!(
-                (joined.plan.steps.len(), joined.stands_for.iter().sum()),
+                (fused.plan.steps.len(), fused.source_steps.iter().sum()),
                 (plan.steps.len() - 1, plan.steps.len())
             );
             let input: Vec<f32> = (0..2 * 12 * 100).map(|i| (i * 37 % 101) as f32 / 50.0 - 1.0).collect();
             let (apart, together) =
-                (reference::run(&plan, &input).unwrap(), reference::run(&joined.plan, &input).unwrap());
-            for ((apart, together), channels) in apart.iter().zip(&together).zip(&joined.channels) {
+                (reference::run(&plan, &input).unwrap(), reference::run(&fused.plan, &input).unwrap());
+            for ((apart, together), channels) in apart.iter().zip(&together).zip(&fused.channels) {
                 let width = together.len() / 2 / (apart.len() / 2 / channels.len());
                 let samples = apart.len() / 2 / channels.len();
                 let of_record = |record: &[f64]| record[channels.start * samples..channels.end * samples].to_vec();
@@ -159,8 +160,8 @@ mod tests {
     #[test]
     fn a_linear_layer_that_another_reads_stays_apart() {
         let plan = Plan::new(&small(), 1, 100, Keep::Results).unwrap();
-        assert_eq!(Joined::apart(&plan).with_pooled_linear(), None);
-        assert_eq!(Joined::apart(&plan).plan, plan);
+        assert_eq!(FusedPlan::unfused(&plan).with_fused_pooled_linear(), None);
+        assert_eq!(FusedPlan::unfused(&plan).plan, plan);
     }
 
     #[test]
@@ -168,10 +169,10 @@ mod tests {
         let input: Vec<f32> = (0..2 * 12 * 103).map(|i| (i * 37 % 101) as f32 / 50.0 - 1.0).collect();
         for (keep, fewer) in [(Keep::Results, 2), (Keep::Pooled, 2), (Keep::Stages, 0)] {
             let plan = Plan::new(&small(), 2, 103, keep).unwrap();
-            let joined = Joined::apart(&plan).with_halved_convolutions();
-            assert_eq!(joined.plan.steps.len(), plan.steps.len() - fewer);
-            assert_eq!(joined.stands_for.iter().sum::<usize>(), plan.steps.len());
-            assert_eq!(reference::run(&joined.plan, &input).unwrap(), reference::run(&plan, &input).unwrap());
+            let fused = FusedPlan::unfused(&plan).with_fused_max_pools();
+            assert_eq!(fused.plan.steps.len(), plan.steps.len() - fewer);
+            assert_eq!(fused.source_steps.iter().sum::<usize>(), plan.steps.len());
+            assert_eq!(reference::run(&fused.plan, &input).unwrap(), reference::run(&plan, &input).unwrap());
         }
     }
 }

@@ -1,17 +1,17 @@
-// Numbers mixed into a state. Twin: src/kernels/training/blend.rs.
+// Numbers mixed into a state. Twin: src/kernels/training/linear_interpolation.rs.
 //
 // state[i] = kept * state[i] + share * x[i]
 
 const WORKGROUP: u32 = 64;
 
-struct Blend {
+struct LinearInterpolation {
     length: u32,
     x_first: u32,
     factors: u32, // where kept and share stand in the schedule
     state_first: u32,
 }
 
-@group(0) @binding(0) var<uniform> blend: Blend;
+@group(0) @binding(0) var<uniform> blend: LinearInterpolation;
 @group(0) @binding(1) var<storage, read> x: array<f32>;            // [length] after x_first
 @group(0) @binding(2) var<storage, read> schedule: array<f32>;
 @group(0) @binding(3) var<storage, read_write> state: array<f32>;  // [length] after state_first

@@ -1,7 +1,7 @@
 //! Channels that are the phases of fewer, faster ones are put back in turn: the last step of the gradient of a strided
 //! convolution by its input.
 
-use crate::kernels::{Accelerator, Operation, Row, Variant};
+use crate::kernels::{Accelerator, Operation, RowLayout, Variant};
 
 use super::{WORKGROUP, first, shader};
 
@@ -9,7 +9,7 @@ use super::{WORKGROUP, first, shader};
 ///
 /// Reads x `[batch, factor · channels, in_samples]`; writes y `[batch, channels, out_samples]`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Interleave {
+pub struct DepthToSpace {
     /// Records.
     pub batch: usize,
     /// Channels of y.
@@ -22,13 +22,13 @@ pub struct Interleave {
     pub out_samples: usize,
 }
 
-impl Operation for Interleave {
-    fn variants(&self, rows: &[Row], _: &Accelerator) -> Vec<Variant> {
+impl Operation for DepthToSpace {
+    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
         let [x, y] = rows else { unreachable!("the plan gives an interleave one read") };
-        // Mirror of `struct Interleave` in the shader.
-        let parameters = [self.channels, self.out_samples, first(*x), x.stride, y.head, y.stride, y.start];
-        let shader = shader!("interleave", [("FACTOR", self.factor as f64)]);
-        vec![Variant::plain(shader, parameters, [y.stride.div_ceil(WORKGROUP), self.channels, self.batch])]
+        // Mirror of `struct DepthToSpace` in the shader.
+        let parameters = [self.channels, self.out_samples, first(*x), x.pitch, y.base_offset, y.pitch, y.offset];
+        let shader = shader!("depth_to_space", [("FACTOR", self.factor as f64)]);
+        vec![Variant::plain(shader, parameters, [y.pitch.div_ceil(WORKGROUP), self.channels, self.batch])]
     }
 
     fn floating_point_operations(&self) -> usize {
