@@ -448,8 +448,8 @@ fn a_tuned_gpu_agrees_and_another_build_refuses_its_tuning() {
 #[test]
 fn an_off_by_one_in_the_padding_is_caught() {
     caught("conv1d/plain", "conv.x_pitch - PADDING;", "conv.x_pitch - PADDING + 1;");
-    caught("conv1d/tile", "- LEAD) / 4", "- LEAD + 4) / 4");
-    caught("conv1d/subgroups", "- LEAD) / 4", "- LEAD + 4) / 4");
+    caught("conv1d/tile", "- WINDOW_OFFSET) / 4", "- WINDOW_OFFSET + 4) / 4");
+    caught("conv1d/subgroups", "- WINDOW_OFFSET) / 4", "- WINDOW_OFFSET + 4) / 4");
     caught("conv1d/winograd", "/ LOADED + u32(BEGIN);", "/ LOADED + u32(BEGIN) + 1;");
 }
 
@@ -474,7 +474,7 @@ fn a_skipped_relu_is_caught() {
 fn a_swapped_stride_is_caught() {
     caught("conv1d/plain", "t * STRIDE + k", "t + k");
     caught("conv1d/tile", "lane * STRIDE;", "lane;");
-    caught("conv1d/subgroups", "i * STRIDE - LEAD", "i - LEAD");
+    caught("conv1d/subgroups", "i * STRIDE - WINDOW_OFFSET", "i - WINDOW_OFFSET");
     caught("conv1d/winograd", "let position = i * STRIDE", "let position = i");
     caught("max_pool/plain", "t * STRIDE", "t * KERNEL");
 }
@@ -565,7 +565,7 @@ fn a_wrong_transform_of_minimal_filtering_is_caught() {
 fn what_is_wrong_is_caught_in_f16_too() {
     caught_in_f16("conv1d/plain", "position + STRIDE)", "position)");
     caught_in_f16("conv1d/plain", "var sum0 = bias[group.y];", "var sum0 = 0.0 * bias[group.y];");
-    caught_in_f16("conv1d/tile", "- LEAD) / 4", "- LEAD + 4) / 4");
+    caught_in_f16("conv1d/tile", "- WINDOW_OFFSET) / 4", "- WINDOW_OFFSET + 4) / 4");
     caught_in_f16("conv1d/tile", "weights[i] = weight_at(", "weights[i] = 1.01 * weight_at(");
     caught_in_f16("conv1d/subgroups", "let weights0 = weight_at(", "let weights0 = 1.01 * weight_at(");
     caught_in_f16("max_pool/halves", "max(b.x, b.y)", "b.x");
@@ -577,7 +577,7 @@ fn what_is_wrong_is_caught_in_f16_too() {
 #[test]
 fn what_is_wrong_with_matrices_is_caught() {
     let caught = |right, wrong| caught_on(F16[0], "conv1d/matrices", right, wrong);
-    caught("- LEAD / 4;", "- LEAD / 4 + 1;");
+    caught("- WINDOW_OFFSET / 4;", "- WINDOW_OFFSET / 4 + 1;");
     caught("+ SHIFT + k) * SIDE", "+ SHIFT) * SIDE");
     caught("(s * WINDOW", "(0 * WINDOW");
     caught("coopLoadT<", "coopLoad<");
