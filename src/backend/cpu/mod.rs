@@ -1,56 +1,56 @@
-//! The plan in f32 on the CPU, on all cores with feature `threads`. Every output is computed by one item in one order,
-//! so the result has the same bits for any number of threads.
+//! Plans in f32 on the CPU, on all cores with feature `threads`. One work item computes each number of an output, in one
+//! order, so a result has the same bits for any number of threads.
 //!
-//! `forward` cuts a record's pass into parts and these into items, `parallel` hands the items out. `conv1d` runs a
-//! convolution as `choice` decides, with weights as `packing` lays them, in the tiles of `tile` and `filtering`, which
-//! `instructions` builds for each kind of vector in `simd`. Activations lie as `rows` says, in `memory`.
+//! From the outside to the inside:
+//! - [`executor`] (inference) and [`trainer`] run a [`prepared_plan`] on the [`thread_pool`];
+//! - a prepared plan consists of [`operations`], which read and write activations as [`plan_layouts`] and [`layout`] say, in
+//!   [`aligned_buffer`]s;
+//! - a convolution runs as [`tiled_convolution`] and [`partition`] decide, with weights from the [`weight_cache`];
+//! - [`micro_kernels`] are the inner loops, compiled for each instruction set.
 
-mod choice;
-mod conv1d;
-mod filtering;
-mod forward;
-mod instructions;
-mod memory;
-mod packing;
-mod parallel;
-mod pool;
-mod rows;
-mod simd;
+mod aligned_buffer;
+mod executor;
+mod layout;
+mod micro_kernels;
+mod operations;
+mod partition;
+mod plan_layouts;
+mod prepared_plan;
 #[cfg(test)]
 mod tests;
-mod tile;
+mod thread_pool;
+mod tiled_convolution;
 #[cfg(feature = "train")]
-mod training;
+mod trainer;
+mod weight_cache;
 
 use std::{
     fs::File,
     io::{self, BufRead, BufReader},
-    sync::{
-        Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
+    sync::OnceLock,
 };
 
 #[cfg(feature = "train")]
 use super::Trainer;
-use super::{Backend, ConstantCache, DeviceInfo, Executor, batch_by_memory, check_input, check_stateless};
+use super::{Backend, DeviceInfo, Executor, batch_by_memory, check_stateless};
 use crate::{
     Error, ErrorKind, Result,
     kernels::{Conv1d, Kernel, Storage},
     plan::{Plan, Step},
 };
-use forward::{Forward, Memory, Part, Places};
-use instructions::Kernels;
-use memory::Area;
-use packing::{Order, Packed, Packing};
-use parallel::{Progress, Team};
+use executor::{CpuExecutor, one_record};
+use micro_kernels::{MicroKernels, instructions};
+use thread_pool::ThreadPool;
+use weight_cache::WeightCache;
 
 /// The CPU as a device.
 ///
-/// A program that puts a classifier on it by [`Classifier::on`](crate::Classifier::on), and names neither
-/// [`Device`](crate::Device) nor [`gpu`](super::gpu), carries no GPU code, for the linker drops what nobody calls: 1.5 MB
-/// stripped instead of 6.1, without a feature or a setting. `examples/cpu_peer.rs` is one.
+/// A program that opens a classifier with [`Classifier::on`](crate::Classifier::on) and a `Cpu`, and uses neither
+/// [`Device`](crate::Device) nor [`gpu`](super::gpu), contains no GPU code, because the linker removes what is not called:
+/// 1.5 MB stripped instead of 6.1, without a feature or a setting. `examples/cpu_peer.rs` is such a program.
+///
+/// Several threads may run executors of one `Cpu` at once. They share its threads: a run uses helpers only as long as no
+/// other run needs them.
 ///
 /// ```
 /// use ecgpu::{Classifier, Weights, backend::cpu::Cpu};
@@ -60,68 +60,43 @@ use parallel::{Progress, Team};
 /// # Ok::<(), ecgpu::Error>(())
 /// ```
 pub struct Cpu {
-    shelves: ConstantCache<Arc<Shelf>>,
-    team: Team,
-    kernels: &'static Kernels,
+    weights: WeightCache,
+    pool: ThreadPool,
+    kernels: &'static MicroKernels,
 }
 
-/// What was packed from one constant: a length asks for one packing, another for another.
-type Shelf = Mutex<Vec<(Packing, Packed)>>;
+/// The multiplications and additions that justify one more worker: 40 µs of one core. A sleeping thread takes up to 50 µs to
+/// come.
+const OPERATIONS_PER_WORKER: usize = 8_000_000;
 
-/// Multiplications and additions that make one more worker worth its start: 40 µs of a core, where a sleeping thread
-/// takes up to 50 to come.
-const WORTH_A_WORKER: usize = 8_000_000;
-
-/// How many times faster workers are at least taken to be together on one record than one of them alone, if they are
-/// that many: the last layers of a ten-second record have 16 items to share.
-const GAIN: usize = 8;
+/// The assumed speed-up of many workers on one record over one worker: the last layers of a record of ten seconds have 16
+/// items to share.
+const SPEEDUP_ON_ONE_RECORD: usize = 8;
 
 impl Default for Cpu {
-    /// On all cores.
+    /// Uses all cores.
     fn default() -> Self {
-        Self::new(Team::default())
+        Self::new(ThreadPool::default())
     }
 }
 
 impl Cpu {
-    /// On so many threads, one of which is the caller's. The results have the same bits for any number.
+    /// Uses `threads` threads, one of which is the caller's. The results have the same bits for any number.
     ///
     /// # Errors
-    /// Zero threads, more than one without feature `threads`, or the system starts no more.
+    /// Zero threads, more than one without feature `threads`, or the system starts no more threads.
     pub fn with_threads(threads: usize) -> Result<Self> {
-        Ok(Self::new(Team::new(threads)?))
+        Ok(Self::new(ThreadPool::new(threads)?))
     }
 
-    fn new(team: Team) -> Self {
-        Self { shelves: ConstantCache::default(), team, kernels: instructions::available()[0] }
-    }
-
-    /// Packs what has not been packed yet for another plan, and says where everything is.
-    fn pack(&self, orders: &[Order]) -> Vec<Packed> {
-        let shelves: Vec<Arc<Shelf>> =
-            orders.iter().map(|order| self.shelves.get(order.weight, Arc::default)).collect();
-        let known = orders.iter().zip(&shelves).map(|(order, shelf)| {
-            let shelf = shelf.lock().unwrap_or_else(PoisonError::into_inner);
-            shelf.iter().find(|(packing, _)| *packing == order.packing).map(|(_, packed)| packed.clone())
-        });
-        let known: Vec<Option<Packed>> = known.collect();
-        let missing: Vec<Order> =
-            orders.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(order, _)| *order).collect();
-        let mut made = packing::pack(&missing, self.kernels, &self.team).into_iter();
-        let found = orders.iter().zip(shelves).zip(known).map(|((order, shelf), known)| {
-            known.unwrap_or_else(|| {
-                let packed = made.next().expect("what was missing has been packed, in its order");
-                shelf.lock().unwrap_or_else(PoisonError::into_inner).push((order.packing, packed.clone()));
-                packed
-            })
-        });
-        found.collect()
+    fn new(pool: ThreadPool) -> Self {
+        Self { weights: WeightCache::default(), pool, kernels: instructions::available()[0] }
     }
 }
 
 impl Backend for Cpu {
     fn info(&self) -> DeviceInfo {
-        let (processor, instructions, threads) = (processor_name(), self.kernels.name, self.team.workers());
+        let (processor, instructions, threads) = (processor_name(), self.kernels.name, self.pool.workers());
         let plural = if threads == 1 { "" } else { "s" };
         let name = format!("{processor} ({instructions}, {threads} thread{plural})");
         DeviceInfo { name, backend: "cpu".into(), storage: Storage::F32 }
@@ -134,123 +109,38 @@ impl Backend for Cpu {
     fn prepare(&self, plan: &Plan) -> Result<Box<dyn Executor>> {
         check_stateless(plan)?;
         check_steps(plan, false)?;
-        let workers = self.team.workers().min(1 + plan.floating_point_operations() / WORTH_A_WORKER);
-        let forward = Forward::new(plan, self.kernels, workers, |orders| self.pack(orders));
-        // Whole rounds of a record for each worker, each in memory of its own; what is left over, all work on together,
-        // unless it is so much that a last round is faster.
-        let rest = plan.batch % workers;
-        let apart = if rest < workers.min(GAIN) { plan.batch - rest } else { plan.batch };
-        let mut items = vec![apart];
-        for _ in apart..plan.batch {
-            items.extend(forward.together().iter().map(|part| part.items));
-        }
-        let progress = Progress::new(workers, &items);
-        let memories = if apart > 0 { progress.workers() } else { 1 };
-        Ok(Box::new(CpuExecutor {
-            plan: plan.clone(),
-            apart,
-            team: self.team.clone(),
-            memories: (0..memories).map(|_| forward.memory()).collect(),
-            scratch: (0..progress.workers()).map(|_| forward.scratch()).collect(),
-            results: plan.outputs.iter().map(|&id| Area::new(plan.buffers[id].len())).collect(),
-            progress,
-            forward,
-        }))
+        let record = one_record(plan).map_err(|step| refusal(&plan.steps[step], "prepare it for training"))?;
+        Ok(Box::new(CpuExecutor::new(self, plan, &record)))
     }
 
     #[cfg(feature = "train")]
     fn prepare_training(&self, plan: &Plan) -> Result<Box<dyn Trainer>> {
         check_steps(plan, true)?;
-        Ok(Box::new(training::CpuTrainer::new(self, plan)))
+        Ok(Box::new(trainer::CpuTrainer::new(self, plan)))
     }
 }
 
-/// Checks that the CPU computes each step, those of training only where that `trains`.
-fn check_steps(plan: &Plan, trains: bool) -> Result<()> {
-    for Step { name, kernel, .. } in &plan.steps {
-        let remedy = match kernel {
+/// Checks that the CPU computes each step. It computes no fused step, and the steps of training only in a trainer.
+fn check_steps(plan: &Plan, training: bool) -> Result<()> {
+    for step in &plan.steps {
+        let remedy = match &step.kernel {
             Kernel::Conv1d(Conv1d { fused_max_pool: true, .. }) | Kernel::PooledLinear(_) => {
-                "prepare the plan that was joined"
+                "prepare the plan that was fused"
             }
-            kernel if kernel.is_of_training() && !trains => "prepare it for training",
+            kernel if kernel.is_of_training() && !training => "prepare it for training",
             _ => continue,
         };
-        let cause = format!("the CPU does not compute step {name} of this plan, {}", kernel.operation().describe());
-        return Err(Error::new(ErrorKind::Usage, cause, remedy));
+        return Err(refusal(step, remedy));
     }
     Ok(())
 }
 
-struct CpuExecutor {
-    plan: Plan,
-    forward: Forward,
-    team: Team,
-    progress: Progress,
-    /// Records that are computed by one worker each; the rest by all.
-    apart: usize,
-    /// One for each worker that computes a record of its own.
-    memories: Vec<Memory>,
-    /// One for each worker.
-    scratch: Vec<Area>,
-    results: Vec<Area>,
+fn refusal(Step { name, kernel, .. }: &Step, remedy: &str) -> Error {
+    let cause = format!("the CPU does not compute step {name} of this plan, {}", kernel.operation().describe());
+    Error::new(ErrorKind::Usage, cause, remedy)
 }
 
-impl Executor for CpuExecutor {
-    fn run(&mut self, input: &[f32], outputs: &mut Vec<Vec<f32>>) -> Result<()> {
-        self.compute(input, None)?;
-        outputs.resize(self.results.len(), Vec::new());
-        for ((output, result), &id) in outputs.iter_mut().zip(&self.results).zip(&self.plan.outputs) {
-            output.clear();
-            // SAFETY: the run is over, and with it everyone else's use.
-            output.extend_from_slice(unsafe { result.read(0..self.plan.buffers[id].len()) });
-        }
-        Ok(())
-    }
-
-    fn profile(&mut self, input: &[f32]) -> Result<Vec<Duration>> {
-        let busy: Vec<AtomicU64> = self.plan.steps.iter().map(|_| AtomicU64::new(0)).collect();
-        self.compute(input, Some(&busy))?;
-        let workers = self.progress.workers() as u64;
-        Ok(busy.into_iter().map(|busy| Duration::from_nanos(busy.into_inner() / workers)).collect())
-    }
-}
-
-impl CpuExecutor {
-    /// Computes the results; to `busy` the nanoseconds are added that workers spend on each step.
-    fn compute(&mut self, input: &[f32], busy: Option<&[AtomicU64]>) -> Result<()> {
-        check_input(&self.plan, input)?;
-        let Self { forward, team, progress, apart, memories, scratch, results, .. } = self;
-        let (apart, together) = (*apart, forward.together());
-        let timed = |part: Part, work: &dyn Fn()| match (busy, forward.step_of(part)) {
-            (Some(busy), Some(step)) => {
-                let begin = Instant::now();
-                work();
-                busy[step].fetch_add(begin.elapsed().as_nanos() as u64, Ordering::Relaxed);
-            }
-            _ => work(),
-        };
-        team.run(progress, &|phase, item, worker| {
-            let places =
-                |memory: usize| Places { memory: &memories[memory], scratch: &scratch[worker], outputs: results };
-            if phase == 0 {
-                let places = places(worker);
-                for &part in forward.apart() {
-                    for part_item in 0..part.items {
-                        // SAFETY: parts follow one another, in memory that is this worker's own.
-                        timed(part, &|| unsafe { forward.run(part, part_item, item, input, &places) });
-                    }
-                }
-            } else {
-                let (record, part) = ((phase - 1) / together.len(), together[(phase - 1) % together.len()]);
-                // SAFETY: phases are a record's parts in order, and each begins when the one before is done.
-                timed(part, &|| unsafe { forward.run(part, item, apart + record, input, &places(0)) });
-            }
-        });
-        Ok(())
-    }
-}
-
-/// What the processor calls itself, where the system tells; asked once, as its answer takes longer than a small network.
+/// The processor's name, where the system tells it. It is read once, because that takes longer than a small network.
 fn processor_name() -> &'static str {
     static NAME: OnceLock<String> = OnceLock::new();
     NAME.get_or_init(|| {

@@ -1,4 +1,4 @@
-//! Every instruction set that the machine has against the float64 loops, and every number of threads against one.
+//! Compares every instruction set of the machine with the float64 reference, and any number of threads with one.
 
 use std::sync::Arc;
 
@@ -12,16 +12,16 @@ use crate::{
     random::Random,
 };
 
-/// How far the mean squared error of a float32 result may lie below the mean square.
+/// The largest mean squared error of a float32 result, relative to the mean square of the reference.
 const LARGEST_NMSE: f64 = 1e-10;
 
-/// Normal numbers of this standard deviation.
+/// Draws normal numbers with a standard deviation.
 fn normal(seed: u64, len: usize, deviation: f64) -> Arc<[f32]> {
     let mut random = Random::new(seed, 0);
     (0..len).map(|_| (random.normal() * deviation) as f32).collect()
 }
 
-/// A plan with one step.
+/// Builds a plan with one step.
 fn plan(kernel: Kernel, x: [usize; 3], constants: &[Arc<[f32]>], y: [usize; 3]) -> Plan {
     let mut builder = Builder::default();
     let mut reads = vec![builder.input("x", x).unwrap()];
@@ -37,13 +37,14 @@ fn backends(threads: usize) -> impl Iterator<Item = Cpu> {
 fn run(cpu: &Cpu, plan: &Plan, input: &[f32]) -> Vec<Vec<f32>> {
     let mut outputs = Vec::new();
     let mut executor = cpu.prepare(plan).unwrap();
-    // Twice, so that what the first run leaves behind must not matter.
+    // Runs twice, because what the first run leaves in memory must not matter.
     executor.run(input, &mut outputs).unwrap();
     executor.run(input, &mut outputs).unwrap();
     outputs
 }
 
-/// Compares with the reference on every instruction set. Outputs near zero everywhere count as ones of a hundredth.
+/// Compares every instruction set with the reference. Outputs whose root mean square is below 0.01 are compared as if it were
+/// 0.01.
 fn assert_parity(plan: &Plan, input: &[f32]) {
     let expected = reference::run(plan, input).unwrap();
     for cpu in backends(1) {
@@ -66,7 +67,7 @@ fn convolution(conv: Conv1d, seed: u64) -> (Plan, Arc<[f32]>) {
     (plan(Kernel::Conv1d(conv), x, &constants, y), normal(seed + 2, x.iter().product(), 1.0))
 }
 
-/// Any convolution that has an output.
+/// Any convolution that has at least one output.
 fn any_convolution() -> impl Strategy<Value = Conv1d> {
     let channels = prop_oneof![1..40usize, Just(64usize)];
     (1..3usize, channels.clone(), 1..200usize, channels, 1..14usize, 1..5usize, 0..8usize, any::<bool>())
@@ -89,14 +90,14 @@ fn any_convolution() -> impl Strategy<Value = Conv1d> {
 }
 
 #[test]
-fn a_plan_that_is_not_for_the_cpu_is_refused() {
+fn fused_steps_and_states_are_refused() {
     let weights = Weights::built_in().unwrap();
     let folded = Folded::new(&weights.network, &weights.parameters).unwrap();
     let plan = Plan::new(&folded, 1, 83, Keep::Results).unwrap();
-    let joined = FusedPlan::unfused(&plan).with_fused_pooled_linear().unwrap().plan;
+    let fused = FusedPlan::unfused(&plan).with_fused_pooled_linear().unwrap().plan;
     let cpu = Cpu::with_threads(1).unwrap();
     let refused = |plan: &Plan| cpu.prepare(plan).err().expect("the CPU does not compute it").to_string();
-    assert!(refused(&joined).contains("does not compute step"), "{}", refused(&joined));
+    assert!(refused(&fused).contains("does not compute step"), "{}", refused(&fused));
 
     let (batch, in_channels, in_samples, out_channels, out_samples) = (1, 3, 9, 2, 4);
     let (kernel, stride, padding, relu, fused_max_pool) = (3, 1, 1, true, true);
@@ -134,13 +135,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
-    fn any_convolution_is_the_references(conv in any_convolution(), seed in any::<u32>()) {
+    fn any_convolution_matches_the_reference(conv in any_convolution(), seed in any::<u32>()) {
         let (plan, input) = convolution(conv, u64::from(seed));
         assert_parity(&plan, &input);
     }
 
     #[test]
-    fn any_pool_and_linear_layer_is_the_references(
+    fn any_pool_and_linear_layer_matches_the_reference(
         (batch, channels, out, kernel, stride) in (1..4usize, 1..70usize, 1..150usize, 1..6usize, 1..5usize),
         seed in any::<u32>(),
     ) {
@@ -161,8 +162,8 @@ proptest! {
 }
 
 #[test]
-fn every_way_to_filter_is_the_references() {
-    // From 3 taps to 2 filters of 6, with and without a stride, and tails of every length.
+fn every_division_into_filters_matches_the_reference() {
+    // From one filter of 3 taps to two filters of 6, with and without a stride, and groups cut off at every length.
     for (kernel, stride) in
         [(3, 1), (4, 1), (5, 1), (6, 1), (7, 1), (9, 1), (13, 1), (31, 1), (5, 2), (7, 2), (11, 2), (8, 3)]
     {
@@ -195,7 +196,7 @@ fn network(batch: usize, samples: usize, keep: Keep) -> (Plan, Arc<[f32]>) {
 }
 
 #[test]
-fn every_stage_of_the_network_is_the_references_for_any_length() {
+fn every_stage_of_the_network_matches_the_reference_for_any_length() {
     for samples in [1, 2, 7, 31, 100, 333] {
         let (plan, input) = network(2, samples, Keep::Stages);
         assert_parity(&plan, &input);
@@ -222,8 +223,8 @@ fn the_number_of_threads_changes_no_bit() {
 }
 
 #[test]
-fn one_devices_plans_share_constants_that_are_packed_in_two_ways() {
-    // One output position runs directly, a hundred by minimal filtering.
+fn plans_of_one_device_share_constants_that_are_packed_in_two_ways() {
+    // A convolution with one output position is direct; one with a hundred uses the Winograd algorithm.
     let (long, _) = network(1, 1000, Keep::Results);
     let (mut short, input) = network(1, 1, Keep::Results);
     for (short, long) in short.buffers.iter_mut().zip(&long.buffers) {
@@ -239,7 +240,7 @@ fn one_devices_plans_share_constants_that_are_packed_in_two_ways() {
 }
 
 #[test]
-fn the_devices_name_tells_what_it_computes_with() {
+fn the_device_name_states_instruction_set_and_threads() {
     let name = Cpu::with_threads(1).unwrap().info().name;
     assert!(name.contains(instructions::available()[0].name) && name.ends_with("1 thread)"), "{name}");
 }

@@ -1,32 +1,41 @@
-//! Vectors of the instruction sets that the kernels are built for. One trait, so that each kernel is written once.
+//! The vector types of each instruction set behind one trait, so that each micro-kernel is written once.
 //!
-//! Every method is inlined into a function that enables the instruction set (see `instructions`), and is unsafe because
-//! only such a function, on a processor that has the instructions, may call it.
+//! Every method is inlined into a function that enables the instruction set (see [`instructions`](super::instructions)).
+//! Every method is unsafe, because only such a function may call it, on a processor that has the instructions.
+
+/// The lanes of the widest vector.
+pub(crate) const MAX_LANES: usize = 16;
 
 /// A vector of f32.
-pub(super) trait Simd: Copy {
-    /// Numbers in a vector.
+pub(crate) trait Simd: Copy {
+    /// The numbers in a vector.
     const LANES: usize;
-    /// Rows of a register tile that is two vectors wide: as many as leave registers for two vectors of weights and one
-    /// number that is being spread.
+    /// The rows of a register tile that is two vectors wide. The tile leaves registers for two vectors of weights and
+    /// for one broadcast number.
     const ROWS: usize;
 
+    /// A vector with `value` in every lane.
     unsafe fn splat(value: f32) -> Self;
+    /// Reads a vector; `from` need not be aligned.
     unsafe fn load(from: *const f32) -> Self;
+    /// Writes a vector; `to` need not be aligned.
     unsafe fn store(self, to: *mut f32);
-    unsafe fn plus(self, other: Self) -> Self;
-    unsafe fn minus(self, other: Self) -> Self;
-    /// self · factor + addend, in one rounding where the instruction set can.
-    unsafe fn times_plus(self, factor: Self, addend: Self) -> Self;
-    unsafe fn larger(self, other: Self) -> Self;
-    /// self where `other` is above 0, else 0.
+    /// Computes `self + other`.
+    unsafe fn add(self, other: Self) -> Self;
+    /// Computes `self − other`.
+    unsafe fn sub(self, other: Self) -> Self;
+    /// Computes `self · factor + addend`, with one rounding where the instruction set can do so.
+    unsafe fn mul_add(self, factor: Self, addend: Self) -> Self;
+    /// The larger number of each lane.
+    unsafe fn max(self, other: Self) -> Self;
+    /// Keeps the lanes of `self` in which `other` is above 0, and sets the other lanes to 0.
     #[cfg(feature = "train")]
-    unsafe fn where_positive(self, other: Self) -> Self;
+    unsafe fn keep_where_positive(self, other: Self) -> Self;
 }
 
-/// Four numbers in plain Rust, for any processor.
+/// A vector of four numbers in plain Rust, for any processor.
 #[derive(Clone, Copy)]
-pub(super) struct Portable([f32; 4]);
+pub(crate) struct Portable([f32; 4]);
 
 impl Portable {
     #[inline(always)]
@@ -46,54 +55,54 @@ impl Simd for Portable {
 
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
-        // SAFETY: the caller vouches for four readable numbers.
+        // SAFETY: the caller guarantees four readable numbers.
         Self(unsafe { from.cast::<[f32; 4]>().read() })
     }
 
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
-        // SAFETY: the caller vouches for room for four numbers.
+        // SAFETY: the caller guarantees room for four numbers.
         unsafe { to.cast::<[f32; 4]>().write(self.0) }
     }
 
     #[inline(always)]
-    unsafe fn plus(self, other: Self) -> Self {
+    unsafe fn add(self, other: Self) -> Self {
         self.zip(other, |a, b| a + b)
     }
 
     #[inline(always)]
-    unsafe fn minus(self, other: Self) -> Self {
+    unsafe fn sub(self, other: Self) -> Self {
         self.zip(other, |a, b| a - b)
     }
 
-    /// Two roundings: without the instruction `f32::mul_add` would call a library function for every number.
+    /// Rounds twice. Without a fused instruction, `f32::mul_add` would call a library function for every number.
     #[inline(always)]
-    unsafe fn times_plus(self, factor: Self, addend: Self) -> Self {
+    unsafe fn mul_add(self, factor: Self, addend: Self) -> Self {
         self.zip(factor, |a, b| a * b).zip(addend, |product, b| product + b)
     }
 
     #[inline(always)]
-    unsafe fn larger(self, other: Self) -> Self {
+    unsafe fn max(self, other: Self) -> Self {
         self.zip(other, f32::max)
     }
 
     #[cfg(feature = "train")]
     #[inline(always)]
-    unsafe fn where_positive(self, other: Self) -> Self {
+    unsafe fn keep_where_positive(self, other: Self) -> Self {
         self.zip(other, |a, b| if b > 0.0 { a } else { 0.0 })
     }
 }
 
-/// A vector that each method hands to one intrinsic.
+/// Defines a vector type whose methods each call one intrinsic.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! simd {
-    ($name:ident, $vector:ty, $lanes:literal, $rows:literal, $splat:ident, $load:ident, $store:ident, $plus:ident,
-     $minus:ident, $larger:ident, |$a:ident, $factor:ident, $addend:ident| $times_plus:expr,
-     |$value:ident, $other:ident| $where_positive:expr) => {
+    ($name:ident, $vector:ty, $lanes:literal, $rows:literal, $splat:ident, $load:ident, $store:ident, $add:ident,
+     $sub:ident, $max:ident, |$a:ident, $factor:ident, $addend:ident| $mul_add:expr,
+     |$value:ident, $other:ident| $keep_where_positive:expr) => {
         #[derive(Clone, Copy)]
-        pub(super) struct $name($vector);
+        pub(crate) struct $name($vector);
 
-        // SAFETY (all methods): the caller vouches for the instruction set, and for the memory of `load` and `store`.
+        // SAFETY (all methods): the caller guarantees the instruction set, and the memory that `load` and `store` access.
         impl Simd for $name {
             const LANES: usize = $lanes;
             const ROWS: usize = $rows;
@@ -114,31 +123,31 @@ macro_rules! simd {
             }
 
             #[inline(always)]
-            unsafe fn plus(self, other: Self) -> Self {
-                Self(unsafe { $plus(self.0, other.0) })
+            unsafe fn add(self, other: Self) -> Self {
+                Self(unsafe { $add(self.0, other.0) })
             }
 
             #[inline(always)]
-            unsafe fn minus(self, other: Self) -> Self {
-                Self(unsafe { $minus(self.0, other.0) })
+            unsafe fn sub(self, other: Self) -> Self {
+                Self(unsafe { $sub(self.0, other.0) })
             }
 
             #[inline(always)]
-            unsafe fn times_plus(self, factor: Self, addend: Self) -> Self {
+            unsafe fn mul_add(self, factor: Self, addend: Self) -> Self {
                 let ($a, $factor, $addend) = (self.0, factor.0, addend.0);
-                Self(unsafe { $times_plus })
+                Self(unsafe { $mul_add })
             }
 
             #[inline(always)]
-            unsafe fn larger(self, other: Self) -> Self {
-                Self(unsafe { $larger(self.0, other.0) })
+            unsafe fn max(self, other: Self) -> Self {
+                Self(unsafe { $max(self.0, other.0) })
             }
 
             #[cfg(feature = "train")]
             #[inline(always)]
-            unsafe fn where_positive(self, other: Self) -> Self {
+            unsafe fn keep_where_positive(self, other: Self) -> Self {
                 let ($value, $other) = (self.0, other.0);
-                Self(unsafe { $where_positive })
+                Self(unsafe { $keep_where_positive })
             }
         }
     };
@@ -148,7 +157,7 @@ macro_rules! simd {
 use std::arch::x86_64::*;
 
 #[cfg(target_arch = "x86_64")]
-// 32 registers: 28 sums, 2 weights, 1 spread number.
+// 32 registers: 28 sums, 2 weights, 1 broadcast number.
 simd!(
     Avx512,
     __m512,
@@ -164,7 +173,7 @@ simd!(
     |value, other| _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(other, _mm512_setzero_ps()), value)
 );
 #[cfg(target_arch = "x86_64")]
-// 16 registers: 12 sums, 2 weights, 1 spread number.
+// 16 registers: 12 sums, 2 weights, 1 broadcast number.
 simd!(
     Avx2,
     __m256,
@@ -183,7 +192,7 @@ simd!(
 use std::arch::aarch64::*;
 
 #[cfg(target_arch = "aarch64")]
-// 32 registers: 24 sums, 2 weights, and the spread numbers of several rows, which load latency asks for.
+// 32 registers: 24 sums, 2 weights, and the broadcast numbers of several rows, which hide the latency of loads.
 simd!(
     Neon,
     float32x4_t,
