@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use ecgpu::{Classifier, Device, Weights, backend::gpu::adapters, network::published};
+use ecgpu::{Classifier, Device, Weights, engine::backend::gpu::adapters, engine::network::published};
 
 const PUBLISHED: Duration = Duration::from_millis(50);
 

@@ -7,10 +7,10 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ecgpu::{
     Device,
-    backend::{self, gpu},
-    kernels::training::SupervisedLossKind,
-    network::full_542k,
-    random::Random,
+    engine::backend::{self, gpu},
+    engine::kernels::training::SupervisedLossKind,
+    engine::network::full_542k,
+    engine::random::Random,
     train::{Learner, Objective, Rates, Task, TrainingStep},
 };
 

@@ -2,7 +2,7 @@
 
 mod protocol;
 
-use ecgpu::backend::cpu::Cpu;
+use ecgpu::engine::backend::cpu::Cpu;
 
 fn main() -> protocol::Fallible<()> {
     protocol::serve(|threads| Ok(Box::new(threads.map_or_else(|| Ok(Cpu::default()), Cpu::with_threads)?)))

@@ -2,7 +2,7 @@
 
 mod protocol;
 
-use ecgpu::{Device, backend};
+use ecgpu::{Device, engine::backend};
 
 fn main() -> protocol::Fallible<()> {
     let device: Device = std::env::var("ECGPU_DEVICE").unwrap_or_else(|_| "auto".into()).parse()?;

@@ -5,10 +5,11 @@
 use std::{ops::ControlFlow, path::Path};
 
 use ecgpu::{
-    Device, backend,
+    Device,
     dataset::{Dataset, Options},
-    kernels::training::SupervisedLossKind,
-    network::card_55k,
+    engine::backend,
+    engine::kernels::training::SupervisedLossKind,
+    engine::network::card_55k,
     train::{Data, Event, LearningRate, Objective, Optimiser, PtbXl, Recipe, Shape, Task, TrainingStep, run},
 };
 

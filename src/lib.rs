@@ -11,28 +11,36 @@
 //! # Ok::<(), ecgpu::Error>(())
 //! ```
 //!
-//! Arrows go down: [`Classifier`] opens a [`backend`], which runs a [`plan`] made of [`kernels`] for a [`network`];
-//! [`ecg`] and [`Error`] stand at the ground. Not a medical device.
+//! The names at this level are what an application needs. [`engine`] has the parts that they are made of, for tools and
+//! for training; its items may change in any release. Not a medical device.
+//!
+//! | feature | default | adds |
+//! |---|---|---|
+//! | `gpu` | yes | the GPU backend, through wgpu |
+//! | `formats` | yes | reading WFDB, NumPy and CSV files, writing WFDB files |
+//! | `threads` | yes | the CPU backend on all cores |
+//! | `evaluate` | no | metrics of a classifier |
+//! | `plot` | no | curves and ECG paper as SVG |
+//! | `train` | no | training, and PTB-XL as a data set |
+//! | `download` | no | PTB-XL from PhysioNet |
 
-#![warn(missing_docs)]
-
-pub mod backend;
+mod backend;
 mod classifier;
 #[cfg(feature = "train")]
 pub mod dataset;
 pub mod ecg;
 mod error;
-#[cfg(feature = "train")]
+#[cfg(feature = "evaluate")]
 pub mod evaluate;
-pub mod kernels;
-pub mod network;
-pub mod plan;
-#[cfg(feature = "train")]
+mod kernels;
+mod network;
+mod plan;
+#[cfg(feature = "plot")]
 pub mod plot;
-pub mod random;
+mod random;
 #[cfg(feature = "train")]
 pub mod train;
-pub mod verify;
+mod verify;
 mod worker;
 
 pub use backend::Device;
@@ -40,3 +48,33 @@ pub use classifier::{Classifier, Output, Prediction};
 pub use ecg::Recording;
 pub use error::{Error, ErrorKind, Result};
 pub use network::Weights;
+
+/// The engine's parts: operations, plans, backends, networks, and the comparison of a backend with the reference.
+///
+/// Unstable: these items may change or disappear in any release, without a major version.
+pub mod engine {
+    /// What executes plans: the CPU, GPUs, and the float64 reference.
+    pub mod backend {
+        pub use crate::backend::*;
+    }
+    /// The operations that plans are made of.
+    pub mod kernels {
+        pub use crate::kernels::*;
+    }
+    /// Networks, their weights files and their input contracts.
+    pub mod network {
+        pub use crate::network::*;
+    }
+    /// Plans: what has to run, step by step, as pure data.
+    pub mod plan {
+        pub use crate::plan::*;
+    }
+    /// A counter-based generator of random numbers.
+    pub mod random {
+        pub use crate::random::*;
+    }
+    /// The comparison of a backend with the float64 reference, stage by stage.
+    pub mod verify {
+        pub use crate::verify::*;
+    }
+}

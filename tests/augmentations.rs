@@ -2,25 +2,24 @@
 
 #![cfg(feature = "train")]
 
-mod common;
-
 use std::{collections::BTreeSet, f64::consts::TAU};
 
-use common::has_gpu;
 use ecgpu::{
-    Device, backend,
+    Device,
     ecg::{Condition, Lead, synthesize},
-    kernels::training::{
+    engine::backend,
+    engine::kernels::training::{
         Schedule, SupervisedLossKind,
         augment::{Draws, Segment},
     },
-    network::card_55k,
-    plan::{Builder, Plan},
+    engine::network::card_55k,
+    engine::plan::{Builder, Plan},
     train::{
         Augmentations, Augmenting, Heads, Objective, Optimiser, TrainingStep,
         augment::{Amount, Augmented, Band, Mixup, Motion, Signal},
     },
 };
+use ecgpu_testing::has_gpu;
 
 const SEED: u64 = 11;
 

@@ -1,25 +1,23 @@
 //! `Device::Auto` with a real driver in the GPU's place. It never takes a software adapter of itself, so the tests hand
 //! it one.
 
-mod common;
-
 use std::{
     process::{Command, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use common::has_gpu;
 use ecgpu::{
     Classifier, Device, ErrorKind, Prediction, Recording, Weights,
-    backend::{self, Auto, Backend, gpu::EditShader},
     ecg::{Condition, synthesize},
+    engine::backend::{self, Auto, Backend, gpu::EditShader},
 };
+use ecgpu_testing::has_gpu;
 
 /// A classifier on the given device, which goes over to the best GPU, software or not, where that is faster.
 fn classifier(first: &Device, edit: Option<EditShader>) -> Classifier {
     let open_gpu = move || {
-        let gpu = backend::open_gpu(&Device::Gpu)?;
+        let gpu = backend::gpu::open_gpu(&Device::Gpu)?;
         let gpu = gpu.map(|gpu| match &edit {
             Some(edit) => gpu.with_edited_shaders(edit.clone()),
             None => gpu,

@@ -1,21 +1,19 @@
 //! The library as an application embeds it: one recording, many, several threads, futures, a device of its own.
 
-mod common;
-
 use std::{
     future::{Future, poll_fn},
     pin::Pin,
     task::Poll,
 };
 
-use common::{WeightsFile, has_gpu, skip};
 use ecgpu::{
     Classifier, Device, Error, ErrorKind, Output, Prediction, Recording, Weights,
-    backend::{self, Precision, gpu::wgpu},
     ecg::{Condition, Lead, synthesize},
-    network::card_55k,
-    random::Random,
+    engine::backend::{self, Precision, gpu::Gpu},
+    engine::network::card_55k,
+    engine::random::Random,
 };
+use ecgpu_testing::{WeightsFile, has_gpu, host_device};
 
 fn classifier() -> Classifier {
     Classifier::open(Weights::built_in().unwrap(), Device::Cpu).unwrap()
@@ -125,7 +123,7 @@ fn weights_that_overflow_are_refused() {
 
 /// On the GPU in f16; nothing where there is none.
 fn in_f16(weights: Weights) -> Option<Classifier> {
-    let gpu = has_gpu().then(|| backend::open_gpu(&Device::Gpu).unwrap()).flatten()?;
+    let gpu = has_gpu().then(|| backend::gpu::open_gpu(&Device::Gpu).unwrap()).flatten()?;
     Some(Classifier::on(weights, Box::new(gpu.with_precision(Precision::F16))).unwrap())
 }
 
@@ -235,24 +233,6 @@ fn several_futures_are_in_flight_at_once() {
     assert_eq!(refused.kind(), ErrorKind::Shape);
 }
 
-/// A device of the application's own whose bindings see `binding` bytes; nothing where there is no adapter.
-fn host_device(binding: u64) -> Option<Device> {
-    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
-    descriptor.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
-    let instance = wgpu::Instance::new(descriptor);
-    let adapter = match pollster::block_on(instance.request_adapter(&wgpu::RequestAdapterOptions::default())) {
-        Ok(adapter) => adapter,
-        Err(error) => {
-            skip(&error.to_string());
-            return None;
-        }
-    };
-    let limits = wgpu::Limits { max_storage_buffer_binding_size: binding, ..wgpu::Limits::default() };
-    let descriptor = wgpu::DeviceDescriptor { required_limits: limits, ..wgpu::DeviceDescriptor::default() };
-    let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).unwrap();
-    Some(Device::Host(device, queue))
-}
-
 fn assert_close(ours: &[f32], theirs: &[f32]) {
     let largest = theirs.iter().fold(1f32, |largest, x| largest.max(x.abs()));
     assert!(ours.iter().zip(theirs).all(|(x, y)| (x - y).abs() <= 1e-5 * largest), "{ours:?} for {theirs:?}");
@@ -260,8 +240,9 @@ fn assert_close(ours: &[f32], theirs: &[f32]) {
 
 #[test]
 fn a_device_that_is_lost_is_an_error_with_a_remedy() {
-    let Some(Device::Host(device, queue)) = host_device(128 << 20) else { return };
-    let classifier = Classifier::open(Weights::built_in().unwrap(), Device::Host(device.clone(), queue)).unwrap();
+    let Some((device, queue)) = host_device(128 << 20) else { return };
+    let classifier =
+        Classifier::on(Weights::built_in().unwrap(), Box::new(Gpu::from_host(device.clone(), queue))).unwrap();
     let (numbers, other_length) = (input(1, 250), input(1, 300));
     assert!(classifier.run(&numbers, 1, 250).is_ok());
     device.destroy();
@@ -275,8 +256,8 @@ fn a_device_that_is_lost_is_an_error_with_a_remedy() {
 
 #[test]
 fn a_device_of_the_application_gives_the_cpus_logits() {
-    let Some(device) = host_device(128 << 20) else { return };
-    let host = Classifier::open(Weights::built_in().unwrap(), device).unwrap();
+    let Some((device, queue)) = host_device(128 << 20) else { return };
+    let host = Classifier::on(Weights::built_in().unwrap(), Box::new(Gpu::from_host(device, queue))).unwrap();
     let [ours, theirs] = [&host, &classifier()].map(|classifier| classifier.classify(&recording(1, 10.0)).unwrap());
     assert_close(&ours.logits, &theirs.logits);
     assert_close(&ours.embedding, &theirs.embedding);
@@ -285,8 +266,9 @@ fn a_device_of_the_application_gives_the_cpus_logits() {
 /// The third convolution gives 128 channels of 125 samples, 64 kB a record: 256 KiB hold four of them.
 #[test]
 fn a_batch_above_the_devices_limit_is_split() {
-    let Some(device) = host_device(256 << 10) else { return };
-    let classifier = Classifier::open(WeightsFile::random(&card_55k()).read().unwrap(), device).unwrap();
+    let Some((device, queue)) = host_device(256 << 10) else { return };
+    let weights = WeightsFile::random(&card_55k()).read().unwrap();
+    let classifier = Classifier::on(weights, Box::new(Gpu::from_host(device, queue))).unwrap();
     let numbers = input(11, 500);
     let together = classifier.run(&numbers, 11, 500).unwrap();
     let mut alone = Output::default();

@@ -7,9 +7,9 @@ use std::{
 
 use ecgpu::{
     Weights,
-    backend::{Backend, cpu::Cpu},
-    network::Folded,
-    plan::{Keep, Plan},
+    engine::backend::{Backend, cpu::Cpu},
+    engine::network::Folded,
+    engine::plan::{Keep, Plan},
 };
 
 /// Counts what this thread asks for.

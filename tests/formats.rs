@@ -3,8 +3,6 @@
 
 #![cfg(feature = "formats")]
 
-mod common;
-
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -189,7 +187,7 @@ fn wfdb_package() -> Option<impl Fn(&str, &[&Path])> {
     let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
     let has_it = Command::new(&python).args(["-c", "import wfdb"]).output().is_ok_and(|output| output.status.success());
     if !has_it {
-        common::skip("no Python with PhysioNet's package: pip install wfdb, and set PYTHON if need be");
+        ecgpu_testing::skip("no Python with PhysioNet's package: pip install wfdb, and set PYTHON if need be");
         return None;
     }
     Some(move |mode: &str, paths: &[&Path]| {
@@ -468,7 +466,7 @@ fn an_unknown_format_is_refused_with_those_that_are_known() {
 
 /// A `.npy` file with `bytes` zeros after its header.
 fn npy(descr: &str, shape: &[usize], bytes: usize) -> Vec<u8> {
-    common::npy(descr, shape, &vec![0; bytes])
+    ecgpu_testing::npy(descr, shape, &vec![0; bytes])
 }
 
 /// What is said of an array, whether it is read as recordings or raw.

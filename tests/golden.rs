@@ -1,14 +1,12 @@
 //! Both published networks against PyTorch: every shape and every stage, on every backend.
 
-mod common;
-
-use common::{Tensors, nmse, shared, skip};
 use ecgpu::{
     Classifier, Device, Weights,
-    backend::{self, Backend},
-    network::Folded,
-    plan::{Keep, Plan},
+    engine::backend::{self, Backend},
+    engine::network::Folded,
+    engine::plan::{Keep, Plan},
 };
+use ecgpu_testing::{Tensors, nmse, shared, skip};
 
 /// PyTorch computed in float64 and stored float32. A stage in float32 stays well below this.
 const LARGEST_NMSE: f64 = 1e-10;

@@ -1,8 +1,6 @@
 //! A forward on the GPU takes no memory of its own once it has run. wgpu takes some for each encoder, pass and submission,
 //! so it is measured beside a bare wgpu loop that records the same commands and waits the same way.
 
-mod common;
-
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     borrow::Cow,
@@ -10,17 +8,17 @@ use std::{
     sync::mpsc::{Receiver, SyncSender, sync_channel},
 };
 
-use common::skip;
 use ecgpu::{
     Weights,
-    backend::{
+    engine::backend::{
         Backend,
         gpu::{Gpu, adapters, wgpu},
     },
-    kernels::{Accelerator, Kernel, RowLayout, Storage},
-    network::Folded,
-    plan::{Keep, Plan, Step},
+    engine::kernels::{Accelerator, Kernel, RowLayout, Storage},
+    engine::network::Folded,
+    engine::plan::{Keep, Plan, Step},
 };
+use ecgpu_testing::skip;
 
 /// Counts what this thread asks for.
 struct Counting;

@@ -1,14 +1,13 @@
 //! Training steps beside PyTorch's: losses, every gradient, and the state after three steps.
 
-mod common;
-
-use common::{Tensors, has_gpu, shared, skip};
 use ecgpu::{
-    Device, backend,
-    kernels::training::{Schedule, SupervisedLossKind},
-    network::{Network, Parameters, Tensor, card_55k, full_542k},
+    Device,
+    engine::backend,
+    engine::kernels::training::{Schedule, SupervisedLossKind},
+    engine::network::{Network, Parameters, Tensor, card_55k, full_542k},
     train::{Heads, Objective, Optimiser, Place, TrainingStep},
 };
+use ecgpu_testing::{Tensors, has_gpu, shared, skip};
 
 /// ‖Δ‖/‖golden‖ of a state after three steps. They move weights by about a tenth of their norm; Adam's step is the
 /// gradient's sign where it is small: rounding of the initial state to f32 alone gives 1.1e-4 in float64, and float32
@@ -75,7 +74,7 @@ impl Case {
         for place in places.iter().filter(|place| !self.is_noise(&place.name)) {
             let (shape, golden) = self.tensors.get(&format!("{prefix}.{}", place.name));
             assert_eq!(shape, place.shape, "{}", place.name);
-            let difference = common::nmse(&flat[place.offset..][..place.len()], &golden).sqrt();
+            let difference = ecgpu_testing::nmse(&flat[place.offset..][..place.len()], &golden).sqrt();
             assert!(difference <= bound, "{prefix}.{}: ‖Δ‖/‖golden‖ = {difference:.1e}", place.name);
         }
     }

@@ -1,26 +1,24 @@
 //! The GPU and the CPU compute what the float64 reference computes, and the check that says so notices a wrong shader.
 
-mod common;
-
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
 };
 
-use common::skip;
 use ecgpu::{
     Device, ErrorKind, Weights,
-    backend::{
+    engine::backend::{
         self, Backend, Precision,
         cpu::Cpu,
         gpu::{Gpu, Tuned, Tuning, adapters, tune},
         reference::Reference,
     },
-    kernels::{Accelerator, RowLayout, Storage},
-    network::{Folded, FoldedLayer, FoldedOperation, Layer, NamedLayer, Network},
-    plan::{Keep, Plan},
-    verify::{StageReport, compare, random_network, verify},
+    engine::kernels::{Accelerator, RowLayout, Storage},
+    engine::network::{Folded, FoldedLayer, FoldedOperation, Layer, NamedLayer, Network},
+    engine::plan::{Keep, Plan},
+    engine::verify::{StageReport, compare, random_network, verify},
 };
+use ecgpu_testing::skip;
 use proptest::prelude::*;
 
 fn gpu() -> Option<Gpu> {

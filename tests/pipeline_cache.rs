@@ -1,19 +1,17 @@
 //! A file of compiled pipelines, as an application that names one sees it: silent where all is well, and whatever is wrong
 //! with it a warning, never a failure.
 
-mod common;
-
 use std::{
     fs,
     path::Path,
     sync::{Arc, Mutex},
 };
 
-use common::skip;
 use ecgpu::{
     Classifier, Weights,
-    backend::gpu::{Gpu, adapters},
+    engine::backend::gpu::{Gpu, adapters},
 };
+use ecgpu_testing::skip;
 
 /// Logits and warnings of one run by a device of its own with a cache in `file`.
 fn run(file: Option<&Path>) -> Option<(Vec<f32>, Vec<String>)> {

@@ -4,10 +4,10 @@
 use std::{collections::BTreeSet, path::Path};
 
 use ecgpu::{
-    kernels::{Accelerator, RowLayout, Storage, Variant},
-    network::{Folded, Parameters, Tensor, published},
-    plan::{FusedPlan, Keep, Plan, Step},
-    verify::random_network,
+    engine::kernels::{Accelerator, RowLayout, Storage, Variant},
+    engine::network::{Folded, Parameters, Tensor, published},
+    engine::plan::{FusedPlan, Keep, Plan, Step},
+    engine::verify::random_network,
 };
 use naga::{
     Module, ShaderStage,
@@ -49,8 +49,8 @@ fn plans() -> Vec<Plan> {
 fn training_plans() -> Vec<Plan> {
     use ecgpu::{
         ecg::Lead,
-        kernels::training::{Dropout, LinearInterpolation, Schedule, SupervisedLossKind},
-        plan::Builder,
+        engine::kernels::training::{Dropout, LinearInterpolation, Schedule, SupervisedLossKind},
+        engine::plan::Builder,
         train::{Augmentations, Augmenting, Heads, Objective, Optimiser, TrainingStep, augment::Signal},
     };
     let heads = Heads { hidden: 96, out: 32 };

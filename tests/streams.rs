@@ -1,21 +1,16 @@
 //! Many inputs in a row: the same bits as one at a time on every backend, and an end with a reason when a device is lost in
 //! the middle.
 
-mod common;
-
 use std::borrow::Cow;
 
-use common::skip;
 use ecgpu::{
     Classifier, Device, ErrorKind, Output, Weights,
-    backend::{
-        self, Backend,
-        gpu::{Gpu, wgpu},
-    },
-    network::Folded,
-    plan::{Keep, Plan},
-    random::Random,
+    engine::backend::{self, Backend, gpu::Gpu},
+    engine::network::Folded,
+    engine::plan::{Keep, Plan},
+    engine::random::Random,
 };
+use ecgpu_testing::{host_device, skip};
 
 fn inputs(count: usize, batch: usize, samples: usize) -> Vec<Vec<f32>> {
     let mut random = Random::new(3, 0);
@@ -102,24 +97,12 @@ fn a_classifier_runs_many_inputs_as_it_runs_each() {
     }
 }
 
-/// A device of the application's own whose bindings see `binding` bytes; nothing where there is no adapter.
-fn host_device(binding: u64) -> Option<(wgpu::Device, wgpu::Queue)> {
-    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
-    descriptor.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
-    let instance = wgpu::Instance::new(descriptor);
-    let adapter = pollster::block_on(instance.request_adapter(&wgpu::RequestAdapterOptions::default()));
-    let adapter = adapter.inspect_err(|error| skip(&error.to_string())).ok()?;
-    let limits = wgpu::Limits { max_storage_buffer_binding_size: binding, ..wgpu::Limits::default() };
-    let descriptor = wgpu::DeviceDescriptor { required_limits: limits, ..wgpu::DeviceDescriptor::default() };
-    Some(pollster::block_on(adapter.request_device(&descriptor)).unwrap())
-}
-
 #[test]
 fn a_batch_beyond_the_devices_limit_is_streamed_in_parts_with_the_same_bits() {
     let Some((device, queue)) = host_device(1 << 20) else { return };
     let part = Gpu::from_host(device.clone(), queue.clone()).largest_batch(&plan(1, 1000)).unwrap();
     assert!((2..32).contains(&part), "{part}");
-    let classifier = Classifier::open(Weights::built_in().unwrap(), Device::Host(device, queue)).unwrap();
+    let classifier = Classifier::on(Weights::built_in().unwrap(), Box::new(Gpu::from_host(device, queue))).unwrap();
     let input = inputs(1, 5 * part + 1, 1000).remove(0);
     let together = classifier.run(&input, 5 * part + 1, 1000).unwrap();
     let mut alone = Output::default();
@@ -135,7 +118,8 @@ fn a_batch_beyond_the_devices_limit_is_streamed_in_parts_with_the_same_bits() {
 #[test]
 fn a_device_that_is_lost_in_a_stream_ends_it_and_refuses_what_comes_after_by_the_same_error() {
     let Some((device, queue)) = host_device(128 << 20) else { return };
-    let classifier = Classifier::open(Weights::built_in().unwrap(), Device::Host(device.clone(), queue)).unwrap();
+    let classifier =
+        Classifier::on(Weights::built_in().unwrap(), Box::new(Gpu::from_host(device.clone(), queue))).unwrap();
     let inputs = inputs(5, 1, 250);
     let mut asked = 0;
     let losing = inputs.iter().enumerate().map(|(at, input)| {

@@ -1,28 +1,26 @@
 //! Every operation of training on the GPU beside the float64 reference, alone or with those it needs, on awkward shapes;
 //! a wrong shader of each is noticed; and whole steps repeat to the bit.
 
-mod common;
-
 use std::sync::Arc;
 
-use common::{nmse, skip};
 use ecgpu::{
     ErrorKind,
-    backend::{
+    engine::backend::{
         Backend,
         gpu::{Gpu, adapters},
         reference::Reference,
     },
-    kernels::{
+    engine::kernels::{
         Conv1d, Kernel,
         training::{augment::*, *},
     },
-    network::card_55k,
-    plan::{BufferId, Builder, Plan},
-    random::Random,
+    engine::network::card_55k,
+    engine::plan::{BufferId, Builder, Plan},
+    engine::random::Random,
+    engine::verify::LARGEST_NMSE,
     train::{Objective, Optimiser, TrainingStep},
-    verify::LARGEST_NMSE,
 };
+use ecgpu_testing::{nmse, skip};
 
 fn gpu() -> Option<Gpu> {
     match adapters().first() {
@@ -555,11 +553,11 @@ fn a_weight_gradient_off_by_one_is_caught() {
     caught(weight_gradient, plain, "t < sizes.out_samples", "t + 1 < sizes.out_samples");
     caught(long_weight_gradient, plain, "part * RECORDS;", "part * (RECORDS - 1);");
     let subgroups = "conv1d_weight_gradient/subgroups";
-    caught(weight_gradient, subgroups, "- LEAD) / 4", "- LEAD + 4) / 4");
+    caught(weight_gradient, subgroups, "- WINDOW_OFFSET) / 4", "- WINDOW_OFFSET + 4) / 4");
     caught(weight_gradient, subgroups, "< quads);", "< 2 * quads);");
     caught(weight_gradient, subgroups, "o < sizes.out_channels &&", "o + 1 < sizes.out_channels &&");
     let tile = "conv1d_weight_gradient/tile";
-    caught(weight_gradient, tile, "- LEAD) / 4", "- LEAD + 4) / 4");
+    caught(weight_gradient, tile, "- WINDOW_OFFSET) / 4", "- WINDOW_OFFSET + 4) / 4");
     caught(weight_gradient, tile, "< vec4(sizes.terms)", "< vec4(2 * sizes.terms)");
     caught(weight_gradient, tile, "tap < taps", "tap + 1 < taps");
     caught(weight_gradient, tile, "row % 4 * LANES", "row % 4");
@@ -700,7 +698,7 @@ fn a_state_that_is_set_comes_back_and_nothing_else_is_a_state() {
     assert_eq!(
         &values[..],
         &*match &step.plan.buffers[step.running].role {
-            ecgpu::plan::Role::State(values) => values.clone(),
+            ecgpu::engine::plan::Role::State(values) => values.clone(),
             other => panic!("{other:?}"),
         }
     );

@@ -1,14 +1,12 @@
 //! Weights files as people have them: under any prefix, in any of the usual types, with and without metadata, and with
 //! every mistake that the reader must explain.
 
-mod common;
-
-use common::{StoredTensor, WeightsFile};
 use ecgpu::{
     Classifier, Device, ErrorKind, Recording, Weights,
     ecg::{Condition, Lead, Unit, synthesize},
-    network::{card_55k, full_542k, published},
+    engine::network::{card_55k, full_542k, published},
 };
+use ecgpu_testing::{StoredTensor, WeightsFile};
 use proptest::prelude::*;
 use safetensors::Dtype;
 

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ecgpu::{Classifier, Error, ErrorKind, Weights, backend::Backend};
+use ecgpu::{Classifier, Error, ErrorKind, Weights, engine::backend::Backend};
 use safetensors::tensor::{Metadata, TensorInfo};
 use serde_json::{Value, json};
 
@@ -108,8 +108,8 @@ fn time(
 #[cfg(feature = "train")]
 fn train(classifier: &Classifier, network: &str, [batch, samples]: [usize; 2], limit: Duration) -> Fallible<Value> {
     use ecgpu::{
-        kernels::training::SupervisedLossKind,
-        random::Random,
+        engine::kernels::training::SupervisedLossKind,
+        engine::random::Random,
         train::{Learner, Objective, Rates, Task},
     };
     let weights = Weights::from_path(weights_file(network))?;

@@ -2,16 +2,12 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{
-    Auto, Backend,
-    cpu::Cpu,
-    gpu::{self, Adapter, Gpu, wgpu},
-    reference::Reference,
-};
+use super::{Auto, Backend, cpu::Cpu, reference::Reference};
 use crate::{Error, ErrorKind, Result};
 
 /// A choice of device.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Device {
     /// The CPU at once, and the best real GPU for every shape that it is measured to run faster; never a software adapter.
     /// [`Auto`] says how. Results of the two differ in the last bits: any other choice gives the same bits each time.
@@ -19,7 +15,7 @@ pub enum Device {
     Auto,
     /// The best GPU; a software adapter where there is no other.
     Gpu,
-    /// The GPU of this number in [`gpu::adapters`].
+    /// The GPU of this number in `engine::backend::gpu::adapters`.
     GpuIndex(usize),
     /// The first GPU whose name contains this, in any case.
     GpuNamed(String),
@@ -27,8 +23,6 @@ pub enum Device {
     Cpu,
     /// The CPU in float64, in plain loops.
     Reference,
-    /// A device that the host application has opened.
-    Host(wgpu::Device, wgpu::Queue),
 }
 
 impl FromStr for Device {
@@ -62,70 +56,42 @@ impl fmt::Display for Device {
             Device::GpuNamed(name) => f.write_str(name),
             Device::Cpu => f.write_str("cpu"),
             Device::Reference => f.write_str("reference"),
-            Device::Host(device, _) => f.write_str(&device.adapter_info().name),
         }
     }
 }
 
-/// Opens a device. On the CPU `threads` threads compute, or all there are; a GPU takes no notice of it.
+/// Opens a device. On the CPU `threads` threads compute, or one per core; a GPU ignores it.
 ///
 /// # Errors
-/// There is no such device, its driver fails, or zero threads.
+/// There is no such device, its driver fails, zero threads, or a GPU in a build without feature `gpu`.
 pub fn open(device: &Device, threads: Option<usize>) -> Result<Box<dyn Backend>> {
     let cpu = || threads.map_or_else(|| Ok(Cpu::default()), Cpu::with_threads);
     match device {
-        Device::Auto => {
-            let open_gpu = || Ok(open_gpu(&Device::Auto)?.map(|gpu| Box::new(gpu) as Box<dyn Backend>));
-            Ok(Box::new(Auto::new(Box::new(cpu()?), open_gpu)))
-        }
+        Device::Auto => Ok(Box::new(Auto::new(Box::new(cpu()?), || open_any_gpu(&Device::Auto)))),
         Device::Reference => Ok(Box::new(Reference)),
-        _ => match open_gpu(device)? {
-            Some(gpu) => Ok(Box::new(gpu)),
+        _ => match open_any_gpu(device)? {
+            Some(gpu) => Ok(gpu),
             None => Ok(Box::new(cpu()?)),
         },
     }
 }
 
-/// Opens the GPU that a device stands for, with [`Device::Auto`] the best real one; none where it stands for the CPU.
-///
-/// # Errors
-/// There is no such device, or its driver fails.
-pub fn open_gpu(device: &Device) -> Result<Option<Gpu>> {
-    let adapter = match device {
-        Device::Cpu | Device::Reference => return Ok(None),
-        Device::Host(device, queue) => return Ok(Some(Gpu::from_host(device.clone(), queue.clone()))),
-        Device::Auto => match best(gpu::adapters()).filter(|adapter| !adapter.is_software()) {
-            Some(adapter) => adapter,
-            None => return Ok(None),
-        },
-        Device::Gpu => best(gpu::adapters()).ok_or_else(|| missing("there is no GPU".into(), &[]))?,
-        Device::GpuIndex(index) => {
-            let adapters = gpu::adapters();
-            let found = adapters.get(*index).cloned();
-            found.ok_or_else(|| missing(format!("there is no gpu:{index}"), &adapters))?
-        }
-        Device::GpuNamed(name) => {
-            let adapters = gpu::adapters();
-            let wanted = name.to_lowercase();
-            let found = adapters.iter().find(|adapter| adapter.info().name.to_lowercase().contains(&wanted)).cloned();
-            found.ok_or_else(|| missing(format!("there is no device '{name}'"), &adapters))?
-        }
-    };
-    Gpu::open(&adapter).map(Some)
+/// Opens the GPU that a device stands for; none where it stands for the CPU.
+#[cfg(feature = "gpu")]
+fn open_any_gpu(device: &Device) -> Result<Option<Box<dyn Backend>>> {
+    Ok(super::gpu::open_gpu(device)?.map(|gpu| Box::new(gpu) as Box<dyn Backend>))
 }
 
-fn best(adapters: Vec<Adapter>) -> Option<Adapter> {
-    adapters.into_iter().min_by_key(Adapter::rank)
-}
-
-fn missing(cause: String, adapters: &[Adapter]) -> Error {
-    let remedy = if adapters.is_empty() {
-        "no Vulkan, Metal or DX12 driver offers an adapter: install one, or use --device cpu".to_string()
-    } else {
-        let listed: Vec<String> = adapters.iter().map(|adapter| format!("gpu:{} ({adapter})", adapter.index)).collect();
-        format!("use auto, cpu, reference or one of {}", listed.join(", "))
-    };
-    Error::new(ErrorKind::Device, cause, remedy)
+/// Refuses every GPU: this build has no GPU backend.
+#[cfg(not(feature = "gpu"))]
+fn open_any_gpu(device: &Device) -> Result<Option<Box<dyn Backend>>> {
+    match device {
+        Device::Auto | Device::Cpu | Device::Reference => Ok(None),
+        _ => {
+            let cause = format!("device {device} is a GPU, and this build has no GPU backend");
+            Err(Error::new(ErrorKind::Device, cause, "build ecgpu with its feature gpu, or use the CPU"))
+        }
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 mod auto;
 pub mod cpu;
 mod device;
+#[cfg(feature = "gpu")]
 pub mod gpu;
 mod precision;
 pub mod reference;
@@ -15,7 +16,7 @@ use std::{
 };
 
 pub use auto::Auto;
-pub use device::{Device, open, open_gpu};
+pub use device::{Device, open};
 pub use precision::Precision;
 
 #[cfg(feature = "train")]

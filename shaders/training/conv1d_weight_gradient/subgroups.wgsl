@@ -10,7 +10,7 @@
 
 //# constants
 
-override LEAD: u32;  // floats from a row's first to the first window's, back and in whole vec4s
+override WINDOW_OFFSET: u32;  // floats from a row's first to the first window's, back and in whole vec4s
 override RECORDS: u32;  // of a part
 
 const LANES: u32 = 8;
@@ -40,7 +40,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id
     //# declare
     for (var b = part * RECORDS; b < min((part + 1) * RECORDS, sizes.batch); b++) {
         let dy_first = sizes.dy_head / 4 + (b * sizes.out_channels + first_output) * quads;
-        let x_first = (sizes.x_base_offset + (b * sizes.in_channels + from_channel) * sizes.x_pitch - LEAD) / 4 + lane;
+        let x_first = (sizes.x_base_offset + (b * sizes.in_channels + from_channel) * sizes.x_pitch - WINDOW_OFFSET) / 4 + lane;
         for (var i = 0u; i < quads; i += QUADS) {
             //# load
             let window = x_first + i * STRIDE;

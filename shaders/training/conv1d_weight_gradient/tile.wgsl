@@ -12,7 +12,7 @@
 
 //# constants
 
-override LEAD: u32;       // floats from a row's first to the first window's, back and in whole vec4s
+override WINDOW_OFFSET: u32;       // floats from a row's first to the first window's, back and in whole vec4s
 override STRETCHES: u32;  // of a part
 
 const WORKGROUP: u32 = LANES * GROUPS;

@@ -53,7 +53,7 @@ use weight_cache::WeightCache;
 /// other run needs them.
 ///
 /// ```
-/// use ecgpu::{Classifier, Weights, backend::cpu::Cpu};
+/// use ecgpu::{Classifier, Weights, engine::backend::cpu::Cpu};
 ///
 /// let classifier = Classifier::on(Weights::built_in()?, Box::new(Cpu::with_threads(1)?))?;
 /// # assert!(classifier.device().backend == "cpu");

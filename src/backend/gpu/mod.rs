@@ -5,6 +5,7 @@ mod adapter;
 mod dispatch;
 mod executor;
 mod faults;
+mod open;
 mod overflow;
 mod pipeline;
 mod pipeline_cache;
@@ -25,6 +26,7 @@ use std::{
 };
 
 pub use adapter::{Adapter, adapters};
+pub use open::open_gpu;
 pub use step_shape::StepShape;
 pub use tune::{Candidate, StepTuning, Tuned, tune};
 pub use tuning::{Machine, Tuning};

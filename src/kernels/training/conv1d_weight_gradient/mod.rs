@@ -80,7 +80,7 @@ impl Operation for Conv1dWeightGradient {
     }
 
     fn base_offset(&self) -> usize {
-        // The furthest that a window begins before its row, see `LEAD`; a row of dy starts at float 7 at most.
+        // The furthest that a window begins before its row, see `WINDOW_OFFSET`; a row of dy starts at float 7 at most.
         self.padding + 7 * self.stride + 3
     }
 

@@ -40,7 +40,7 @@ pub(super) fn variant(
     if accelerator.subgroup_size != Some(LANES) || !vec4s {
         return None;
     }
-    let (lead, shift) = gradient.lead_and_shift(x, dy);
+    let (window_offset, shift) = gradient.lead_and_shift(x, dy);
     let quads = (1..=MOST_QUADS).rev().find(|quads| (4 * quads - 1) * stride + kernel + shift <= LOADED)?;
     let channels = [16, 8, 4, 2, 1].into_iter().find(|channels| LANE_CHANNELS * channels * kernel <= SUMS)?;
 
@@ -80,7 +80,7 @@ pub(super) fn variant(
         [("KERNEL", kernel), ("STRIDE", stride), ("QUADS", quads), ("IN_CHANNELS", channels), ("OUT_CHANNELS", block)];
     let shader = shader!(
         "conv1d_weight_gradient/subgroups",
-        [("LEAD", lead.max(0) as f64), ("RECORDS", gradient.records() as f64)]
+        [("WINDOW_OFFSET", window_offset.max(0) as f64), ("RECORDS", gradient.records() as f64)]
     );
     let source = fill(
         &shader.source,
@@ -93,7 +93,7 @@ pub(super) fn variant(
         ],
     );
     // Negative where another reader of x has its rows start behind the first window.
-    let x_base_offset = x.base_offset + (-lead).max(0) as usize;
+    let x_base_offset = x.base_offset + (-window_offset).max(0) as usize;
     // Mirror of `struct Conv1dWeightGradient` in the shader.
     let parameters = [batch, in_channels, out_channels, x_base_offset, x.pitch, dy.base_offset, dy.pitch, dw_first];
     let grid = [in_channels.div_ceil(channels), out_channels.div_ceil(block), batch.div_ceil(gradient.records())];

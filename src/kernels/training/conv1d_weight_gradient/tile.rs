@@ -50,7 +50,7 @@ const READ_SAMPLES: &str = "\
 alias Stored = vec4<f32>;
 
 fn x_quad(b: u32, c: u32, i: u32) -> vec4<f32> {
-    return x[(sizes.x_first + (b * sizes.in_channels + c) * sizes.x_pitch - LEAD) / 4 + i];
+    return x[(sizes.x_first + (b * sizes.in_channels + c) * sizes.x_pitch - WINDOW_OFFSET) / 4 + i];
 }
 
 fn dy_quad(b: u32, o: u32, i: u32) -> vec4<f32> {
@@ -144,7 +144,7 @@ pub(super) fn variant(
     if accelerator.workgroup_bytes < WORKGROUP_BYTES || !(vec4s || tile.linear) {
         return None;
     }
-    let (lead, shift) = if tile.linear { (0, 0) } else { gradient.lead_and_shift(x, dy) };
+    let (window_offset, shift) = if tile.linear { (0, 0) } else { gradient.lead_and_shift(x, dy) };
     let stride = if tile.linear { 1 } else { gradient.stride };
     let sizes = [
         ("KERNEL", kernel),
@@ -159,7 +159,7 @@ pub(super) fn variant(
     let (parts, stretches) = (tile.parts(), tile.stretches(dy.pitch / 4));
     let shader = shader!(
         "conv1d_weight_gradient/tile",
-        [("LEAD", lead.max(0) as f64), ("STRETCHES", stretches.div_ceil(parts) as f64)]
+        [("WINDOW_OFFSET", window_offset.max(0) as f64), ("STRETCHES", stretches.div_ceil(parts) as f64)]
     );
     let read = if tile.linear { READ_RECORDS } else { READ_SAMPLES };
     let [declare, load, multiply, give] = unrolled(tile.channels, kernel, stride, shift);
@@ -175,7 +175,7 @@ pub(super) fn variant(
         ],
     );
     // Negative where another reader of x has its rows start behind the first window.
-    let x_base_offset = x.base_offset + (-lead).max(0) as usize;
+    let x_base_offset = x.base_offset + (-window_offset).max(0) as usize;
     let [x_first, dy_first, terms] =
         if tile.linear { [first(x), first(dy), batch] } else { [x_base_offset, dy.base_offset, dy.pitch] };
     // Mirror of `struct Conv1dWeightGradient` in the shader.

@@ -1,9 +1,5 @@
 //! `ecgpu download` from a server on this machine that behaves well, and from one that does not.
 
-#![cfg(feature = "cli")]
-
-mod common;
-
 use std::{
     collections::HashMap,
     fs,
@@ -16,7 +12,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::ptb_xl::PtbXl;
 use ecgpu::{
     ErrorKind, Result,
     dataset::{
@@ -24,6 +19,7 @@ use ecgpu::{
         download::{Event, Options, Summary, ptb_xl},
     },
 };
+use ecgpu_testing::ptb_xl::PtbXl;
 use tempfile::TempDir;
 
 /// What the server does instead of sending a file.

@@ -6,17 +6,18 @@ use std::{
 };
 
 use ecgpu::{
-    Device, Error, ErrorKind, Recording, Result, backend,
+    Device, Error, ErrorKind, Recording, Result,
     ecg::{
         Condition, Lead, Unit,
         format::{self, ReadOptions},
         synthesize,
     },
-    kernels::training::{
+    engine::backend,
+    engine::kernels::training::{
         Schedule,
         augment::{Draws, Segment},
     },
-    plan::{Builder, Plan},
+    engine::plan::{Builder, Plan},
     plot::{Anchor, Area, Font, Paper, Pen, Svg},
     train::{
         Augmentations, Augmenting,

@@ -10,12 +10,12 @@ use std::{
 
 use ecgpu::{
     Classifier, Error, ErrorKind, Prediction, Recording, Result,
-    backend::DeviceInfo,
     ecg::{
         Condition, Lead, Unit,
         format::{self, ReadOptions},
         synthesize,
     },
+    engine::backend::DeviceInfo,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rayon::prelude::*;

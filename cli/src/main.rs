@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use ecgpu::{
     Device, Error, ErrorKind, Result, Weights,
-    backend::{
+    engine::backend::{
         self, Backend, Precision,
         gpu::{Gpu, Tuning},
     },
@@ -88,7 +88,7 @@ struct Place {
 
 /// Opens the GPU that an option is for, in this precision.
 fn open_gpu(device: &Device, precision: Precision, option: &str) -> Result<Gpu> {
-    let gpu = backend::open_gpu(device)?.ok_or_else(|| {
+    let gpu = backend::gpu::open_gpu(device)?.ok_or_else(|| {
         let cause = format!("--device {device} takes no GPU here, and {option} is for a GPU");
         Error::new(ErrorKind::Usage, cause, format!("give --device gpu, or leave {option} out"))
     })?;
@@ -117,7 +117,7 @@ impl Place {
             if !matches!(self.device, Device::Auto) {
                 return backend::open(&self.device, self.threads);
             }
-            let gpu = backend::open_gpu(&self.device).unwrap_or_else(|error| {
+            let gpu = backend::gpu::open_gpu(&self.device).unwrap_or_else(|error| {
                 terminal::note(&format!("the GPU is not used: {error}"));
                 None
             });

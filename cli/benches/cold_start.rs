@@ -6,7 +6,7 @@ use std::{
 };
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use ecgpu::backend::gpu::adapters;
+use ecgpu::engine::backend::gpu::adapters;
 
 fn cold_start(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("cold start, process start to first logits, 542k 12×1000");

@@ -4,11 +4,11 @@ use std::{process::ExitCode, time::Duration};
 
 use ecgpu::{
     Classifier, Result, Weights,
-    backend::{
+    engine::backend::{
         self, Device,
         gpu::{Adapter, adapters},
     },
-    network::full_542k,
+    engine::network::full_542k,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};

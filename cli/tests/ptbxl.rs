@@ -1,21 +1,17 @@
 //! Real ECGs: fold 9 of PTB-XL through the command line, as a user would run it.
 
-#![cfg(feature = "cli")]
-
-mod common;
-
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
     process::Command,
 };
 
-use common::{shared, skip};
 use ecgpu::{
     Device,
-    backend::{self, Precision},
+    engine::backend::{self, Precision},
     evaluate::Aurocs,
 };
+use ecgpu_testing::{shared, skip};
 
 const CLASSES: [&str; 5] = ["NORM", "MI", "STTC", "HYP", "CD"];
 

@@ -7,8 +7,8 @@ use std::{
 
 use ecgpu::{
     Classifier, Result, Weights,
-    network::{Network, published},
-    plan::{Keep, Plan},
+    engine::network::{Network, published},
+    engine::plan::{Keep, Plan},
 };
 use serde_json::json;
 

@@ -4,10 +4,10 @@ use std::{process::ExitCode, time::Duration};
 
 use ecgpu::{
     Result, Weights,
-    backend::DeviceInfo,
-    kernels::Storage,
-    network::{Folded, card_55k, full_542k},
-    plan::{Keep, Plan, Step},
+    engine::backend::DeviceInfo,
+    engine::kernels::Storage,
+    engine::network::{Folded, card_55k, full_542k},
+    engine::plan::{Keep, Plan, Step},
 };
 use serde_json::json;
 

@@ -1,21 +1,17 @@
 //! The program as a person or a script runs it: what goes to standard output, what to standard error, and the exit code.
 
-#![cfg(feature = "cli")]
-
-mod common;
-
 use std::{
     fs,
     path::Path,
     process::{Command, Stdio},
 };
 
-use common::{StoredTensor, WeightsFile, has_gpu, npy, skip};
 use ecgpu::{
     Recording,
     ecg::{Condition, Lead, format, synthesize},
-    network::{card_55k, full_542k},
+    engine::network::{card_55k, full_542k},
 };
+use ecgpu_testing::{StoredTensor, WeightsFile, has_gpu, npy, skip};
 use safetensors::Dtype;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -30,7 +26,7 @@ struct Outcome {
 
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ecgpu"));
-    command.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).env_remove("CLICOLOR_FORCE");
+    command.args(arguments).current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).env_remove("CLICOLOR_FORCE");
     // As in a container, where a driver's layer would complain on standard error.
     command.env_remove("XDG_RUNTIME_DIR");
     command
@@ -782,7 +778,6 @@ fn bench_times_a_case_and_says_on_what() {
 
 // Augmentations, drawn.
 
-#[cfg(feature = "train")]
 mod augment {
     use super::*;
 

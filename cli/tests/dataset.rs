@@ -1,9 +1,5 @@
 //! PTB-XL as training reads it: a small synthetic copy, sound and broken in many ways, and fold 9 of the real one.
 
-#![cfg(feature = "cli")]
-
-mod common;
-
 use std::{
     fs,
     path::Path,
@@ -11,12 +7,12 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use common::{ptb_xl::PtbXl, shared};
 use ecgpu::{
     Error, ErrorKind, Recording,
     dataset::{CLASSES, Counts, Dataset, LEADS, Options, SamplingRate, check},
     ecg::{Lead, format},
 };
+use ecgpu_testing::{ptb_xl::PtbXl, shared};
 use tempfile::TempDir;
 
 fn quiet(_: usize, _: usize) {}

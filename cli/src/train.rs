@@ -12,8 +12,8 @@ use std::{
 
 use ecgpu::{
     Device, Error, ErrorKind, Result,
-    backend::{self, Backend},
     dataset::{CLASSES, Dataset, Options},
+    engine::backend::{self, Backend},
     train::{
         Augmentations, ClassWeights, Epoch, Event, Folder, Kind, LossName, Outcome, PtbXlRun, Settings, Shape, Start,
     },
@@ -349,7 +349,7 @@ fn start(common: &Common, kind: Kind, apply: impl Fn(&mut Settings)) -> Result<E
 /// would change the last bits of the result.
 fn open(device: &Device, threads: Option<usize>) -> Result<Box<dyn Backend>> {
     match device {
-        Device::Auto => match backend::open_gpu(device)? {
+        Device::Auto => match backend::gpu::open_gpu(device)? {
             Some(gpu) => Ok(Box::new(gpu)),
             None => backend::open(&Device::Cpu, threads),
         },

@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use ecgpu::{
     Result, Weights,
-    network::{Layer, NamedLayer},
+    engine::network::{Layer, NamedLayer},
 };
 use serde_json::json;
 

@@ -1,10 +1,6 @@
 //! How many instructions a forward pass and the way to the first one take on the CPU, and what memory; and what a program
 //! for the CPU alone carries: checks of speed and size that no noise can fool.
 
-#![cfg(feature = "cli")]
-
-mod common;
-
 use std::{
     collections::HashMap,
     io::{BufRead, BufReader, Write},
@@ -12,7 +8,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use common::{npy, skip};
+use ecgpu_testing::{npy, skip};
 use safetensors::{Dtype, tensor::TensorView};
 use tempfile::TempDir;
 
@@ -86,7 +82,7 @@ fn example(name: &str) -> PathBuf {
 fn peak(program: &Path, folder: &Path) -> Option<f64> {
     let golden = folder.join("golden");
     let _ = std::fs::create_dir(&golden);
-    std::fs::write(golden.join("full.safetensors"), include_bytes!("../weights/ssl-ecg-542k.safetensors")).unwrap();
+    std::fs::write(golden.join("full.safetensors"), include_bytes!("../../weights/ssl-ecg-542k.safetensors")).unwrap();
     let input: Vec<u8> = (0..12 * 1000).flat_map(|at| (at as f32 * 0.01).sin().to_le_bytes()).collect();
     let tensor = TensorView::new(Dtype::F32, vec![1, 12, 1000], &input).unwrap();
     safetensors::serialize_to_file([("input.1x1000", tensor)], None, &golden.join("full_io.safetensors")).unwrap();

@@ -7,13 +7,12 @@ use std::{
 
 use ecgpu::{
     Device, Error, ErrorKind, Result, Weights,
-    backend::{
+    engine::backend::{
         Backend, DeviceInfo, Precision,
-        gpu::{Candidate, Gpu, StepTuning, tune},
-        open_gpu,
+        gpu::{Candidate, Gpu, StepTuning, open_gpu, tune},
     },
-    network::{Folded, Network, published},
-    plan::{Keep, Plan},
+    engine::network::{Folded, Network, published},
+    engine::plan::{Keep, Plan},
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;

@@ -1,9 +1,5 @@
 //! Runs: what they learn, that they go on where they were broken off, and what they refuse.
 
-#![cfg(feature = "cli")]
-
-mod common;
-
 use std::{
     fs,
     io::{BufRead, BufReader},
@@ -12,20 +8,20 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use common::ptb_xl::PtbXl;
 use ecgpu::{
     Device, Error, ErrorKind, Result, Weights,
-    backend::{self, Backend, DeviceInfo, Executor, Trainer, cpu::Cpu},
     ecg::Lead,
-    kernels::training::SupervisedLossKind,
-    network::{Contract, Layer, NamedLayer, Network, Parameters, card_55k},
-    plan::Plan,
-    random::Random,
+    engine::backend::{self, Backend, DeviceInfo, Executor, Trainer, cpu::Cpu},
+    engine::kernels::training::SupervisedLossKind,
+    engine::network::{Contract, Layer, NamedLayer, Network, Parameters, card_55k},
+    engine::plan::Plan,
+    engine::random::Random,
     train::{
         Augmentations, Augmenting, Data, Event, Examples, Folder, Heads, Learner, LearningRate, Objective, Observer,
         Outcome, Rates, Recipe, Shape, Task, TrainingStep, augment::Signal, run,
     },
 };
+use ecgpu_testing::ptb_xl::PtbXl;
 use tempfile::TempDir;
 
 // Records, tasks and runs that take moments.
@@ -238,7 +234,7 @@ fn a_run_that_was_broken_off_ends_as_if_it_had_not_been() {
 
 #[test]
 fn a_gpu_goes_on_with_the_same_bits_too() {
-    if !common::has_gpu() {
+    if !ecgpu_testing::has_gpu() {
         return;
     }
     let gpu = backend::open(&Device::Gpu, None).unwrap();
@@ -388,7 +384,7 @@ fn the_parts_of_a_batch_come_to_the_gradient_of_the_whole_where_no_batch_norm_st
     // Adam's steps alone do not tell the sum of the parts' gradients from their mean.
     assert!((norm_of_parts / norm - 1.0).abs() < 1e-5, "{norm_of_parts} instead of {norm}");
     for (name, tensor) in one.iter() {
-        let difference = common::nmse(four.values(name).unwrap(), &tensor.values);
+        let difference = ecgpu_testing::nmse(four.values(name).unwrap(), &tensor.values);
         assert!(difference < 1e-10, "{name}: {difference:e}");
     }
 }
@@ -625,7 +621,7 @@ fn bad_requests_are_refused_before_anything_is_written() {
     train(&[], 2, "is there already");
     assert_eq!(fs::read(&out).unwrap(), b"precious");
     // A network of another kind to start from.
-    let full = concat!(env!("CARGO_MANIFEST_DIR"), "/weights/ssl-ecg-542k.safetensors");
+    let full = concat!(env!("CARGO_MANIFEST_DIR"), "/../weights/ssl-ecg-542k.safetensors");
     let other = place.path("other.safetensors");
     fails(&place.quick(&["finetune"], &other, &["--from", full]), 2, "an encoder of network 542k, not 55k");
     // A record that is cut short.

@@ -4,10 +4,12 @@ use std::process::ExitCode;
 
 use ecgpu::{
     Result,
-    backend::DeviceInfo,
-    kernels::Storage,
-    network::Folded,
-    verify::{LARGEST_LOGIT_ERROR, LARGEST_LOGIT_ERROR_F16, LARGEST_NMSE, LARGEST_NMSE_F16, StageReport, verify},
+    engine::backend::DeviceInfo,
+    engine::kernels::Storage,
+    engine::network::Folded,
+    engine::verify::{
+        LARGEST_LOGIT_ERROR, LARGEST_LOGIT_ERROR_F16, LARGEST_NMSE, LARGEST_NMSE_F16, StageReport, verify,
+    },
 };
 use serde_json::json;
 

@@ -1,16 +1,14 @@
 //! What the tests share: where goldens lie, how a file's tensors are read, and files made in memory.
 
-#![allow(dead_code, reason = "each test file uses its own part")]
-
-#[cfg(feature = "train")]
 pub mod ptb_xl;
 
 use std::{collections::HashMap, io::Write, path::PathBuf};
 
 use ecgpu::{
-    Device, Result, Weights, backend,
-    network::{Contract, Network},
-    random::Random,
+    Device, Result, Weights,
+    engine::backend::{self, gpu::wgpu},
+    engine::network::{Contract, Network},
+    engine::random::Random,
 };
 use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
@@ -19,7 +17,7 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 /// aloud; under CI that is a failure.
 pub fn shared(variable: &str, fallback: &str) -> Option<PathBuf> {
     let named = std::env::var_os(variable).map(PathBuf::from);
-    let folder = named.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(fallback));
+    let folder = named.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").join(fallback));
     if folder.is_dir() {
         return Some(folder);
     }
@@ -76,6 +74,24 @@ pub fn has_gpu() -> bool {
             false
         }
     }
+}
+
+/// A wgpu device of an application's own whose bindings are at most `binding` bytes long. Without an adapter the caller's
+/// test is skipped.
+pub fn host_device(binding: u64) -> Option<(wgpu::Device, wgpu::Queue)> {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+    let instance = wgpu::Instance::new(descriptor);
+    let adapter = match pollster::block_on(instance.request_adapter(&wgpu::RequestAdapterOptions::default())) {
+        Ok(adapter) => adapter,
+        Err(error) => {
+            skip(&error.to_string());
+            return None;
+        }
+    };
+    let limits = wgpu::Limits { max_storage_buffer_binding_size: binding, ..wgpu::Limits::default() };
+    let descriptor = wgpu::DeviceDescriptor { required_limits: limits, ..wgpu::DeviceDescriptor::default() };
+    Some(pollster::block_on(adapter.request_device(&descriptor)).unwrap())
 }
 
 /// A `.npy` file with `contents` after its header.
