@@ -211,6 +211,7 @@ impl<T> Default for ConstantCache<T> {
 
 impl<T: Clone> ConstantCache<T> {
     /// Forgets everything, as after a failure that may have left something unusable.
+    #[cfg(feature = "gpu")]
     fn clear(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
