@@ -19,7 +19,7 @@ fn forward(criterion: &mut Criterion) {
     for device in devices() {
         // The reference, which is there to be right, takes up to a second a pass.
         group.sample_size(if matches!(device, Device::Reference) { 10 } else { 100 });
-        for network in published() {
+        for network in published::all() {
             let name = network.name.clone();
             let classifier =
                 Classifier::open(Weights::random(network, 1), device.clone()).expect("a device that was listed opens");

@@ -9,7 +9,7 @@ use ecgpu::{
     Device,
     engine::backend::{self, gpu},
     engine::kernels::training::SupervisedLossKind,
-    engine::network::full_542k,
+    engine::network::published::training_code_542k,
     engine::random::Random,
     train::{Learner, Objective, Rates, Task, TrainingStep},
 };
@@ -18,7 +18,7 @@ const BATCHES: [usize; 2] = [64, 256];
 const SAMPLES: usize = 1000;
 
 fn steps(criterion: &mut Criterion) {
-    let network = full_542k();
+    let network = training_code_542k();
     let objective = Objective::Supervised { loss: SupervisedLossKind::CROSS_ENTROPY, class_weights: vec![1.0; 5] };
     let parameters = TrainingStep::initial(&network, &objective, 1);
     let mut random = Random::new(1, 0);

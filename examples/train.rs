@@ -9,7 +9,7 @@ use ecgpu::{
     dataset::{Dataset, Options},
     engine::backend,
     engine::kernels::training::SupervisedLossKind,
-    engine::network::card_55k,
+    engine::network::published::model_card_55k,
     train::{Data, Event, LearningRate, Objective, Optimiser, PtbXl, Recipe, Shape, Task, TrainingStep, run},
 };
 
@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (training, validation) = (dataset.label_fraction(0.1, 42)?, dataset.labelled(9..=9));
     let data = Data { examples: &PtbXl::new(&dataset), training: &training, validation: &validation };
 
-    let network = card_55k();
+    let network = model_card_55k();
     let objective = Objective::Supervised { loss: SupervisedLossKind::CROSS_ENTROPY, class_weights: vec![1.0; 5] };
     let parameters = TrainingStep::initial(&network, &objective, 42);
     // 64 records of 250 samples a lead: random crops of 2.5 s.

@@ -12,7 +12,7 @@ use ecgpu::{
         Schedule, SupervisedLossKind,
         augment::{Draws, Segment},
     },
-    engine::network::card_55k,
+    engine::network::published::model_card_55k,
     engine::plan::{Builder, Plan},
     train::{
         Augmentations, Augmenting, Heads, Objective, Optimiser, TrainingStep,
@@ -511,7 +511,7 @@ fn a_training_step_trains_on_the_augmented_batch() {
         let batch = Batch::ecgs(5, 100.0);
         let augmenting =
             Augmenting { augmentations: Augmentations::default().always(), signal: batch.signal.clone(), seed: 3 };
-        let network = card_55k();
+        let network = model_card_55k();
         let heads = Heads { hidden: 16, out: 8 };
         let supervised = Objective::Supervised { loss: SupervisedLossKind::FOCAL, class_weights: vec![1.0; 5] };
         for objective in [supervised, Objective::SimClr { temperature: 0.5, heads }, Objective::Byol { heads }] {

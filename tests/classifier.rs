@@ -10,7 +10,7 @@ use ecgpu::{
     Classifier, Device, Error, ErrorKind, Output, Prediction, Recording, Weights,
     ecg::{Condition, Lead, synthesize},
     engine::backend::{self, Precision, gpu::Gpu},
-    engine::network::card_55k,
+    engine::network::published::model_card_55k,
     engine::random::Random,
 };
 use ecgpu_testing::{WeightsFile, has_gpu, host_device};
@@ -93,7 +93,7 @@ fn an_input_of_the_wrong_size_is_refused() {
         let expected = format!("an input of {numbers} numbers for shape [{batch}, 12, {samples}]");
         assert_eq!(error.cause(), expected);
     }
-    let small = Classifier::open(WeightsFile::random(&card_55k()).read().unwrap(), Device::Cpu).unwrap();
+    let small = Classifier::open(WeightsFile::random(&model_card_55k()).read().unwrap(), Device::Cpu).unwrap();
     assert_eq!(small.run(&[0.0; 36], 1, 3).unwrap_err().kind(), ErrorKind::Shape);
 }
 
@@ -113,7 +113,7 @@ fn a_number_that_is_not_finite_or_too_large_is_named_with_its_place() {
 
 #[test]
 fn weights_that_overflow_are_refused() {
-    let file = WeightsFile::random(&card_55k()).with_values("classifier.weight", |values| values.fill(3e38));
+    let file = WeightsFile::random(&model_card_55k()).with_values("classifier.weight", |values| values.fill(3e38));
     let classifier = Classifier::open(file.read().unwrap(), Device::Cpu).unwrap();
     let error = classifier.classify(&recording(1, 10.0)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Weights);
@@ -150,7 +150,7 @@ fn what_grows_beyond_f16_is_refused_and_the_rest_of_the_batch_is_not() {
 
 #[test]
 fn a_weight_beyond_f16_is_refused() {
-    let file = WeightsFile::random(&card_55k()).with_values("encoder.4.weight", |values| values[7] = 1e6);
+    let file = WeightsFile::random(&model_card_55k()).with_values("encoder.4.weight", |values| values[7] = 1e6);
     let Some(classifier) = in_f16(file.read().unwrap()) else { return };
     let error = classifier.classify(&recording(1, 10.0)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Weights);
@@ -267,7 +267,7 @@ fn a_device_of_the_application_gives_the_cpus_logits() {
 #[test]
 fn a_batch_above_the_devices_limit_is_split() {
     let Some((device, queue)) = host_device(256 << 10) else { return };
-    let weights = WeightsFile::random(&card_55k()).read().unwrap();
+    let weights = WeightsFile::random(&model_card_55k()).read().unwrap();
     let classifier = Classifier::on(weights, Box::new(Gpu::from_host(device, queue))).unwrap();
     let numbers = input(11, 500);
     let together = classifier.run(&numbers, 11, 500).unwrap();

@@ -4,7 +4,10 @@ use ecgpu::{
     Device,
     engine::backend,
     engine::kernels::training::{Schedule, SupervisedLossKind},
-    engine::network::{Network, Parameters, Tensor, card_55k, full_542k},
+    engine::network::{
+        Network, Parameters, Tensor,
+        published::{model_card_55k, training_code_542k},
+    },
     train::{Heads, Objective, Optimiser, Place, TrainingStep},
 };
 use ecgpu_testing::{Tensors, has_gpu, shared, skip};
@@ -33,7 +36,7 @@ impl Case {
             return None;
         }
         let tensors = Tensors::open(path);
-        let network = if name.starts_with("card") { card_55k() } else { full_542k() };
+        let network = if name.starts_with("card") { model_card_55k() } else { training_code_542k() };
         let supervised = |loss| Objective::Supervised { loss, class_weights: tensors.get("class_weights").1 };
         let objective = match name {
             "simclr" => Objective::SimClr { temperature: 0.07, heads: Heads { hidden: 128, out: 32 } },

@@ -25,7 +25,7 @@ fn plans() -> Vec<Plan> {
             .flatten()
             .map(|fused| fused.plan)
     };
-    let published = published().into_iter().flat_map(|network| {
+    let published = published::all().into_iter().flat_map(|network| {
         let zeros = |(name, shape): (String, Vec<usize>)| {
             let values = vec![0.0; shape.iter().product()].into();
             (name, Tensor { shape, values })
@@ -60,7 +60,7 @@ fn training_plans() -> Vec<Plan> {
         Objective::Byol { heads },
     ];
     let mut plans = Vec::new();
-    for network in published() {
+    for network in published::all() {
         for (at, objective) in objectives.iter().enumerate() {
             let optimiser = Optimiser { clip: (at == 0).then_some(1.0), ..Optimiser::default() };
             let parameters = TrainingStep::initial(&network, objective, 1);

@@ -14,7 +14,7 @@ use ecgpu::{
         Conv1d, Kernel,
         training::{augment::*, *},
     },
-    engine::network::card_55k,
+    engine::network::published::model_card_55k,
     engine::plan::{BufferId, Builder, Plan},
     engine::random::Random,
     engine::verify::LARGEST_NMSE,
@@ -638,8 +638,8 @@ fn other_mistakes_are_caught() {
 fn step_of(records: usize) -> TrainingStep {
     let loss = SupervisedLossKind::FOCAL;
     let objective = Objective::Supervised { loss, class_weights: vec![1.0, 2.0, 1.0, 3.0, 1.0] };
-    let parameters = TrainingStep::initial(&card_55k(), &objective, 3);
-    TrainingStep::new(&card_55k(), &objective, &Optimiser::default(), &parameters, [records, 250], None).unwrap()
+    let parameters = TrainingStep::initial(&model_card_55k(), &objective, 3);
+    TrainingStep::new(&model_card_55k(), &objective, &Optimiser::default(), &parameters, [records, 250], None).unwrap()
 }
 
 /// The losses and the parameters after two steps.

@@ -4,7 +4,7 @@
 use ecgpu::{
     Classifier, Device, ErrorKind, Recording, Weights,
     ecg::{Condition, Lead, Unit, synthesize},
-    engine::network::{card_55k, full_542k, published},
+    engine::network::published::{self, model_card_55k, training_code_542k},
 };
 use ecgpu_testing::{StoredTensor, WeightsFile};
 use proptest::prelude::*;
@@ -28,7 +28,7 @@ fn assert_close(a: &[f32], b: &[f32], tolerance: f32) {
 
 #[test]
 fn a_network_is_recognised_under_any_prefix_with_and_without_counters() {
-    for network in published() {
+    for network in published::all() {
         let plain = WeightsFile::random(&network);
         let expected = plain.read().unwrap();
         assert_eq!((&expected.network, expected.notes.len()), (&network, 0));
@@ -57,7 +57,7 @@ fn add_counters(file: &mut WeightsFile) {
 
 #[test]
 fn the_parameters_are_those_of_the_file() {
-    for network in published() {
+    for network in published::all() {
         let file = WeightsFile::random(&network);
         let weights = file.read().unwrap();
         assert_eq!(weights.parameters.iter().len(), file.tensors.len());
@@ -69,7 +69,7 @@ fn the_parameters_are_those_of_the_file() {
 
 #[test]
 fn half_precision_gives_nearly_the_same_logits() {
-    for network in published() {
+    for network in published::all() {
         let single = WeightsFile::random(&network);
         let expected = logits(single.read().unwrap());
         let types = [Dtype::F32, Dtype::F16, Dtype::BF16];
@@ -92,7 +92,7 @@ fn half_precision_gives_nearly_the_same_logits() {
 fn a_file_on_disk_is_named_as_the_source() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("card.safetensors");
-    std::fs::write(&path, WeightsFile::random(&card_55k()).to_bytes()).unwrap();
+    std::fs::write(&path, WeightsFile::random(&model_card_55k()).to_bytes()).unwrap();
     assert_eq!(Weights::from_path(&path).unwrap().source, path.display().to_string());
 }
 
@@ -100,7 +100,7 @@ fn a_file_on_disk_is_named_as_the_source() {
 fn a_file_on_disk_reads_as_its_bytes_do_even_when_it_is_cut_short() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("card.safetensors");
-    let bytes = WeightsFile::random(&card_55k()).to_bytes();
+    let bytes = WeightsFile::random(&model_card_55k()).to_bytes();
     for len in [0, 5, 8, 100, bytes.len() / 2, bytes.len() - 1, bytes.len()] {
         std::fs::write(&path, &bytes[..len]).unwrap();
         let read = Weights::from_path(&path);
@@ -113,7 +113,7 @@ fn a_file_on_disk_reads_as_its_bytes_do_even_when_it_is_cut_short() {
 
 #[test]
 fn permuted_leads_with_permuted_weights_give_the_same_logits() {
-    let file = WeightsFile::random(&card_55k());
+    let file = WeightsFile::random(&model_card_55k());
     let expected = logits(file.read().unwrap());
     let reversed: Vec<String> = Lead::STANDARD.iter().rev().map(Lead::to_string).collect();
     // [32 out channels, 12 leads, kernel 7]
@@ -125,7 +125,7 @@ fn permuted_leads_with_permuted_weights_give_the_same_logits() {
 
 #[test]
 fn the_unit_counts_for_mean_and_deviation() {
-    let file = WeightsFile::random(&full_542k()).stating("mean", "0.1");
+    let file = WeightsFile::random(&training_code_542k()).stating("mean", "0.1");
     let microvolts = file.clone().stating("unit", "uV").stating("mean", "100").stating("std", "235");
     let weights = microvolts.read().unwrap();
     assert_eq!(weights.contract.unit, Unit::Microvolt);
@@ -135,7 +135,8 @@ fn the_unit_counts_for_mean_and_deviation() {
 #[test]
 fn labels_follow_the_thresholds_of_the_file() {
     let labels = |thresholds: &str| {
-        let file = WeightsFile::random(&card_55k()).stating("thresholds", thresholds).stating("classes", "a,b,c,d,e");
+        let file =
+            WeightsFile::random(&model_card_55k()).stating("thresholds", thresholds).stating("classes", "a,b,c,d,e");
         Classifier::open(file.read().unwrap(), Device::Cpu).unwrap().classify(&recording()).unwrap().labels
     };
     assert_eq!(labels("0,0,0,0,0"), ["a", "b", "c", "d", "e"]);
@@ -144,7 +145,7 @@ fn labels_follow_the_thresholds_of_the_file() {
 
 #[test]
 fn what_the_metadata_leaves_open_is_noted() {
-    let mut file = WeightsFile::random(&card_55k());
+    let mut file = WeightsFile::random(&model_card_55k());
     file.metadata.remove("std");
     let notes = file.read().unwrap().notes;
     assert_eq!(notes.len(), 1, "{notes:?}");
@@ -173,16 +174,16 @@ fn a_contract_that_does_not_fit_the_network_is_refused() {
     let eleven = Lead::STANDARD[1..].iter().map(Lead::to_string).collect::<Vec<_>>().join(",");
     let metadata = "correct the file's metadata";
     for (network, key, text, found) in [
-        (full_542k(), "leads", eleven.as_str(), "metadata names 11 leads, but network 542k has 12"),
-        (full_542k(), "thresholds", "0.5,0.5", "metadata has 2 thresholds for 5 classes"),
-        (full_542k(), "samples", "0", "metadata 'samples' is 0"),
-        (card_55k(), "samples", "3", "metadata 'samples' is 3: network 55k, layer encoder.7"),
-        (card_55k(), "samples", "-1", "metadata 'samples' is '-1', which cannot be read"),
-        (card_55k(), "unit", "fur\nlong", "metadata 'unit' is 'fur\\nlong', which cannot be read"),
+        (training_code_542k(), "leads", eleven.as_str(), "metadata names 11 leads, but network 542k has 12"),
+        (training_code_542k(), "thresholds", "0.5,0.5", "metadata has 2 thresholds for 5 classes"),
+        (training_code_542k(), "samples", "0", "metadata 'samples' is 0"),
+        (model_card_55k(), "samples", "3", "metadata 'samples' is 3: network 55k, layer encoder.7"),
+        (model_card_55k(), "samples", "-1", "metadata 'samples' is '-1', which cannot be read"),
+        (model_card_55k(), "unit", "fur\nlong", "metadata 'unit' is 'fur\\nlong', which cannot be read"),
     ] {
         assert_refused(&WeightsFile::random(&network).stating(key, text).to_bytes(), &[found, metadata]);
     }
-    let four = WeightsFile::random(&card_55k()).stating("classes", "a,b,c,d").stating("thresholds", "0,0,0,0");
+    let four = WeightsFile::random(&model_card_55k()).stating("classes", "a,b,c,d").stating("thresholds", "0,0,0,0");
     assert_refused(&four.to_bytes(), &["metadata names 4 classes, but network 55k has 5", metadata]);
 }
 
@@ -191,7 +192,7 @@ fn a_tensor_that_does_not_fit_is_named_with_what_was_expected_and_found() {
     const WEIGHT: &str = "encoder.features.1.block.0.weight";
     const EXPECTED: &str = "network 542k, tensor encoder.features.1.block.0.weight of shape [64, 64, 7]: ";
     const VARIANCE: &str = "encoder.features.0.block.1.running_var";
-    let file = WeightsFile::random(&full_542k());
+    let file = WeightsFile::random(&training_code_542k());
     let changed = |change: fn(&mut WeightsFile)| {
         let mut file = file.clone();
         change(&mut file);
@@ -217,14 +218,14 @@ fn a_tensor_that_does_not_fit_is_named_with_what_was_expected_and_found() {
 
 #[test]
 fn two_networks_in_one_file_are_refused() {
-    let mut file = WeightsFile::random(&full_542k());
-    file.tensors.extend(WeightsFile::random(&card_55k()).tensors);
+    let mut file = WeightsFile::random(&training_code_542k());
+    file.tensors.extend(WeightsFile::random(&model_card_55k()).tensors);
     assert_refused(&file.to_bytes(), &["is not part of network 542k", "one published network alone"]);
 }
 
 #[test]
 fn what_is_no_weights_file_is_refused() {
-    let valid = WeightsFile::random(&card_55k()).to_bytes();
+    let valid = WeightsFile::random(&model_card_55k()).to_bytes();
     let beyond = [&u64::MAX.to_le_bytes()[..], b"{}"].concat();
     let large = format!(r#"{{"a":{{"dtype":"F32","shape":[{}],"data_offsets":[0,3000000000]}}}}"#, 750_000_000);
     let large = [&(large.len() as u64).to_le_bytes()[..], large.as_bytes(), &[0; 1000]].concat();
@@ -248,7 +249,7 @@ proptest! {
         anywhere in prop::collection::vec((any::<prop::sample::Index>(), 0u32..8), 0..4),
         cut in any::<bool>(),
     ) {
-        let mut bytes = WeightsFile::random(&card_55k()).to_bytes();
+        let mut bytes = WeightsFile::random(&model_card_55k()).to_bytes();
         let size = bytes.len();
         let flips = in_header.into_iter().chain(anywhere.into_iter().map(|(at, bit)| (at.index(size), bit)));
         flips.for_each(|(at, bit)| bytes[at] ^= 1 << bit);

@@ -72,7 +72,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut rows = Vec::new();
     let mut device = None;
     let chosen = |network: &Network| arguments.network.as_ref().is_none_or(|name| *name == network.name);
-    for network in published().into_iter().filter(chosen) {
+    for network in published::all().into_iter().filter(chosen) {
         let classifier = Classifier::on(Weights::random(network, 1), arguments.place.open_one()?)?;
         let info = device.insert(classifier.device());
         for &samples in &lengths {

@@ -8,7 +8,7 @@ use ecgpu::{
         self, Device,
         gpu::{Adapter, adapters},
     },
-    engine::network::full_542k,
+    engine::network::published::training_code_542k,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
@@ -90,7 +90,7 @@ impl Listed {
     }
 
     fn measure(&mut self, progress: &ProgressBar) -> Result<()> {
-        let classifier = Classifier::open(Weights::random(full_542k(), 1), self.device.clone())?;
+        let classifier = Classifier::open(Weights::random(training_code_542k(), 1), self.device.clone())?;
         for batch in BATCHES {
             let per_record = self.times.last().map(|times| times.median / BATCHES[self.times.len() - 1] as u32);
             if per_record.is_some_and(|time| time * batch as u32 > LONGEST_RUN) {

@@ -6,7 +6,10 @@ use ecgpu::{
     Result, Weights,
     engine::backend::DeviceInfo,
     engine::kernels::Storage,
-    engine::network::{Folded, card_55k, full_542k},
+    engine::network::{
+        Folded,
+        published::{model_card_55k, training_code_542k},
+    },
     engine::plan::{Keep, Plan, Step},
 };
 use serde_json::json;
@@ -47,7 +50,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let network = if arguments.network == "55k" { card_55k() } else { full_542k() };
+    let network = if arguments.network == "55k" { model_card_55k() } else { training_code_542k() };
     let weights = Weights::random(network, 1);
     let folded = Folded::new(&weights.network, &weights.parameters)?;
     let backend = arguments.place.open_one()?;

@@ -124,7 +124,7 @@ fn plans(arguments: &Arguments, gpu: &Gpu) -> Result<Vec<(String, Plan)>> {
     };
     let chosen = |network: &Network| arguments.network.as_ref().is_none_or(|name| *name == network.name);
     let mut plans = Vec::new();
-    for network in published().into_iter().filter(chosen) {
+    for network in published::all().into_iter().filter(chosen) {
         let weights = Weights::random(network, 1);
         let folded = Folded::new(&weights.network, &weights.parameters)?;
         for [batch, samples] in sizes.iter().map(|sizes| sizes.map(|size| size as usize)) {

@@ -9,7 +9,7 @@ use std::{
 use ecgpu::{
     Recording,
     ecg::{Condition, Lead, format, synthesize},
-    engine::network::{card_55k, full_542k},
+    engine::network::published::{model_card_55k, training_code_542k},
 };
 use ecgpu_testing::{StoredTensor, WeightsFile, has_gpu, npy, skip};
 use safetensors::Dtype;
@@ -427,7 +427,7 @@ fn tuned(folder: &Folder) -> (String, Vec<Value>, Vec<String>) {
     let arguments =
         ["--device", "gpu", "--network", "55k", "--samples", "250", "--batch", "1", "--out", &file, "--json"];
     let found = objects(&printed(&[&["tune"], &arguments[..]].concat()));
-    let weights = folder.with("card.safetensors", WeightsFile::random(&card_55k()).to_bytes());
+    let weights = folder.with("card.safetensors", WeightsFile::random(&model_card_55k()).to_bytes());
     let samples = (0..12 * 250).flat_map(|at| (at as f32 * 0.01).sin().to_le_bytes());
     let input = folder.with("a.npy", npy("<f4", &[1, 12, 250], &samples.collect::<Vec<u8>>()));
     let classify = ["--raw", &input, "--weights", &weights, "--device", "gpu"];
@@ -516,7 +516,8 @@ fn a_tuning_that_does_not_hold_here_is_explained() {
 fn weights_are_inspected() {
     assert!(printed(&["inspect"]).contains("Network 542k, 541701 elements"));
     let folder = Folder::new();
-    let file = WeightsFile::random(&card_55k()).stating("training", "none").stating("unit", "uV").stating("std", "235");
+    let file =
+        WeightsFile::random(&model_card_55k()).stating("training", "none").stating("unit", "uV").stating("std", "235");
     let path = folder.with("card.safetensors", file.to_bytes());
     let text = printed(&["inspect", &path]);
     for part in ["Network 55k", "stored as F32", "uV", "235", "none", "linear 128→5"] {
@@ -623,7 +624,7 @@ fn a_path_that_leads_nowhere_is_explained() {
 #[test]
 fn too_short_an_input_is_explained() {
     let folder = Folder::new();
-    let weights = folder.with("card.safetensors", WeightsFile::random(&card_55k()).to_bytes());
+    let weights = folder.with("card.safetensors", WeightsFile::random(&model_card_55k()).to_bytes());
     let input = folder.with("a.npy", zeros(&[1, 12, 3]));
     let outcome = run(&["classify", "--device", "cpu", "--raw", &input, "--weights", &weights]);
     assert_one_line(&outcome, 1, "layer encoder.7, input of 3 samples: no output");
@@ -652,7 +653,7 @@ fn an_input_beyond_the_gpus_limits_is_explained() {
 fn weights_that_do_not_fit_are_explained() {
     const WEIGHT: &str = "head.weight";
     let folder = Folder::new();
-    let file = WeightsFile::random(&full_542k());
+    let file = WeightsFile::random(&training_code_542k());
     let changed = |change: fn(&mut WeightsFile)| {
         let mut file = file.clone();
         change(&mut file);

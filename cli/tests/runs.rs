@@ -13,7 +13,7 @@ use ecgpu::{
     ecg::Lead,
     engine::backend::{self, Backend, DeviceInfo, Executor, Trainer, cpu::Cpu},
     engine::kernels::training::SupervisedLossKind,
-    engine::network::{Contract, Layer, NamedLayer, Network, Parameters, card_55k},
+    engine::network::{Contract, Layer, NamedLayer, Network, Parameters, published::model_card_55k},
     engine::plan::Plan,
     engine::random::Random,
     train::{
@@ -72,7 +72,7 @@ fn supervised() -> Objective {
 }
 
 fn task(objective: Objective, samples: usize) -> Task {
-    let network = card_55k();
+    let network = model_card_55k();
     let parameters = TrainingStep::initial(&network, &objective, 1);
     Task::new(network, objective, parameters, [16, samples])
 }

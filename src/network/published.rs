@@ -1,16 +1,29 @@
-//! The two networks that were published under one name.
+//! The networks that a weights file can hold. Two were published under one name; each function says which one it is.
+//!
+//! A new network is one more function here and one more entry in [`all`]: see `docs/adding-a-network.md`.
 
 use super::{Layer, NamedLayer, Network};
 
-/// Every network that a weights file is matched against.
-pub fn published() -> [Network; 2] {
-    [full_542k(), card_55k()]
+/// Returns every known network. A weights file is recognised as one of them by the names and shapes of its tensors.
+pub fn all() -> Vec<Network> {
+    vec![training_code_542k(), model_card_55k()]
 }
 
-/// The network of the published training code: six Conv-BatchNorm-ReLU blocks, global average, one linear layer.
-/// 541,707 elements with the batch-norm counters; the embedding is the pooled `[batch, 256]`.
-pub fn full_542k() -> Network {
-    // in, out, kernel, stride
+/// Returns the network with this name, such as `542k`.
+pub fn by_name(name: &str) -> Option<Network> {
+    all().into_iter().find(|network| network.name == name)
+}
+
+/// Lists the names of all networks for a message, such as `542k or 55k`.
+pub fn names() -> String {
+    all().into_iter().map(|network| network.name).collect::<Vec<_>>().join(" or ")
+}
+
+/// Builds network 542k, that of the published training code: six Conv1d-BatchNorm-ReLU blocks, a global average pool and
+/// one linear layer. It has 541,707 elements including the batch norm counters. The embedding is the output of the
+/// average pool, `[batch, 256]`.
+pub fn training_code_542k() -> Network {
+    // Input channels, output channels, kernel, stride.
     const BLOCKS: [[usize; 4]; 6] =
         [[12, 64, 11, 2], [64, 64, 7, 1], [64, 128, 7, 2], [128, 128, 5, 1], [128, 256, 5, 2], [256, 256, 3, 1]];
     let mut layers = Vec::new();
@@ -28,9 +41,10 @@ pub fn full_542k() -> Network {
     Network { name: "542k".into(), layers, embedding }
 }
 
-/// The network of the published model card: three Conv-BatchNorm-ReLU, the first two followed by a max pool, global
-/// average, two linear layers. 55,784 elements with the counters; the embedding is the first one's `[batch, 128]`.
-pub fn card_55k() -> Network {
+/// Builds network 55k, that of the published model card: three Conv1d-BatchNorm-ReLU blocks, of which the first two are
+/// followed by a max pool, a global average pool and two linear layers. It has 55,784 elements including the batch norm
+/// counters. The embedding is the output of the first linear layer, `[batch, 128]`.
+pub fn model_card_55k() -> Network {
     let conv = |in_channels, out_channels, kernel| Layer::Conv1d {
         in_channels,
         out_channels,
@@ -39,21 +53,21 @@ pub fn card_55k() -> Network {
         padding: kernel / 2,
         bias: true,
     };
-    let halve = Layer::MaxPool { kernel: 2, stride: 2 };
+    let max_pool = Layer::MaxPool { kernel: 2, stride: 2 };
     let encoder = [
         (0, conv(12, 32, 7)),
         (1, Layer::BatchNorm { channels: 32 }),
         (2, Layer::Relu),
-        (3, halve),
+        (3, max_pool),
         (4, conv(32, 64, 5)),
         (5, Layer::BatchNorm { channels: 64 }),
         (6, Layer::Relu),
-        (7, halve),
+        (7, max_pool),
         (8, conv(64, 128, 3)),
         (9, Layer::BatchNorm { channels: 128 }),
         (10, Layer::Relu),
         (11, Layer::GlobalAveragePool),
-        // 12 is PyTorch's Flatten, which moves nothing.
+        // Index 12 is PyTorch's Flatten, which has no tensors and moves nothing.
         (13, Layer::Linear { in_features: 128, out_features: 128 }),
     ];
     let mut layers: Vec<_> =
@@ -69,19 +83,19 @@ mod tests {
 
     #[test]
     fn the_networks_have_the_published_number_of_elements() {
-        for (network, elements, counters) in [(full_542k(), 541_707, 6), (card_55k(), 55_784, 3)] {
+        for (network, elements, counters) in [(training_code_542k(), 541_707, 6), (model_card_55k(), 55_784, 3)] {
             let sum: usize = network.tensors().iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
             assert_eq!(sum + counters, elements, "{}", network.name);
         }
     }
 
     #[test]
-    fn ten_seconds_keep_a_shape_to_the_end_and_one_sample_runs_where_no_pool_stands() {
-        assert_eq!(full_542k().shapes(1000).unwrap()[17], [256, 125]);
-        assert_eq!(full_542k().shapes(1).unwrap().last(), Some(&[5, 1]));
-        assert_eq!(card_55k().shapes(4).unwrap().last(), Some(&[5, 1]));
-        let error = card_55k().shapes(3).unwrap_err().to_string();
+    fn shapes_are_as_published_and_inputs_too_short_for_a_max_pool_are_refused() {
+        assert_eq!(training_code_542k().shapes(1000).unwrap()[17], [256, 125]);
+        assert_eq!(training_code_542k().shapes(1).unwrap().last(), Some(&[5, 1]));
+        assert_eq!(model_card_55k().shapes(4).unwrap().last(), Some(&[5, 1]));
+        let error = model_card_55k().shapes(3).unwrap_err().to_string();
         assert!(error.contains("network 55k, layer encoder.7, input of 3 samples: no output"), "{error}");
-        assert!(full_542k().shapes(0).is_err());
+        assert!(training_code_542k().shapes(0).is_err());
     }
 }

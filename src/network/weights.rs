@@ -123,7 +123,8 @@ impl Weights {
         file.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
         if bytes.len() as u64 > LARGEST_FILE {
             let cause = format!("{source}: over {LARGEST_FILE} bytes, more than any known network");
-            return Err(Error::new(ErrorKind::Weights, cause, "give a weights file of network 542k or 55k"));
+            let remedy = format!("give a weights file of network {}", published::names());
+            return Err(Error::new(ErrorKind::Weights, cause, remedy));
         }
         Self::from_bytes(&bytes, &source)
     }
@@ -285,7 +286,7 @@ fn is_prefixed(name: &str, prefix: &str, known: &str) -> bool {
 /// The published network, and the prefix before its names, under which most of the file's tensors are known.
 fn recognise(names: &[&str]) -> Result<(Network, String)> {
     let mut best: (usize, Option<(Network, String)>) = (0, None);
-    for network in published() {
+    for network in published::all() {
         let known: Vec<String> = network.tensors().into_iter().map(|(name, _)| name).collect();
         let mut prefixes: BTreeMap<&str, usize> = BTreeMap::new();
         for (name, known) in names.iter().flat_map(|name| known.iter().map(move |known| (name, known))) {
@@ -303,7 +304,7 @@ fn recognise(names: &[&str]) -> Result<(Network, String)> {
     best.1.ok_or_else(|| {
         let first = names.first().map_or("no tensor at all".into(), |name| format!("tensors such as {name}"));
         let cause = format!("no known network: the file holds {first}");
-        Error::new(ErrorKind::Weights, cause, "give the weights of network 542k or 55k")
+        Error::new(ErrorKind::Weights, cause, format!("give the weights of network {}", published::names()))
     })
 }
 

@@ -100,7 +100,7 @@ pub(super) fn crop(whole: &[f32], whole_samples: usize, start: usize, into: &mut
 mod tests {
     use super::*;
     use crate::{
-        network::{Parameters, card_55k},
+        network::{Parameters, published::model_card_55k},
         train::{Examples, Heads, Objective},
     };
 
@@ -130,7 +130,7 @@ mod tests {
     /// Where in their records the windows of a step's two views begin, and which records they are of.
     fn windows(samples: usize, step: usize) -> Vec<[usize; 2]> {
         let objective = Objective::SimClr { temperature: 0.5, heads: Heads { hidden: 4, out: 4 } };
-        let task = Task::new(card_55k(), objective, Parameters::default(), [8, samples]);
+        let task = Task::new(model_card_55k(), objective, Parameters::default(), [8, samples]);
         let training: Vec<usize> = (0..16).collect();
         let mut batches = Batches::new(Data { examples: &Ramps, training: &training, validation: &[] }, &task, 1);
         let order = batches.order(0);

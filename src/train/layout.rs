@@ -139,11 +139,11 @@ const INITIAL_STREAM: u64 = 1;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{card_55k, full_542k};
+    use crate::network::published::{model_card_55k, training_code_542k};
 
     #[test]
     fn what_is_laid_out_comes_back_and_every_part_can_be_bound() {
-        for network in [full_542k(), card_55k()] {
+        for network in [training_code_542k(), model_card_55k()] {
             let layout = Layout::new(&network.layers);
             let parameters = initial(&network.layers, 7);
             let [trained, running] = layout.flatten(&parameters).unwrap();
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn layers_behind_leave_the_places_as_they_are() {
-        let network = full_542k();
+        let network = training_code_542k();
         let (whole, encoder) = (Layout::new(&network.layers), Layout::new(&network.layers[..19]));
         assert_eq!(whole.trained[..encoder.trained.len()], encoder.trained);
         assert_eq!(whole.running, encoder.running);
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn fresh_weights_fill_the_bounds_of_their_layer() {
-        let parameters = initial(&full_542k().layers, 1);
+        let parameters = initial(&training_code_542k().layers, 1);
         let weight = parameters.values("encoder.features.0.block.0.weight").unwrap();
         let bound = 1.0 / (12.0f32 * 11.0).sqrt();
         let largest = weight.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));

@@ -213,8 +213,9 @@ impl Settings {
     /// # Errors
     /// There is none of this name.
     pub fn network(&self) -> Result<Network> {
-        published().into_iter().find(|network| network.name == self.network).ok_or_else(|| {
-            Error::new(ErrorKind::Usage, format!("no network is called '{}'", self.network), "use 542k or 55k")
+        published::by_name(&self.network).ok_or_else(|| {
+            let cause = format!("no network is called '{}'", self.network);
+            Error::new(ErrorKind::Usage, cause, format!("use {}", published::names()))
         })
     }
 

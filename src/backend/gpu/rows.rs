@@ -145,10 +145,10 @@ mod tests {
     fn what_an_aligned_operation_takes_number_by_number_lies_alike() {
         use crate::{
             kernels::training::SupervisedLossKind,
-            network::full_542k,
+            network::published::training_code_542k,
             train::{Objective, Optimiser, TrainingStep},
         };
-        let (network, loss) = (full_542k(), SupervisedLossKind::FOCAL);
+        let (network, loss) = (training_code_542k(), SupervisedLossKind::FOCAL);
         let objective = Objective::Supervised { loss, class_weights: vec![1.0; 5] };
         let parameters = TrainingStep::initial(&network, &objective, 1);
         let optimiser = Optimiser::default();
