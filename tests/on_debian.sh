@@ -13,7 +13,7 @@ shift 3
 cd "$(dirname "$0")/.."
 
 if [ ! -d "$folder/usr" ]; then
-    debootstrap --variant=minbase --include=libvulkan1,mesa-vulkan-drivers "$suite" "$folder" http://deb.debian.org/debian
+    debootstrap --variant=minbase --include=libvulkan1,mesa-vulkan-drivers "$suite" "$folder"
 fi
 program=$(cargo test --release --all-features --test "$test" --no-run --message-format=json |
     grep '"kind":\["test"\]' | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p')
