@@ -287,7 +287,7 @@ fn a_forward_takes_no_more_memory_than_wgpu_and_never_more_than_before() {
     let mut stream = |inputs: usize| {
         let mut inputs = std::iter::repeat_n(Cow::from(input.as_slice()), inputs);
         let before = TAKEN.get();
-        executor.stream(&mut inputs, &mut |_| ()).unwrap();
+        executor.stream(&mut inputs, &mut |_, _| ()).unwrap();
         TAKEN.get()[0] - before[0]
     };
     // The first makes the memory of the second forward in flight.

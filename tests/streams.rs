@@ -49,7 +49,7 @@ fn a_stream_of_five_batches_gives_the_bits_of_one_at_a_time() {
         for count in [5, 0, 1, 2, 3, 5] {
             let mut streamed = Vec::new();
             let mut some = inputs[..count].iter().map(Cow::from);
-            executor.stream(&mut some, &mut |outputs| streamed.push(outputs.to_vec())).unwrap();
+            executor.stream(&mut some, &mut |outputs, _| streamed.push(outputs.to_vec())).unwrap();
             assert_eq!(streamed, alone[..count], "{count} on {:?}", backend.info());
             let mut outputs = Vec::new();
             executor.run(&inputs[4], &mut outputs).unwrap();
@@ -69,9 +69,9 @@ fn an_input_of_the_wrong_length_ends_a_stream_after_those_before_it() {
             Cow::from(if at == 2 { &input[1..] } else { input })
         });
         let mut done = 0;
-        let error = executor.stream(&mut cut, &mut |_| done += 1).unwrap_err();
+        let error = executor.stream(&mut cut, &mut |_, _| done += 1).unwrap_err();
         assert_eq!((error.kind(), asked, done), (ErrorKind::Shape, 3, 2), "{:?}", backend.info());
-        executor.stream(&mut inputs.iter().map(Cow::from), &mut |_| done += 1).unwrap();
+        executor.stream(&mut inputs.iter().map(Cow::from), &mut |_, _| done += 1).unwrap();
         assert_eq!(done, 2 + 4);
     }
 }

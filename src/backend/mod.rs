@@ -59,6 +59,11 @@ pub trait Backend: Send + Sync {
     /// Even one record exceeds the device's limits.
     fn largest_batch(&self, plan: &Plan) -> Result<usize>;
 
+    /// How many executors may usefully run at once: requests beyond that wait.
+    fn concurrency(&self) -> usize {
+        std::thread::available_parallelism().map_or(1, usize::from)
+    }
+
     /// Makes everything that the plan needs once and for all.
     ///
     /// # Errors
@@ -89,7 +94,7 @@ pub trait Executor: Send {
     /// The device failed.
     fn run(&mut self, input: &[f32], outputs: &mut Vec<Vec<f32>>) -> Result<()>;
 
-    /// Runs the plan on each input in turn and hands its outputs to `each`: the same bits as by [`Executor::run`], but a
+    /// Runs the plan on each input in turn and hands its outputs to `each`, with the device that computed them: the same bits as by [`Executor::run`], but a
     /// device with memory of its own computes while the host makes the next input and reads the last outputs.
     ///
     /// # Errors
@@ -98,15 +103,18 @@ pub trait Executor: Send {
     fn stream<'a>(
         &mut self,
         inputs: &mut dyn Iterator<Item = Cow<'a, [f32]>>,
-        each: &mut dyn FnMut(&[Vec<f32>]),
+        each: &mut dyn FnMut(&[Vec<f32>], &DeviceInfo),
     ) -> Result<()> {
         let mut outputs = Vec::new();
         for input in inputs {
             self.run(&input, &mut outputs)?;
-            each(&outputs);
+            each(&outputs, &self.device());
         }
         Ok(())
     }
+
+    /// Describes the device that computed the last run; before the first run, the one that will compute it.
+    fn device(&self) -> DeviceInfo;
 
     /// Runs the plan and says how long the device computed on each of its steps, in order: without transfers, waiting
     /// and whatever else a run takes. A step that is run together with the one before takes no time.

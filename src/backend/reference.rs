@@ -143,6 +143,10 @@ fn narrow(values: &[f64]) -> Vec<f32> {
 }
 
 impl Executor for ReferenceExecutor {
+    fn device(&self) -> DeviceInfo {
+        Reference.info()
+    }
+
     fn run(&mut self, input: &[f32], outputs: &mut Vec<Vec<f32>>) -> Result<()> {
         *outputs = self.run_exact(&[input])?.iter().map(|values| narrow(values)).collect();
         Ok(())

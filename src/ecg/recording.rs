@@ -1,6 +1,6 @@
 //! A recording: named leads in millivolts at one sampling rate.
 
-use std::{fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 
 use super::Lead;
 use crate::{Error, ErrorKind, Result};
@@ -147,10 +147,15 @@ impl Recording {
     /// # Errors
     /// A lead that is neither recorded nor derivable.
     pub fn in_order(&self, order: &[Lead]) -> Result<Vec<Vec<f32>>> {
-        order
-            .iter()
-            .map(|&lead| self.lead(lead).map_or_else(|| self.derive(lead), |signal| Ok(signal.to_vec())))
-            .collect()
+        order.iter().map(|&lead| self.recorded_or_derived(lead).map(Cow::into_owned)).collect()
+    }
+
+    /// One lead in millivolts; III, aVR, aVL and aVF are derived from I and II where they were not recorded.
+    ///
+    /// # Errors
+    /// The lead is neither recorded nor derivable.
+    pub(crate) fn recorded_or_derived(&self, lead: Lead) -> Result<Cow<'_, [f32]>> {
+        self.lead(lead).map_or_else(|| self.derive(lead).map(Cow::Owned), |signal| Ok(Cow::Borrowed(signal)))
     }
 
     fn derive(&self, lead: Lead) -> Result<Vec<f32>> {

@@ -3,7 +3,7 @@
 //! It is kept in the metadata of the safetensors file as text: `leads`, `sampling_rate_hz`, `samples`, `unit`, `mean`,
 //! `std`, `classes`, `thresholds`, `training`.
 
-use std::{collections::HashMap, str::FromStr};
+use std::{borrow::Cow, collections::HashMap, str::FromStr};
 
 use crate::{
     Error, ErrorKind, Recording, Result,
@@ -154,12 +154,17 @@ impl Contract {
     /// A lead that is neither there nor derivable, a rate that cannot be resampled, or a sample too large for
     /// the network.
     pub fn input(&self, recording: &Recording) -> Result<Vec<f32>> {
-        let recording = recording.resampled(self.sampling_rate)?;
+        let recording = match recording.sampling_rate() == self.sampling_rate {
+            true => Cow::Borrowed(recording),
+            false => Cow::Owned(recording.resampled(self.sampling_rate)?),
+        };
         let scale = 1.0 / (self.unit.millivolts() * self.deviation);
         let offset = self.mean / self.deviation;
-        let leads = recording.in_order(&self.leads)?;
-        let input: Vec<f32> =
-            leads.into_iter().flatten().map(|sample| (f64::from(sample) * scale - offset) as f32).collect();
+        let mut input = Vec::with_capacity(self.leads.len() * recording.samples());
+        for &lead in &self.leads {
+            let signal = recording.recorded_or_derived(lead)?;
+            input.extend(signal.iter().map(|&sample| (f64::from(sample) * scale - offset) as f32));
+        }
         if let Some(at) = input.iter().position(|value| value.abs() > LARGEST_INPUT) {
             let [lead, sample] = [at / recording.samples(), at % recording.samples()];
             let cause = format!("lead {} is too large for the network at sample {sample}", self.leads[lead]);

@@ -78,6 +78,11 @@ impl Challenger {
         self.abandoned.store(true, Ordering::Relaxed);
     }
 
+    /// The GPU once it has been opened, whether or not it still works.
+    pub(super) fn opened(&self) -> Option<&dyn Backend> {
+        self.opened.get()?.as_deref()
+    }
+
     /// The GPU if it answered last.
     pub(super) fn answered(&self) -> Option<&dyn Backend> {
         self.opened.get()?.as_deref().filter(|_| self.answered.load(Ordering::Relaxed))

@@ -12,7 +12,7 @@ use std::{
 use super::challenger::{Challenger, Faster};
 use crate::{
     Error, ErrorKind, Result,
-    backend::{Executor, check_input},
+    backend::{DeviceInfo, Executor, check_input},
     plan::Plan,
     worker::{Pending, Worker},
 };
@@ -30,6 +30,8 @@ pub(super) struct AutoExecutor {
     pub(super) challenger: Arc<Challenger>,
     pub(super) worker: Arc<Worker>,
     pub(super) state: State,
+    /// Which device computed the last run.
+    pub(super) answered: Faster,
 }
 
 pub(super) enum State {
@@ -105,7 +107,7 @@ impl Executor for AutoExecutor {
     fn stream<'a>(
         &mut self,
         inputs: &mut dyn Iterator<Item = Cow<'a, [f32]>>,
-        each: &mut dyn FnMut(&[Vec<f32>]),
+        each: &mut dyn FnMut(&[Vec<f32>], &DeviceInfo),
     ) -> Result<()> {
         let (mut inputs, mut open, mut outputs) = (inputs.fuse(), VecDeque::new(), Vec::new());
         loop {
@@ -115,7 +117,14 @@ impl Executor for AutoExecutor {
             // What the GPU has left open comes first. If that makes no sense, the run says so in its place.
             let Some(input) = open.pop_front().or_else(|| inputs.next()) else { return Ok(()) };
             self.run(&input, &mut outputs)?;
-            each(&outputs);
+            each(&outputs, &self.device());
+        }
+    }
+
+    fn device(&self) -> DeviceInfo {
+        match (self.answered, self.challenger.opened()) {
+            (Faster::Gpu, Some(gpu)) => gpu.info(),
+            _ => self.cpu.device(),
         }
     }
 
@@ -128,8 +137,13 @@ impl Executor for AutoExecutor {
 }
 
 impl AutoExecutor {
+    fn note_answer(&mut self, faster: Faster) {
+        self.answered = faster;
+        self.challenger.note_answer(faster);
+    }
+
     fn on_cpu(&mut self, input: &[f32], outputs: &mut Vec<Vec<f32>>) -> Result<()> {
-        self.challenger.note_answer(Faster::Cpu);
+        self.note_answer(Faster::Cpu);
         self.cpu.run(input, outputs)
     }
 
@@ -137,7 +151,7 @@ impl AutoExecutor {
     fn on_gpu(&mut self, gpu: &mut dyn Executor, input: &[f32], outputs: &mut Vec<Vec<f32>>) -> Result<bool> {
         match gpu.run(input, outputs) {
             Ok(()) => {
-                self.challenger.note_answer(Faster::Gpu);
+                self.note_answer(Faster::Gpu);
                 Ok(true)
             }
             Err(error) => {
@@ -153,9 +167,9 @@ impl AutoExecutor {
     fn stream_on_gpu<'a>(
         &mut self,
         inputs: &mut dyn Iterator<Item = Cow<'a, [f32]>>,
-        each: &mut dyn FnMut(&[Vec<f32>]),
+        each: &mut dyn FnMut(&[Vec<f32>], &DeviceInfo),
     ) -> VecDeque<Cow<'a, [f32]>> {
-        let Self { plan, challenger, state: State::Gpu(gpu), .. } = self else { return VecDeque::new() };
+        let Self { plan, challenger, answered, state: State::Gpu(gpu), .. } = self else { return VecDeque::new() };
         if challenger.is_out() {
             return VecDeque::new();
         }
@@ -165,10 +179,11 @@ impl AutoExecutor {
             open.borrow_mut().push_back(input.clone());
             check_input(plan, &input).is_ok().then_some(input)
         });
-        let outcome = gpu.stream(&mut sensible, &mut |outputs| {
+        let outcome = gpu.stream(&mut sensible, &mut |outputs, device| {
+            *answered = Faster::Gpu;
             challenger.note_answer(Faster::Gpu);
             open.borrow_mut().pop_front();
-            each(outputs);
+            each(outputs, device);
         });
         if let Err(error) = outcome {
             challenger.fail(error);

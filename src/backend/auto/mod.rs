@@ -66,6 +66,10 @@ impl Backend for Auto {
         Ok(gpu.map_or(cpu, |gpu| cpu.min(gpu)))
     }
 
+    fn concurrency(&self) -> usize {
+        self.cpu.concurrency()
+    }
+
     fn prepare(&self, plan: &Plan) -> Result<Box<dyn Executor>> {
         let state = match self.challenger.measured(plan) {
             None => State::New,
@@ -78,6 +82,7 @@ impl Backend for Auto {
             challenger: self.challenger.clone(),
             worker: self.worker.clone(),
             state,
+            answered: Faster::Cpu,
         }))
     }
 

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     Result,
-    backend::{Executor, check_input},
+    backend::{Backend, DeviceInfo, Executor, check_input},
     plan::{Plan, Role},
 };
 
@@ -37,6 +37,7 @@ pub(super) struct CpuExecutor {
     outputs: Vec<AlignedBuffer>,
     kernels: &'static MicroKernels,
     pool: ThreadPool,
+    info: DeviceInfo,
 }
 
 impl CpuExecutor {
@@ -90,6 +91,7 @@ impl CpuExecutor {
             work,
             kernels,
             pool: cpu.pool.clone(),
+            info: cpu.info(),
         }
     }
 
@@ -136,6 +138,10 @@ impl Executor for CpuExecutor {
         self.compute(input, None)?;
         copy_outputs(&self.plan, &self.outputs, outputs);
         Ok(())
+    }
+
+    fn device(&self) -> DeviceInfo {
+        self.info.clone()
     }
 
     fn profile(&mut self, input: &[f32]) -> Result<Vec<Duration>> {

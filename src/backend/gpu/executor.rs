@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     Error, ErrorKind, Result,
-    backend::check_input,
+    backend::{DeviceInfo, check_input},
     kernels::{LARGEST_F16, RowLayout, Storage, Variant},
     plan::{Buffer, BufferId, FusedPlan, Plan, Step},
 };
@@ -38,6 +38,7 @@ pub(super) struct GpuExecutor {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
     faults: Arc<Faults>,
+    info: DeviceInfo,
     plan: Plan,
     pub(super) dispatches: Vec<Dispatch>,
     /// How many steps of the plan as it was given each dispatch stands for.
@@ -126,6 +127,7 @@ impl GpuExecutor {
             device: gpu.device.clone(),
             queue: gpu.queue.clone(),
             faults: gpu.faults.clone(),
+            info: gpu.info.clone(),
             plan: fused.plan,
             dispatches,
             source_steps: fused.source_steps,
@@ -259,7 +261,7 @@ impl Executor for GpuExecutor {
     fn stream<'a>(
         &mut self,
         inputs: &mut dyn Iterator<Item = Cow<'a, [f32]>>,
-        each: &mut dyn FnMut(&[Vec<f32>]),
+        each: &mut dyn FnMut(&[Vec<f32>], &DeviceInfo),
     ) -> Result<()> {
         let (mut outputs, mut before) = (Vec::new(), None);
         for (slot, input) in (0..SLOTS).cycle().zip(inputs) {
@@ -267,15 +269,19 @@ impl Executor for GpuExecutor {
             // The one before is over with, whatever has become of this one.
             if let Some(before) = before.take() {
                 self.finish(before, &mut outputs)?;
-                each(&outputs);
+                each(&outputs, &self.info);
             }
             before = Some(submitted?);
         }
         if let Some(last) = before {
             self.finish(last, &mut outputs)?;
-            each(&outputs);
+            each(&outputs, &self.info);
         }
         Ok(())
+    }
+
+    fn device(&self) -> DeviceInfo {
+        self.info.clone()
     }
 
     fn profile(&mut self, input: &[f32]) -> Result<Vec<Duration>> {

@@ -278,6 +278,11 @@ impl Backend for Gpu {
         Ok(batch)
     }
 
+    /// Two: the device computes for one request while the host fills or reads the other's memory.
+    fn concurrency(&self) -> usize {
+        2
+    }
+
     fn prepare(&self, plan: &Plan) -> Result<Box<dyn Executor>> {
         check_stateless(plan)?;
         self.faults.check()?;

@@ -1,26 +1,26 @@
 //! The front door: weights and recordings in, predictions out.
 
-use std::{
-    borrow::Cow,
-    collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError},
-};
+mod executors;
+mod prediction;
+
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use crate::{
     Error, ErrorKind, Recording, Result,
-    backend::{self, Backend, Device, DeviceInfo, Executor},
+    backend::{self, Backend, Device, DeviceInfo},
     ecg::quality,
     kernels::LARGEST_F16,
     network::{Contract, Folded, LARGEST_INPUT, Weights},
-    plan::{EMBEDDING, Keep, LOGITS, Plan},
+    plan::{Keep, Plan},
     worker::Worker,
 };
+use executors::{Executors, Shape};
+pub use prediction::{Output, Prediction};
 
-/// Shapes whose executors are kept; the least recently used goes first. A folder of recordings has a handful of lengths,
-/// each with a full and a last, smaller batch.
-const KEPT_SHAPES: usize = 8;
-
-/// Weights on a device. Shareable between threads, which take turns.
+/// Weights on a device, ready to classify.
+///
+/// Threads share one classifier by reference or in an [`Arc`]. Each request runs on an executor of its own, so that
+/// requests of several threads run at once, up to [`Backend::concurrency`]; the weights are in memory once.
 pub struct Classifier {
     shared: Arc<Shared>,
     worker: Worker,
@@ -30,44 +30,7 @@ struct Shared {
     contract: Contract,
     folded: Folded,
     backend: Box<dyn Backend>,
-    prepared: Mutex<Vec<Prepared>>,
-}
-
-/// An executor and the shape that it is for.
-struct Prepared {
-    batch: usize,
-    samples: usize,
-    executor: Box<dyn Executor>,
-}
-
-/// What the network says of an input `[batch, leads, samples]`.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Output {
-    /// `[batch, classes]`.
-    pub logits: Vec<f32>,
-    /// `[batch, features]`: 256 features in network 542k, 128 in 55k.
-    pub embedding: Vec<f32>,
-    /// What computed the records, in their order: how many, and on which device.
-    pub devices: Vec<(usize, DeviceInfo)>,
-}
-
-/// What the network says of one recording.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Prediction {
-    /// The names of the classes, in the order of the logits.
-    pub classes: Vec<String>,
-    /// One a class.
-    pub logits: Vec<f32>,
-    /// One a class, the sigmoid of its logit. Classes do not exclude each other: the sum is not 1.
-    pub probabilities: Vec<f64>,
-    /// The classes whose probability reaches their threshold.
-    pub labels: Vec<String>,
-    /// 256 numbers in network 542k, 128 in 55k.
-    pub embedding: Vec<f32>,
-    /// What computed them.
-    pub device: DeviceInfo,
-    /// What is odd about the recording.
-    pub warnings: Vec<String>,
+    executors: Executors,
 }
 
 impl Classifier {
@@ -86,7 +49,8 @@ impl Classifier {
     /// The weights are incomplete.
     pub fn on(weights: Weights, backend: Box<dyn Backend>) -> Result<Self> {
         let folded = Folded::new(&weights.network, weights.parameters)?;
-        let shared = Shared { contract: weights.contract, folded, backend, prepared: Mutex::default() };
+        let executors = Executors::new(backend.concurrency());
+        let shared = Shared { contract: weights.contract, folded, backend, executors };
         Ok(Self { shared: Arc::new(shared), worker: Worker::default() })
     }
 
@@ -174,53 +138,6 @@ impl Classifier {
     }
 }
 
-impl Output {
-    /// What computed record `index`.
-    fn device(&self, index: usize) -> Option<&DeviceInfo> {
-        let mut end = 0;
-        let found = self.devices.iter().find(|(records, _)| {
-            end += records;
-            index < end
-        });
-        found.map(|(_, device)| device)
-    }
-
-    fn push_device(&mut self, records: usize, device: DeviceInfo) {
-        match self.devices.last_mut() {
-            Some((count, last)) if *last == device => *count += records,
-            _ => self.devices.push((records, device)),
-        }
-    }
-}
-
-impl Prediction {
-    fn new(contract: &Contract, output: &Output, index: usize, batch: usize) -> Self {
-        let of_record = |values: &[f32]| {
-            let length = values.len().checked_div(batch).unwrap_or(0);
-            values.chunks_exact(length.max(1)).nth(index).unwrap_or_default().to_vec()
-        };
-        let logits = of_record(&output.logits);
-        let probabilities: Vec<f64> = logits.iter().map(|&logit| sigmoid(logit)).collect();
-        let reached = contract.classes.iter().zip(&probabilities).zip(&contract.thresholds);
-        let labels =
-            reached.filter(|((_, p), threshold)| p >= threshold).map(|((class, _), _)| class.clone()).collect();
-        Prediction {
-            classes: contract.classes.clone(),
-            logits,
-            probabilities,
-            labels,
-            embedding: of_record(&output.embedding),
-            device: output.device(index).cloned().unwrap_or_default(),
-            warnings: Vec::new(),
-        }
-    }
-}
-
-/// 1 / (1 + e^−x).
-fn sigmoid(logit: f32) -> f64 {
-    1.0 / (1.0 + (-f64::from(logit)).exp())
-}
-
 impl Shared {
     fn run(&self, input: &[f32], batch: usize, samples: usize) -> Result<Output> {
         let record = self.check(input, batch, samples)?;
@@ -250,9 +167,9 @@ impl Shared {
                 None
             }
         });
-        self.stream(&mut sound, batch, samples, &mut |results| {
+        self.stream(&mut sound, Shape { batch, samples }, &mut |results, device| {
             let mut output = Output::default();
-            self.append(&mut output, results, batch);
+            output.append(results, batch, device);
             outputs.push(output);
         })?;
         outputs.iter().try_for_each(|output| self.check_finite(&output.logits))?;
@@ -285,73 +202,61 @@ impl Shared {
             let batch = self.largest_batch(samples, records)?.min(records);
             // All that are full, then with what is left another shape.
             let (full, after) = rest.split_at(records / batch * batch * record);
-            self.stream(&mut full.chunks(batch * record).map(Cow::from), batch, samples, &mut |results| {
-                self.append(&mut output, results, batch);
+            let mut parts = full.chunks(batch * record).map(Cow::from);
+            self.stream(&mut parts, Shape { batch, samples }, &mut |results, device| {
+                output.append(results, batch, device);
             })?;
             rest = after;
         }
         Ok(output)
     }
 
-    /// Adds the results of a forward pass, and what has just run it: nobody else runs anything as long as the executors
-    /// are locked.
-    fn append(&self, output: &mut Output, results: &[Vec<f32>], batch: usize) {
-        output.logits.extend_from_slice(&results[LOGITS]);
-        output.embedding.extend_from_slice(&results[EMBEDDING]);
-        output.push_device(batch, self.backend.info());
-    }
-
-    /// The device's limit for this length, unless `batch` is prepared already and therefore fits.
+    /// The device's limit for this length, unless an executor for `batch` exists, so that it fits.
     fn largest_batch(&self, samples: usize, batch: usize) -> Result<usize> {
-        let prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
-        if prepared.iter().any(|entry| entry.batch == batch && entry.samples == samples) {
+        if self.executors.has_idle(Shape { batch, samples }) {
             return Ok(batch);
         }
-        drop(prepared);
         self.backend.largest_batch(&Plan::new(&self.folded, 1, samples, Keep::Results)?)
     }
 
-    /// Runs inputs of one shape, prepared where it has not been.
+    /// Runs inputs of one shape on an executor that no other request uses.
     fn stream<'a>(
         &self,
         inputs: &mut dyn Iterator<Item = Cow<'a, [f32]>>,
-        batch: usize,
-        samples: usize,
-        each: &mut dyn FnMut(&[Vec<f32>]),
+        shape: Shape,
+        each: &mut dyn FnMut(&[Vec<f32>], &DeviceInfo),
     ) -> Result<()> {
-        let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = prepared.iter().position(|entry| entry.batch == batch && entry.samples == samples);
-        let mut entry = match at {
-            Some(at) => prepared.remove(at),
-            None => {
-                let plan = Plan::new(&self.folded, batch, samples, Keep::Results)?;
-                Prepared { batch, samples, executor: self.backend.prepare(&plan)? }
-            }
-        };
-        entry.executor.stream(inputs, each)?;
-        // The most recently used stands last.
-        prepared.push(entry);
-        if prepared.len() > KEPT_SHAPES {
-            prepared.remove(0);
-        }
+        let mut lent = self.executors.lend(shape, || {
+            let plan = Plan::new(&self.folded, shape.batch, shape.samples, Keep::Results)?;
+            self.backend.prepare(&plan)
+        })?;
+        lent.executor().stream(inputs, each)?;
+        lent.give_back();
         Ok(())
     }
 
+    /// Classifies recordings, those of one length in one batch.
     fn classify(&self, recordings: &[Recording]) -> Vec<Result<Prediction>> {
-        let contract = &self.contract;
-        let inputs: Vec<Result<Vec<f32>>> = recordings.iter().map(|recording| contract.input(recording)).collect();
-        let lengths: BTreeSet<usize> = inputs.iter().flatten().map(Vec::len).collect();
-        let mut results: Vec<Result<Prediction>> =
-            inputs.iter().map(|input| input.as_ref().map(|_| Prediction::default()).map_err(Error::clone)).collect();
-        for length in lengths {
-            let of_length = |at: &usize| inputs[*at].as_ref().is_ok_and(|input| input.len() == length);
-            let members: Vec<usize> = (0..inputs.len()).filter(of_length).collect();
-            let joined: Vec<f32> = members.iter().flat_map(|&at| inputs[at].iter().flatten()).copied().collect();
-            let outcome = self.forward_all(&joined, length, length / contract.leads.len());
+        let mut results: Vec<Result<Prediction>> = vec![Ok(Prediction::default()); recordings.len()];
+        // By length of the input: the recordings, and their inputs one after the other.
+        let mut batches: BTreeMap<usize, (Vec<usize>, Vec<f32>)> = BTreeMap::new();
+        for (at, recording) in recordings.iter().enumerate() {
+            match self.contract.input(recording) {
+                Err(error) => results[at] = Err(error),
+                Ok(input) => {
+                    let (members, joined) = batches.entry(input.len()).or_default();
+                    members.push(at);
+                    // The first recording of a length, often the only one, is not copied.
+                    if joined.is_empty() { *joined = input } else { joined.extend_from_slice(&input) }
+                }
+            }
+        }
+        for (length, (members, joined)) in batches {
+            let outcome = self.forward_all(&joined, length, length / self.contract.leads.len());
             for (place, &at) in members.iter().enumerate() {
                 results[at] = outcome.as_ref().map_err(Error::clone).and_then(|output| {
-                    let warnings = warnings(contract, &recordings[at]);
-                    let prediction = Prediction::new(contract, output, place, members.len());
+                    let warnings = warnings(&self.contract, &recordings[at]);
+                    let prediction = Prediction::new(&self.contract, output, place, members.len());
                     self.check_finite(&prediction.logits).map(|()| Prediction { warnings, ..prediction })
                 });
             }

@@ -1,0 +1,104 @@
+//! Prepared executors, lent to one request at a time, so that requests of several threads run at once.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::{Result, backend::Executor};
+
+/// Idle executors that are kept at least; the least recently used is dropped first. A folder of recordings has a handful
+/// of lengths, each with a full and a last, smaller batch.
+const KEPT: usize = 8;
+
+/// The batch and the length that an executor is prepared for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shape {
+    pub(super) batch: usize,
+    pub(super) samples: usize,
+}
+
+/// All executors of a classifier.
+pub(super) struct Executors {
+    /// Executors that may be lent at once; further requests wait.
+    limit: usize,
+    state: Mutex<State>,
+    returned: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// The most recently used is last.
+    idle: Vec<(Shape, Box<dyn Executor>)>,
+    lent: usize,
+}
+
+impl Executors {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { limit: limit.max(1), state: Mutex::default(), returned: Condvar::new() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether an executor of this shape is waiting for a request.
+    pub(super) fn has_idle(&self, shape: Shape) -> bool {
+        self.state().idle.iter().any(|(other, _)| *other == shape)
+    }
+
+    /// Lends an idle executor of the shape, or one that `prepare` makes. Waits while the limit is reached.
+    ///
+    /// # Errors
+    /// `prepare` fails.
+    pub(super) fn lend(&self, shape: Shape, prepare: impl FnOnce() -> Result<Box<dyn Executor>>) -> Result<Lent<'_>> {
+        let mut state = self.state();
+        while state.lent >= self.limit {
+            state = self.returned.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.lent += 1;
+        let idle = state.idle.iter().rposition(|(other, _)| *other == shape).map(|at| state.idle.remove(at).1);
+        drop(state);
+        // From here on the drop of `lent` frees the place, also when `prepare` fails.
+        let mut lent = Lent { executors: self, shape, executor: None };
+        lent.executor = Some(match idle {
+            Some(executor) => executor,
+            None => {
+                log::debug!("preparing an executor for batch {} of {} samples", shape.batch, shape.samples);
+                prepare()?
+            }
+        });
+        Ok(lent)
+    }
+}
+
+/// An executor that one request uses. Dropped without [`Lent::give_back`], as after a failure, the executor is dropped too.
+pub(super) struct Lent<'a> {
+    executors: &'a Executors,
+    shape: Shape,
+    executor: Option<Box<dyn Executor>>,
+}
+
+impl Lent<'_> {
+    pub(super) fn executor(&mut self) -> &mut dyn Executor {
+        self.executor.as_mut().expect("it is set when the executor is lent and taken when it is given back").as_mut()
+    }
+
+    /// Keeps the executor for the next request of its shape.
+    pub(super) fn give_back(mut self) {
+        let Some(executor) = self.executor.take() else { return };
+        let mut state = self.executors.state();
+        state.idle.push((self.shape, executor));
+        if state.idle.len() > KEPT.max(self.executors.limit) {
+            // Dropped after the lock is released: it may free memory on a device.
+            let oldest = state.idle.remove(0);
+            drop(state);
+            drop(oldest);
+        }
+    }
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        self.executor = None;
+        self.executors.state().lent -= 1;
+        self.executors.returned.notify_one();
+    }
+}
