@@ -1,8 +1,13 @@
-//! The one error of the crate. Every error states a cause and a remedy, in that order, on one line.
+//! The crate's one error type. Every error states a cause and a remedy, in that order, on one line.
 
-use std::fmt::{self, Write};
+use std::{
+    fmt::{self, Write},
+    io,
+    path::Path,
+    sync::Arc,
+};
 
-/// What kind of thing went wrong; [`Error`] says it in words.
+/// The kind of an [`Error`], for programs that react to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -18,7 +23,7 @@ pub enum ErrorKind {
     Weights,
     /// A shape that the network or the device cannot run.
     Shape,
-    /// No such device, or the device failed.
+    /// There is no such device, or the device failed.
     Device,
     /// A request that makes no sense, whatever the files and the device.
     Usage,
@@ -28,63 +33,132 @@ pub enum ErrorKind {
     PipelineCache,
     /// Two backends that must agree do not.
     Parity,
-    /// A loss or a gradient that is no number any more.
+    /// A loss or a gradient became infinite or NaN.
     Training,
 }
 
+/// What a front end can offer as the remedy of an [`Error`], by its own means: a flag, a field of a request, a button.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Hint {
+    /// Run on the CPU.
+    UseCpu,
+    /// Run on the float64 reference.
+    UseReference,
+    /// Store weights and activations in f32.
+    UseF32,
+    /// Choose the precision that a tuning was made with.
+    MatchPrecision,
+    /// Give fewer records at once.
+    SmallerBatch,
+    /// Make a new tuning, or run without one.
+    Retune,
+    /// Compare the GPU with the reference, stage by stage.
+    Verify,
+    /// State the recording's unit.
+    StateUnit,
+    /// State the recording's sampling rate.
+    StateSamplingRate,
+    /// Name the leads.
+    NameLeads,
+    /// Allow overwriting.
+    Overwrite,
+    /// Name a file for the result.
+    NameOutput,
+    /// Name a pre-trained encoder.
+    NameEncoder,
+    /// Name the network.
+    NameNetwork,
+    /// Continue an earlier run.
+    Resume,
+    /// Name another folder for the cache.
+    NameCacheFolder,
+    /// Fetch from another address.
+    NameUrl,
+}
+
 /// A cause and a remedy.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Error {
     kind: ErrorKind,
     cause: String,
     remedy: String,
+    hint: Option<Hint>,
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
+
+/// Two errors are equal that say the same; the errors beneath them are not compared.
+impl PartialEq for Error {
+    fn eq(&self, other: &Self) -> bool {
+        let said = |error: &Self| (error.kind, error.cause.clone(), error.remedy.clone(), error.hint);
+        said(self) == said(other)
+    }
+}
+
+impl Eq for Error {}
 
 /// The crate's result.
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    /// An error of `kind`: what happened, and what its reader can do about it. Neither ends in a full stop.
+    /// Makes an error of `kind` from what happened and what its reader can do about it. Neither ends in a full stop.
     pub fn new(kind: ErrorKind, cause: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { kind, cause: cause.into(), remedy: remedy.into() }
+        Self { kind, cause: cause.into(), remedy: remedy.into(), hint: None, source: None }
     }
 
-    /// A file that could not be read or written.
-    pub fn file(path: &std::path::Path, error: &std::io::Error) -> Self {
+    /// Makes an error for a file that could not be read or written.
+    pub fn file(path: &Path, error: io::Error) -> Self {
         let remedy = match error.kind() {
-            std::io::ErrorKind::NotFound => "check the path",
-            std::io::ErrorKind::PermissionDenied => "check the permissions",
-            std::io::ErrorKind::StorageFull => "the disk is full: make room on it",
-            std::io::ErrorKind::IsADirectory => "name a file, not a folder",
+            io::ErrorKind::NotFound => "check the path",
+            io::ErrorKind::PermissionDenied => "check the permissions",
+            io::ErrorKind::StorageFull => "the disk is full: make room on it",
+            io::ErrorKind::IsADirectory => "name a file, not a folder",
             _ => "check the file and its disk",
         };
-        Self::new(ErrorKind::File, format!("{}: {error}", path.display()), remedy)
+        Self::new(ErrorKind::File, format!("{}: {error}", path.display()), remedy).with_source(error)
     }
 
-    /// The same error, its cause preceded by where it happened, such as a file's name.
+    /// Adds the error beneath this one, as [`std::error::Error::source`] returns it.
+    pub fn with_source(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        self.source = Some(Arc::new(source));
+        self
+    }
+
+    /// Adds what a front end can offer as the remedy.
+    pub fn with_hint(mut self, hint: Hint) -> Self {
+        self.hint = Some(hint);
+        self
+    }
+
+    /// Puts the place where it happened, such as a file's name, before the cause.
     pub fn at(mut self, place: impl fmt::Display) -> Self {
         self.cause = format!("{place}: {}", self.cause);
         self
     }
 
-    /// What kind of thing went wrong.
+    /// Returns the kind.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// What happened.
+    /// Returns what happened.
     pub fn cause(&self) -> &str {
         &self.cause
     }
 
-    /// What can be done about it.
+    /// Returns what can be done about it.
     pub fn remedy(&self) -> &str {
         &self.remedy
+    }
+
+    /// Returns what a front end can offer as the remedy.
+    pub fn hint(&self) -> Option<Hint> {
+        self.hint
     }
 }
 
 impl fmt::Display for Error {
-    /// One line whatever a file's name or contents put into it: control characters are escaped.
+    /// Writes one line. Control characters, which a file's name or contents may bring in, are escaped.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for text in [&self.cause, ": ", &self.remedy] {
             for character in text.chars() {
@@ -99,7 +173,11 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -116,5 +194,13 @@ mod tests {
     fn an_error_is_one_line_whatever_it_quotes() {
         let error = Error::new(ErrorKind::Weights, "tensor 'a\nb\u{1b}[31m' is µ", "remove it");
         assert_eq!(error.to_string(), "tensor 'a\\nb\\u{1b}[31m' is µ: remove it");
+    }
+
+    #[test]
+    fn an_unreadable_file_keeps_the_systems_error() {
+        use std::error::Error as _;
+        let error = Error::file(Path::new("a.hea"), io::Error::from(io::ErrorKind::NotFound));
+        let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+        assert_eq!(source.map(io::Error::kind), Some(io::ErrorKind::NotFound));
     }
 }

@@ -46,7 +46,7 @@ mod worker;
 pub use backend::Device;
 pub use classifier::{Classifier, Output, Prediction};
 pub use ecg::Recording;
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, Hint, Result};
 pub use network::Weights;
 
 /// The engine's parts: operations, plans, backends, networks, and the comparison of a backend with the reference.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use ecgpu::{
-    Classifier, Device, Error, ErrorKind, Output, Prediction, Recording, Weights,
+    Classifier, Device, Error, ErrorKind, Hint, Output, Prediction, Recording, Weights,
     ecg::{Condition, Lead, synthesize},
     engine::backend::{self, Precision, gpu::Gpu},
     engine::network::published::model_card_55k,
@@ -138,7 +138,7 @@ fn what_grows_beyond_f16_is_refused_and_the_rest_of_the_batch_is_not() {
         let results = classifier.classify_batch(&three);
         let refused = results[1].as_ref().unwrap_err();
         assert!(refused.cause().contains("grew beyond 65504, where f16 ends"), "{refused}");
-        assert_eq!(refused.remedy(), "run it with --precision f32");
+        assert_eq!((refused.remedy(), refused.hint()), ("run it in f32", Some(Hint::UseF32)));
         assert_eq!(results[0], classifier.classify(&three[0]));
         assert_eq!(results[2], classifier.classify(&three[2]));
     }
@@ -155,7 +155,7 @@ fn a_weight_beyond_f16_is_refused() {
     let error = classifier.classify(&recording(1, 10.0)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Weights);
     assert!(error.cause().contains("and f16 ends at 65504"), "{error}");
-    assert_eq!(error.remedy(), "run it with --precision f32");
+    assert_eq!((error.remedy(), error.hint()), ("run it in f32", Some(Hint::UseF32)));
 }
 
 #[test]

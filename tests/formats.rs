@@ -148,7 +148,7 @@ fn five_thousand_samples_are_taken_for_ten_seconds() {
         fs::write(&path, npy("<f4", &[12, samples], 12 * samples * 4)).unwrap();
         let recording = read_one(&path);
         assert_eq!(recording.sampling_rate(), rate);
-        assert!(recording.warnings().iter().any(|text| text.contains("--sampling-rate")));
+        assert!(recording.warnings().iter().any(|text| text.contains("the file states no sampling rate")));
     }
 }
 
@@ -385,7 +385,7 @@ fn a_damaged_header_is_explained() {
 fn a_damaged_signal_line_is_explained() {
     let said = |from, to, cause, remedy| assert_says(&two_leads().changed(from, to).error(), cause, remedy);
     said(" 0 I\n", " 0\n", "line 2: the signal in 'r.dat' has no description", "add the lead's name");
-    said("/mV", "/mmHg", "lead I is in 'mmHg', which is no unit of voltage", "--unit");
+    said("/mV", "/mmHg", "lead I is in 'mmHg', which is no unit of voltage", "state the true one");
     said("r.dat 16 ", "r.dat 516 ", "'I' is stored in format 516, which is not supported", "16, 24, 32, 61, 80");
     said("r.dat 16 ", "r.dat 16x2 ", "'I' has 2 samples per frame", "xform");
     said("r.dat 16 ", "r.dat 16:7 ", "'I' is skewed by 7 samples", "xform");
@@ -506,11 +506,11 @@ fn an_array_of_other_leads_is_refused_as_a_recording() {
     for leads in [11, 13] {
         let [recording, raw] = said_of(&npy("<f4", &[leads, 100], leads * 400));
         let error = recording.unwrap_err();
-        assert_says(&error, &format!("shape [{leads}, 100], and none of its sides is 12"), "--leads");
+        assert_says(&error, &format!("shape [{leads}, 100], and none of its sides is 12"), "name the");
         assert!(raw.is_ok(), "raw arrays have any number of channels");
     }
     let [recording, _] = said_of(&npy("<i2", &[12, 100], 2400));
-    assert_says(&recording.unwrap_err(), "whole numbers without a unit", "--unit uV");
+    assert_says(&recording.unwrap_err(), "whole numbers without a unit", "such as uV");
 }
 
 #[test]
@@ -562,5 +562,5 @@ fn a_bad_table_is_explained_with_its_line() {
     said("I;II\n1;0,5\n", "line 2, column 2 (lead II): '0,5' is no number", "decimal point");
     said("I,II\n1,2\n3\n", "line 3 has 1 columns and the first line 2", "same number of columns");
     said("a,b\n1,2\n", "the first line names no lead: a, b", "name the columns I, II");
-    said("1,2\n3,4\n", "2 columns without names, and 12 leads are expected", "--leads");
+    said("1,2\n3,4\n", "2 columns without names, and 12 leads are expected", "name the leads");
 }

@@ -98,7 +98,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     augment.notes(pair.sampling_rate).iter().for_each(|text| note(text));
     let rows = augment.always().each().map(|(name, one)| pair.augmented(name, &one, *seed));
     let rows = rows.collect::<Result<Vec<Row>>>()?;
-    std::fs::write(out, draw(&pair, &rows, *seed)).map_err(|error| Error::file(out, &error))?;
+    std::fs::write(out, draw(&pair, &rows, *seed)).map_err(|error| Error::file(out, error))?;
     let count = rows.len();
     let augmentations = if count == 1 { "augmentation" } else { "augmentations" };
     print(&format!("{}: {count} {augmentations} of {}\n", out.display(), crate::terminal::clean(record.name())));

@@ -6,6 +6,7 @@ mod classify;
 mod dataset;
 mod devices;
 mod download;
+mod hint;
 mod inspect;
 mod profile;
 mod synth;

@@ -5,6 +5,8 @@ use std::io::Write;
 use anstyle::{AnsiColor, Style};
 use ecgpu::Error;
 
+use crate::hint;
+
 /// Headings and labels.
 pub const STRONG: Style = Style::new().bold();
 /// Asides.
@@ -53,7 +55,8 @@ pub fn leave(code: u8) -> ! {
 
 /// Writes an error to standard error. Where that is closed nobody is left to be told.
 pub fn report(error: &Error) {
-    let _ = writeln!(anstream::stderr(), "{BAD}error:{BAD:#} {error}");
+    let flag = error.hint().and_then(hint::flag).map(|flag| format!(" ({flag})")).unwrap_or_default();
+    let _ = writeln!(anstream::stderr(), "{BAD}error:{BAD:#} {error}{flag}");
 }
 
 /// Writes something worth knowing to standard error.

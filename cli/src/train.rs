@@ -291,7 +291,7 @@ pub fn finetune(Finetune { common, supervised, from, freeze_encoder }: &Finetune
 fn settings(common: &Common, kind: Kind, apply: impl Fn(&mut Settings)) -> Result<Settings> {
     let read = |text: &str, from: &Path| Settings::read(kind, text).map_err(|error| error.at(from.display()));
     let mut settings = match (&common.config, &common.resume) {
-        (Some(file), _) => read(&std::fs::read_to_string(file).map_err(|error| Error::file(file, &error))?, file)?,
+        (Some(file), _) => read(&std::fs::read_to_string(file).map_err(|error| Error::file(file, error))?, file)?,
         (None, Some(folder)) => read(&Folder::settings(folder)?, folder)?,
         (None, None) => Settings::new(kind),
     };

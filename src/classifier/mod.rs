@@ -6,7 +6,7 @@ mod prediction;
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use crate::{
-    Error, ErrorKind, Recording, Result,
+    Error, ErrorKind, Hint, Recording, Result,
     backend::{self, Backend, Device, DeviceInfo},
     ecg::quality,
     kernels::LARGEST_F16,
@@ -267,13 +267,14 @@ impl Shared {
     /// Weights of an absurd size overflow inside the network; f16 does so beyond 65504.
     fn check_finite(&self, logits: &[f32]) -> Result<()> {
         let Some(logit) = logits.iter().find(|logit| !logit.is_finite()) else { return Ok(()) };
-        let (grew, remedy) = if self.backend.info().storage.is_half() {
-            (format!("beyond {LARGEST_F16}, where f16 ends"), "run it with --precision f32")
+        let (grew, remedy, hint) = if self.backend.info().storage.is_half() {
+            (format!("beyond {LARGEST_F16}, where f16 ends"), "run it in f32", Some(Hint::UseF32))
         } else {
-            ("too large".into(), "give the weights of a trained network")
+            ("too large".into(), "give the weights of a trained network", None)
         };
         let cause = format!("the network gives a logit of {logit}: its numbers grew {grew}");
-        Err(Error::new(ErrorKind::Weights, cause, remedy))
+        let error = Error::new(ErrorKind::Weights, cause, remedy);
+        Err(hint.map_or(error.clone(), |hint| error.with_hint(hint)))
     }
 }
 

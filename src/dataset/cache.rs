@@ -18,7 +18,7 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::{Options, Progress, Record, SamplingRate, problems, signals};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Hint, Result};
 
 /// What a cache begins with; the digit is the format's version.
 const MAGIC: &[u8; 8] = b"ecgpuPX1";
@@ -241,7 +241,7 @@ impl Partial {
             }
         }
         let cause = format!("no place for the cache of the signals: {}", refusals.join("; "));
-        Err(Error::new(ErrorKind::File, cause, "give a folder that can be written with --cache"))
+        Err(Error::new(ErrorKind::File, cause, "give a folder that can be written").with_hint(Hint::NameCacheFolder))
     }
 
     fn create(path: &Path) -> std::io::Result<Self> {
@@ -260,13 +260,13 @@ impl Partial {
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<()> {
-        self.file.write_all(bytes).map_err(|error| Error::file(&self.path, &error))
+        self.file.write_all(bytes).map_err(|error| Error::file(&self.path, error))
     }
 
     /// Gives the finished file its name, once its contents are on the disk.
     fn rename(mut self, path: &Path) -> Result<()> {
         let kept = self.file.flush().and_then(|()| self.file.get_ref().sync_all());
-        kept.and_then(|()| fs::rename(&self.path, path)).map_err(|error| Error::file(path, &error))
+        kept.and_then(|()| fs::rename(&self.path, path)).map_err(|error| Error::file(path, error))
     }
 }
 

@@ -87,7 +87,7 @@ fn listed(folder: &Path) -> Result<Option<HashMap<String, Checksum>>> {
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::file(&path, &error)),
+        Err(error) => return Err(Error::file(&path, error)),
     };
     Ok(Some(checksums::parse(&text)?.into_iter().map(|listed| (listed.path, listed.checksum)).collect()))
 }
@@ -108,6 +108,6 @@ fn compare(folder: &Path, path: &str, listed: &HashMap<String, Checksum>) -> Res
     match checksums::of_file(&file) {
         Ok(checksum) if checksum == *expected => Ok(()),
         Ok(_) => bad("its checksum is not that of SHA256SUMS.txt", "get it again, for instance with ecgpu download"),
-        Err(error) => Err(Error::file(&file, &error)),
+        Err(error) => Err(Error::file(&file, error)),
     }
 }

@@ -15,7 +15,7 @@ use safetensors::{
 };
 
 use super::{Contract, Network, published};
-use crate::{Error, ErrorKind, Result, random::Random};
+use crate::{Error, ErrorKind, Hint, Result, random::Random};
 
 /// The weights that the crate carries; see weights/README.md for how they came to be.
 const BUILT_IN: &[u8] = include_bytes!("../../weights/ssl-ecg-542k.safetensors");
@@ -106,7 +106,7 @@ impl Weights {
     pub fn from_path(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let source = path.display().to_string();
-        let failed = |error: std::io::Error| Error::file(path, &error);
+        let failed = |error: std::io::Error| Error::file(path, error);
         let mut file = File::open(path).map_err(failed)?;
         let known = file.metadata().map_err(failed)?;
         if known.is_file() && (1..=LARGEST_FILE).contains(&known.len()) {
@@ -149,7 +149,7 @@ impl Weights {
         let path = path.as_ref();
         let mut bytes = Vec::new();
         let read_all = |file: File| file.take(LARGEST_FILE).read_to_end(&mut bytes);
-        File::open(path).and_then(read_all).map_err(|error| Error::file(path, &error))?;
+        File::open(path).and_then(read_all).map_err(|error| Error::file(path, error))?;
         let source = path.display().to_string();
         header(&bytes)
             .and_then(|header| read_part(&header, &mut Cursor::new(&bytes), &source, Network::encoder))
@@ -230,7 +230,7 @@ fn read(header: &(usize, Metadata), file: &mut (impl Read + Seek), source: &str)
     let [part, encoder] = Weights::PART;
     if header.1.metadata().as_ref().and_then(|metadata| metadata.get(part)).is_some_and(|part| part == encoder) {
         let cause = "an encoder from pre-training, which has no classes yet";
-        return Err(Error::new(ErrorKind::Weights, cause, "train some with `ecgpu finetune --from` this file"));
+        return Err(Error::new(ErrorKind::Weights, cause, "fine-tune it first").with_hint(Hint::NameEncoder));
     }
     read_part(header, file, source, Network::clone)
 }

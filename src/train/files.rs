@@ -51,7 +51,7 @@ pub(crate) fn check_writable(path: &Path) -> Result<()> {
     let partial = partial(path);
     let tried =
         fs::create_dir_all(parent).and_then(|()| File::create(&partial)).and_then(|_| fs::remove_file(&partial));
-    tried.map_err(|error| Error::file(path, &error))
+    tried.map_err(|error| Error::file(path, error))
 }
 
 /// Named tensors and text: a safetensors file, the same bytes for the same contents. (The crate writes metadata in the
@@ -86,9 +86,7 @@ impl Contents {
 
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let mut bytes = Vec::new();
-        File::open(path)
-            .and_then(|mut file| file.read_to_end(&mut bytes))
-            .map_err(|error| Error::file(path, &error))?;
+        File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(|error| Error::file(path, error))?;
         let unreadable = |what: String| {
             let cause = format!("{}: {what}", path.display());
             Error::new(ErrorKind::Weights, cause, "use a complete file that this program wrote")

@@ -12,7 +12,7 @@ use super::{
     run::Progress,
 };
 use crate::{
-    Error, ErrorKind, Result, Weights,
+    Error, ErrorKind, Hint, Result, Weights,
     network::{Contract, Parameters, Tensor},
 };
 
@@ -49,15 +49,14 @@ impl Folder {
         let last = path.join(LAST);
         if (last.exists() || path.join(CONFIG).exists()) && !force {
             let cause = format!("{} holds a run already", path.display());
-            let remedy =
-                format!("go on with it by `--resume {}`, choose another folder, or add --force", path.display());
-            return Err(Error::new(ErrorKind::Usage, cause, remedy));
+            let remedy = format!("resume {}, choose another folder, or allow overwriting", path.display());
+            return Err(Error::new(ErrorKind::Usage, cause, remedy).with_hint(Hint::Resume));
         }
         check_writable(&path.join(CONFIG))?;
         for old in [LAST, BEST, LOG, CURVES] {
             let old = path.join(old);
             if old.exists() {
-                std::fs::remove_file(&old).map_err(|error| Error::file(&old, &error))?;
+                std::fs::remove_file(&old).map_err(|error| Error::file(&old, error))?;
             }
         }
         write(&path.join(CONFIG), settings.as_bytes())?;
@@ -143,7 +142,7 @@ impl Folder {
         }
         let unreadable = |key: &str| {
             let cause = format!("{}: '{key}' cannot be read", path.display());
-            Error::new(ErrorKind::Weights, cause, "start the run again with --force")
+            Error::new(ErrorKind::Weights, cause, "start the run again, overwriting it").with_hint(Hint::Overwrite)
         };
         let number = |key: &str| {
             let number = metadata.get(key).and_then(|text| text.parse::<u32>().ok());

@@ -9,7 +9,7 @@ use super::{
     run::{Observer, check, run},
 };
 use crate::{
-    Error, ErrorKind, Result, Weights,
+    Error, ErrorKind, Hint, Result, Weights,
     backend::Backend,
     dataset::{CLASSES, Dataset, LEADS, TRAINING_FOLDS},
     network::{Contract, Network, Parameters},
@@ -139,11 +139,9 @@ impl<'a> PtbXlRun<'a> {
         mode: Start,
         observe: Observer<'_>,
     ) -> Result<Option<Outcome>> {
-        let out = self
-            .settings
-            .out
-            .as_deref()
-            .ok_or_else(|| Error::new(ErrorKind::Usage, "no file for the result", "name one with --out"))?;
+        let out = self.settings.out.as_deref().ok_or_else(|| {
+            Error::new(ErrorKind::Usage, "no file for the result", "name one").with_hint(Hint::NameOutput)
+        })?;
         let examples = PtbXl::new(self.dataset);
         let data = Data { examples: &examples, training: &self.training, validation: &self.validation };
         let recipe = self.settings.recipe();
@@ -181,13 +179,14 @@ fn start(settings: &Settings) -> Result<(Network, Option<Weights>)> {
         return Ok((network, None));
     }
     let path = settings.from.as_ref().ok_or_else(|| {
-        Error::new(ErrorKind::Usage, "fine-tuning from nothing", "name a pre-trained encoder with --from")
+        Error::new(ErrorKind::Usage, "fine-tuning from nothing", "name a pre-trained encoder")
+            .with_hint(Hint::NameEncoder)
     })?;
     let encoder = Weights::encoder_from_path(path)?;
     if encoder.network.name != network.name {
         let cause = format!("{}: an encoder of network {}, not {}", path.display(), encoder.network.name, network.name);
-        let remedy = format!("add --network {}, or use another encoder", encoder.network.name);
-        return Err(Error::new(ErrorKind::Usage, cause, remedy));
+        let remedy = format!("choose network {}, or use another encoder", encoder.network.name);
+        return Err(Error::new(ErrorKind::Usage, cause, remedy).with_hint(Hint::NameNetwork));
     }
     let (stated, needed) = (&encoder.contract, Contract::default());
     if (stated.deviation, stated.mean, &stated.leads, stated.unit)

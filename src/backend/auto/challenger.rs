@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use crate::{
-    Error, ErrorKind, Result,
+    Error, ErrorKind, Hint, Result,
     backend::{Backend, Executor},
     plan::{BufferId, Plan, Step},
     verify::Difference,
@@ -167,7 +167,8 @@ fn check_agreement(name: &str, outputs: &[Vec<f32>], answer: &[Vec<f32>]) -> Res
         let nmse = Difference::between(output, &answer).nmse;
         if nmse.is_nan() || nmse > LARGEST_NMSE {
             let cause = format!("{name} computes other numbers than the CPU (NMSE {nmse:.1e})");
-            return Err(Error::new(ErrorKind::Parity, cause, "update its driver, and see `ecgpu verify --device gpu`"));
+            let error = Error::new(ErrorKind::Parity, cause, "update its driver, and compare it with the reference");
+            return Err(error.with_hint(Hint::Verify));
         }
     }
     Ok(())

@@ -11,7 +11,7 @@ use std::{
 
 use super::challenger::{Challenger, Faster};
 use crate::{
-    Error, ErrorKind, Result,
+    Error, ErrorKind, Hint, Result,
     backend::{DeviceInfo, Executor, check_input},
     plan::Plan,
     worker::{Pending, Worker},
@@ -212,8 +212,9 @@ impl AutoExecutor {
             Some(Ok(Some(gpu))) => State::Trial(Trial::new(gpu)),
             Some(Ok(None)) => State::Cpu,
             Some(Err(_)) => {
-                let remedy = "update the GPU's driver, or use --device cpu";
-                self.challenger.fail(Error::new(ErrorKind::Device, "preparing the GPU panicked", remedy));
+                let remedy = "update the GPU's driver, or use the CPU";
+                let error = Error::new(ErrorKind::Device, "preparing the GPU panicked", remedy);
+                self.challenger.fail(error.with_hint(Hint::UseCpu));
                 State::Cpu
             }
         };

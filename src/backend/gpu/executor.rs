@@ -18,7 +18,7 @@ use super::{
     texture,
 };
 use crate::{
-    Error, ErrorKind, Result,
+    Error, ErrorKind, Hint, Result,
     backend::{DeviceInfo, check_input},
     kernels::{LARGEST_F16, RowLayout, Storage, Variant},
     plan::{Buffer, BufferId, FusedPlan, Plan, Step},
@@ -349,7 +349,7 @@ pub(super) fn constant(
     let beyond = |value: &&f32| storage.is_half() && (value.is_nan() || value.abs() > LARGEST_F16);
     if let Some(value) = values.iter().find(beyond) {
         let cause = format!("step {} has a weight of {value:e}, and f16 ends at {LARGEST_F16}", step.name);
-        return Err(Error::new(ErrorKind::Weights, cause, "run it with --precision f32"));
+        return Err(Error::new(ErrorKind::Weights, cause, "run it in f32").with_hint(Hint::UseF32));
     }
     let packed = step.kernel.operation().packed(variant.name, read, values);
     let bound = match variant.shader.textures.contains(&read) {

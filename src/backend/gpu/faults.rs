@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Hint, Result};
 
 /// The first fault of a device, which is not to be used after it.
 #[derive(Default)]
@@ -57,14 +57,15 @@ impl Faults {
 /// An error of the device, its text on one line.
 pub(super) fn failed(what: &str) -> Error {
     let line = what.split_whitespace().collect::<Vec<_>>().join(" ");
-    Error::new(ErrorKind::Device, format!("the GPU failed: {line}"), "open the classifier again, or use --device cpu")
+    Error::new(ErrorKind::Device, format!("the GPU failed: {line}"), "open the classifier again, or use the CPU")
+        .with_hint(Hint::UseCpu)
 }
 
 fn of_wgpu(error: &wgpu::Error) -> Error {
     match error {
         wgpu::Error::OutOfMemory { .. } => {
-            let remedy = "give a smaller --batch, shorter recordings, or --device cpu";
-            Error::new(ErrorKind::Device, "the GPU is out of memory", remedy)
+            let remedy = "give fewer records at once, shorter recordings, or use the CPU";
+            Error::new(ErrorKind::Device, "the GPU is out of memory", remedy).with_hint(Hint::SmallerBatch)
         }
         error => failed(&error.to_string()),
     }

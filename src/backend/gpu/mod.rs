@@ -34,7 +34,7 @@ pub use wgpu;
 
 use super::{Backend, ConstantCache, DeviceInfo, Executor, Precision, batch_by_memory, check_stateless};
 use crate::{
-    Error, ErrorKind, Result,
+    Error, ErrorKind, Hint, Result,
     kernels::{Accelerator, Kernel, Storage, Variant},
     plan::{BufferId, FusedPlan, Plan, Step},
 };
@@ -217,7 +217,7 @@ impl Gpu {
         let mut variants = step.kernel.operation().variants(&rows.of_step(step), &self.accelerator);
         if variants.is_empty() {
             let cause = format!("step {} is not where {} can run it", step.name, self.info.name);
-            return Err(Error::new(ErrorKind::Device, cause, "use --device reference"));
+            return Err(Error::new(ErrorKind::Device, cause, "use the float64 reference").with_hint(Hint::UseReference));
         }
         let forced = variants.iter().position(|variant| self.forced.as_deref() == Some(variant.name));
         let tuned = self.tuning.as_ref().and_then(|tuning| tuning.variant(&shape));
@@ -244,7 +244,8 @@ impl Gpu {
                 "buffer {} of one record would take {bytes} bytes, and {} allows {largest}",
                 buffer.name, self.info.name
             );
-            return Err(Error::new(ErrorKind::Shape, cause, "cut the recording into shorter ones or use --device cpu"));
+            let error = Error::new(ErrorKind::Shape, cause, "cut the recording into shorter ones or use the CPU");
+            return Err(error.with_hint(Hint::UseCpu));
         }
         Ok((largest / bytes) as usize)
     }
@@ -271,8 +272,8 @@ impl Backend for Gpu {
             if grid.iter().any(|&n| n > groups) {
                 let cause =
                     format!("step {} needs {grid:?} workgroups, and {} allows {groups}", step.name, self.info.name);
-                let remedy = "cut the recording into shorter ones or use --device cpu";
-                return Err(Error::new(ErrorKind::Shape, cause, remedy));
+                let remedy = "cut the recording into shorter ones or use the CPU";
+                return Err(Error::new(ErrorKind::Shape, cause, remedy).with_hint(Hint::UseCpu));
             }
         }
         Ok(batch)

@@ -1,7 +1,7 @@
 //! Which adapter a user's choice of device stands for.
 
 use super::{Adapter, Gpu, adapters};
-use crate::{Device, Error, ErrorKind, Result};
+use crate::{Device, Error, ErrorKind, Hint, Result};
 
 /// Opens the GPU that a device stands for: with [`Device::Auto`] the best one that is no software adapter. None where the
 /// device stands for the CPU.
@@ -37,10 +37,10 @@ fn best(adapters: Vec<Adapter>) -> Option<Adapter> {
 
 fn missing(cause: String, adapters: &[Adapter]) -> Error {
     let remedy = if adapters.is_empty() {
-        "no Vulkan, Metal or DX12 driver offers an adapter: install one, or use --device cpu".to_string()
+        "no Vulkan, Metal or DX12 driver offers an adapter: install one, or use the CPU".to_string()
     } else {
         let listed: Vec<String> = adapters.iter().map(|adapter| format!("gpu:{} ({adapter})", adapter.index)).collect();
         format!("use auto, cpu, reference or one of {}", listed.join(", "))
     };
-    Error::new(ErrorKind::Device, cause, remedy)
+    Error::new(ErrorKind::Device, cause, remedy).with_hint(Hint::UseCpu)
 }

@@ -120,11 +120,11 @@ fn create(device: &wgpu::Device, data: Option<&[u8]>) -> Result<wgpu::PipelineCa
 fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     let file = match File::open(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        file => file.map_err(|error| Error::file(path, &error))?,
+        file => file.map_err(|error| Error::file(path, error))?,
     };
     let mut contents = Vec::new();
     // One byte more than is allowed tells a file that is too large, even one that never ends.
-    file.take(LARGEST as u64 + 1).read_to_end(&mut contents).map_err(|error| Error::file(path, &error))?;
+    file.take(LARGEST as u64 + 1).read_to_end(&mut contents).map_err(|error| Error::file(path, error))?;
     Ok(Some(contents))
 }
 

@@ -16,7 +16,7 @@ use super::{
     texture,
 };
 use crate::{
-    Error, ErrorKind, Result,
+    Error, ErrorKind, Hint, Result,
     backend::{Trainer, check_inputs, check_state},
     kernels::{
         Kernel, RowLayout, Storage, Variant,
@@ -72,8 +72,8 @@ fn bytes(numbers: usize) -> u64 {
 impl GpuTrainer {
     pub(super) fn new(gpu: &Gpu, plan: &Plan) -> Result<Self> {
         if gpu.info.storage.is_half() {
-            let cause = "training with --precision f16: its gradients need f32";
-            return Err(Error::new(ErrorKind::Usage, cause, "train with --precision f32"));
+            let cause = "training in f16: gradients need f32";
+            return Err(Error::new(ErrorKind::Usage, cause, "train in f32").with_hint(Hint::UseF32));
         }
         let rows = gpu.rows(plan);
         for id in 0..plan.buffers.len() {
@@ -358,7 +358,9 @@ impl<'a> Dispatches<'a> {
         let step = &self.plan.steps[at];
         if from > LARGEST_GATHER {
             let cause = format!("step {} has {from} weights, more than {LARGEST_GATHER}", step.name);
-            return Err(Error::new(ErrorKind::Shape, cause, "train a smaller network, or use --device cpu"));
+            return Err(
+                Error::new(ErrorKind::Shape, cause, "train a smaller network, or use the CPU").with_hint(Hint::UseCpu)
+            );
         }
         let ramp: Vec<f32> = (1..=from).map(|place| place as f32).collect();
         let order = step.kernel.operation().packed(variant, read, &ramp);

@@ -5,7 +5,7 @@ use std::{fmt, io::Read, path::Path};
 
 use super::StepShape;
 use crate::{
-    Error, ErrorKind, Result,
+    Error, ErrorKind, Hint, Result,
     kernels::{Kernel, Storage, Variant},
 };
 
@@ -14,7 +14,7 @@ const FORMAT: &str = "ecgpu tuning 4";
 /// Bytes that a tuning file may have; a hundred steps take about 16 KiB.
 const LARGEST: usize = 1 << 20;
 /// What helps against a file that no longer fits.
-const REMEDY: &str = "make it anew with `ecgpu tune`, or leave --tuning out";
+const REMEDY: &str = "tune again, or run without a tuning";
 
 /// What a choice holds for besides the shaders.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,9 +72,9 @@ impl Tuning {
     pub fn from_path(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let mut bytes = Vec::new();
-        let file = std::fs::File::open(path).map_err(|error| Error::file(path, &error))?;
+        let file = std::fs::File::open(path).map_err(|error| Error::file(path, error))?;
         // One byte more than is allowed tells a file that is too large, even one that never ends.
-        file.take(LARGEST as u64 + 1).read_to_end(&mut bytes).map_err(|error| Error::file(path, &error))?;
+        file.take(LARGEST as u64 + 1).read_to_end(&mut bytes).map_err(|error| Error::file(path, error))?;
         Self::from_bytes(&bytes).map_err(|error| error.at(path.display()))
     }
 
@@ -84,7 +84,8 @@ impl Tuning {
     /// They are none that [`fmt::Display`] wrote.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let foreign = |cause: String| {
-            Error::new(ErrorKind::Tuning, cause, "name a file that `ecgpu tune` has written, or leave --tuning out")
+            Error::new(ErrorKind::Tuning, cause, "give a file that a tuning was written to, or run without one")
+                .with_hint(Hint::Retune)
         };
         if bytes.len() > LARGEST {
             return Err(foreign(format!("more than {LARGEST} bytes are too large for a tuning file")));
@@ -95,7 +96,7 @@ impl Tuning {
             Some((_, first)) if first == FORMAT => {}
             Some((_, first)) if first.starts_with("ecgpu tuning") => {
                 let cause = format!("its first line is '{}' where this build reads '{FORMAT}'", excerpt(first));
-                return Err(Error::new(ErrorKind::Tuning, cause, REMEDY));
+                return Err(Error::new(ErrorKind::Tuning, cause, REMEDY).with_hint(Hint::Retune));
             }
             _ => return Err(foreign("no tuning file".into())),
         }
@@ -164,20 +165,20 @@ impl Tuning {
     ) -> Result<()> {
         if self.machine != *machine {
             let cause = format!("the tuning file was made for {}, and this is {machine}", self.machine);
-            return Err(Error::new(ErrorKind::Tuning, cause, REMEDY));
+            return Err(Error::new(ErrorKind::Tuning, cause, REMEDY).with_hint(Hint::Retune));
         }
         if let Some((other, _)) = self.choices.iter().find(|(shape, _)| shape.storage != storage) {
             let cause =
                 format!("the tuning file was made for weights in {}, and here they are in {storage}", other.storage);
-            let remedy = "give the --precision that it was made with, or make it anew with `ecgpu tune`";
-            return Err(Error::new(ErrorKind::Tuning, cause, remedy));
+            let remedy = "use the precision that it was made with, or tune again";
+            return Err(Error::new(ErrorKind::Tuning, cause, remedy).with_hint(Hint::MatchPrecision));
         }
         for (shape, chosen) in &self.choices {
             runnable(shape, chosen, &variants(shape))?;
         }
         if hash(self.choices.iter().map(|(shape, _)| shape), variants, order) != self.shaders {
             let cause = "the tuning file is stale, as it was made for other shaders or sizes";
-            return Err(Error::new(ErrorKind::Tuning, cause, REMEDY));
+            return Err(Error::new(ErrorKind::Tuning, cause, REMEDY).with_hint(Hint::Retune));
         }
         Ok(())
     }
@@ -193,7 +194,7 @@ pub(super) fn runnable(shape: &StepShape, chosen: &str, variants: &[Variant]) ->
 }
 
 fn wrong(cause: impl fmt::Display) -> Error {
-    Error::new(ErrorKind::Tuning, format!("a damaged tuning file, {cause}"), REMEDY)
+    Error::new(ErrorKind::Tuning, format!("a damaged tuning file, {cause}"), REMEDY).with_hint(Hint::Retune)
 }
 
 /// The beginning of a text, for an error.

@@ -105,9 +105,9 @@ impl<'a> Fetcher<'a> {
                 Ok(()) if self.has(partial, checksum)? => return Ok(()),
                 Ok(()) => {
                     wrong += 1;
-                    fs::remove_file(partial).map_err(|error| of_disk(partial, &error))?;
+                    fs::remove_file(partial).map_err(|error| of_disk(partial, error))?;
                     if wrong == WRONG_COPIES {
-                        let remedy = "the server's copy is damaged: fetch from another --url";
+                        let remedy = "the server's copy is damaged: fetch from another address";
                         return Err(Failure::OfFile(bad(&url, "its checksum is not that of SHA256SUMS.txt", remedy)));
                     }
                 }
@@ -126,7 +126,7 @@ impl<'a> Fetcher<'a> {
 
     fn has(&self, partial: &Path, checksum: Option<&Checksum>) -> std::result::Result<bool, Failure> {
         let Some(expected) = checksum else { return Ok(true) };
-        checksums::of_file(partial).map(|found| found == *expected).map_err(|error| of_disk(partial, &error))
+        checksums::of_file(partial).map(|found| found == *expected).map_err(|error| of_disk(partial, error))
     }
 
     /// Waits before the next try, unless the download is given up meanwhile.
@@ -152,8 +152,8 @@ impl<'a> Fetcher<'a> {
             StatusCode::PARTIAL_CONTENT if range_start(&response) == Some(held) => held,
             // Whatever it is, it cannot be appended; with nothing held, the server sends all of it.
             StatusCode::PARTIAL_CONTENT => {
-                fs::remove_file(partial).map_err(|error| Broken::Final(of_disk(partial, &error)))?;
-                let error = bad(url, "the server sent another part than asked for", "fetch from another --url");
+                fs::remove_file(partial).map_err(|error| Broken::Final(of_disk(partial, error)))?;
+                let error = bad(url, "the server sent another part than asked for", "fetch from another address");
                 return Err(Broken::Temporary(error, Duration::ZERO));
             }
             StatusCode::OK => 0,
@@ -167,7 +167,7 @@ impl<'a> Fetcher<'a> {
         } else {
             options.write(true).truncate(true)
         };
-        let file = options.create(true).open(partial).map_err(|error| Broken::Final(of_disk(partial, &error)))?;
+        let file = options.create(true).open(partial).map_err(|error| Broken::Final(of_disk(partial, error)))?;
         self.receive(url, response.into_body(), file, partial)
     }
 
@@ -186,7 +186,7 @@ impl<'a> Fetcher<'a> {
                     _ => Ok(()),
                 };
             }
-            file.write_all(&buffer[..read]).map_err(|error| Broken::Final(of_disk(partial, &error)))?;
+            file.write_all(&buffer[..read]).map_err(|error| Broken::Final(of_disk(partial, error)))?;
             received += read as u64;
             (self.listener)(Event::Received(read));
         }
@@ -200,7 +200,7 @@ fn bad(url: &str, cause: &str, remedy: &str) -> Error {
     Error::new(ErrorKind::Download, format!("{url}: {cause}"), remedy)
 }
 
-fn of_disk(path: &Path, error: &std::io::Error) -> Failure {
+fn of_disk(path: &Path, error: std::io::Error) -> Failure {
     Failure::OfAll(resumable(Error::file(path, error)))
 }
 

@@ -139,16 +139,16 @@ fn partial(path: &Path) -> PathBuf {
 fn list(fetcher: &Fetcher<'_>, folder: &Path) -> Result<Vec<Listed>> {
     let path = folder.join(checksums::FILE);
     let partial = partial(&path);
-    fs::create_dir_all(folder).map_err(|error| Error::file(folder, &error))?;
+    fs::create_dir_all(folder).map_err(|error| Error::file(folder, error))?;
     if partial.exists() {
-        fs::remove_file(&partial).map_err(|error| Error::file(&partial, &error))?;
+        fs::remove_file(&partial).map_err(|error| Error::file(&partial, error))?;
     }
     fetcher.fetch(checksums::FILE, &partial, None).map_err(Failure::into_error)?;
-    let bytes = fs::read(&partial).map_err(|error| Error::file(&partial, &error))?;
+    let bytes = fs::read(&partial).map_err(|error| Error::file(&partial, error))?;
     let listed = checksums::parse(&String::from_utf8_lossy(&bytes)).map_err(|error| {
         Error::new(ErrorKind::Download, error.cause(), "check that the URL is that of PTB-XL's files")
     })?;
-    fs::rename(&partial, &path).map_err(|error| Error::file(&path, &error))?;
+    fs::rename(&partial, &path).map_err(|error| Error::file(&path, error))?;
     Ok(listed)
 }
 
@@ -208,7 +208,7 @@ fn fetch_all(fetcher: &Fetcher<'_>, folder: &Path, files: &[&Listed], listener: 
 fn fetch_one(fetcher: &Fetcher<'_>, folder: &Path, file: &Listed) -> std::result::Result<(), Failure> {
     let path = folder.join(&file.path);
     let partial = partial(&path);
-    let disk = |error| Failure::OfAll(resumable(Error::file(&path, &error)));
+    let disk = |error| Failure::OfAll(resumable(Error::file(&path, error)));
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(disk)?;
     }
@@ -227,7 +227,7 @@ fn outcome(fetcher: &Fetcher<'_>, mut failures: Vec<(usize, Failure)>) -> Result
             Failure::Stopped => (),
         }
     }
-    problems::none(fetcher.url(), of_files, "all else is kept; fetch from another --url, or again later")
+    problems::none(fetcher.url(), of_files, "all else is kept; fetch from another address, or again later")
 }
 
 /// The error with the advice that nothing is lost.

@@ -2,6 +2,7 @@
 
 use super::{ReadOptions, damaged};
 use crate::{
+    Hint,
     Result,
     ecg::{Lead, Recording, Unit},
 };
@@ -25,11 +26,11 @@ pub(super) fn unit(numbers: Numbers, options: &ReadOptions) -> Result<(Unit, Opt
     match (options.unit, numbers) {
         (Some(unit), _) => Ok((unit, None)),
         (None, Numbers::Real) => {
-            let warning = "the file states no unit: taken as mV (say --unit to change it)";
+            let warning = "the file states no unit: taken as mV, as none was given";
             Ok((Unit::Millivolt, Some(warning.into())))
         }
         (None, Numbers::Whole) => {
-            Err(damaged("whole numbers without a unit", "state what one of them is, such as --unit uV"))
+            Err(damaged("whole numbers without a unit", "state their unit, such as uV").with_hint(Hint::StateUnit))
         }
     }
 }
@@ -44,8 +45,7 @@ pub(super) fn sampling_rate(samples: usize, options: &ReadOptions) -> (f64, Opti
     } else {
         (ASSUMED_RATE, "")
     };
-    let warning =
-        format!("the file states no sampling rate: taken as {rate} Hz{why} (say --sampling-rate to change it)");
+    let warning = format!("the file states no sampling rate: taken as {rate} Hz{why}, as none was given");
     (rate, Some(warning))
 }
 

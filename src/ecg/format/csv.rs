@@ -12,7 +12,7 @@ use super::{
     assumptions::{self, Numbers},
     damaged, open, read_start, stem,
 };
-use crate::{Recording, Result, ecg::Lead};
+use crate::{Hint, Recording, Result, ecg::Lead};
 
 /// Columns that number or time the samples. Nothing is inferred from them: a rounded time gives a wrong rate.
 const INDICES: [&str; 6] = ["", "time", "t", "sample", "index", "seconds"];
@@ -86,8 +86,8 @@ impl Columns {
         let (leads, width) = (options.leads(), row.len());
         if width != leads.len() {
             let cause = format!("{width} columns without names, and {} leads are expected", leads.len());
-            let remedy = "name the leads in a first line, such as I,II,V1,V2,V3,V4,V5,V6, or with --leads";
-            return Err(damaged(cause, remedy));
+            let remedy = "name the leads, in a first line such as I,II,V1,V2,V3,V4,V5,V6 or apart from the file";
+            return Err(damaged(cause, remedy).with_hint(Hint::NameLeads));
         }
         let leads = leads.iter().enumerate().map(|(column, lead)| (column, *lead, Vec::new())).collect();
         Ok(Self { leads, width, named: false, warnings: Vec::new() })

@@ -22,7 +22,7 @@ pub fn find(path: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut folders = vec![path.to_path_buf()];
     while let Some(folder) = folders.pop() {
-        visit(&folder, &mut found, &mut folders).map_err(|error| Error::file(&folder, &error))?;
+        visit(&folder, &mut found, &mut folders).map_err(|error| Error::file(&folder, error))?;
     }
     if found.is_empty() {
         let cause = format!("{}: no recording in this folder", path.display());

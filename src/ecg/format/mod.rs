@@ -114,7 +114,7 @@ pub fn read(path: &Path, options: &ReadOptions) -> Result<Vec<Recording>> {
 
 fn unknown_format(path: &Path) -> Error {
     if let Err(error) = path.metadata() {
-        return Error::file(path, &error);
+        return Error::file(path, error);
     }
     let extension = path.extension().map_or("no extension".into(), |text| format!("extension '{}'", text.display()));
     let cause = format!("{} has {extension}, which stands for no known format", path.display());
@@ -132,13 +132,13 @@ fn open(path: &Path) -> Result<(File, u64)> {
         let size = file.metadata()?.len();
         Ok((file, size))
     });
-    opened.map_err(|error| Error::file(path, &error))
+    opened.map_err(|error| Error::file(path, error))
 }
 
 /// Up to `limit` bytes from the start of a file.
 fn read_start(path: &Path, file: File, limit: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    file.take(limit).read_to_end(&mut bytes).map_err(|error| Error::file(path, &error))?;
+    file.take(limit).read_to_end(&mut bytes).map_err(|error| Error::file(path, error))?;
     Ok(bytes)
 }
 

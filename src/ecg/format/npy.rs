@@ -78,7 +78,7 @@ impl Layout {
                 let cause = format!("an array of shape {:?}, and none of its sides is {leads}", array.stated_shape());
                 let remedy = format!(
                     "give [{leads}, samples] or [samples, {leads}], with or without a batch in front, or name the \
-                     leads that it holds, such as --leads I,II,V1,V2,V3,V4,V5,V6"
+                     leads that it holds, such as I,II,V1,V2,V3,V4,V5,V6"
                 );
                 Err(damaged(cause, remedy))
             }
@@ -120,7 +120,7 @@ impl Array {
 /// Reads a whole array, after checking that the file holds what its header declares.
 fn read_array(path: &Path) -> Result<Array> {
     let (mut file, size) = open(path)?;
-    let failed = |error: std::io::Error| Error::file(path, &error);
+    let failed = |error: std::io::Error| Error::file(path, error);
     let mut start = Vec::new();
     (&mut file).take(LARGEST_HEADER as u64).read_to_end(&mut start).map_err(failed)?;
     let (header, offset) = parse(&start)?;

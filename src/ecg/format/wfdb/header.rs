@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use super::{super::damaged, storage::Storage};
 use crate::{
+    Hint,
     Result,
     ecg::{Lead, Unit},
 };
@@ -66,7 +67,7 @@ impl Signal {
     pub(super) fn voltage(&self) -> Result<Unit> {
         self.unit.parse().map_err(|_| {
             let cause = format!("lead {} is in '{}', which is no unit of voltage", self.description, self.unit);
-            damaged(cause, "correct the header's unit, or state the true one with --unit")
+            damaged(cause, "correct the header's unit, or state the true one").with_hint(Hint::StateUnit)
         })
     }
 

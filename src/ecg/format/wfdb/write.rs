@@ -19,8 +19,8 @@ pub fn write(recording: &Recording, path: &Path, comments: &[String]) -> Result<
     let signals: Vec<Vec<i32>> = recording.leads().map(|(_, signal)| digitized(signal, gain)).collect();
     let samples = path.with_extension("dat");
     // The header is written last, so that it never stands beside missing samples.
-    fs::write(&samples, interleaved(&signals)).map_err(|error| Error::file(&samples, &error))?;
-    fs::write(path, header(recording, &name, gain, &signals, comments)).map_err(|error| Error::file(path, &error))
+    fs::write(&samples, interleaved(&signals)).map_err(|error| Error::file(&samples, error))?;
+    fs::write(path, header(recording, &name, gain, &signals, comments)).map_err(|error| Error::file(path, error))
 }
 
 /// The record's name, which the header repeats.
