@@ -11,7 +11,7 @@ use ecgpu::{
     engine::kernels::training::SupervisedLossKind,
     engine::network::published::training_code_542k,
     engine::random::Random,
-    train::{Learner, Objective, Rates, Task, TrainingStep},
+    train::{Objective, Rates, Task, TrainingSession, TrainingStep},
 };
 
 const BATCHES: [usize; 2] = [64, 256];
@@ -35,11 +35,11 @@ fn steps(criterion: &mut Criterion) {
         let batches = if real_gpu && matches!(device, Device::Gpu) { &BATCHES[..] } else { &BATCHES[..1] };
         for &batch in batches {
             let task = Task::new(network.clone(), objective.clone(), parameters.clone(), [batch, SAMPLES]);
-            let mut learner = Learner::new(backend.as_ref(), task).unwrap();
+            let mut session = TrainingSession::new(backend.as_ref(), task).unwrap();
             let (records, labels) = (&records[..batch * 12 * SAMPLES], &labels[..batch * 5]);
             group.throughput(Throughput::Elements(batch as u64));
             group.bench_function(BenchmarkId::new(backend.info().name, batch), |bencher| {
-                bencher.iter(|| learner.learn(records, Some(labels), rates).unwrap());
+                bencher.iter(|| session.train_batch(records, Some(labels), rates).unwrap());
             });
         }
     }

@@ -10,14 +10,16 @@ use ecgpu::{
     engine::backend,
     engine::kernels::training::SupervisedLossKind,
     engine::network::published::model_card_55k,
-    train::{Data, Event, LearningRate, Objective, Optimiser, PtbXl, Recipe, Shape, Task, TrainingStep, run},
+    train::{
+        Data, Event, LearningRate, Objective, Optimiser, PtbXlExamples, Recipe, ScheduleShape, Task, TrainingStep, run,
+    },
 };
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = std::env::args().nth(1).ok_or("give the folder of PTB-XL")?;
     let dataset = Dataset::open(Path::new(&folder), &Options::default(), &|_, _| ())?;
     let (training, validation) = (dataset.label_fraction(0.1, 42)?, dataset.labelled(9..=9));
-    let data = Data { examples: &PtbXl::new(&dataset), training: &training, validation: &validation };
+    let data = Data { examples: &PtbXlExamples::new(&dataset), training: &training, validation: &validation };
 
     let network = model_card_55k();
     let objective = Objective::Supervised { loss: SupervisedLossKind::CROSS_ENTROPY, class_weights: vec![1.0; 5] };
@@ -27,7 +29,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         optimiser: Optimiser { weight_decay: 1e-2, ..Optimiser::default() },
         ..Task::new(network, objective, parameters, [64, 250])
     };
-    let learning_rate = LearningRate { peak: 1e-2, shape: Shape::OneCycle, warm_up: 0.3 };
+    let learning_rate = LearningRate { peak: 1e-2, shape: ScheduleShape::OneCycle, warm_up: 0.3 };
     let recipe = Recipe { epochs: 10, learning_rate, target_momentum: 0.0, patience: Some(5), seed: 42 };
 
     let backend = backend::open(&Device::Auto, None)?;

@@ -32,6 +32,7 @@ pub mod ecg;
 mod error;
 #[cfg(feature = "evaluate")]
 pub mod evaluate;
+mod files;
 mod kernels;
 mod network;
 mod plan;
@@ -56,6 +57,10 @@ pub mod engine {
     /// What executes plans: the CPU, GPUs, and the float64 reference.
     pub mod backend {
         pub use crate::backend::*;
+    }
+    /// Files that are replaced atomically.
+    pub mod files {
+        pub use crate::files::*;
     }
     /// The operations that plans are made of.
     pub mod kernels {

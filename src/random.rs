@@ -1,14 +1,16 @@
 //! Counter-based random numbers: Philox4x32-10 (Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011).
 //!
-//! The n-th number is a function of seed, stream and n alone. So threads, lanes and a run that starts again in the
-//! middle draw the same numbers, and a shader can compute them with the same few lines.
+//! The n-th number depends on seed, stream and n only. So threads, shader invocations and a resumed training run draw the
+//! same numbers.
 
-/// Multipliers and key increments of Philox4x32, from the paper's table 2.
+/// The multipliers of Philox4x32, from table 2 of the paper.
 const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
+/// The key increments of Philox4x32, from table 2 of the paper.
 const KEY_INCREMENTS: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
+/// The number of rounds that the paper recommends.
 const ROUNDS: usize = 10;
 
-/// The four random words of `counter` under `key`.
+/// Returns the four random words of `counter` under `key`.
 pub fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
     for _ in 0..ROUNDS {
         let a = u64::from(MULTIPLIERS[0]) * u64::from(counter[0]);
@@ -20,7 +22,7 @@ pub fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
     counter
 }
 
-/// A sequence of random numbers, fixed by its seed and stream.
+/// A sequence of random numbers that its seed and its stream determine.
 #[derive(Debug, Clone)]
 pub struct Random {
     key: [u32; 2],
@@ -29,12 +31,12 @@ pub struct Random {
 }
 
 impl Random {
-    /// The sequence of `seed` and `stream`; two streams of one seed are independent.
+    /// Starts the sequence of a seed and a stream. Different streams of one seed are independent.
     pub fn new(seed: u64, stream: u64) -> Self {
         Self { key: [seed as u32, (seed >> 32) as u32], stream, drawn: 0 }
     }
 
-    /// The next 32 random bits.
+    /// Returns the next 32 random bits.
     pub fn bits(&mut self) -> u32 {
         let block = self.drawn / 4;
         let counter = [block as u32, (block >> 32) as u32, self.stream as u32, (self.stream >> 32) as u32];
@@ -43,22 +45,22 @@ impl Random {
         word
     }
 
-    /// Uniform in [0, 1).
+    /// Draws a number uniformly from [0, 1).
     pub fn uniform(&mut self) -> f64 {
         f64::from(self.bits()) * 2f64.powi(-32)
     }
 
-    /// Uniform in [low, high).
+    /// Draws a number uniformly from [low, high).
     pub fn between(&mut self, low: f64, high: f64) -> f64 {
         low + (high - low) * self.uniform()
     }
 
-    /// Uniform in 0..n. `n` must not be 0.
+    /// Draws an integer uniformly from 0..n. `n` must not be 0.
     pub fn below(&mut self, n: usize) -> usize {
         (self.uniform() * n as f64) as usize
     }
 
-    /// Standard normal, by Box and Muller (1958).
+    /// Draws a standard normal number, by the method of Box and Muller (1958).
     pub fn normal(&mut self) -> f64 {
         let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
         radius * (std::f64::consts::TAU * self.uniform()).cos()
@@ -69,9 +71,9 @@ impl Random {
 mod tests {
     use super::*;
 
-    /// Known answers of Random123's `kat_vectors` for philox4x32-10.
+    /// The expected words are from the file `kat_vectors` of Random123, for philox4x32-10.
     #[test]
-    fn philox_gives_the_published_words() {
+    fn philox_returns_the_published_test_vectors() {
         assert_eq!(philox([0; 4], [0; 2]), [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
         assert_eq!(philox([u32::MAX; 4], [u32::MAX; 2]), [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]);
         assert_eq!(
@@ -81,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_gives_the_same_numbers_and_another_seed_others() {
+    fn equal_seeds_give_equal_numbers_and_other_seeds_give_others() {
         let draw = |seed, stream| -> Vec<u32> {
             let mut random = Random::new(seed, stream);
             (0..9).map(|_| random.bits()).collect()

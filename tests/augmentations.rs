@@ -15,7 +15,7 @@ use ecgpu::{
     engine::network::published::model_card_55k,
     engine::plan::{Builder, Plan},
     train::{
-        Augmentations, Augmenting, Heads, Objective, Optimiser, TrainingStep,
+        AugmentationPipeline, Augmentations, Heads, Objective, Optimiser, TrainingStep,
         augment::{Amount, Augmented, Band, Mixup, Motion, Signal},
     },
 };
@@ -73,8 +73,8 @@ impl Batch {
         let records = builder.input("records", [views * self.records, 12, self.samples])?;
         let schedule = builder.input("schedule", [1, 1, Schedule::LEN])?;
         let labels = builder.input("labels", [views * self.records, self.classes, 1])?;
-        let Augmented { records, labels, draws } =
-            Augmenting { augmentations: *augmentations, signal: self.signal.clone(), seed }.add(
+        let Augmented { records, labels, draws, .. } =
+            AugmentationPipeline { augmentations: *augmentations, signal: self.signal.clone(), seed }.add(
                 &mut builder,
                 views,
                 [records, schedule],
@@ -509,16 +509,20 @@ fn a_training_step_trains_on_the_augmented_batch() {
     let devices = [Device::Reference, Device::Cpu, Device::Gpu];
     for device in devices.iter().filter(|device| !matches!(device, Device::Gpu) || has_gpu()) {
         let batch = Batch::ecgs(5, 100.0);
-        let augmenting =
-            Augmenting { augmentations: Augmentations::default().always(), signal: batch.signal.clone(), seed: 3 };
+        let augmenting = AugmentationPipeline {
+            augmentations: Augmentations::default().always(),
+            signal: batch.signal.clone(),
+            seed: 3,
+        };
         let network = model_card_55k();
         let heads = Heads { hidden: 16, out: 8 };
         let supervised = Objective::Supervised { loss: SupervisedLossKind::FOCAL, class_weights: vec![1.0; 5] };
         for objective in [supervised, Objective::SimClr { temperature: 0.5, heads }, Objective::Byol { heads }] {
             let parameters = TrainingStep::initial(&network, &objective, 1);
-            let step = |augmenting: Option<&Augmenting>| {
+            let step = |augmentation: Option<&AugmentationPipeline>| {
                 let sizes = [batch.records, batch.samples];
-                TrainingStep::new(&network, &objective, &Optimiser::default(), &parameters, sizes, augmenting).unwrap()
+                TrainingStep::new(&network, &objective, &Optimiser::default(), &parameters, sizes, augmentation)
+                    .unwrap()
             };
             let losses = |step: TrainingStep, x: &[f32], labels: &[f32]| {
                 let mut trainer = backend::open(device, None).unwrap().prepare_training(&step.plan).unwrap();

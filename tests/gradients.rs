@@ -8,7 +8,7 @@ use ecgpu::{
         Network, Parameters, Tensor,
         published::{model_card_55k, training_code_542k},
     },
-    train::{Heads, Objective, Optimiser, Place, TrainingStep},
+    train::{Heads, Objective, Optimiser, TensorLocation, TrainingStep},
 };
 use ecgpu_testing::{Tensors, has_gpu, shared, skip};
 
@@ -72,13 +72,13 @@ impl Case {
     }
 
     /// Compares a flat state with the tensors that the file has under `prefix`.
-    fn compare(&self, prefix: &str, places: &[Place], flat: &[f32], bound: f64) {
-        assert!(!places.is_empty());
-        for place in places.iter().filter(|place| !self.is_noise(&place.name)) {
-            let (shape, golden) = self.tensors.get(&format!("{prefix}.{}", place.name));
-            assert_eq!(shape, place.shape, "{}", place.name);
-            let difference = ecgpu_testing::nmse(&flat[place.offset..][..place.len()], &golden).sqrt();
-            assert!(difference <= bound, "{prefix}.{}: ‖Δ‖/‖golden‖ = {difference:.1e}", place.name);
+    fn compare(&self, prefix: &str, tensors: &[TensorLocation], flat: &[f32], bound: f64) {
+        assert!(!tensors.is_empty());
+        for tensor in tensors.iter().filter(|tensor| !self.is_noise(&tensor.name)) {
+            let (shape, golden) = self.tensors.get(&format!("{prefix}.{}", tensor.name));
+            assert_eq!(shape, tensor.shape, "{}", tensor.name);
+            let difference = ecgpu_testing::nmse(&flat[tensor.range()], &golden).sqrt();
+            assert!(difference <= bound, "{prefix}.{}: ‖Δ‖/‖golden‖ = {difference:.1e}", tensor.name);
         }
     }
 }

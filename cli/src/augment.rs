@@ -20,7 +20,7 @@ use ecgpu::{
     engine::plan::{Builder, Plan},
     plot::{Anchor, Area, Font, Paper, Pen, Svg},
     train::{
-        Augmentations, Augmenting,
+        AugmentationPipeline, Augmentations,
         augment::{Augmented, Signal},
     },
 };
@@ -166,12 +166,8 @@ impl Pair {
         let records = builder.input("records", [2, Lead::STANDARD.len(), self.samples])?;
         let schedule = builder.input("schedule", [1, 1, Schedule::LEN])?;
         let signal = Signal { leads: Lead::STANDARD.to_vec(), sampling_rate: self.sampling_rate, millivolts: 1.0 };
-        let Augmented { records, draws, .. } = Augmenting { augmentations: *augmentations, signal, seed }.add(
-            &mut builder,
-            1,
-            [records, schedule],
-            None,
-        )?;
+        let Augmented { records, draws, .. } = AugmentationPipeline { augmentations: *augmentations, signal, seed }
+            .add(&mut builder, 1, [records, schedule], None)?;
         Ok(builder.finish([Some(records), draws].into_iter().flatten().collect()))
     }
 

@@ -15,7 +15,8 @@ use ecgpu::{
     dataset::{CLASSES, Dataset, Options},
     engine::backend::{self, Backend},
     train::{
-        Augmentations, ClassWeights, Epoch, Event, Folder, Kind, LossName, Outcome, PtbXlRun, Settings, Shape, Start,
+        Augmentations, ClassWeights, Epoch, Event, LossName, Outcome, PtbXlRun, RunFolder, RunKind, ScheduleShape,
+        Settings, StartMode,
     },
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -49,7 +50,7 @@ pub struct Common {
     learning_rate: Option<f64>,
     /// one-cycle, cosine or constant
     #[arg(long, value_name = "SCHEDULE", value_parser = shape)]
-    schedule: Option<Shape>,
+    schedule: Option<ScheduleShape>,
     /// The share of all steps in which the learning rate rises; 0.3 if absent with one-cycle, else 0
     #[arg(long, value_name = "PART", allow_negative_numbers = true)]
     warm_up: Option<f64>,
@@ -194,8 +195,15 @@ pub struct Finetune {
     freeze_encoder: bool,
 }
 
-fn shape(text: &str) -> std::result::Result<Shape, String> {
-    named(text, &[("one-cycle", Shape::OneCycle), ("cosine", Shape::Cosine), ("constant", Shape::Constant)])
+fn shape(text: &str) -> std::result::Result<ScheduleShape, String> {
+    named(
+        text,
+        &[
+            ("one-cycle", ScheduleShape::OneCycle),
+            ("cosine", ScheduleShape::Cosine),
+            ("constant", ScheduleShape::Constant),
+        ],
+    )
 }
 
 fn loss(text: &str) -> std::result::Result<LossName, String> {
@@ -241,7 +249,7 @@ impl Common {
         set(&mut settings.epochs, &self.epochs);
         set(&mut settings.batch, &self.batch);
         set(&mut settings.learning_rate, &self.learning_rate);
-        if self.schedule == Some(Shape::OneCycle) && settings.schedule != Shape::OneCycle {
+        if self.schedule == Some(ScheduleShape::OneCycle) && settings.schedule != ScheduleShape::OneCycle {
             settings.warm_up = 0.3;
         }
         set(&mut settings.schedule, &self.schedule);
@@ -265,20 +273,20 @@ impl Supervised {
 pub fn pretrain(arguments: &Pretrain) -> Result<ExitCode> {
     match &arguments.method {
         Method::Simclr(Simclr { common, temperature }) => {
-            start(common, Kind::Simclr, |settings| set_optional(&mut settings.temperature, temperature))
+            start(common, RunKind::Simclr, |settings| set_optional(&mut settings.temperature, temperature))
         }
         Method::Byol(Byol { common, momentum }) => {
-            start(common, Kind::Byol, |settings| set_optional(&mut settings.momentum, momentum))
+            start(common, RunKind::Byol, |settings| set_optional(&mut settings.momentum, momentum))
         }
     }
 }
 
 pub fn train(Train { common, supervised }: &Train) -> Result<ExitCode> {
-    start(common, Kind::Train, |settings| supervised.apply(settings))
+    start(common, RunKind::Train, |settings| supervised.apply(settings))
 }
 
 pub fn finetune(Finetune { common, supervised, from, freeze_encoder }: &Finetune) -> Result<ExitCode> {
-    start(common, Kind::Finetune, |settings| {
+    start(common, RunKind::Finetune, |settings| {
         supervised.apply(settings);
         set_optional(&mut settings.from, &absolute(from));
         if *freeze_encoder {
@@ -288,11 +296,11 @@ pub fn finetune(Finetune { common, supervised, from, freeze_encoder }: &Finetune
 }
 
 /// The settings that a run has, from the recipe, a file and the options.
-fn settings(common: &Common, kind: Kind, apply: impl Fn(&mut Settings)) -> Result<Settings> {
+fn settings(common: &Common, kind: RunKind, apply: impl Fn(&mut Settings)) -> Result<Settings> {
     let read = |text: &str, from: &Path| Settings::read(kind, text).map_err(|error| error.at(from.display()));
     let mut settings = match (&common.config, &common.resume) {
         (Some(file), _) => read(&std::fs::read_to_string(file).map_err(|error| Error::file(file, error))?, file)?,
-        (None, Some(folder)) => read(&Folder::settings(folder)?, folder)?,
+        (None, Some(folder)) => read(&RunFolder::settings(folder)?, folder)?,
         (None, None) => Settings::new(kind),
     };
     let started_with = settings.clone();
@@ -304,17 +312,17 @@ fn settings(common: &Common, kind: Kind, apply: impl Fn(&mut Settings)) -> Resul
     Ok(settings)
 }
 
-fn start(common: &Common, kind: Kind, apply: impl Fn(&mut Settings)) -> Result<ExitCode> {
+fn start(common: &Common, kind: RunKind, apply: impl Fn(&mut Settings)) -> Result<ExitCode> {
     let settings = settings(common, kind, apply)?;
     let missing = |what: &str, remedy: &str| Error::new(ErrorKind::Usage, format!("a run without {what}"), remedy);
     let data = settings.data.as_ref().ok_or_else(|| missing("data", "name the folder of PTB-XL with --data"))?;
     let out = settings.out.as_ref().ok_or_else(|| missing("a result", "name a file for it with --out"))?;
     let folder = common.resume.clone().or(common.run.clone()).unwrap_or_else(|| out.with_extension("run"));
     let mode = match common.resume {
-        Some(_) => Start::Resume,
+        Some(_) => StartMode::Resume,
         None => {
             check_free(&[out], common.force)?;
-            Start::New { force: common.force }
+            StartMode::New { force: common.force }
         }
     };
     let progress = Progress::new(&settings, common.json);
@@ -336,8 +344,8 @@ fn start(common: &Common, kind: Kind, apply: impl Fn(&mut Settings)) -> Result<E
         }
         None => {
             let command = match kind {
-                Kind::Simclr | Kind::Byol => format!("pretrain {kind}"),
-                Kind::Train | Kind::Finetune => kind.to_string(),
+                RunKind::Simclr | RunKind::Byol => format!("pretrain {kind}"),
+                RunKind::Train | RunKind::Finetune => kind.to_string(),
             };
             note(&format!("stopped; go on with: ecgpu {command} --resume {}", folder.display()));
             Ok(ExitCode::from(INTERRUPTED))
@@ -430,6 +438,7 @@ impl Progress {
                 let line = if self.json { json!(epoch).to_string() } else { self.line(epoch) };
                 self.bar.suspend(|| print(&format!("{line}\n")));
             }
+            _ => (),
         }
     }
 

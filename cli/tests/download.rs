@@ -90,7 +90,7 @@ impl Server {
 
     fn options(&self) -> Options {
         let pause = Duration::from_millis(1);
-        Options { url: self.url.clone(), pause, silence: Duration::from_millis(300), tries: 4, ..Options::default() }
+        Options { url: self.url.clone(), pause, timeout: Duration::from_millis(300), attempts: 4, ..Options::default() }
     }
 
     fn fetch(&self, folder: &Path) -> Result<Summary> {

@@ -17,8 +17,8 @@ use ecgpu::{
     engine::plan::Plan,
     engine::random::Random,
     train::{
-        Augmentations, Augmenting, Data, Event, Examples, Folder, Heads, Learner, LearningRate, Objective, Observer,
-        Outcome, Rates, Recipe, Shape, Task, TrainingStep, augment::Signal, run,
+        AugmentationPipeline, Augmentations, Data, Event, Examples, Heads, LearningRate, Objective, Observer, Outcome,
+        Rates, Recipe, RunFolder, ScheduleShape, Task, TrainingSession, TrainingStep, augment::Signal, run,
     },
 };
 use ecgpu_testing::ptb_xl::PtbXl;
@@ -77,13 +77,13 @@ fn task(objective: Objective, samples: usize) -> Task {
     Task::new(network, objective, parameters, [16, samples])
 }
 
-fn augmenting() -> Option<Augmenting> {
+fn augmenting() -> Option<AugmentationPipeline> {
     let signal = Signal { leads: Lead::STANDARD.to_vec(), sampling_rate: 100.0, millivolts: 0.235 };
-    Some(Augmenting { augmentations: Augmentations::default(), signal, seed: 3 })
+    Some(AugmentationPipeline { augmentations: Augmentations::default(), signal, seed: 3 })
 }
 
 fn recipe(epochs: usize) -> Recipe {
-    let learning_rate = LearningRate { peak: 3e-3, shape: Shape::Constant, warm_up: 0.0 };
+    let learning_rate = LearningRate { peak: 3e-3, shape: ScheduleShape::Constant, warm_up: 0.0 };
     Recipe { epochs, learning_rate, target_momentum: 0.99, patience: None, seed: 7 }
 }
 
@@ -119,8 +119,8 @@ fn untimed(outcome: &Outcome) -> Outcome {
     outcome
 }
 
-fn folder(path: &Path) -> Folder {
-    Folder::create(path, "", Contract::default(), false).unwrap()
+fn folder(path: &Path) -> RunFolder {
+    RunFolder::create(path, "", Contract::default(), false).unwrap()
 }
 
 // What is learned.
@@ -140,7 +140,7 @@ fn records_are_memorised() {
 fn contrastive_losses_fall() {
     let heads = Heads { hidden: 64, out: 16 };
     for objective in [Objective::SimClr { temperature: 0.5, heads }, Objective::Byol { heads }] {
-        let task = Task { augmenting: augmenting(), ..task(objective, LENGTH) };
+        let task = Task { augmentation: augmenting(), ..task(objective, LENGTH) };
         let outcome = whole(&task, &Noise::new(), &recipe(6));
         let losses: Vec<f64> = outcome.history.iter().map(|epoch| epoch.loss).collect();
         assert!(losses[5] < 0.9 * losses[0] && outcome.best.epoch == 6, "{losses:?}");
@@ -150,7 +150,7 @@ fn contrastive_losses_fall() {
 
 #[test]
 fn a_seed_gives_the_same_bits_and_another_seed_others() {
-    let (noise, task) = (Noise::new(), Task { augmenting: augmenting(), ..task(supervised(), 64) });
+    let (noise, task) = (Noise::new(), Task { augmentation: augmenting(), ..task(supervised(), 64) });
     let of_seed = |seed| untimed(&whole(&task, &noise, &Recipe { seed, ..recipe(2) }));
     assert!(of_seed(1) == of_seed(1));
     assert!(of_seed(1).parameters != of_seed(2).parameters);
@@ -185,7 +185,7 @@ fn a_frozen_encoder_keeps_every_bit_and_its_head_learns() {
     let task = Task {
         parameters: pretrained.clone(),
         freeze_encoder: true,
-        augmenting: augmenting(),
+        augmentation: augmenting(),
         ..task(supervised(), LENGTH)
     };
     let outcome = whole(&task, &Noise::new(), &recipe(4));
@@ -207,9 +207,11 @@ fn a_run_that_was_broken_off_ends_as_if_it_had_not_been() {
     let noise = Noise::new();
     let mut random = Random::new(std::process::id().into(), 0);
     for objective in [supervised(), Objective::SimClr { temperature: 0.1, heads }, Objective::Byol { heads }] {
-        let task = Task { augmenting: augmenting(), ..task(objective, 64) };
-        let recipe =
-            Recipe { learning_rate: LearningRate { peak: 1e-3, shape: Shape::OneCycle, warm_up: 0.3 }, ..recipe(3) };
+        let task = Task { augmentation: augmenting(), ..task(objective, 64) };
+        let recipe = Recipe {
+            learning_rate: LearningRate { peak: 1e-3, shape: ScheduleShape::OneCycle, warm_up: 0.3 },
+            ..recipe(3)
+        };
         let uninterrupted = untimed(&whole(&task, &noise, &recipe));
         let temporary = TempDir::new().unwrap();
         let folder = folder(temporary.path());
@@ -238,7 +240,7 @@ fn a_gpu_goes_on_with_the_same_bits_too() {
         return;
     }
     let gpu = backend::open(&Device::Gpu, None).unwrap();
-    let (noise, task) = (Noise::new(), Task { augmenting: augmenting(), ..task(supervised(), 64) });
+    let (noise, task) = (Noise::new(), Task { augmentation: augmenting(), ..task(supervised(), 64) });
     let temporary = TempDir::new().unwrap();
     let folder = folder(temporary.path());
     let train = |folder, observe: Observer| run(gpu.as_ref(), task.clone(), data(&noise), &recipe(2), folder, observe);
@@ -265,8 +267,9 @@ fn a_full_disk_leaves_the_last_checkpoint_to_go_on_from() {
     let folder = folder(temporary.path());
     let mut fill = |event: Event| {
         if matches!(event, Event::Epoch(_)) {
-            // Whatever is written to this device finds no room.
-            std::os::unix::fs::symlink("/dev/full", temporary.path().join("last.safetensors.partial")).unwrap();
+            // Linux reports a full disk for every write to this device.
+            let partial = format!("last.safetensors.{}-0.partial", std::process::id());
+            std::os::unix::fs::symlink("/dev/full", temporary.path().join(partial)).unwrap();
         }
         ControlFlow::Continue(())
     };
@@ -373,12 +376,13 @@ fn the_parts_of_a_batch_come_to_the_gradient_of_the_whole_where_no_batch_norm_st
     let records = noise.records[..16].concat();
     let labels = noise.labels[..16].concat();
     let learn = |parts| -> (Parameters, f64) {
-        let task = Task { parts, ..Task::new(network.clone(), supervised(), parameters.clone(), [16, LENGTH]) };
-        let mut learner = Learner::new(&Cpu::default(), task).unwrap();
+        let task =
+            Task { micro_batches: parts, ..Task::new(network.clone(), supervised(), parameters.clone(), [16, LENGTH]) };
+        let mut session = TrainingSession::new(&Cpu::default(), task).unwrap();
         let rates = Rates { learning: 1e-3, target_momentum: 1.0 };
-        let losses: Vec<_> = (0..5).map(|_| learner.learn(&records, Some(&labels), rates).unwrap()).collect();
+        let losses: Vec<_> = (0..5).map(|_| session.train_batch(&records, Some(&labels), rates).unwrap()).collect();
         assert!(losses[4].value < losses[0].value);
-        (learner.parameters().unwrap(), losses[0].gradient_norm)
+        (session.parameters().unwrap(), losses[0].gradient_norm)
     };
     let ((one, norm), (four, norm_of_parts)) = (learn(1), learn(4));
     // Adam's steps alone do not tell the sum of the parts' gradients from their mean.
@@ -395,7 +399,8 @@ fn what_makes_no_sense_is_refused() {
     let simclr = |temperature| Objective::SimClr { temperature, heads: Heads { hidden: 32, out: 16 } };
     let byol = || Objective::Byol { heads: Heads { hidden: 32, out: 16 } };
     let base = || task(supervised(), LENGTH);
-    let rate = |peak| Recipe { learning_rate: LearningRate { peak, shape: Shape::Cosine, warm_up: 0.0 }, ..recipe(1) };
+    let rate =
+        |peak| Recipe { learning_rate: LearningRate { peak, shape: ScheduleShape::Cosine, warm_up: 0.0 }, ..recipe(1) };
     let cases = [
         (Task { batch: 1, ..base() }, recipe(1), "batch norm"),
         (Task { batch: 65, ..base() }, recipe(1), "batches of 65 from 64 records"),
@@ -404,7 +409,7 @@ fn what_makes_no_sense_is_refused() {
         (Task { samples: 3, ..base() }, recipe(1), "no output"),
         (Task { batch: 1, ..task(simclr(0.1), LENGTH) }, recipe(1), "NT-Xent with 1 record"),
         (Task { batch: 1, ..task(byol(), LENGTH) }, recipe(1), "batch norm"),
-        (Task { parts: 3, ..base() }, recipe(1), "a batch of 16 in 3 parts"),
+        (Task { micro_batches: 3, ..base() }, recipe(1), "a batch of 16 in 3 parts"),
         (Task { freeze_encoder: true, ..task(byol(), LENGTH) }, recipe(1), "a frozen encoder"),
         (task(simclr(0.0), LENGTH), recipe(1), "a temperature of 0"),
         (task(simclr(f32::NAN), LENGTH), recipe(1), "a temperature of NaN"),

@@ -110,18 +110,18 @@ fn train(classifier: &Classifier, network: &str, [batch, samples]: [usize; 2], l
     use ecgpu::{
         engine::kernels::training::SupervisedLossKind,
         engine::random::Random,
-        train::{Learner, Objective, Rates, Task},
+        train::{Objective, Rates, Task, TrainingSession},
     };
     let weights = Weights::from_path(weights_file(network))?;
     let objective =
         Objective::Supervised { loss: SupervisedLossKind::CROSS_ENTROPY, class_weights: vec![1.0; CLASSES] };
     let task = Task::new(weights.network, objective, weights.parameters, [batch, samples]);
-    let mut learner = Learner::new(classifier.backend(), task)?;
+    let mut session = TrainingSession::new(classifier.backend(), task)?;
     let mut random = Random::new(1, 0);
     let records: Vec<f32> = (0..batch * 12 * samples).map(|_| random.normal() as f32).collect();
     let labels: Vec<f32> = (0..batch * CLASSES).map(|_| f32::from(u8::from(random.uniform() < 0.3))).collect();
     let rates = Rates { learning: 1e-3, target_momentum: 1.0 };
-    let mut learn = || learner.learn(&records, Some(&labels), rates).map(|loss| loss.value);
+    let mut learn = || session.train_batch(&records, Some(&labels), rates).map(|loss| loss.value);
     let first_loss = learn()?;
     let mut last_loss = 0.0;
     for _ in 0..2 {

@@ -1,4 +1,4 @@
-//! What a copy of PTB-XL holds, and all that is wrong with it.
+//! The check of a whole copy of PTB-XL: what it contains and everything that is wrong with it.
 
 use std::{
     collections::HashMap,
@@ -9,21 +9,21 @@ use std::{
 use rayon::prelude::*;
 
 use super::{
-    CLASSES, Progress, Record, SamplingRate,
+    CLASSES, ProgressCallback, Record, SamplingRate,
     checksums::{self, Checksum},
     metadata::{self, Metadata},
     signals, statements,
 };
 use crate::{Error, ErrorKind, Result};
 
-/// How many records there are of each kind.
+/// Numbers of records: all, unlabelled, and per class.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// All of them.
+    /// The number of all records.
     pub records: usize,
-    /// Those without any class.
+    /// The number of records without any class.
     pub unlabelled: usize,
-    /// Those of each of [`CLASSES`]; a record may have several.
+    /// The number of records with each of the [`CLASSES`]; a record may have several classes.
     pub classes: [usize; CLASSES.len()],
 }
 
@@ -40,23 +40,24 @@ impl Counts {
     }
 }
 
-/// What [`check`] found.
+/// The result of [`check`].
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Report {
-    /// The records of the metadata, whether or not their files are sound, in the order of `ecg_id`.
+    /// All records of the metadata, in the order of `ecg_id`, including those whose files are damaged.
     pub records: Vec<Record>,
-    /// All that is wrong, the metadata first, then record by record.
+    /// Everything that is wrong: first the metadata, then the records.
     pub problems: Vec<Error>,
-    /// How many files agree with `SHA256SUMS.txt`, if that is there.
+    /// How many files agree with `SHA256SUMS.txt`; `None` if the copy has no such file.
     pub checksums: Option<usize>,
 }
 
-/// Reads the whole copy of PTB-XL in `folder`: both tables and the files of every record at `rate`, and compares them
-/// with `SHA256SUMS.txt` where that is there. Nothing is written.
+/// Reads the whole copy of PTB-XL in `folder`: both tables and the files of every record at `rate`. Compares them with
+/// `SHA256SUMS.txt` if the copy has that file. Writes nothing.
 ///
 /// # Errors
-/// Metadata that cannot be read at all. Everything else becomes a problem of the report.
-pub fn check(folder: &Path, rate: SamplingRate, progress: Progress<'_>) -> Result<Report> {
+/// The metadata cannot be read at all. Everything else becomes a problem of the report.
+pub fn check(folder: &Path, rate: SamplingRate, progress: ProgressCallback<'_>) -> Result<Report> {
     let Metadata { records, mut problems } = Metadata::read(folder, rate)?;
     let listed = listed(folder).unwrap_or_else(|error| {
         problems.push(error);
@@ -81,7 +82,7 @@ pub fn check(folder: &Path, rate: SamplingRate, progress: Progress<'_>) -> Resul
     Ok(Report { records, problems, checksums })
 }
 
-/// The checksums of `SHA256SUMS.txt` by path, if it is there.
+/// Reads the checksums of `SHA256SUMS.txt`, by path; `None` if there is no such file.
 fn listed(folder: &Path) -> Result<Option<HashMap<String, Checksum>>> {
     let path = folder.join(checksums::FILE);
     let text = match std::fs::read_to_string(&path) {
@@ -92,12 +93,13 @@ fn listed(folder: &Path) -> Result<Option<HashMap<String, Checksum>>> {
     Ok(Some(checksums::parse(&text)?.into_iter().map(|listed| (listed.path, listed.checksum)).collect()))
 }
 
-/// A file of `record` as `SHA256SUMS.txt` writes it.
+/// Returns the path of a record's file as `SHA256SUMS.txt` spells it.
 fn listed_path(record: &Record, extension: &str) -> String {
     let parts: Vec<_> = record.path.iter().map(|part| part.to_string_lossy()).collect();
     format!("{}.{extension}", parts.join("/"))
 }
 
+/// Compares one file with its listed checksum.
 fn compare(folder: &Path, path: &str, listed: &HashMap<String, Checksum>) -> Result<()> {
     let file = folder.join(path);
     let bad =
@@ -107,7 +109,7 @@ fn compare(folder: &Path, path: &str, listed: &HashMap<String, Checksum>) -> Res
     };
     match checksums::of_file(&file) {
         Ok(checksum) if checksum == *expected => Ok(()),
-        Ok(_) => bad("its checksum is not that of SHA256SUMS.txt", "get it again, for instance with ecgpu download"),
+        Ok(_) => bad("its checksum is not that of SHA256SUMS.txt", "download it again"),
         Err(error) => Err(Error::file(&file, error)),
     }
 }

@@ -1,4 +1,4 @@
-//! `SHA256SUMS.txt`, which PhysioNet publishes beside every data set.
+//! Reads `SHA256SUMS.txt`, which PhysioNet publishes with every data set.
 
 use std::{
     fs::File,
@@ -10,23 +10,23 @@ use sha2::{Digest, Sha256};
 
 use crate::{Error, ErrorKind, Result};
 
-/// The file that lists the checksums.
+/// The name of the file that lists the checksums.
 pub(super) const FILE: &str = "SHA256SUMS.txt";
 
 /// A SHA-256 checksum.
 pub(super) type Checksum = [u8; 32];
 
-/// A file that the list names: its path from the data folder, with `/` between the parts, and its checksum.
+/// A listed file: its path relative to the data folder, separated by `/`, and its checksum.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Listed {
     pub(super) path: String,
     pub(super) checksum: Checksum,
 }
 
-/// Reads the list: a line a file, its checksum in hexadecimal digits and its path.
+/// Parses the list. Each line has a checksum in hexadecimal digits and a path.
 ///
 /// # Errors
-/// A line that is none, or names a file outside the data folder.
+/// A line has another form or names a file outside the data folder.
 pub(super) fn parse(text: &str) -> Result<Vec<Listed>> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let listed = |(index, line): (usize, &str)| {
@@ -39,9 +39,10 @@ pub(super) fn parse(text: &str) -> Result<Vec<Listed>> {
     lines.map(listed).collect()
 }
 
+/// Parses one line.
 fn listed(line: &str) -> Option<Listed> {
     let (digits, path) = line.trim().split_once(char::is_whitespace)?;
-    // sha256sum marks a file that it read as binary with a star.
+    // sha256sum marks files that it read in binary mode with a star.
     let path = path.trim_start();
     let path = path.strip_prefix('*').unwrap_or(path);
     let inside = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
@@ -59,7 +60,7 @@ fn from_digits(digits: &str) -> Option<Checksum> {
     Some(checksum)
 }
 
-/// The checksum of a file's contents.
+/// Computes the checksum of a file's contents.
 pub(super) fn of_file(path: &Path) -> io::Result<Checksum> {
     let mut file = File::open(path)?;
     let (mut hash, mut buffer) = (Sha256::new(), [0; 1 << 16]);
@@ -79,7 +80,7 @@ mod tests {
     const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
     #[test]
-    fn a_line_is_digits_and_a_path() {
+    fn each_line_is_parsed_as_a_checksum_and_a_path() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("abc"), "abc").unwrap();
         let checksum = of_file(&folder.path().join("abc")).unwrap();
@@ -89,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_outside_the_folder_is_refused() {
+    fn paths_outside_the_folder_and_malformed_lines_are_refused() {
         for path in ["/etc/passwd", "../x", "a/../../x", "", "c:\\x", "a\\..\\x", "."] {
             assert!(parse(&format!("{ABC} {path}")).is_err(), "{path}");
         }

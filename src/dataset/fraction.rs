@@ -1,21 +1,22 @@
-//! A part of the labels: which records a training with few labels may see.
+//! Label fractions: the stratified choice of the records whose labels a training run may use.
 //!
-//! Each combination of classes is a stratum. Within one, records are shuffled and spread evenly over [0, 1): the n-th of
-//! N takes the place (n + u)/N, with one random u for the stratum. The records in the order of their places are one
-//! sequence, fixed by the seed, and a fraction is its beginning; so fractions are nested, every stratum gives its share
-//! to within one record, and one of a single record is drawn as often as any other record.
+//! Each combination of classes is a stratum. The records of a stratum are shuffled and spread evenly over [0, 1): the
+//! n-th of N gets the position (n + u)/N, with one random u per stratum. All records sorted by position form one sequence
+//! that depends on the seed only, and a fraction is a prefix of it. So fractions are nested, every stratum contributes its
+//! share to within one record, and a stratum of one record is drawn with the same probability as any other record.
 
 use std::collections::BTreeMap;
 
 use super::{CLASSES, Record, TRAINING_FOLDS};
 use crate::{Error, ErrorKind, Result, random::Random};
 
-/// Marks the streams of these draws, so that no other use of the same seed repeats them; below it lies the `ecg_id`, or
-/// above those the number of the stratum.
+/// The high bits of the random streams used here, so that other uses of the same seed draw other numbers. The low 32 bits
+/// hold an `ecg_id`.
 const STREAMS: u64 = 0x4C42 << 48;
+/// Set in the streams that belong to a stratum instead of a record.
 const STRATUM: u64 = 1 << 32;
 
-/// See [`Dataset::label_fraction`](super::Dataset::label_fraction).
+/// Implements [`Dataset::label_fraction`](super::Dataset::label_fraction).
 pub(super) fn draw(records: &[Record], fraction: f64, seed: u64) -> Result<Vec<usize>> {
     if !(fraction > 0.0 && fraction <= 1.0) {
         let cause = format!("a label fraction of {fraction}");
@@ -30,7 +31,7 @@ pub(super) fn draw(records: &[Record], fraction: f64, seed: u64) -> Result<Vec<u
     Ok(drawn)
 }
 
-/// The indices of all labelled records of the training folds, in the order in which a growing fraction takes them.
+/// Returns the indices of all labelled records of the training folds, in the order in which a growing fraction takes them.
 fn sequence(records: &[Record], seed: u64) -> Vec<usize> {
     let mut strata: BTreeMap<[bool; CLASSES.len()], Vec<usize>> = BTreeMap::new();
     for (index, record) in records.iter().enumerate() {
@@ -38,22 +39,22 @@ fn sequence(records: &[Record], seed: u64) -> Vec<usize> {
             strata.entry(record.classes).or_default().push(index);
         }
     }
-    // A record's number depends on seed and ecg_id alone, not on what else is in the folder.
+    // The random number of a record depends on seed and ecg_id only, not on the other records in the folder.
     let number = |stream: u64| Random::new(seed, STREAMS | stream).bits();
     let key = |index: usize| (number(u64::from(records[index].ecg_id)), records[index].ecg_id);
-    let mut places = Vec::new();
+    let mut positions = Vec::new();
     for (classes, mut stratum) in strata {
         stratum.sort_by_key(|index| key(*index));
         let combination = classes.iter().fold(0, |bits, has| bits << 1 | u64::from(*has));
         let offset = Random::new(seed, STREAMS | STRATUM | combination).uniform();
         let size = stratum.len() as f64;
-        places.extend(stratum.iter().enumerate().map(|(n, index)| ((n as f64 + offset) / size, *index)));
+        positions.extend(stratum.iter().enumerate().map(|(n, index)| ((n as f64 + offset) / size, *index)));
     }
-    places.sort_by(|(a, i), (b, j)| a.total_cmp(b).then(key(*i).cmp(&key(*j))));
-    places.into_iter().map(|(_, index)| index).collect()
+    positions.sort_by(|(a, i), (b, j)| a.total_cmp(b).then(key(*i).cmp(&key(*j))));
+    positions.into_iter().map(|(_, index)| index).collect()
 }
 
-/// Refuses a draw in which a class has no record, which no network could learn.
+/// Refuses a choice in which a class has no record, since a network could not learn that class.
 fn every_class(records: &[Record], drawn: &[usize], fraction: f64) -> Result<()> {
     let absent = |class: &usize| !drawn.iter().any(|index| records[*index].classes[*class]);
     let Some(class) = (0..CLASSES.len()).find(absent) else { return Ok(()) };
@@ -71,7 +72,7 @@ mod tests {
 
     use super::*;
 
-    /// 2000 records over ten folds: every second NORM, and rarer combinations down to one of six; one in ten unlabelled.
+    /// Makes 2000 records over ten folds. Half are NORM, one in ten is unlabelled, the rarest combination has six records.
     fn records() -> Vec<Record> {
         let classes = |n: u32| match n % 20 {
             0 | 1 => [false; 5],
@@ -93,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_draws_the_same_and_another_seed_others() {
+    fn equal_seeds_draw_equal_fractions_and_other_seeds_draw_others() {
         let records = records();
         let draw = |seed| draw(&records, 0.1, seed).unwrap();
         assert_eq!(draw(1), draw(1));
@@ -102,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn only_labelled_records_of_folds_1_to_8_are_drawn_and_all_of_them_at_1() {
+    fn a_fraction_of_1_is_all_labelled_records_of_folds_1_to_8() {
         let records = records();
         let all = draw(&records, 1.0, 7).unwrap();
         assert_eq!(all.len(), 8 * 200 * 9 / 10);
@@ -125,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_smaller_fraction_is_a_part_of_a_larger_one() {
+    fn a_smaller_fraction_is_a_subset_of_a_larger_one() {
         let records = records();
         let sets = [0.05, 0.1, 0.11, 0.5, 1.0].map(|fraction| draw(&records, fraction, 9).unwrap());
         for pair in sets.windows(2) {
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn the_draw_of_a_record_does_not_hang_on_other_folds() {
+    fn the_choice_does_not_depend_on_the_validation_and_test_folds() {
         let mut records = records();
         let whole = draw(&records, 0.1, 5).unwrap();
         records.retain(|record| record.fold <= 8);
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fraction_that_makes_no_sense_or_empties_a_class_is_refused() {
+    fn invalid_fractions_and_fractions_without_some_class_are_refused() {
         let records = records();
         for fraction in [0.0, -0.1, 1.0001, f64::NAN, f64::INFINITY] {
             let error = draw(&records, fraction, 1).unwrap_err();

@@ -1,11 +1,11 @@
-//! PTB-XL (Wagner et al. 2020, doi 10.1038/s41597-020-0495-6; PhysioNet, version 1.0.3) as training reads it: records
-//! with labels and folds, and their signals from one memory-mapped file.
+//! The data set PTB-XL (Wagner et al. 2020, doi 10.1038/s41597-020-0495-6; PhysioNet, version 1.0.3): records with labels
+//! and folds, and their signals from one memory-mapped file.
 //!
-//! The folder is the one that PhysioNet publishes: `ptbxl_database.csv`, `scp_statements.csv` and `records100/` or
-//! `records500/`. Any part of it will do, such as one fold. [`Dataset::open`] reads every record once, refuses a copy
-//! with anything wrong in it, and keeps the samples in a [cache](Cached) that a later start maps in a moment.
-//! [`check`](check()) says what a copy holds and all that is wrong with it; `download` (with the feature of that name)
-//! fetches one.
+//! The data folder has the structure that PhysioNet publishes: `ptbxl_database.csv`, `scp_statements.csv` and
+//! `records100/` or `records500/`. A part of the records is enough, such as one fold. [`Dataset::open`] reads every record
+//! once, refuses a copy that has any fault, and stores the samples in a [signal cache](CacheFile) that later starts map in
+//! milliseconds. [`check`](check()) reports what a copy contains and everything that is wrong with it. The module
+//! `download` (feature `download`) fetches a copy.
 
 mod cache;
 mod check;
@@ -17,41 +17,46 @@ mod metadata;
 mod problems;
 mod signals;
 mod statements;
+mod table;
 
 use std::{
     ops::RangeInclusive,
     path::{Path, PathBuf},
 };
 
-pub use cache::Cached;
+pub use cache::CacheFile;
 pub use check::{Counts, Report, check};
 pub use metadata::Record;
-pub use statements::CLASSES;
 
 use self::{cache::Cache, metadata::Metadata};
 use crate::{Error, ErrorKind, Result, ecg::Lead};
 
-/// Leads of every record, in the order of [`Lead::STANDARD`], which is the published one.
+/// The diagnostic superclasses, in the order of all labels and logits: normal, myocardial infarction, ST/T change,
+/// hypertrophy, conduction disturbance.
+pub const CLASSES: [&str; 5] = ["NORM", "MI", "STTC", "HYP", "CD"];
+
+/// The number of leads of every record. They are stored in the order of [`Lead::STANDARD`].
 pub const LEADS: usize = Lead::STANDARD.len();
 
-/// The folds that train; fold 9 validates and fold 10 tests, as the publishers recommend.
+/// The folds for training. The publishers recommend fold 9 for validation and fold 10 for testing.
 pub const TRAINING_FOLDS: RangeInclusive<u8> = 1..=8;
 
-/// Seconds of every record.
+/// The duration of every record in seconds.
 const SECONDS: usize = 10;
 
-/// Which of the two published copies of each signal to read.
+/// The sampling rate at which signals are read; PTB-XL publishes each signal at both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum SamplingRate {
-    /// `records100`: 1000 samples a lead.
+    /// 100 Hz, from `records100`: 1000 samples per lead.
     #[default]
     Hz100,
-    /// `records500`: 5000 samples a lead.
+    /// 500 Hz, from `records500`: 5000 samples per lead.
     Hz500,
 }
 
 impl SamplingRate {
-    /// Samples a second.
+    /// Returns the rate in Hz.
     pub fn hz(self) -> u32 {
         match self {
             SamplingRate::Hz100 => 100,
@@ -59,17 +64,17 @@ impl SamplingRate {
         }
     }
 
-    /// Samples of each lead of a record.
+    /// Returns the number of samples per lead of a record.
     pub fn samples(self) -> usize {
         self.hz() as usize * SECONDS
     }
 
-    /// Samples of all leads of a record.
+    /// Returns the number of samples of a record, all leads together.
     fn elements(self) -> usize {
         LEADS * self.samples()
     }
 
-    /// The column of `ptbxl_database.csv` that names the record.
+    /// Returns the column of `ptbxl_database.csv` that has the paths of the records.
     fn column(self) -> &'static str {
         match self {
             SamplingRate::Hz100 => "filename_lr",
@@ -77,7 +82,7 @@ impl SamplingRate {
         }
     }
 
-    /// The folder that all records of this rate are in.
+    /// Returns the folder that contains all records of this rate.
     fn folder(self) -> &'static str {
         match self {
             SamplingRate::Hz100 => "records100",
@@ -95,7 +100,7 @@ impl std::fmt::Display for SamplingRate {
 impl std::str::FromStr for SamplingRate {
     type Err = Error;
 
-    /// Reads `100` or `500`.
+    /// Parses `100` or `500`.
     fn from_str(text: &str) -> Result<Self> {
         [SamplingRate::Hz100, SamplingRate::Hz500].into_iter().find(|rate| rate.hz().to_string() == text).ok_or_else(
             || {
@@ -106,19 +111,20 @@ impl std::str::FromStr for SamplingRate {
     }
 }
 
-/// How a long piece of work tells how far it is: called with what is done and with all there is, from any thread.
-pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
+/// Receives the progress of reading records: how many are done, and how many there are. It may be called from any thread.
+pub type ProgressCallback<'a> = &'a (dyn Fn(usize, usize) + Sync);
 
-/// What to open.
+/// How to open a data set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {
-    /// Which signals.
+    /// The sampling rate of the signals.
     pub sampling_rate: SamplingRate,
-    /// The folder for the cache; if absent the data's own, or the user's cache folder where that cannot be written.
+    /// The folder for the signal cache. By default it is the data folder, or the user's cache folder if the data folder
+    /// cannot be written.
     pub cache: Option<PathBuf>,
 }
 
-/// Records in the order of their `ecg_id`, with their signals.
+/// An opened copy of PTB-XL: records sorted by `ecg_id`, with their signals.
 #[derive(Debug)]
 pub struct Dataset {
     records: Vec<Record>,
@@ -127,61 +133,61 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Opens the copy of PTB-XL in `folder`. The first time all records are read and written into the cache, which
-    /// `progress` hears of; afterwards the cache is checked against the files' names, sizes and times of change.
+    /// Opens the copy of PTB-XL in `folder`. The first time, all records are read, reported to `progress` and written into
+    /// the signal cache. Later the cache is compared with the names, sizes and modification times of the files.
     ///
     /// # Errors
-    /// No metadata; anything that [`check`](check()) finds wrong with rows or records, the first ten of it named; no
-    /// place for the cache.
-    pub fn open(folder: &Path, options: &Options, progress: Progress<'_>) -> Result<Self> {
+    /// The metadata cannot be read; a row or a record has a fault that [`check`](check()) would report (the error names
+    /// the first ten); the cache cannot be written anywhere.
+    pub fn open(folder: &Path, options: &Options, progress: ProgressCallback<'_>) -> Result<Self> {
         let Metadata { records, problems } = Metadata::read(folder, options.sampling_rate)?;
-        problems::none(folder.display(), problems, &problems::repair(folder))?;
+        problems::none(folder.display(), problems, problems::REPAIR)?;
         let cache = Cache::open(folder, &records, options, progress)?;
         Ok(Self { records, sampling_rate: options.sampling_rate, cache })
     }
 
-    /// Every record, in the order of `ecg_id`; its place is the index that the other methods take.
+    /// Returns all records, sorted by `ecg_id`. The other methods take indices into this slice.
     pub fn records(&self) -> &[Record] {
         &self.records
     }
 
-    /// Samples a second.
+    /// Returns the sampling rate of the signals.
     pub fn sampling_rate(&self) -> SamplingRate {
         self.sampling_rate
     }
 
-    /// Where the cache lies and whether it had to be written.
-    pub fn cached(&self) -> &Cached {
-        self.cache.cached()
+    /// Returns the path of the signal cache, and whether it had to be written.
+    pub fn cache_file(&self) -> &CacheFile {
+        self.cache.file()
     }
 
-    /// A record's samples in microvolts, `[leads, samples]`.
+    /// Returns the samples of a record in microvolts, `[leads, samples]`.
     ///
     /// # Panics
-    /// If there is no such record.
+    /// If the index is out of range.
     pub fn microvolts(&self, index: usize) -> &[i16] {
         self.cache.record(index)
     }
 
-    /// Writes a record's samples in millivolts, `[leads, samples]`, into `into`: the same numbers, to the last bit, that
-    /// `ecg::format::read` gives.
+    /// Writes the samples of a record in mV, `[leads, samples]`, to `into`. They are bit-identical to what the WFDB reader
+    /// returns.
     ///
     /// # Panics
-    /// If there is no such record, or `into` does not have [`LEADS`] × [`SamplingRate::samples`] elements.
+    /// If the index is out of range, or `into` does not have [`LEADS`] × [`SamplingRate::samples`] elements.
     pub fn signal(&self, index: usize, into: &mut [f32]) {
         let microvolts = self.microvolts(index);
-        assert_eq!(into.len(), microvolts.len(), "elements of a signal, leads times samples");
+        assert_eq!(into.len(), microvolts.len(), "a signal has leads × samples elements");
         for (into, x) in into.iter_mut().zip(microvolts) {
             *into = signals::millivolts(*x);
         }
     }
 
-    /// The indices of all records in `folds`, labelled or not, in order.
+    /// Returns the indices of all records in `folds`, labelled or not, in ascending order.
     pub fn in_folds(&self, folds: RangeInclusive<u8>) -> Vec<usize> {
         self.indices(|record| folds.contains(&record.fold))
     }
 
-    /// The indices of the labelled records in `folds`, in order.
+    /// Returns the indices of the labelled records in `folds`, in ascending order.
     pub fn labelled(&self, folds: RangeInclusive<u8>) -> Vec<usize> {
         self.indices(|record| folds.contains(&record.fold) && record.is_labelled())
     }
@@ -190,12 +196,12 @@ impl Dataset {
         (0..self.records.len()).filter(|index| chosen(&self.records[*index])).collect()
     }
 
-    /// The indices of a part of the labelled records of the [`TRAINING_FOLDS`], in order: `fraction` of them to the
-    /// nearest record, drawn by `seed` so that each combination of classes keeps its share within one record. A smaller
-    /// fraction of the same seed is a part of a larger one.
+    /// Chooses a fraction of the labelled records of the [`TRAINING_FOLDS`] at random and returns their indices in
+    /// ascending order. Each combination of classes keeps its share to within one record. For one `seed` a smaller fraction
+    /// is a subset of a larger one.
     ///
     /// # Errors
-    /// A fraction that is not above 0 and at most 1, or one that leaves a class without any record.
+    /// The fraction is not above 0 and at most 1, or it leaves a class without any record.
     pub fn label_fraction(&self, fraction: f64, seed: u64) -> Result<Vec<usize>> {
         fraction::draw(&self.records, fraction, seed)
     }

@@ -1,15 +1,21 @@
-//! Many problems as one error.
+//! Joins many problems into one error.
 
-use std::{fmt::Display, path::Path};
+use std::fmt::Display;
 
 use crate::{Error, Result};
 
-/// Problems that an error names before it only counts them.
+/// How many problems an error names; further ones are only counted.
 const NAMED: usize = 10;
 
-/// Succeeds where there are no `problems`; else one error that names the first ten and counts the rest, for which
-/// `remedy` helps.
-pub(super) fn none(place: impl Display, mut problems: Vec<Error>, remedy: &str) -> Result<()> {
+/// What to do about a copy with problems.
+pub(super) const REPAIR: &str = "check the copy to list all of them, and download again to replace what is wrong";
+
+/// Succeeds if there are no `problems`. Otherwise returns one error that names the first ten and counts the rest. `origin`
+/// says where they were found, `remedy` what to do about them.
+///
+/// # Errors
+/// There are problems.
+pub(super) fn none(origin: impl Display, mut problems: Vec<Error>, remedy: &str) -> Result<()> {
     let (count, Some(first)) = (problems.len(), problems.first()) else { return Ok(()) };
     let kind = first.kind();
     if count == 1 {
@@ -20,13 +26,7 @@ pub(super) fn none(place: impl Display, mut problems: Vec<Error>, remedy: &str) 
     if count > NAMED {
         named.push(format!("and {} more", count - NAMED));
     }
-    Err(Error::new(kind, format!("{place}: {count} problems: {}", named.join("; ")), remedy))
-}
-
-/// What to do about a copy with problems.
-pub(super) fn repair(folder: &Path) -> String {
-    let folder = folder.display();
-    format!("`ecgpu dataset {folder}` lists them all, `ecgpu download ptb-xl {folder}` fetches what is wrong again")
+    Err(Error::new(kind, format!("{origin}: {count} problems: {}", named.join("; ")), remedy))
 }
 
 #[cfg(test)]
@@ -35,7 +35,7 @@ mod tests {
     use crate::ErrorKind;
 
     #[test]
-    fn ten_problems_are_named_and_the_rest_counted() {
+    fn ten_problems_are_named_and_the_others_counted() {
         let problem = |n| Error::new(ErrorKind::Dataset, format!("cause {n}"), "remedy");
         let many = |n| none("here", (0..n).map(problem).collect(), "repair").unwrap_err().to_string();
         assert!(none("here", Vec::new(), "repair").is_ok());

@@ -1,17 +1,18 @@
-//! How good predictions are, from probabilities and labels.
+//! Metrics of predictions, computed from scores and labels.
 
-/// The area under the ROC curve: how often a positive scores above a negative, ties counted half (Mann and Whitney 1947).
-/// Exact, and the same in any order of the records. Nothing where one of the two kinds is absent.
+/// Computes the area under the ROC curve: the probability that a positive scores above a negative, with ties counted half
+/// (Mann and Whitney 1947). The result is exact and does not depend on the order of the records. Returns `None` if there
+/// are no positives or no negatives.
 ///
 /// # Panics
-/// If there are not as many labels as scores.
+/// If the numbers of scores and labels differ.
 pub fn auroc(scores: &[f64], labels: &[bool]) -> Option<f64> {
-    assert_eq!(scores.len(), labels.len(), "a label for each score");
+    assert_eq!(scores.len(), labels.len(), "one label per score");
     let mut sorted: Vec<(f64, bool)> = scores.iter().copied().zip(labels.iter().copied()).collect();
     sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
     let positives = labels.iter().filter(|positive| **positive).count();
     let pairs = positives * (labels.len() - positives);
-    // Twice the pairs in the right order, so that halves are whole numbers.
+    // Twice the number of correctly ordered pairs, so that a tie, which counts half, is a whole number.
     let (mut below, mut wins) = (0, 0);
     for tied in sorted.chunk_by(|a, b| a.0 == b.0) {
         let positives = tied.iter().filter(|(_, positive)| *positive).count();
@@ -22,20 +23,22 @@ pub fn auroc(scores: &[f64], labels: &[bool]) -> Option<f64> {
     (pairs > 0).then(|| wins as f64 / (2 * pairs) as f64)
 }
 
-/// The AUROC of each class of a multi-label problem.
+/// The AUROCs of the classes of a multi-label problem.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Aurocs {
-    /// In the order of the classes; nothing for a class that all records have, or none.
+    /// One AUROC per class; `None` for a class that all records have or that no record has.
     pub classes: Vec<Option<f64>>,
 }
 
 impl Aurocs {
-    /// From probabilities, or anything that rises with them, and labels, both `[records, classes]`.
+    /// Computes the AUROCs from scores and labels, both `[records, classes]`. Scores may be probabilities or logits, since
+    /// only their order matters.
     ///
     /// # Panics
-    /// If the two differ in length.
+    /// If the numbers of scores and labels differ.
     pub fn new(scores: &[f64], labels: &[bool], classes: usize) -> Self {
-        assert_eq!(scores.len(), labels.len(), "a label for each score");
+        assert_eq!(scores.len(), labels.len(), "one label per score");
         let of_class = |class: usize| {
             let scores: Vec<f64> = scores.iter().skip(class).step_by(classes).copied().collect();
             let labels: Vec<bool> = labels.iter().skip(class).step_by(classes).copied().collect();
@@ -44,7 +47,7 @@ impl Aurocs {
         Self { classes: (0..classes).map(of_class).collect() }
     }
 
-    /// The mean over the classes that have one (macro AUROC); nothing if none has.
+    /// Returns the mean over the classes that have an AUROC (macro AUROC), or `None` if no class has one.
     pub fn mean(&self) -> Option<f64> {
         let known: Vec<f64> = self.classes.iter().flatten().copied().collect();
         (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
@@ -56,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn auroc_counts_pairs_in_the_right_order_and_ties_half() {
+    fn auroc_counts_correctly_ordered_pairs_and_half_of_the_ties() {
         assert_eq!(auroc(&[0.1, 0.2, 0.3], &[false, false, true]), Some(1.0));
         assert_eq!(auroc(&[0.1, 0.2], &[true, false]), Some(0.0));
         assert_eq!(auroc(&[0.5, 0.5, 0.9, 0.1], &[true, false, true, false]), Some((1.0 + 1.0 + 1.0 + 0.5) / 4.0));
@@ -65,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn the_order_of_the_records_decides_nothing() {
+    fn auroc_does_not_depend_on_the_order_of_the_records() {
         let (scores, labels) = ([0.3, 0.3, 0.8, 0.1, 0.3], [true, false, true, false, false]);
         let forward = auroc(&scores, &labels);
         let backward =
@@ -74,8 +77,8 @@ mod tests {
     }
 
     #[test]
-    fn the_mean_is_over_the_classes_that_can_be_judged() {
-        // Class 0 is told apart, class 1 is nobody's, class 2 is the wrong way round.
+    fn the_mean_is_over_the_classes_that_have_an_auroc() {
+        // Class 0 is ranked perfectly, class 1 has no positives, class 2 is ranked in reverse.
         let scores = [0.9, 0.5, 0.1, 0.2, 0.5, 0.8];
         let labels = [true, false, true, false, false, false];
         let aurocs = Aurocs::new(&scores, &labels, 3);

@@ -1,7 +1,7 @@
-//! The input contract: what the numbers that go into a network mean, and what its outputs are called.
+//! The input contract: the meaning of a network's input and the names of its outputs.
 //!
-//! It is kept in the metadata of the safetensors file as text: `leads`, `sampling_rate_hz`, `samples`, `unit`, `mean`,
-//! `std`, `classes`, `thresholds`, `training`.
+//! Weights files store it as text in their metadata: `leads`, `sampling_rate_hz`, `samples`, `unit`, `mean`, `std`,
+//! `classes`, `thresholds`, `training`.
 
 use std::{borrow::Cow, collections::HashMap, str::FromStr};
 
@@ -10,36 +10,37 @@ use crate::{
     ecg::{Lead, Unit},
 };
 
-/// The largest magnitude of an input. Far larger ones overflow inside a network, where ReLU turns NaN into 0 and so makes
-/// logits that look sound; this leaves the published networks, whose gain is about 1, twenty orders of magnitude.
+/// The largest magnitude of an input. Far larger inputs overflow inside a network, where ReLU turns NaN into 0, so that
+/// the logits look valid. The gain of the published networks is about 1, so this limit leaves them twenty orders of
+/// magnitude.
 pub(crate) const LARGEST_INPUT: f32 = 1e18;
 
-/// How a recording becomes an input, and what the logits mean.
+/// How a recording becomes the input of a network, and what the logits mean.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Contract {
-    /// The order of the input's channels.
+    /// The leads in the order of the input's channels.
     pub leads: Vec<Lead>,
-    /// Hz.
+    /// The sampling rate in Hz.
     pub sampling_rate: f64,
-    /// Samples a lead that the network was trained on; other lengths run too.
+    /// The samples per lead that the network was trained on. Other lengths are accepted too.
     pub samples: usize,
-    /// The unit in which `mean` and `deviation` are given.
+    /// The unit of `mean` and `deviation`.
     pub unit: Unit,
-    /// Subtracted from each sample.
+    /// The mean, which is subtracted from each sample.
     pub mean: f64,
-    /// Divides each sample afterwards.
+    /// The standard deviation, by which each sample is then divided.
     pub deviation: f64,
     /// The names of the logits, in order.
     pub classes: Vec<String>,
-    /// A class is given as a label when its probability reaches its threshold.
+    /// The threshold of each class. A class is a predicted label if its probability is at or above its threshold.
     pub thresholds: Vec<f64>,
-    /// How the weights came to be, in words.
+    /// How the weights were trained, in words.
     pub provenance: String,
 }
 
 impl Default for Contract {
-    /// PTB-XL at 100 Hz: ten seconds in millivolts over 0.235 mV, the standard deviation of all its samples; the five
-    /// diagnostic superclasses (Wagner et al. 2020, doi 10.1038/s41597-020-0495-6).
+    /// Returns the contract of PTB-XL at 100 Hz (Wagner et al. 2020, doi 10.1038/s41597-020-0495-6): ten seconds, in mV
+    /// divided by 0.235 mV, which is the standard deviation of all its samples, and the five diagnostic superclasses.
     fn default() -> Self {
         Self {
             leads: Lead::STANDARD.to_vec(),
@@ -56,11 +57,11 @@ impl Default for Contract {
 }
 
 impl Contract {
-    /// Reads the contract from a file's metadata. What is not stated takes the default; the second value names the keys
-    /// that did, other than `samples`, `thresholds` and `training`, which change no logit.
+    /// Reads the contract from the metadata of a file. Missing values are replaced by the default. The second result names
+    /// the missing keys, except `samples`, `thresholds` and `training`, which have no effect on logits.
     ///
     /// # Errors
-    /// A value that cannot be read, or that contradicts another.
+    /// A value cannot be parsed or contradicts another.
     pub fn from_metadata(metadata: &HashMap<String, String>) -> Result<(Self, Vec<&'static str>)> {
         let mut contract = Self::default();
         let mut assumed = Vec::new();
@@ -103,7 +104,7 @@ impl Contract {
         Ok((contract, assumed))
     }
 
-    /// The contract as metadata, as [`Contract::from_metadata`] reads it.
+    /// Returns the contract as metadata for [`Contract::from_metadata`].
     pub fn to_metadata(&self) -> HashMap<String, String> {
         let join = |items: Vec<String>| items.join(",");
         [
@@ -121,10 +122,11 @@ impl Contract {
         .into()
     }
 
+    /// Checks that the values do not contradict each other.
     fn check(&self) -> Result<()> {
         let bad = |cause: String| Err(unreadable(cause));
         if let Some((at, lead)) = self.leads.iter().enumerate().find(|(at, lead)| self.leads[..*at].contains(lead)) {
-            return bad(format!("metadata 'leads' names {lead} again at place {}", at + 1));
+            return bad(format!("metadata 'leads' names {lead} again at position {}", at + 1));
         }
         if self.thresholds.len() != self.classes.len() {
             return bad(format!(
@@ -142,17 +144,17 @@ impl Contract {
         Ok(())
     }
 
-    /// Seconds of one input.
+    /// Returns the duration in seconds of the recordings that the network was trained on.
     pub fn duration(&self) -> f64 {
         self.samples as f64 / self.sampling_rate
     }
 
-    /// The recording as the network wants it, `[leads, samples]`: leads in order and derived where missing, resampled,
-    /// in the contract's unit, less the mean, over the deviation.
+    /// Converts a recording to the input of the network, `[leads, samples]`: resampled, with the leads in order and missing
+    /// ones derived, in the contract's unit, normalised by mean and deviation.
     ///
     /// # Errors
-    /// A lead that is neither there nor derivable, a rate that cannot be resampled, or a sample too large for
-    /// the network.
+    /// A lead is missing and cannot be derived, the sampling rate cannot be converted, or a sample is too large for the
+    /// network.
     pub fn input(&self, recording: &Recording) -> Result<Vec<f32>> {
         let recording = match recording.sampling_rate() == self.sampling_rate {
             true => Cow::Borrowed(recording),
@@ -178,10 +180,12 @@ fn unreadable(cause: String) -> Error {
     Error::new(ErrorKind::Weights, cause, "correct the file's metadata")
 }
 
+/// Parses a value of the metadata.
 fn value<T: FromStr>(key: &str, text: &str) -> Result<T> {
     text.trim().parse().map_err(|_| unreadable(format!("metadata '{key}' is '{text}', which cannot be read")))
 }
 
+/// Parses a positive number of the metadata.
 fn positive(key: &str, text: &str) -> Result<f64> {
     let number: f64 = value(key, text)?;
     if number.is_finite() && number > 0.0 {
@@ -190,6 +194,7 @@ fn positive(key: &str, text: &str) -> Result<f64> {
     Err(unreadable(format!("metadata '{key}' is {number}, not a positive number")))
 }
 
+/// Parses a comma-separated list of the metadata.
 fn list<T: FromStr>(key: &str, text: &str) -> Result<Vec<T>> {
     text.split(',').map(|item| value(key, item)).collect()
 }
@@ -199,20 +204,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_contract_survives_its_metadata() {
+    fn a_contract_survives_the_conversion_to_metadata_and_back() {
         let contract = Contract { mean: 0.25, provenance: "made up, for this test".into(), ..Contract::default() };
         assert_eq!(Contract::from_metadata(&contract.to_metadata()), Ok((contract, Vec::new())));
     }
 
     #[test]
-    fn what_metadata_leaves_open_is_named() {
+    fn missing_metadata_are_named() {
         let (contract, assumed) = Contract::from_metadata(&HashMap::new()).unwrap();
         assert_eq!(contract, Contract::default());
         assert_eq!(assumed, ["leads", "sampling_rate_hz", "unit", "mean", "std", "classes"]);
     }
 
     #[test]
-    fn a_contract_that_makes_no_sense_is_refused() {
+    fn invalid_metadata_are_refused() {
         for (key, text) in [
             ("std", "0"),
             ("std", "wide"),
@@ -231,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_recording_becomes_an_input_in_the_contracts_unit_and_order() {
+    fn an_input_has_the_unit_and_lead_order_of_the_contract() {
         use Lead::*;
         let leads = [II, I, V1, V2, V3, V4, V5, V6].map(|lead| (lead, vec![if lead == II { 0.47 } else { 0.235 }; 4]));
         let recording = Recording::new("r", 100.0, leads.to_vec()).unwrap();

@@ -1,15 +1,16 @@
-//! Batch norm folded into the convolution before it, in float64, and ReLU joined to it: what inference runs.
+//! Folds batch norm into the preceding convolution, in float64, and fuses ReLU with it. Inference runs the result.
 
 use std::sync::Arc;
 
 use super::{BATCH_NORM_EPSILON, Layer, Network, Parameters};
 use crate::{Error, ErrorKind, Result};
 
-/// What is left to do once the layers are joined.
+/// The operation of a folded layer, with its parameters.
 #[derive(Debug, Clone, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the field's own terms, their shapes stand with each variant")]
+#[allow(missing_docs, reason = "the fields have PyTorch's names, and each variant documents its shapes")]
 pub enum FoldedOperation {
-    /// `weight` `[out_channels, in_channels, kernel]`, `bias` `[out_channels]`.
+    /// A convolution, with `relu` followed by a ReLU. `weight` is `[out_channels, in_channels, kernel]`, `bias`
+    /// `[out_channels]`.
     Conv1d {
         in_channels: usize,
         out_channels: usize,
@@ -20,40 +21,40 @@ pub enum FoldedOperation {
         weight: Arc<[f32]>,
         bias: Arc<[f32]>,
     },
-    /// As [`Layer::MaxPool`].
+    /// The maximum of each window of `kernel` samples; windows are `stride` samples apart, without padding.
     MaxPool { kernel: usize, stride: usize },
-    /// As [`Layer::GlobalAveragePool`].
+    /// The mean over the samples of each channel.
     GlobalAveragePool,
-    /// `weight` `[out_features, in_features]`, `bias` `[out_features]`.
+    /// A linear map. `weight` is `[out_features, in_features]`, `bias` `[out_features]`.
     Linear { in_features: usize, out_features: usize, weight: Arc<[f32]>, bias: Arc<[f32]> },
 }
 
-/// One operation, named after the first of the layers that it joins.
+/// An operation that replaces one or more consecutive layers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FoldedLayer {
-    /// The first joined layer's name.
+    /// The name of the first replaced layer.
     pub name: String,
-    /// The last of the joined layers, an index into the network's layers.
+    /// The index of the last replaced layer in the network's layers.
     pub last_layer: usize,
-    /// What is left to do.
+    /// The operation.
     pub operation: FoldedOperation,
 }
 
-/// A network ready for inference at any batch and length.
+/// A network that is ready for inference with any batch and number of samples.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Folded {
-    /// The layers as they were.
+    /// The network before folding.
     pub network: Network,
-    /// What runs, in order.
+    /// The operations in the order of their execution.
     pub layers: Vec<FoldedLayer>,
 }
 
 impl Folded {
-    /// Joins every Conv1d with the BatchNorm and the ReLU that follow it. Parameters that are given away are changed in
-    /// place; of borrowed ones, what changes is copied.
+    /// Folds every Conv1d with the BatchNorm and the ReLU that follow it. Owned parameters are changed in place; of
+    /// borrowed ones, the changed tensors are copied.
     ///
     /// # Errors
-    /// A missing tensor, or a BatchNorm or ReLU that follows no convolution.
+    /// A tensor is missing, or a BatchNorm or ReLU follows no convolution.
     pub fn new(network: &Network, parameters: impl Into<Parameters>) -> Result<Self> {
         let (mut parameters, mut layers) = (parameters.into(), Vec::new());
         let mut index = 0;
@@ -66,6 +67,7 @@ impl Folded {
     }
 }
 
+/// Folds the layers from `index` on into one operation.
 fn fold_at(network: &Network, parameters: &mut Parameters, index: usize) -> Result<FoldedLayer> {
     let named = &network.layers[index];
     let tensor = |part: &str| format!("{}.{part}", named.name);
@@ -100,7 +102,8 @@ fn fold_at(network: &Network, parameters: &mut Parameters, index: usize) -> Resu
     Ok(FoldedLayer { name: named.name.clone(), last_layer, operation })
 }
 
-/// γ·(w·x + b − μ)/√(σ² + ε) + β is again a convolution: w·s with bias β + (b − μ)·s, where s = γ/√(σ² + ε).
+/// Changes the parameters of a convolution so that it also computes the batch norm after it:
+/// γ·(w·x + b − μ)/√(σ² + ε) + β is a convolution with weight w·s and bias β + (b − μ)·s, where s = γ/√(σ² + ε).
 fn fold_batch_norm(weight: &mut [f32], bias: &mut [f64], name: &str, parameters: &Parameters) -> Result<()> {
     let tensor = |part: &str| parameters.values(&format!("{name}.{part}"));
     let (gamma, beta) = (tensor("weight")?, tensor("bias")?);
@@ -122,7 +125,7 @@ mod tests {
     use crate::network::{NamedLayer, Tensor};
 
     #[test]
-    fn a_folded_batch_norm_scales_the_weights_and_moves_the_bias() {
+    fn folding_a_batch_norm_scales_the_weights_and_shifts_the_bias() {
         let layer = |name: &str, layer| NamedLayer { name: name.into(), layer };
         let conv = Layer::Conv1d { in_channels: 1, out_channels: 1, kernel: 2, stride: 1, padding: 0, bias: true };
         let layers = vec![layer("c", conv), layer("n", Layer::BatchNorm { channels: 1 }), layer("r", Layer::Relu)];
@@ -142,7 +145,7 @@ mod tests {
         assert_eq!(Folded::new(&network, parameters), Ok(folded.clone()), "in place or not");
         assert_eq!(folded.layers.len(), 1);
         let FoldedOperation::Conv1d { relu, weight, bias, .. } = &folded.layers[0].operation else {
-            panic!("a convolution stays one")
+            panic!("not a convolution")
         };
         assert!(*relu);
         // s = 4/√4 = 2

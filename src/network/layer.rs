@@ -1,53 +1,54 @@
-//! A network as a list of named layers, each with every size it has apart from batch and length.
+//! Networks as lists of named layers. A layer states all its sizes except the batch and the number of samples.
 
 use std::fmt;
 
 use crate::{Error, ErrorKind, Result};
 
-/// Added to the variance before its root is taken; PyTorch's default, which both published networks use.
+/// Batch norm's ε, which is added to the variance. It is PyTorch's default, and all published networks use it.
 pub const BATCH_NORM_EPSILON: f64 = 1e-5;
 
 /// One layer. Activations are `[batch, channels, samples]`, after [`Layer::GlobalAveragePool`] `[batch, features]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the fields are the field's own terms, their shapes stand with each variant")]
+#[allow(missing_docs, reason = "the fields have PyTorch's names, and each variant documents its shapes")]
 pub enum Layer {
-    /// Cross-correlation along the samples; tensor `weight` `[out_channels, in_channels, kernel]` and, with `bias`,
-    /// `bias` `[out_channels]`. `padding` zeros stand before and after the samples.
+    /// Cross-correlation along the samples. Tensors: `weight` `[out_channels, in_channels, kernel]` and, with `bias`,
+    /// `bias` `[out_channels]`. `padding` zeros are added before the first and after the last sample.
     Conv1d { in_channels: usize, out_channels: usize, kernel: usize, stride: usize, padding: usize, bias: bool },
-    /// Batch normalisation by running statistics; tensors `weight`, `bias`, `running_mean`, `running_var` `[channels]`.
+    /// Batch normalisation by running statistics. Tensors: `weight`, `bias`, `running_mean` and `running_var`, each
+    /// `[channels]`.
     BatchNorm { channels: usize },
-    /// max(0, x).
+    /// Replaces negative numbers by 0.
     Relu,
-    /// The largest of `kernel` samples, every `stride` samples, without padding.
+    /// The maximum of each window of `kernel` samples; windows are `stride` samples apart, without padding.
     MaxPool { kernel: usize, stride: usize },
-    /// The mean over the samples of every channel.
+    /// The mean over the samples of each channel.
     GlobalAveragePool,
-    /// Tensors `weight` `[out_features, in_features]` and `bias` `[out_features]`.
+    /// A linear map with bias. Tensors: `weight` `[out_features, in_features]` and `bias` `[out_features]`.
     Linear { in_features: usize, out_features: usize },
 }
 
-/// A layer under the name that its tensors carry in a state dict.
+/// A layer with its name in the state dict.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedLayer {
-    /// As in `encoder.features.0.block.0`.
+    /// The name without the tensor's own, such as `encoder.features.0.block.0`.
     pub name: String,
-    /// What it does.
+    /// The layer.
     pub layer: Layer,
 }
 
 /// A chain of layers from the input to the logits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Network {
-    /// What the network is called: `542k`, `55k`.
+    /// The name of the network, such as `542k`.
     pub name: String,
-    /// In the order in which they run.
+    /// The layers in the order of their execution.
     pub layers: Vec<NamedLayer>,
-    /// The layer whose output is the embedding.
+    /// The index of the layer whose output is the embedding.
     pub embedding: usize,
 }
 
 impl Layer {
-    /// The tensors that hold the layer's state, with their shapes; the batch-norm counter is not one of them.
+    /// Returns the names and shapes of the layer's tensors, without batch norm's step counter.
     pub fn tensors(&self) -> Vec<(&'static str, Vec<usize>)> {
         match *self {
             Layer::Conv1d { in_channels, out_channels, kernel, bias, .. } => {
@@ -64,10 +65,10 @@ impl Layer {
         }
     }
 
-    /// Channels and samples after the layer, from those before it.
+    /// Returns the layer's output shape `[channels, samples]` for an input shape.
     ///
     /// # Errors
-    /// Channels that do not fit, a size of zero, or an output without samples.
+    /// The number of channels does not fit, a size is zero, or the output would have no samples.
     pub fn output(&self, [channels, samples]: [usize; 2]) -> Result<[usize; 2]> {
         let fits = |expected: usize| {
             if channels == expected {
@@ -90,7 +91,7 @@ impl Layer {
     }
 }
 
-/// How many windows of `kernel` samples lie in `samples` when every `stride`-th is taken.
+/// Returns how many windows of `kernel` samples, `stride` samples apart, fit into `samples`.
 fn windows(samples: usize, kernel: usize, stride: usize) -> Result<usize> {
     if kernel == 0 || stride == 0 {
         return Err(Error::new(ErrorKind::Shape, "a kernel or a stride of 0", "use 1 or more"));
@@ -122,7 +123,7 @@ impl fmt::Display for Layer {
 }
 
 impl Network {
-    /// Leads that the network takes.
+    /// Returns the number of leads that the network takes.
     pub fn in_channels(&self) -> usize {
         let sized = self.layers.iter().find_map(|named| match named.layer {
             Layer::Conv1d { in_channels, .. } => Some(in_channels),
@@ -133,7 +134,7 @@ impl Network {
         sized.unwrap_or(1)
     }
 
-    /// Every tensor's name and shape, in the order of the layers.
+    /// Returns the names and shapes of all tensors, in the order of the layers.
     pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
         let of_layer = |named: &NamedLayer| {
             let name = named.name.clone();
@@ -142,10 +143,10 @@ impl Network {
         self.layers.iter().flat_map(of_layer).collect()
     }
 
-    /// Channels and samples after every layer, for `samples` samples a lead.
+    /// Returns the output shape `[channels, samples]` of every layer for an input of `samples` samples per lead.
     ///
     /// # Errors
-    /// Zero samples, or a layer whose output would be empty; the error names it.
+    /// `samples` is zero, or the output of a layer would be empty; the error names the layer.
     pub fn shapes(&self, samples: usize) -> Result<Vec<[usize; 2]>> {
         if samples == 0 {
             return Err(Error::new(ErrorKind::Shape, "zero samples", "give at least one sample a lead"));
@@ -161,7 +162,7 @@ impl Network {
         Ok(shapes)
     }
 
-    /// Logits that the network gives; 0 where the last layer is not linear.
+    /// Returns the number of logits, or 0 if the last layer is not linear.
     pub fn classes(&self) -> usize {
         match self.layers.last().map(|last| last.layer) {
             Some(Layer::Linear { out_features, .. }) => out_features,
@@ -169,12 +170,13 @@ impl Network {
         }
     }
 
-    /// The layers up to the embedding.
+    /// Returns the network up to and including the layer of the embedding.
     pub fn encoder(&self) -> Network {
         Network { layers: self.layers[..=self.embedding].to_vec(), ..self.clone() }
     }
 
-    /// The network up to and including the layers called `stage` or `stage.something`, for a look inside.
+    /// Returns the network up to and including the last layer called `stage` or `stage.…`, to inspect intermediate
+    /// activations; `None` if there is no such layer.
     pub fn until(&self, stage: &str) -> Option<Network> {
         let within = |name: &str| name.strip_prefix(stage).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
         let last = self.layers.iter().rposition(|named| within(&named.name))?;
@@ -188,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_layer_says_what_comes_out_of_it() {
+    fn output_shapes_follow_kernel_stride_and_padding() {
         let conv = Layer::Conv1d { in_channels: 12, out_channels: 64, kernel: 11, stride: 2, padding: 5, bias: false };
         assert_eq!(conv.output([12, 1000]), Ok([64, 500]));
         assert_eq!(conv.output([12, 1]), Ok([64, 1]));

@@ -3,11 +3,17 @@
 mod contract;
 mod fold;
 mod layer;
+mod parameters;
 pub mod published;
+#[cfg(feature = "train")]
+mod tensor_file;
 mod weights;
 
 pub use contract::Contract;
 pub(crate) use contract::LARGEST_INPUT;
 pub use fold::{Folded, FoldedLayer, FoldedOperation};
 pub use layer::{BATCH_NORM_EPSILON, Layer, NamedLayer, Network};
-pub use weights::{Parameters, Tensor, Weights};
+pub use parameters::{Parameters, Tensor};
+#[cfg(feature = "train")]
+pub(crate) use tensor_file::TensorFile;
+pub use weights::Weights;

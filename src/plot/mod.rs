@@ -1,4 +1,4 @@
-//! Drawings as SVG text, in millimetres: lines, curves, text, and ECG paper.
+//! Drawings in SVG, measured in millimetres: lines, curves, text and ECG paper.
 
 mod paper;
 
@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 pub use paper::Paper;
 
-/// A drawing to be. What is drawn later lies above.
+/// A drawing. Later elements cover earlier ones.
 #[derive(Debug, Clone)]
 pub struct Svg {
     text: String,
@@ -15,49 +15,49 @@ pub struct Svg {
 /// A rectangle in mm.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Area {
-    /// From the left edge of the drawing.
+    /// The distance from the left edge of the drawing.
     pub left: f64,
-    /// From the top edge of the drawing.
+    /// The distance from the top edge of the drawing.
     pub top: f64,
-    /// To the right.
+    /// The width.
     pub width: f64,
-    /// Down.
+    /// The height.
     pub height: f64,
 }
 
-/// Where a text stands beside its place.
+/// Which part of a text is at its position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Anchor {
-    /// It begins there.
+    /// The beginning.
     Start,
-    /// Its middle is there.
+    /// The middle.
     Middle,
-    /// It ends there.
+    /// The end.
     End,
 }
 
-/// How a text looks.
+/// The appearance of a text.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Font {
-    /// Height of a capital and what is below the line, in mm.
+    /// The font size in mm.
     pub size: f64,
-    /// Whether it is bold.
+    /// Whether the text is bold.
     pub bold: bool,
     /// An SVG colour.
     pub colour: &'static str,
 }
 
-/// How a line looks.
+/// The appearance of a line.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pen {
-    /// In mm.
+    /// The width of the line in mm.
     pub width: f64,
     /// An SVG colour.
     pub colour: &'static str,
 }
 
 impl Svg {
-    /// A white sheet.
+    /// Makes a white drawing of this width and height.
     pub fn new(width: f64, height: f64) -> Self {
         let text = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}mm\" height=\"{height}mm\" \
@@ -68,7 +68,7 @@ impl Svg {
         svg
     }
 
-    /// A filled rectangle.
+    /// Draws a filled rectangle.
     pub fn rectangle(&mut self, area: Area, colour: &str) {
         let Area { left, top, width, height } = area;
         self.push(format_args!(
@@ -76,7 +76,7 @@ impl Svg {
         ));
     }
 
-    /// Straight lines from point to point, each so far from the left and the top edge.
+    /// Draws straight lines between points, which are given by their distances from the left and the top edge.
     pub fn polyline(&mut self, points: impl IntoIterator<Item = [f64; 2]>, pen: Pen) {
         let Pen { width, colour } = pen;
         self.push(format_args!(
@@ -89,7 +89,7 @@ impl Svg {
         self.push(format_args!("\"/>\n"));
     }
 
-    /// One line of text whose base line is at `y`.
+    /// Draws one line of text with its baseline at `y`.
     pub fn text(&mut self, [x, y]: [f64; 2], anchor: Anchor, font: Font, text: &str) {
         let Font { size, bold, colour } = font;
         let anchor = match anchor {
@@ -105,10 +105,10 @@ impl Svg {
         ));
     }
 
-    /// Draws what `draw` draws, but only where it lies in the area.
+    /// Draws what `draw` draws, clipped to the area.
     pub fn clipped(&mut self, area: Area, draw: impl FnOnce(&mut Self)) {
         let Area { left, top, width, height } = area;
-        // An inner drawing ends at its edges, and needs no name as a clip path does.
+        // A nested <svg> clips at its edges and, unlike a clip path, needs no id.
         self.push(format_args!(
             "<svg x=\"{left:.2}\" y=\"{top:.2}\" width=\"{width:.2}\" height=\"{height:.2}\" \
              viewBox=\"{left:.2} {top:.2} {width:.2} {height:.2}\">\n"
@@ -117,7 +117,7 @@ impl Svg {
         self.push(format_args!("</svg>\n"));
     }
 
-    /// The whole drawing.
+    /// Returns the drawing as SVG text.
     pub fn finish(mut self) -> String {
         self.text.push_str("</svg>\n");
         self.text
@@ -129,7 +129,7 @@ impl Svg {
     }
 }
 
-/// Text as XML has it; control characters, which XML has not, become �.
+/// Escapes text for XML. Control characters, which XML cannot represent, become �.
 fn escape(text: &str) -> String {
     let mut escaped = String::new();
     for character in text.chars() {
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_from_a_file_cannot_leave_its_element() {
+    fn text_is_escaped() {
         let mut svg = Svg::new(10.0, 10.0);
         let font = Font { size: 3.0, bold: false, colour: "#000" };
         svg.text([0.0, 5.0], Anchor::Start, font, "a</text><script>&\"\u{1b}");
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_curve_is_one_element_and_every_element_is_closed() {
+    fn a_polyline_is_one_element_and_every_element_is_closed() {
         let mut svg = Svg::new(10.0, 10.0);
         let area = Area { left: 1.0, top: 1.0, width: 5.0, height: 5.0 };
         svg.clipped(area, |svg| svg.polyline([[0.0, 1.0], [2.0, 3.456]], Pen { width: 0.3, colour: "#000" }));

@@ -1,36 +1,36 @@
-//! ECG paper: a line each millimetre and a stronger one each fifth, 25 mm a second and 10 mm a millivolt (AHA/ACC/HRS
-//! recommendations, Kligfield et al. 2007).
+//! ECG paper: a thin line every millimetre, a thick one every five, 25 mm/s and 10 mm/mV (AHA/ACC/HRS recommendations,
+//! Kligfield et al. 2007).
 
 use super::{Area, Pen, Svg};
 
-/// Millimetres a second.
+/// The paper speed in mm/s.
 const SPEED: f64 = 25.0;
-/// Millimetres a millivolt.
+/// The gain in mm/mV.
 const GAIN: f64 = 10.0;
 
-/// A strip of paper for one lead.
+/// A strip of ECG paper for one lead.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Paper {
-    /// Where it lies.
+    /// The area of the strip.
     pub area: Area,
-    /// Where 0 mV is, from the top edge of the drawing.
+    /// The distance of 0 mV from the top edge of the drawing.
     pub zero: f64,
-    /// How many times larger than usual a millivolt is.
+    /// The factor by which the usual gain is multiplied.
     pub magnification: f64,
 }
 
 impl Paper {
-    /// Millimetres of so many seconds.
+    /// Converts seconds to mm.
     pub fn width(seconds: f64) -> f64 {
         SPEED * seconds
     }
 
-    /// Millimetres of so many millivolts.
+    /// Converts mV to mm.
     pub fn height(millivolts: f64) -> f64 {
         GAIN * millivolts
     }
 
-    /// Draws the grid, and below it shades the time from one second to another.
+    /// Draws the grid. Below it, the interval `shaded`, in seconds, is highlighted.
     pub fn draw(&self, svg: &mut Svg, shaded: Option<[f64; 2]>) {
         let Area { left, top, width, height } = self.area;
         svg.rectangle(self.area, "#fffafa");
@@ -38,7 +38,7 @@ impl Paper {
             let shade = Area { left: left + Self::width(from), width: Self::width(to - from), ..self.area };
             svg.rectangle(shade, "#d3e3fb");
         }
-        // The strong lines above the weak ones.
+        // The thick lines are drawn last, above the thin ones.
         for (every, pen) in [(1, Pen { width: 0.08, colour: "#f6d5d5" }), (5, Pen { width: 0.16, colour: "#eab4b4" })] {
             for at in (0..=width as usize).step_by(every) {
                 let x = left + at as f64;
@@ -51,7 +51,7 @@ impl Paper {
         }
     }
 
-    /// Draws a signal in mV from the left edge on.
+    /// Draws a signal in mV, from the left edge.
     pub fn signal(&self, svg: &mut Svg, signal: &[f32], sampling_rate: f64, pen: Pen) {
         let point = |(t, &millivolts): (usize, &f32)| {
             let y = self.zero - Self::height(f64::from(millivolts)) * self.magnification;

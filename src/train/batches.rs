@@ -1,24 +1,25 @@
-//! Which records make each batch, in which order and cropped where: a function of seed and step.
+//! The batches of a run: which records, in which order, cropped where. All depends on the seed and the step only.
 
-use super::{Data, Task, run::is_supervised};
+use super::{Data, Task, data::copy_window};
 use crate::random::Random;
 
-/// Marks the streams of these draws, so that no other use of the same seed repeats them; below them lies the epoch, or the
-/// step.
+/// The high bits of the random streams of the order, so that other uses of the same seed draw other numbers. The low bits
+/// hold the epoch.
 const ORDER_STREAMS: u64 = 0x4F52 << 48;
+/// The high bits of the random streams of the crops. The low bits hold the step.
 const CROP_STREAMS: u64 = 0x4352 << 48;
 
-/// The batches of a run, made one at a time in the same memory.
+/// Makes the batches of a run, one after the other in the same memory.
 pub(super) struct Batches<'a> {
     data: Data<'a>,
     seed: u64,
     batch: usize,
     samples: usize,
-    /// Windows of each record in a batch, each cropped by itself: those of one record are what a self-supervised objective
-    /// brings together, and what two windows seconds apart have in common is the heart, not the sample.
+    /// How many windows of each record a batch contains, each cropped independently. A self-supervised objective pulls
+    /// the windows of a record together. Windows seconds apart share the heart and not the samples.
     views: usize,
-    whole: Vec<f32>,
-    records: Vec<f32>,
+    record: Vec<f32>,
+    inputs: Vec<f32>,
     labels: Option<Vec<f32>>,
 }
 
@@ -33,19 +34,19 @@ impl<'a> Batches<'a> {
             batch,
             samples,
             views,
-            whole: vec![0.0; leads * data.examples.samples()],
-            records: vec![0.0; views * batch * leads * samples],
-            labels: is_supervised(&task.objective).then(|| vec![0.0; batch * classes]),
+            record: vec![0.0; leads * data.examples.samples()],
+            inputs: vec![0.0; views * batch * leads * samples],
+            labels: task.objective.is_supervised().then(|| vec![0.0; batch * classes]),
         }
     }
 
-    /// Steps of an epoch. What is left over when the records do not make whole batches waits for another epoch, which
-    /// leaves over others.
+    /// Returns the number of steps of an epoch. Records that do not fill a whole batch are left out; another epoch leaves
+    /// out others.
     pub(super) fn steps(&self) -> usize {
         self.data.training.len() / self.batch
     }
 
-    /// The records of an epoch in their order (Fisher and Yates).
+    /// Shuffles the training records for an epoch (Fisher and Yates).
     pub(super) fn order(&self, epoch: usize) -> Vec<usize> {
         let mut random = Random::new(self.seed, ORDER_STREAMS | epoch as u64);
         let mut order = self.data.training.to_vec();
@@ -55,7 +56,7 @@ impl<'a> Batches<'a> {
         order
     }
 
-    /// The records of a step, which is counted from the first of the run.
+    /// Returns the records of a step. Steps are counted from the beginning of the run.
     pub(super) fn of_step<'o>(&self, order: &'o [usize], step: usize) -> &'o [usize] {
         &order[step % self.steps() * self.batch..][..self.batch]
     }
@@ -65,13 +66,13 @@ impl<'a> Batches<'a> {
         let Self { data, seed, samples, views, batch, .. } = *self;
         let mut random = Random::new(seed, CROP_STREAMS | step as u64);
         let indices = self.of_step(order, step);
-        let length = self.records.len() / (views * batch);
+        let length = self.inputs.len() / (views * batch);
         for (at, &index) in indices.iter().enumerate() {
-            data.examples.record(index, &mut self.whole);
+            data.examples.record(index, &mut self.record);
             for view in 0..views {
                 let start = random.below(data.examples.samples() - samples + 1);
-                let into = &mut self.records[(view * batch + at) * length..][..length];
-                crop(&self.whole, data.examples.samples(), start, into, samples);
+                let window = &mut self.inputs[(view * batch + at) * length..][..length];
+                copy_window(&self.record, data.examples.samples(), start, window, samples);
             }
         }
         if let Some(labels) = &mut self.labels {
@@ -80,19 +81,14 @@ impl<'a> Batches<'a> {
         }
     }
 
-    pub(super) fn records(&self) -> &[f32] {
-        &self.records
+    /// Returns the input of the batch, `[views · batch, leads, samples]`.
+    pub(super) fn inputs(&self) -> &[f32] {
+        &self.inputs
     }
 
+    /// Returns the labels of the batch, `[batch, classes]`, for a supervised objective.
     pub(super) fn labels(&self) -> Option<&[f32]> {
         self.labels.as_deref()
-    }
-}
-
-/// Copies the samples from `start` on of every lead.
-pub(super) fn crop(whole: &[f32], whole_samples: usize, start: usize, into: &mut [f32], samples: usize) {
-    for (into, lead) in into.chunks_exact_mut(samples).zip(whole.chunks_exact(whole_samples)) {
-        into.copy_from_slice(&lead[start..start + samples]);
     }
 }
 
@@ -104,7 +100,7 @@ mod tests {
         train::{Examples, Heads, Objective},
     };
 
-    /// One lead; sample t of record r is 100·r + t.
+    /// Records of one lead; sample t of record r is 100·r + t.
     struct Ramps;
 
     impl Examples for Ramps {
@@ -127,7 +123,7 @@ mod tests {
         }
     }
 
-    /// Where in their records the windows of a step's two views begin, and which records they are of.
+    /// Returns record and start of each window of a step with two views.
     fn windows(samples: usize, step: usize) -> Vec<[usize; 2]> {
         let objective = Objective::SimClr { temperature: 0.5, heads: Heads { hidden: 4, out: 4 } };
         let task = Task::new(model_card_55k(), objective, Parameters::default(), [8, samples]);
@@ -135,13 +131,13 @@ mod tests {
         let mut batches = Batches::new(Data { examples: &Ramps, training: &training, validation: &[] }, &task, 1);
         let order = batches.order(0);
         batches.fill(&order, step);
-        let rows = batches.records().chunks(samples);
+        let rows = batches.inputs().chunks(samples);
         assert!(rows.clone().all(|row| row.windows(2).all(|pair| pair[1] - pair[0] == 1.0)));
         rows.map(|row| [row[0] as usize / 100, row[0] as usize % 100]).collect()
     }
 
     #[test]
-    fn both_views_show_the_same_records_each_through_a_window_of_its_own() {
+    fn both_views_contain_the_same_records_with_independent_windows() {
         let drawn = windows(20, 0);
         let [first, second] = [&drawn[..8], &drawn[8..]];
         assert!(first.iter().zip(second).all(|(a, b)| a[0] == b[0]));
@@ -151,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_as_long_as_the_record_is_the_record() {
+    fn a_window_as_long_as_the_record_is_the_whole_record() {
         assert!(windows(100, 0).iter().all(|[_, start]| *start == 0));
     }
 }

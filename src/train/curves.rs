@@ -1,4 +1,4 @@
-//! The course of a run as a drawing: losses on the left, AUROCs on the right.
+//! Draws the course of a run: losses on the left, AUROCs on the right.
 
 use super::Epoch;
 use crate::plot::{Anchor, Area, Font, Pen, Svg};
@@ -7,14 +7,14 @@ const COLOURS: [&str; 7] = ["#1f5fa8", "#c0392b", "#2e8b57", "#8e44ad", "#d98200
 const LABEL: Font = Font { size: 3.0, bold: false, colour: "#333333" };
 const GRID: Pen = Pen { width: 0.15, colour: "#dddddd" };
 
-/// One curve: its name, and a point an epoch where there is one.
+/// One curve: its name, one optional value per epoch, and the width of the line in mm.
 struct Curve {
     name: String,
     points: Vec<Option<f64>>,
     width: f64,
 }
 
-/// Draws the epochs of a run.
+/// Returns the drawing of a run's epochs as SVG.
 pub(super) fn draw(history: &[Epoch], classes: &[String]) -> String {
     let curve = |name: &str, width: f64, of: &dyn Fn(&Epoch) -> Option<f64>| Curve {
         name: name.into(),
@@ -41,7 +41,7 @@ pub(super) fn draw(history: &[Epoch], classes: &[String]) -> String {
     svg.finish()
 }
 
-/// One pair of axes with its curves and their names below.
+/// Draws one pair of axes with its curves, and their names below.
 fn panel(svg: &mut Svg, area: Area, curves: &[Curve]) {
     let curves: Vec<&Curve> = curves.iter().filter(|curve| curve.points.iter().any(Option::is_some)).collect();
     let values = || curves.iter().flat_map(|curve| curve.points.iter().flatten().copied());
@@ -68,12 +68,12 @@ fn panel(svg: &mut Svg, area: Area, curves: &[Curve]) {
         let pen = Pen { width: curve.width, colour: COLOURS[at % COLOURS.len()] };
         let points = curve.points.iter().enumerate();
         svg.polyline(points.filter_map(|(at, value)| value.map(|value| [x(at), y(value)])), pen);
-        let place = [left + (at % 3) as f64 * 27.0, top + height + 11.0 + (at / 3) as f64 * 5.0];
-        svg.text(place, Anchor::Start, Font { colour: pen.colour, ..LABEL }, &curve.name);
+        let position = [left + (at % 3) as f64 * 27.0, top + height + 11.0 + (at / 3) as f64 * 5.0];
+        svg.text(position, Anchor::Start, Font { colour: pen.colour, ..LABEL }, &curve.name);
     }
 }
 
-/// The step between ticks for values so far apart: 1, 2 or 5 times a power of ten, so that there are three to seven.
+/// Returns the distance between ticks for a range of values: 1, 2 or 5 times a power of ten, for three to seven ticks.
 fn tick(span: f64) -> f64 {
     if span <= 0.0 {
         return 1.0;
@@ -88,14 +88,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ticks_are_round_and_few() {
+    fn ticks_are_few_and_at_round_numbers() {
         for (span, expected) in [(1.6, 0.5), (0.108, 0.02), (0.023, 0.005), (6.0, 1.0), (700.0, 200.0), (0.0, 1.0)] {
             assert!((tick(span) - expected).abs() < 1e-9 * expected, "{span}: {}", tick(span));
         }
     }
 
     #[test]
-    fn a_curve_is_drawn_for_what_was_measured_alone() {
+    fn only_measured_values_are_drawn() {
         let epoch = |epoch, auroc| Epoch {
             epoch,
             step: epoch,

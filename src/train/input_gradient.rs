@@ -1,10 +1,11 @@
-//! The gradient of a convolution by its input, as a convolution of dy with turned weights.
+//! The gradient of a convolution with respect to its input, as a transposed convolution: a convolution of dy with
+//! reordered weights.
 //!
-//! dx[i] sums w[k]·dy[t] over all i = t·stride + k − padding. For i = stride·u + r only the taps k ≡ r + padding (mod
-//! stride) are met, at t = u + e − j, where k = q + stride·j, e = ⌊(r + padding)/stride⌋ and q = (r + padding) mod stride.
-//! So each phase r is a convolution of stride 1, and all phases together are one with `stride` times as many channels,
-//! whose windows are as long as the longest needs: 8 taps of which 7 count for a kernel of 7 and a stride of 2. The phases
-//! are then put in turn.
+//! dx[i] is the sum of w[k]·dy[t] over all k and t with i = t·stride + k − padding. For i = stride·u + r only the taps
+//! k ≡ r + padding (mod stride) contribute, at t = u + e − j, where k = q + stride·j, e = ⌊(r + padding)/stride⌋ and
+//! q = (r + padding) mod stride. So each phase r is a convolution of stride 1. All phases together are one convolution with
+//! `stride` times as many channels, whose kernel is as long as the longest phase needs: 8 taps, of which 7 are used, for a
+//! kernel of 7 and a stride of 2. A depth-to-space operation then moves the phases into neighbouring samples.
 
 use std::sync::Arc;
 
@@ -17,13 +18,13 @@ use crate::{
     plan::{BufferId, Builder},
 };
 
-/// Of a strided convolution: what becomes of phase r.
+/// One phase of the gradient: the samples i ≡ r (mod stride).
 struct Phase {
-    /// The first tap that it meets.
+    /// q, the first tap that contributes.
     first: usize,
-    /// e: the last sample of dy that u = 0 sees.
+    /// e, the last sample of dy that contributes to the sample u = 0.
     end: isize,
-    /// Taps.
+    /// The number of taps that contribute.
     count: usize,
 }
 
@@ -39,13 +40,14 @@ impl Phase {
     }
 }
 
-/// The convolution of dy and the order of its weights, from the convolution whose gradient is wanted.
-struct Turned {
+/// The convolution of dy that computes the gradient of a convolution.
+struct TransposedConv1d {
     conv: Conv1d,
+    /// For each weight of `conv`, 1 plus the index of the original weight that it equals, or 0 for zero.
     order: Arc<[f32]>,
 }
 
-impl Turned {
+impl TransposedConv1d {
     fn new(conv: &Conv1d) -> Self {
         let phases: Vec<Phase> = (0..conv.stride).map(|phase| Phase::new(conv, phase)).collect();
         let first = phases.iter().map(|phase| phase.end + 1 - phase.count as isize).min().unwrap_or(0).min(0);
@@ -57,10 +59,10 @@ impl Turned {
                 for o in 0..conv.out_channels {
                     for tap in 0..kernel {
                         let j = phase.end - first - tap as isize;
-                        let met = (0..phase.count as isize).contains(&j);
+                        let is_used = (0..phase.count as isize).contains(&j);
                         let k = phase.first as isize + conv.stride as isize * j;
-                        let place = (o * conv.in_channels + c) * conv.kernel + 1;
-                        order.push(if met { (place as isize + k) as f32 } else { 0.0 });
+                        let index = (o * conv.in_channels + c) * conv.kernel + 1;
+                        order.push(if is_used { (index as isize + k) as f32 } else { 0.0 });
                     }
                 }
             }
@@ -81,7 +83,7 @@ impl Turned {
     }
 }
 
-/// Adds the steps that make dx from dy and the convolution's weights.
+/// Adds the steps that compute dx from dy and the weights of the convolution.
 pub(super) fn input_gradient(
     builder: &mut Builder,
     name: &str,
@@ -89,20 +91,21 @@ pub(super) fn input_gradient(
     weight: BufferId,
     dy: BufferId,
 ) -> Result<BufferId> {
-    let turned = Turned::new(conv);
+    let transposed = TransposedConv1d::new(conv);
     let (batch, channels, samples) = (conv.batch, conv.in_channels, conv.in_samples);
-    let (from, length) = (conv.out_channels * channels * conv.kernel, turned.order.len());
-    let order = builder.constant(&format!("{name}.order"), &turned.order)?;
-    let weight = builder.step(&format!("{name}.turn"), Gather { from, length }, &[weight, order], [1, 1, length])?;
-    let zeros = builder.constant(&format!("{name}.zeros"), &vec![0.0; turned.conv.out_channels].into())?;
-    let Conv1d { out_channels, out_samples, .. } = turned.conv;
+    let (from, length) = (conv.out_channels * channels * conv.kernel, transposed.order.len());
+    let order = builder.constant(&format!("{name}.order"), &transposed.order)?;
+    let weight =
+        builder.step(&format!("{name}.transposed"), Gather { from, length }, &[weight, order], [1, 1, length])?;
+    let zeros = builder.constant(&format!("{name}.zeros"), &vec![0.0; transposed.conv.out_channels].into())?;
+    let Conv1d { out_channels, out_samples, .. } = transposed.conv;
     let shape = [batch, out_channels, out_samples];
     let name = format!("{name}.input_gradient");
-    let phases = builder.step(&name, Kernel::Conv1d(turned.conv), &[dy, weight, zeros], shape)?;
+    let phases = builder.step(&name, Kernel::Conv1d(transposed.conv), &[dy, weight, zeros], shape)?;
     if conv.stride == 1 {
         return Ok(phases);
     }
     let (factor, in_samples) = (conv.stride, out_samples);
-    let interleave = DepthToSpace { batch, channels, factor, in_samples, out_samples: samples };
-    builder.step(&format!("{name}.phases"), interleave, &[phases], [batch, channels, samples])
+    let depth_to_space = DepthToSpace { batch, channels, factor, in_samples, out_samples: samples };
+    builder.step(&format!("{name}.phases"), depth_to_space, &[phases], [batch, channels, samples])
 }

@@ -1,5 +1,7 @@
-//! Where the tensors of a network lie in the two flat buffers that training keeps: what is trained, so that the optimiser
-//! is one step whatever the network, and the running statistics.
+//! Where the tensors of a network are stored in the two flat buffers of a training plan: one with everything that is
+//! trained, so that the optimiser is a single step for any network, and one with the running statistics.
+
+use std::ops::Range;
 
 use crate::{
     Error, ErrorKind, Result,
@@ -8,112 +10,113 @@ use crate::{
     random::Random,
 };
 
-/// A tensor's place.
+/// The location of a tensor in a flat buffer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    /// As in a state dict.
+pub struct TensorLocation {
+    /// The name of the tensor in the state dict.
     pub name: String,
-    /// Outermost dimension first.
+    /// The sizes of the dimensions, outermost first.
     pub shape: Vec<usize>,
-    /// Its first number in the flat buffer.
+    /// The index of the tensor's first element in the flat buffer.
     pub offset: usize,
 }
 
-impl Place {
-    /// How many numbers it holds.
-    pub fn len(&self) -> usize {
+impl TensorLocation {
+    /// Returns the number of elements.
+    pub(super) fn elements(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// Whether it holds nothing; no layer has such a tensor.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    /// Returns the range of the tensor in the flat buffer.
+    pub fn range(&self) -> Range<usize> {
+        self.offset..self.offset + self.elements()
     }
 }
 
-/// The places of some layers' tensors. The same layers with others behind them have the same places for their own.
+/// The locations of all tensors of some layers. Layers that are appended do not move the tensors of those before them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Layout {
-    /// Weights and biases.
-    pub trained: Vec<Place>,
-    /// Running means and variances.
-    pub running: Vec<Place>,
+pub struct ParameterLayout {
+    /// The locations of weights and biases in the buffer of trained numbers.
+    pub trained: Vec<TensorLocation>,
+    /// The locations of running means and variances in the buffer of running statistics.
+    pub running: Vec<TensorLocation>,
 }
 
-impl Layout {
-    /// Lays the tensors out in the order of the layers. What one step reads together lies together: batch norm's weight
-    /// and bias, its mean and variance.
-    pub fn new(layers: &[NamedLayer]) -> Self {
+impl ParameterLayout {
+    /// Lays out the tensors in the order of the layers. Tensors that one step reads together are adjacent: batch norm's
+    /// weight and bias, and its mean and variance.
+    pub(super) fn new(layers: &[NamedLayer]) -> Self {
         let mut layout = Self::default();
         for named in layers {
             let is_norm = matches!(named.layer, Layer::BatchNorm { .. });
             for (tensor, shape) in named.layer.tensors() {
                 let is_running = tensor.starts_with("running_");
-                let places = if is_running { &mut layout.running } else { &mut layout.trained };
-                let end = places.last().map_or(0, |last| last.offset + last.len());
-                let follows = is_norm && (tensor == "bias" || tensor == "running_var");
-                let offset = if follows { end } else { end.next_multiple_of(PART_ALIGNMENT) };
-                places.push(Place { name: format!("{}.{tensor}", named.name), shape, offset });
+                let tensors = if is_running { &mut layout.running } else { &mut layout.trained };
+                let end = tensors.last().map_or(0, |last| last.range().end);
+                let is_adjacent = is_norm && (tensor == "bias" || tensor == "running_var");
+                let offset = if is_adjacent { end } else { end.next_multiple_of(PART_ALIGNMENT) };
+                tensors.push(TensorLocation { name: format!("{}.{tensor}", named.name), shape, offset });
             }
         }
         layout
     }
 
-    /// Numbers of the flat buffer of what is trained.
-    pub fn trained_len(&self) -> usize {
+    /// Returns the length of the buffer of trained numbers.
+    pub(super) fn trained_len(&self) -> usize {
         length(&self.trained)
     }
 
-    /// Numbers of the flat buffer of running statistics.
-    pub fn running_len(&self) -> usize {
+    /// Returns the length of the buffer of running statistics.
+    pub(super) fn running_len(&self) -> usize {
         length(&self.running)
     }
 
-    /// Where a trained or running tensor begins.
-    pub fn offset(&self, name: &str) -> usize {
-        let place = self.trained.iter().chain(&self.running).find(|place| place.name == name);
-        place.unwrap_or_else(|| unreachable!("{name} is a tensor of the layers that were laid out")).offset
+    /// Returns the offset of a tensor in its buffer.
+    pub(super) fn offset(&self, name: &str) -> usize {
+        let tensor = self.trained.iter().chain(&self.running).find(|tensor| tensor.name == name);
+        tensor.unwrap_or_else(|| unreachable!("{name} is a tensor of the layers that were laid out")).offset
     }
 
-    /// The two flat buffers with these parameters; between the tensors are zeros.
+    /// Copies parameters into the two flat buffers. Gaps between tensors are zero.
     ///
     /// # Errors
-    /// A missing tensor, or one of another shape.
-    pub fn flatten(&self, parameters: &Parameters) -> Result<[Vec<f32>; 2]> {
+    /// A tensor is missing or has another number of elements.
+    pub(super) fn flatten(&self, parameters: &Parameters) -> Result<[Vec<f32>; 2]> {
         let mut flat = [vec![0.0; self.trained_len()], vec![0.0; self.running_len()]];
-        for (flat, places) in flat.iter_mut().zip([&self.trained, &self.running]) {
-            for place in places {
-                let values = parameters.values(&place.name)?;
-                if values.len() != place.len() {
-                    let cause = format!("{} has {} numbers instead of {:?}", place.name, values.len(), place.shape);
+        for (flat, tensors) in flat.iter_mut().zip([&self.trained, &self.running]) {
+            for tensor in tensors {
+                let values = parameters.values(&tensor.name)?;
+                if values.len() != tensor.elements() {
+                    let cause = format!("{} has {} numbers instead of {:?}", tensor.name, values.len(), tensor.shape);
                     return Err(Error::new(ErrorKind::Weights, cause, "give the weights of this network"));
                 }
-                flat[place.offset..][..values.len()].copy_from_slice(values);
+                flat[tensor.range()].copy_from_slice(values);
             }
         }
         Ok(flat)
     }
 
-    /// The tensors in the two flat buffers.
+    /// Copies the tensors out of the two flat buffers.
     pub fn parameters(&self, trained: &[f32], running: &[f32]) -> Parameters {
-        let tensors = |places: &[Place], flat: &[f32]| {
-            let tensor = |place: &Place| {
-                let values = flat[place.offset..][..place.len()].into();
-                (place.name.clone(), Tensor { shape: place.shape.clone(), values })
+        let copy = |tensors: &[TensorLocation], flat: &[f32]| {
+            let tensor = |tensor: &TensorLocation| {
+                let values = flat[tensor.range()].into();
+                (tensor.name.clone(), Tensor { shape: tensor.shape.clone(), values })
             };
-            places.iter().map(tensor).collect::<Vec<_>>()
+            tensors.iter().map(tensor).collect::<Vec<_>>()
         };
-        Parameters::new([tensors(&self.trained, trained), tensors(&self.running, running)].concat())
+        Parameters::new([copy(&self.trained, trained), copy(&self.running, running)].concat())
     }
 }
 
-fn length(places: &[Place]) -> usize {
-    places.last().map_or(0, |last| last.offset + last.len()).next_multiple_of(PART_ALIGNMENT)
+/// Returns the length of a buffer with these tensors.
+fn length(tensors: &[TensorLocation]) -> usize {
+    tensors.last().map_or(0, |last| last.range().end).next_multiple_of(PART_ALIGNMENT)
 }
 
-/// Fresh parameters as PyTorch draws them: weights and biases of convolutions and linear layers uniform within
-/// ±1/√(inputs of one output) (`kaiming_uniform_` with a = √5), batch norm the identity.
-pub fn initial(layers: &[NamedLayer], seed: u64) -> Parameters {
+/// Draws initial parameters as PyTorch does: weights and biases of convolutions and linear layers uniformly within
+/// ±1/√(inputs per output) (`kaiming_uniform_` with a = √5); batch norm is the identity.
+pub(super) fn initial(layers: &[NamedLayer], seed: u64) -> Parameters {
     let mut random = Random::new(seed, INITIAL_STREAM);
     let mut tensors = Vec::new();
     for named in layers {
@@ -133,7 +136,7 @@ pub fn initial(layers: &[NamedLayer], seed: u64) -> Parameters {
     Parameters::new(tensors)
 }
 
-/// The stream of random numbers that parameters are drawn from.
+/// The random stream of initial parameters.
 const INITIAL_STREAM: u64 = 1;
 
 #[cfg(test)]
@@ -142,31 +145,31 @@ mod tests {
     use crate::network::published::{model_card_55k, training_code_542k};
 
     #[test]
-    fn what_is_laid_out_comes_back_and_every_part_can_be_bound() {
+    fn parameters_survive_flattening_and_every_part_is_aligned() {
         for network in [training_code_542k(), model_card_55k()] {
-            let layout = Layout::new(&network.layers);
+            let layout = ParameterLayout::new(&network.layers);
             let parameters = initial(&network.layers, 7);
             let [trained, running] = layout.flatten(&parameters).unwrap();
             assert_eq!(layout.parameters(&trained, &running), parameters);
-            let elements: usize = layout.trained.iter().chain(&layout.running).map(Place::len).sum();
+            let elements: usize = layout.trained.iter().chain(&layout.running).map(TensorLocation::elements).sum();
             let expected: usize = network.tensors().iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
             assert_eq!(elements, expected);
-            let aligned = |place: &&Place| !place.offset.is_multiple_of(PART_ALIGNMENT);
-            let beside: Vec<_> = layout.trained.iter().filter(aligned).collect();
-            assert!(beside.iter().all(|place| place.name.ends_with(".bias") && place.len() == 32), "{beside:?}");
+            let is_unaligned = |tensor: &&TensorLocation| !tensor.offset.is_multiple_of(PART_ALIGNMENT);
+            let beside: Vec<_> = layout.trained.iter().filter(is_unaligned).collect();
+            assert!(beside.iter().all(|it| it.name.ends_with(".bias") && it.elements() == 32), "{beside:?}");
         }
     }
 
     #[test]
-    fn layers_behind_leave_the_places_as_they_are() {
+    fn appended_layers_do_not_move_the_tensors_before_them() {
         let network = training_code_542k();
-        let (whole, encoder) = (Layout::new(&network.layers), Layout::new(&network.layers[..19]));
+        let (whole, encoder) = (ParameterLayout::new(&network.layers), ParameterLayout::new(&network.layers[..19]));
         assert_eq!(whole.trained[..encoder.trained.len()], encoder.trained);
         assert_eq!(whole.running, encoder.running);
     }
 
     #[test]
-    fn fresh_weights_fill_the_bounds_of_their_layer() {
+    fn initial_weights_fill_the_bounds_of_their_layer() {
         let parameters = initial(&training_code_542k().layers, 1);
         let weight = parameters.values("encoder.features.0.block.0.weight").unwrap();
         let bound = 1.0 / (12.0f32 * 11.0).sqrt();

@@ -1,33 +1,51 @@
-//! Training on the engine that classifies: a step of training is a [`Plan`](crate::plan::Plan) like a forward pass, with
-//! the gradients, the loss and the optimiser as further steps, and the same backends run it.
+//! Training. A training step is a [`Plan`](crate::engine::plan::Plan), like a forward pass: the gradients, the loss and the
+//! optimiser are further steps, and the same backends run it.
+//!
+//! | module | contents |
+//! |---|---|
+//! | `data`, `batches` | the records of a run and the batches made from them |
+//! | `augment` | augmentations, as steps of the plan |
+//! | `objective`, `losses` | what is minimised, and the layers that an objective adds |
+//! | `layout`, `gradient_tape`, `input_gradient`, `step` | the plan of a training step |
+//! | `task`, `session` | a network with its objective, and its training on a device batch by batch |
+//! | `schedule`, `recipe`, `validation`, `history`, `run` | the epochs of a run |
+//! | `run_folder`, `curves` | the files of a run |
+//! | `settings`, `ptb_xl` | runs on PTB-XL |
 
 pub mod augment;
 mod batches;
 mod curves;
-mod files;
-mod folder;
+mod data;
+mod gradient_tape;
+#[cfg(test)]
+mod gradient_tests;
+mod history;
 mod input_gradient;
 mod layout;
-mod learner;
+mod losses;
 mod objective;
 mod ptb_xl;
+mod recipe;
 mod run;
+mod run_folder;
 mod schedule;
+mod session;
 mod settings;
 mod step;
-mod tape;
-#[cfg(test)]
-mod tests;
+mod task;
 mod validation;
 
-pub use augment::{Augmentations, Augmenting};
-pub(crate) use files::Contents;
-pub use folder::Folder;
-pub use layout::{Layout, Place};
-pub use learner::{Learner, LearnerState, Loss, Rates, Task};
+pub use augment::{AugmentationPipeline, Augmentations};
+pub use data::{Data, Examples};
+pub use history::Epoch;
+pub use layout::{ParameterLayout, TensorLocation};
 pub use objective::{Heads, Objective};
-pub use ptb_xl::{PtbXl, PtbXlRun, Start};
-pub use run::{Data, Epoch, Event, Examples, Observer, Outcome, Recipe, run};
-pub use schedule::{LearningRate, Shape, target_momentum};
-pub use settings::{ClassWeights, Kind, LossName, Settings};
+pub use ptb_xl::{PtbXlExamples, PtbXlRun, StartMode};
+pub use recipe::Recipe;
+pub use run::{Event, Observer, Outcome, run};
+pub use run_folder::RunFolder;
+pub use schedule::{LearningRate, ScheduleShape};
+pub use session::{Loss, Rates, SessionState, TrainingSession};
+pub use settings::{ClassWeights, LossName, RunKind, Settings};
 pub use step::{Optimiser, StepOptions, TrainingStep};
+pub use task::Task;

@@ -1,4 +1,4 @@
-//! What a network is trained for, and the layers that an objective adds to the encoder.
+//! Training objectives, and the layers that they add to the encoder.
 
 use crate::{
     Error, ErrorKind, Result,
@@ -6,41 +6,48 @@ use crate::{
     network::{Layer, NamedLayer, Network},
 };
 
-/// What is to be made small.
+/// A training objective.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Objective {
-    /// The loss of the logits beside labels.
+    /// Minimises a loss between logits and labels.
     Supervised {
-        /// Which loss.
+        /// The loss.
         loss: SupervisedLossKind,
-        /// A weight for each class.
+        /// The weight of each class.
         class_weights: Vec<f32>,
     },
-    /// SimCLR: the two views of a record find each other among the batch.
+    /// SimCLR (Chen et al. 2020): each view of a record must be most similar to the other view, among the whole batch.
     SimClr {
-        /// τ of NT-Xent, above 0.
+        /// The temperature τ of the NT-Xent loss, above 0.
         temperature: f32,
-        /// The projection.
+        /// The sizes of the projection head.
         heads: Heads,
     },
-    /// BYOL: a prediction from one view meets a slowly moving network's projection of the other.
+    /// BYOL (Grill et al. 2020): one view must predict the projection of the other by a target network, which follows the
+    /// trained network slowly.
     Byol {
-        /// Projector and predictor.
+        /// The sizes of projector and predictor.
         heads: Heads,
     },
 }
 
-/// Sizes of the layers between the embedding and a self-supervised loss.
+/// The sizes of the layers between the embedding and a self-supervised loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Heads {
-    /// Features of the layer between.
+    /// The features of the hidden layer.
     pub hidden: usize,
-    /// Features that are compared.
+    /// The features of the output, which the loss compares.
     pub out: usize,
 }
 
 impl Objective {
-    /// Views of each record that pass side by side.
+    /// Returns whether the objective needs labels.
+    pub(super) fn is_supervised(&self) -> bool {
+        matches!(self, Objective::Supervised { .. })
+    }
+
+    /// Returns the number of views of each record in a batch.
     pub fn views(&self) -> usize {
         match self {
             Objective::Supervised { .. } => 1,
@@ -48,8 +55,8 @@ impl Objective {
         }
     }
 
-    /// The trained layers: the network's own, or its encoder's with the heads behind it.
-    pub fn layers(&self, network: &Network) -> Vec<NamedLayer> {
+    /// Returns the trained layers: those of the network, or those of its encoder followed by the heads.
+    pub(super) fn layers(&self, network: &Network) -> Vec<NamedLayer> {
         let encoder = &network.layers[..=network.embedding];
         let features = embedding_features(network);
         match self {
@@ -67,29 +74,29 @@ impl Objective {
         }
     }
 
-    /// How many of [`Objective::layers`] the target network has too.
-    pub fn target_layers(&self, network: &Network) -> usize {
+    /// Returns how many of the trained layers BYOL's target network has, from the first one; 0 for other objectives.
+    pub(super) fn target_layers(&self, network: &Network) -> usize {
         match self {
             Objective::Byol { .. } => network.embedding + 1 + HEAD_LAYERS,
             _ => 0,
         }
     }
 
-    /// What the mean of the losses is multiplied by to give the loss of the batch.
+    /// Returns the factor between the mean of the losses and the loss of the batch.
     pub fn loss_scale(&self) -> f64 {
         match self {
-            // The sum over both views' rows, divided by the records.
+            // BYOL sums over the rows of both views and divides by the number of records.
             Objective::Byol { .. } => 2.0,
             _ => 1.0,
         }
     }
 
-    /// Checks that the objective makes sense for the network and a batch of so many records.
+    /// Checks that the objective fits the network and a batch of this number of records.
     ///
     /// # Errors
-    /// Class weights that do not fit the network, a temperature that is no positive number, or a batch too small to
-    /// compare anything in.
-    pub fn check(&self, network: &Network, records: usize) -> Result<()> {
+    /// The class weights do not fit the network, the temperature is not a positive number, or the batch is too small to
+    /// compare records.
+    pub(super) fn check(&self, network: &Network, records: usize) -> Result<()> {
         let usage = |cause: String, remedy: &str| Err(Error::new(ErrorKind::Usage, cause, remedy));
         match self {
             Objective::Supervised { class_weights, .. } => {
@@ -114,10 +121,11 @@ impl Objective {
     }
 }
 
-/// Linear, batch norm, ReLU, linear.
+/// The number of layers of BYOL's heads: linear, batch norm, ReLU, linear.
 const HEAD_LAYERS: usize = 4;
 
 impl Heads {
+    /// Returns the two linear layers of a head for this number of input features.
     fn linears(self, features: usize) -> [Layer; 2] {
         let Self { hidden, out } = self;
         [
@@ -126,6 +134,7 @@ impl Heads {
         ]
     }
 
+    /// Returns the layers of a head with batch norm.
     fn normalised(self, name: &str, features: usize) -> [NamedLayer; HEAD_LAYERS] {
         let [first, last] = self.linears(features);
         let layers = [first, Layer::BatchNorm { channels: self.hidden }, Layer::Relu, last];
@@ -137,7 +146,7 @@ impl Heads {
     }
 }
 
-/// Features of a network's embedding.
+/// Returns the number of features of a network's embedding.
 fn embedding_features(network: &Network) -> usize {
     let sized = network.layers[..=network.embedding].iter().rev().find_map(|named| match named.layer {
         Layer::Conv1d { out_channels, .. } => Some(out_channels),

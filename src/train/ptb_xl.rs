@@ -1,37 +1,36 @@
-//! PTB-XL as examples to train on, and a run on it from settings.
+//! Runs on PTB-XL: its records as training examples, and runs from settings.
 
 use std::path::Path;
 
 use super::{
-    Augmenting, Data, Examples, Folder, Kind, Outcome, Settings, Task, TrainingStep,
-    augment::Signal,
-    files::{check_writable, write},
-    run::{Observer, check, run},
+    AugmentationPipeline, Data, Examples, Observer, Outcome, RunFolder, RunKind, Settings, Task, TrainingStep,
+    augment::Signal, recipe::check, run::run,
 };
 use crate::{
     Error, ErrorKind, Hint, Result, Weights,
     backend::Backend,
     dataset::{CLASSES, Dataset, LEADS, TRAINING_FOLDS},
+    files::{check_writable, write},
     network::{Contract, Network, Parameters},
 };
 
-/// The fold that validates.
+/// The fold for validation.
 const VALIDATION_FOLD: u8 = 9;
 
-/// PTB-XL's records over the contract's deviation.
-pub struct PtbXl<'a> {
+/// The records of PTB-XL as training examples, normalised by the default contract.
+pub struct PtbXlExamples<'a> {
     dataset: &'a Dataset,
     scale: f32,
 }
 
-impl<'a> PtbXl<'a> {
-    /// The records in units of the deviation that the default contract states: 0.235 mV.
+impl<'a> PtbXlExamples<'a> {
+    /// Makes examples whose samples are divided by the deviation of the default contract, 0.235 mV.
     pub fn new(dataset: &'a Dataset) -> Self {
         Self { dataset, scale: (1.0 / Contract::default().deviation) as f32 }
     }
 }
 
-impl Examples for PtbXl<'_> {
+impl Examples for PtbXlExamples<'_> {
     fn leads(&self) -> usize {
         LEADS
     }
@@ -54,7 +53,7 @@ impl Examples for PtbXl<'_> {
     }
 }
 
-/// A run on PTB-XL that has been checked and only has to be started.
+/// A run on PTB-XL that has been checked and can be started.
 pub struct PtbXlRun<'a> {
     settings: &'a Settings,
     dataset: &'a Dataset,
@@ -65,11 +64,11 @@ pub struct PtbXlRun<'a> {
 }
 
 impl<'a> PtbXlRun<'a> {
-    /// Chooses the records and makes the task. Nothing is written.
+    /// Chooses the records and makes the task. Writes nothing.
     ///
     /// # Errors
-    /// Settings that make no sense, an encoder that cannot be read or is of another network, or a label fraction that leaves
-    /// a class without records.
+    /// A setting is invalid, the encoder cannot be read or belongs to another network, or the label fraction leaves a class
+    /// without records.
     pub fn new(settings: &'a Settings, dataset: &'a Dataset) -> Result<Self> {
         let supervised = settings.kind.is_supervised();
         let training = match settings.label_fraction.filter(|_| supervised) {
@@ -82,12 +81,12 @@ impl<'a> PtbXlRun<'a> {
             let classes = dataset.records()[index].classes;
             counts.iter_mut().zip(classes).for_each(|(count, has)| *count += usize::from(has));
         }
-        let (network, encoder) = start(settings)?;
+        let (network, encoder) = network_and_encoder(settings)?;
         let objective = settings.objective(&counts)?;
-        let fresh = TrainingStep::initial(&network, &objective, settings.seed);
+        let initial = TrainingStep::initial(&network, &objective, settings.seed);
         let parameters = match &encoder {
-            Some(encoder) => with_encoder(&fresh, &encoder.parameters),
-            None => fresh,
+            Some(encoder) => with_encoder(&initial, &encoder.parameters),
+            None => initial,
         };
         let rate = f64::from(dataset.sampling_rate().hz());
         let contract = Contract {
@@ -97,58 +96,61 @@ impl<'a> PtbXlRun<'a> {
             ..Contract::default()
         };
         let samples = settings.crop_samples(rate, contract.samples)?;
-        let augmentations = settings.augmentations()?;
         let signal = Signal { leads: contract.leads.clone(), sampling_rate: rate, millivolts: contract.deviation };
+        let seed = settings.seed;
+        let augmentation = settings.augmentations()?;
         let task = Task {
             optimiser: settings.optimiser()?,
-            augmenting: augmentations.map(|augmentations| Augmenting { augmentations, signal, seed: settings.seed }),
+            augmentation: augmentation.map(|augmentations| AugmentationPipeline { augmentations, signal, seed }),
             freeze_encoder: settings.freeze_encoder.unwrap_or(false),
             ..Task::new(network, objective, parameters, [settings.batch, samples])
         };
-        let examples = PtbXl::new(dataset);
+        let examples = PtbXlExamples::new(dataset);
         let data = Data { examples: &examples, training: &training, validation: &validation };
         check(&task, &data, &settings.recipe())?;
         Ok(Self { settings, dataset, training, validation, task, contract })
     }
 
-    /// Records that are trained on.
+    /// Returns the number of training records.
     pub fn training_records(&self) -> usize {
         self.training.len()
     }
 
-    /// What the run is for: the network, the objective and everything else that learns.
+    /// Returns the task.
     pub fn task(&self) -> &Task {
         &self.task
     }
 
-    /// What whoever starts the run should know.
+    /// Returns remarks that the user should know before the run starts.
     pub fn notes(&self) -> Vec<String> {
         let rate = self.contract.sampling_rate;
-        self.task.augmenting.iter().flat_map(|augmenting| augmenting.augmentations.notes(rate)).collect()
+        self.task.augmentation.iter().flat_map(|pipeline| pipeline.augmentations.notes(rate)).collect()
     }
 
-    /// Starts the run, or goes on with it, and writes the network that comes of it to the settings' `out`. Nothing comes of a
-    /// run that the observer breaks off.
+    /// Starts or resumes the run and writes the resulting weights to the settings' `out`. A run that the observer stops
+    /// writes no weights and has no outcome.
     ///
     /// # Errors
-    /// As of [`run`], and what cannot be written.
+    /// The settings name no `out`; a loss or a gradient is not finite; the device fails; a file cannot be written.
     pub fn start(
         &self,
         backend: &dyn Backend,
         folder: &Path,
-        mode: Start,
+        mode: StartMode,
         observe: Observer<'_>,
     ) -> Result<Option<Outcome>> {
         let out = self.settings.out.as_deref().ok_or_else(|| {
             Error::new(ErrorKind::Usage, "no file for the result", "name one").with_hint(Hint::NameOutput)
         })?;
-        let examples = PtbXl::new(self.dataset);
+        let examples = PtbXlExamples::new(self.dataset);
         let data = Data { examples: &examples, training: &self.training, validation: &self.validation };
         let recipe = self.settings.recipe();
         check_writable(out)?;
         let folder = match mode {
-            Start::Resume => Folder::resume(folder, self.contract.clone()),
-            Start::New { force } => Folder::create(folder, &self.settings.to_toml()?, self.contract.clone(), force)?,
+            StartMode::Resume => RunFolder::resume(folder, self.contract.clone()),
+            StartMode::New { force } => {
+                RunFolder::create(folder, &self.settings.to_toml()?, self.contract.clone(), force)?
+            }
         };
         let outcome = run(backend, self.task.clone(), data, &recipe, Some(&folder), observe)?;
         if let Some(outcome) = &outcome {
@@ -160,26 +162,26 @@ impl<'a> PtbXlRun<'a> {
     }
 }
 
-/// How a run begins.
+/// Whether a run begins anew or is resumed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
-    /// In a new folder, or with `force` over a run that is there.
+pub enum StartMode {
+    /// Begins a new run.
     New {
-        /// Whether what is there is written over.
+        /// Whether an existing run in the folder is replaced.
         force: bool,
     },
-    /// From the last checkpoint in its folder.
+    /// Resumes from the last checkpoint in the folder.
     Resume,
 }
 
-/// The network, and the encoder that it starts from.
-fn start(settings: &Settings) -> Result<(Network, Option<Weights>)> {
+/// Returns the network and, for fine-tuning, the encoder that it starts from.
+fn network_and_encoder(settings: &Settings) -> Result<(Network, Option<Weights>)> {
     let network = settings.network()?;
-    if settings.kind != Kind::Finetune {
+    if settings.kind != RunKind::Finetune {
         return Ok((network, None));
     }
     let path = settings.from.as_ref().ok_or_else(|| {
-        Error::new(ErrorKind::Usage, "fine-tuning from nothing", "name a pre-trained encoder")
+        Error::new(ErrorKind::Usage, "fine-tuning without an encoder", "name a pre-trained encoder")
             .with_hint(Hint::NameEncoder)
     })?;
     let encoder = Weights::encoder_from_path(path)?;
@@ -198,26 +200,28 @@ fn start(settings: &Settings) -> Result<(Network, Option<Weights>)> {
     Ok((network, Some(encoder)))
 }
 
-/// The encoder's parameters where it has them, else the fresh ones.
-fn with_encoder(fresh: &Parameters, encoder: &Parameters) -> Parameters {
-    let both = fresh.iter().chain(encoder.iter());
+/// Replaces the initial parameters of the encoder by those of a pre-trained one.
+fn with_encoder(initial: &Parameters, encoder: &Parameters) -> Parameters {
+    // Of two tensors with the same name, the later one is kept.
+    let both = initial.iter().chain(encoder.iter());
     Parameters::new(both.map(|(name, tensor)| (name.to_string(), tensor.clone())))
 }
 
+/// Describes the origin of the weights in words.
 fn provenance(settings: &Settings, records: usize, encoder: Option<&Weights>) -> String {
     let Settings { kind, seed, .. } = settings;
     let what = match kind {
-        Kind::Simclr => "pre-trained by SimCLR without labels",
-        Kind::Byol => "pre-trained by BYOL without labels",
-        Kind::Train => "trained from scratch",
-        Kind::Finetune if settings.freeze_encoder == Some(true) => "last layer trained behind a frozen encoder",
-        Kind::Finetune => "fine-tuned",
+        RunKind::Simclr => "pre-trained by SimCLR without labels",
+        RunKind::Byol => "pre-trained by BYOL without labels",
+        RunKind::Train => "trained from scratch",
+        RunKind::Finetune if settings.freeze_encoder == Some(true) => "last layer trained behind a frozen encoder",
+        RunKind::Finetune => "fine-tuned",
     };
     let fraction = settings.label_fraction.map_or(String::new(), |part| format!(", {} % of the labels", part * 100.0));
     let windows = settings.crop.map_or(String::new(), |seconds| {
         let use_of = match kind {
-            Kind::Simclr | Kind::Byol => "two of each record",
-            Kind::Train | Kind::Finetune => "judged by the mean of the windows' logits",
+            RunKind::Simclr | RunKind::Byol => "two of each record",
+            RunKind::Train | RunKind::Finetune => "validated by the mean of the windows' logits",
         };
         format!(", on random windows of {seconds} s, {use_of}")
     });

@@ -1,31 +1,31 @@
-//! What a run on PTB-XL is started with, as `config.toml` has it.
+//! The settings of a run on PTB-XL, which its `config.toml` stores.
 
 use std::{fmt, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Augmentations, Heads, LearningRate, Objective, Optimiser, Recipe, schedule::Shape};
+use super::{Augmentations, Heads, LearningRate, Objective, Optimiser, Recipe, ScheduleShape};
 use crate::{
     Error, ErrorKind, Result,
     kernels::training::SupervisedLossKind,
     network::{Network, published},
 };
 
-/// Which kind of run.
+/// The kind of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum RunKind {
     /// Pre-training without labels by SimCLR.
     Simclr,
     /// Pre-training without labels by BYOL.
     Byol,
-    /// Supervised, from fresh parameters.
+    /// Supervised training from random initial parameters.
     Train,
-    /// Supervised, from a pre-trained encoder.
+    /// Supervised training from a pre-trained encoder.
     Finetune,
 }
 
-/// Which supervised loss.
+/// The name of a supervised loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LossName {
@@ -35,80 +35,104 @@ pub enum LossName {
     Bce,
 }
 
-/// How much each class counts in the loss.
+/// The weights of the classes in the loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ClassWeights {
-    /// All alike.
+    /// All classes have the weight 1.
     None,
-    /// In inverse proportion to its records, 1 on average.
+    /// The weight of a class is inversely proportional to the number of its records. The mean weight is 1.
     Balanced,
 }
 
-/// Everything that decides what comes out of a run. The meaning of each is that of the command line's option of its name.
+/// Everything that determines the result of a run. The command line has an option for each field, under the same name.
+///
+/// A field that a kind of run does not use is `None`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs, reason = "each is the option of its name, which the command line explains")]
 pub struct Settings {
-    pub kind: Kind,
+    /// The kind of the run.
+    pub kind: RunKind,
+    /// The folder of PTB-XL.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<PathBuf>,
+    /// The weights file that the run writes at its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub out: Option<PathBuf>,
+    /// The weights file of the encoder that fine-tuning starts from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<PathBuf>,
+    /// The name of the network.
     pub network: String,
+    /// The device, in the spelling of [`Device`](crate::Device).
     pub device: String,
+    /// The seed of initial parameters, label fraction, order, crops and augmentations.
     pub seed: u64,
+    /// The number of epochs.
     pub epochs: usize,
+    /// The number of records per batch.
     pub batch: usize,
+    /// The highest learning rate.
     pub learning_rate: f64,
-    pub schedule: Shape,
+    /// The course of the learning rate.
+    pub schedule: ScheduleShape,
+    /// The share of all steps in which the learning rate rises.
     pub warm_up: f64,
+    /// The decoupled weight decay; 0 for plain Adam.
     pub weight_decay: f64,
+    /// The largest norm of the gradient.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip: Option<f64>,
+    /// The duration of random windows in seconds; whole records if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub crop: Option<f64>,
+    /// The names of the augmentations, in the spelling of [`Augmentations`].
     pub augment: String,
+    /// The fraction of the labels that is used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label_fraction: Option<f64>,
+    /// The supervised loss.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loss: Option<LossName>,
+    /// The weights of the classes in the supervised loss.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class_weights: Option<ClassWeights>,
+    /// The number of epochs without a better validation AUROC after which the run ends early.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patience: Option<usize>,
+    /// Whether fine-tuning leaves the encoder unchanged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub freeze_encoder: Option<bool>,
+    /// The temperature of SimCLR.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
+    /// The initial momentum of BYOL's target network.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub momentum: Option<f64>,
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for RunKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Kind::Simclr => "simclr",
-            Kind::Byol => "byol",
-            Kind::Train => "train",
-            Kind::Finetune => "finetune",
+            RunKind::Simclr => "simclr",
+            RunKind::Byol => "byol",
+            RunKind::Train => "train",
+            RunKind::Finetune => "finetune",
         })
     }
 }
 
-impl Kind {
-    /// Whether it needs labels.
+impl RunKind {
+    /// Returns whether this kind of run needs labels.
     pub fn is_supervised(self) -> bool {
-        matches!(self, Kind::Train | Kind::Finetune)
+        matches!(self, RunKind::Train | RunKind::Finetune)
     }
 }
 
 impl Settings {
-    /// The published recipe of a kind of run. From scratch, where none was published, the setting that reached a macro
-    /// AUROC of 0.895 on fold 9 with a tenth of the labels.
-    pub fn new(kind: Kind) -> Self {
+    /// Returns the published recipe of a kind of run. For training from scratch none was published; its recipe is the one
+    /// with which PyTorch reached a macro AUROC of 0.895 on fold 9 with a tenth of the labels.
+    pub fn new(kind: RunKind) -> Self {
         let base = Self {
             kind,
             data: None,
@@ -120,7 +144,7 @@ impl Settings {
             epochs: 20,
             batch: 128,
             learning_rate: 1e-3,
-            schedule: Shape::Constant,
+            schedule: ScheduleShape::Constant,
             warm_up: 0.0,
             weight_decay: 0.0,
             clip: None,
@@ -136,13 +160,13 @@ impl Settings {
         };
         let supervised = Self { label_fraction: Some(1.0), loss: Some(LossName::Focal), ..base.clone() };
         match kind {
-            Kind::Simclr => Self { temperature: Some(0.07), ..base },
-            Kind::Byol => Self { momentum: Some(0.996), ..base },
-            Kind::Train => {
+            RunKind::Simclr => Self { temperature: Some(0.07), ..base },
+            RunKind::Byol => Self { momentum: Some(0.996), ..base },
+            RunKind::Train => {
                 let class_weights = Some(ClassWeights::None);
                 Self { batch: 64, augment: "none".into(), class_weights, ..supervised }
             }
-            Kind::Finetune => Self {
+            RunKind::Finetune => Self {
                 batch: 32,
                 learning_rate: 5e-4,
                 patience: Some(5),
@@ -153,11 +177,11 @@ impl Settings {
         }
     }
 
-    /// Reads settings for a kind of run; what the text leaves out is the recipe's.
+    /// Parses settings for a kind of run. Missing settings have the values of the published recipe.
     ///
     /// # Errors
-    /// Text that is no TOML, a setting that is unknown or of the wrong type, or settings of another kind of run.
-    pub fn read(kind: Kind, text: &str) -> Result<Self> {
+    /// The text is not TOML, a setting is unknown or has the wrong type, or the settings belong to another kind of run.
+    pub fn read(kind: RunKind, text: &str) -> Result<Self> {
         let bad = |error: String| {
             let cause = format!("settings that cannot be read: {}", error.trim().replace('\n', " "));
             Error::new(ErrorKind::Usage, cause, "correct the file; a run's config.toml shows what there is")
@@ -179,18 +203,18 @@ impl Settings {
         })
     }
 
-    /// The settings as [`Settings::read`] takes them.
+    /// Returns the settings as TOML for [`Settings::read`].
     ///
     /// # Errors
-    /// A number that TOML cannot hold.
+    /// TOML cannot represent a number.
     pub fn to_toml(&self) -> Result<String> {
         Ok(self.table()?.to_string())
     }
 
-    /// Checks that a run that is gone on with has the settings that it was started with.
+    /// Checks that a resumed run has the settings that it was started with.
     ///
     /// # Errors
-    /// They differ; the error says in what.
+    /// A setting differs; the error names it with both values.
     pub fn check_same(&self, started_with: &Self) -> Result<()> {
         let (now, then) = (self.table()?, started_with.table()?);
         let keys: std::collections::BTreeSet<&String> = now.keys().chain(then.keys()).collect();
@@ -205,36 +229,36 @@ impl Settings {
             return Ok(());
         }
         let cause = format!("the run was started with other settings: {}", differences.join("; "));
-        Err(Error::new(ErrorKind::Usage, cause, "leave them out to go on with it, or start another run"))
+        Err(Error::new(ErrorKind::Usage, cause, "leave them out to resume it, or start another run"))
     }
 
-    /// The network by its name.
+    /// Returns the network.
     ///
     /// # Errors
-    /// There is none of this name.
-    pub fn network(&self) -> Result<Network> {
+    /// No network has this name.
+    pub(super) fn network(&self) -> Result<Network> {
         published::by_name(&self.network).ok_or_else(|| {
             let cause = format!("no network is called '{}'", self.network);
             Error::new(ErrorKind::Usage, cause, format!("use {}", published::names()))
         })
     }
 
-    /// The objective; `class_counts` are the training records of each class.
+    /// Returns the objective. `class_counts` are the numbers of training records of the classes.
     ///
     /// # Errors
-    /// A setting is missing that this kind of run needs.
-    pub fn objective(&self, class_counts: &[usize]) -> Result<Objective> {
+    /// A setting that this kind of run needs is missing.
+    pub(super) fn objective(&self, class_counts: &[usize]) -> Result<Objective> {
         let missing = |what: &str| {
             let cause = format!("a run of kind '{}' without {what}", self.kind);
             Error::new(ErrorKind::Usage, cause, "add it to the settings")
         };
         Ok(match self.kind {
-            Kind::Simclr => {
+            RunKind::Simclr => {
                 let temperature = self.temperature.ok_or_else(|| missing("temperature"))? as f32;
                 Objective::SimClr { temperature, heads: Heads { hidden: 2048, out: 128 } }
             }
-            Kind::Byol => Objective::Byol { heads: Heads { hidden: 2048, out: 256 } },
-            Kind::Train | Kind::Finetune => {
+            RunKind::Byol => Objective::Byol { heads: Heads { hidden: 2048, out: 256 } },
+            RunKind::Train | RunKind::Finetune => {
                 let loss = match self.loss.ok_or_else(|| missing("loss"))? {
                     LossName::Focal => SupervisedLossKind::FOCAL,
                     LossName::Bce => SupervisedLossKind::CROSS_ENTROPY,
@@ -248,11 +272,11 @@ impl Settings {
         })
     }
 
-    /// Adam, or with weight decay AdamW.
+    /// Returns the optimiser: Adam, or AdamW if there is weight decay.
     ///
     /// # Errors
-    /// A weight decay or a bound of the gradient that makes no sense.
-    pub fn optimiser(&self) -> Result<Optimiser> {
+    /// The weight decay is negative or not finite, or the norm for clipping is not positive.
+    pub(super) fn optimiser(&self) -> Result<Optimiser> {
         let usage = |cause: String, remedy: &str| Err(Error::new(ErrorKind::Usage, cause, remedy));
         if !(self.weight_decay.is_finite() && self.weight_decay >= 0.0) {
             return usage(format!("a weight decay of {}", self.weight_decay), "use 0 or more, such as 0.01");
@@ -264,8 +288,8 @@ impl Settings {
         Ok(Optimiser { weight_decay, clip, ..Optimiser::default() })
     }
 
-    /// How the task is trained.
-    pub fn recipe(&self) -> Recipe {
+    /// Returns the recipe.
+    pub(super) fn recipe(&self) -> Recipe {
         Recipe {
             epochs: self.epochs,
             learning_rate: LearningRate { peak: self.learning_rate, shape: self.schedule, warm_up: self.warm_up },
@@ -275,20 +299,20 @@ impl Settings {
         }
     }
 
-    /// The augmentations by their names; none if there are none.
+    /// Returns the augmentations, or `None` if all are switched off.
     ///
     /// # Errors
-    /// A name that is unknown.
-    pub fn augmentations(&self) -> Result<Option<Augmentations>> {
+    /// A name is unknown.
+    pub(super) fn augmentations(&self) -> Result<Option<Augmentations>> {
         let augmentations: Augmentations = self.augment.parse()?;
         Ok(Some(augmentations).filter(|some| *some != Augmentations::NONE))
     }
 
-    /// Samples of a crop at a sampling rate, or of a whole record.
+    /// Returns the number of samples of a crop at a sampling rate. Without crops it is `whole`, that of a record.
     ///
     /// # Errors
-    /// A crop that is not a positive time.
-    pub fn crop_samples(&self, sampling_rate: f64, whole: usize) -> Result<usize> {
+    /// The duration of the crop is not positive.
+    pub(super) fn crop_samples(&self, sampling_rate: f64, whole: usize) -> Result<usize> {
         let Some(seconds) = self.crop else { return Ok(whole) };
         let samples = (seconds * sampling_rate).round();
         if !(samples.is_finite() && samples >= 1.0) {
@@ -299,8 +323,8 @@ impl Settings {
     }
 }
 
-/// Weights in inverse proportion to the counts, 1 on average. No count is zero: a fraction that leaves a class without
-/// records is refused.
+/// Returns weights that are inversely proportional to the counts, with a mean of 1. No count is zero, since a label
+/// fraction that leaves a class without records is refused.
 fn balanced(counts: &[usize]) -> Vec<f32> {
     let inverse: Vec<f64> = counts.iter().map(|&count| 1.0 / count.max(1) as f64).collect();
     let mean = inverse.iter().sum::<f64>() / inverse.len().max(1) as f64;
@@ -312,28 +336,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_survive_their_file() {
-        for kind in [Kind::Simclr, Kind::Byol, Kind::Train, Kind::Finetune] {
+    fn settings_survive_a_write_and_a_read() {
+        for kind in [RunKind::Simclr, RunKind::Byol, RunKind::Train, RunKind::Finetune] {
             let settings = Settings { data: Some("/data".into()), crop: Some(2.5), ..Settings::new(kind) };
             assert_eq!(Settings::read(kind, &settings.to_toml().unwrap()), Ok(settings));
         }
     }
 
     #[test]
-    fn what_a_file_leaves_out_is_the_recipes_and_what_it_should_not_have_is_named() {
-        let settings = Settings::read(Kind::Train, "epochs = 3").unwrap();
-        assert_eq!(settings, Settings { epochs: 3, ..Settings::new(Kind::Train) });
+    fn missing_settings_come_from_the_recipe_and_unknown_ones_are_named() {
+        let settings = Settings::read(RunKind::Train, "epochs = 3").unwrap();
+        assert_eq!(settings, Settings { epochs: 3, ..Settings::new(RunKind::Train) });
         for (text, named) in
             [("epoch = 3", "epoch"), ("epochs = \"three\"", "three"), ("kind = \"byol\"", "byol"), ("epochs", "")]
         {
-            let error = Settings::read(Kind::Train, text).unwrap_err();
+            let error = Settings::read(RunKind::Train, text).unwrap_err();
             assert!(error.kind() == ErrorKind::Usage && error.cause().contains(named), "{error}");
         }
     }
 
     #[test]
-    fn a_difference_is_named_with_both_values() {
-        let then = Settings::new(Kind::Train);
+    fn a_changed_setting_is_named_with_both_values() {
+        let then = Settings::new(RunKind::Train);
         let now = Settings { learning_rate: 0.5, crop: Some(2.5), ..then.clone() };
         let error = now.check_same(&then).unwrap_err().to_string();
         assert!(
@@ -344,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn balanced_weights_are_inverse_to_the_counts_and_one_on_average() {
+    fn balanced_weights_are_inversely_proportional_to_the_counts_with_a_mean_of_one() {
         let weights = balanced(&[100, 50]);
         assert!((weights[1] / weights[0] - 2.0).abs() < 1e-6 && (weights[0] + weights[1] - 2.0).abs() < 1e-6);
     }

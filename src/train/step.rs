@@ -1,248 +1,249 @@
-//! One step of training as a plan: forward, loss, backward, optimiser.
+//! One training step as a plan: forward pass, loss, backward pass, optimiser.
 
 use super::{
-    Augmenting, Layout, Objective,
+    AugmentationPipeline, Objective, ParameterLayout,
+    gradient_tape::{GradientTape, NetworkStates},
     layout::initial,
-    tape::{Store, Tape},
 };
 use crate::{
     Error, ErrorKind, Result,
-    kernels::training::{
-        Adam, CosineLoss, CosineLossGradient, L2Normalise, L2NormaliseGradient, LinearInterpolation, NtXentGradient,
-        NtXentLoss, Schedule, Similarity, SquaredSums, SupervisedLoss, SupervisedLossGradient, SupervisedLossKind,
-    },
+    kernels::training::{Adam, LinearInterpolation, Schedule, SquaredSums},
     network::{Folded, Network, Parameters},
     plan::{BufferId, Builder, Plan, forward},
 };
 
-/// The optimiser's constants; the learning rate is the schedule's.
+/// The constants of Adam or, with weight decay, AdamW. The learning rate changes from step to step and is an input.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Optimiser {
-    /// Decay of the two moments.
+    /// The decay rates of the two moments.
     pub betas: [f32; 2],
-    /// Added to the root of the second moment.
+    /// ε, which is added to the root of the second moment.
     pub epsilon: f32,
-    /// Decoupled weight decay, 0 for plain Adam.
+    /// The decoupled weight decay; 0 for Adam.
     pub weight_decay: f32,
-    /// The largest norm of the gradient, if it is bounded.
+    /// The largest norm of the gradient, to which longer ones are scaled down; `None` for no clipping.
     pub clip: Option<f32>,
 }
 
 impl Default for Optimiser {
-    /// Adam with PyTorch's defaults.
+    /// Returns Adam with PyTorch's defaults.
     fn default() -> Self {
         Self { betas: [0.9, 0.999], epsilon: 1e-8, weight_decay: 0.0, clip: None }
     }
 }
 
-/// What a training step may have besides network and objective.
+/// Options of a training step.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct StepOptions<'a> {
-    /// What the records are augmented with.
-    pub augmenting: Option<&'a Augmenting>,
-    /// Whether the encoder stays as it is, statistics too: it passes folded, and only the layers behind it are trained. For
-    /// supervised objectives.
+    /// The augmentations of the records.
+    pub augmentation: Option<&'a AugmentationPipeline>,
+    /// Whether the encoder stays unchanged, including its running statistics. It then runs with batch norm folded, and only
+    /// the layers after it are trained. Needs a supervised objective.
     pub freeze_encoder: bool,
-    /// Whether gradients of several runs are summed, as [`Schedule::accumulate`] says, before the optimiser uses them.
+    /// Whether the gradients of several runs are summed before the optimiser uses them, as [`Schedule::accumulate`] says.
     pub accumulate: bool,
-    /// Whether every activation up to the losses can be read, for finding where a number stops being finite.
+    /// Whether all activations up to the losses are outputs, to find where a number stops being finite.
     pub keep_stages: bool,
 }
 
-/// A plan that trains, and where in it everything lies.
+/// A training step as a plan, and the buffers of the plan that a caller reads.
+///
+/// The inputs of the plan are the records `[views · batch, leads, samples]`, all records of the first view before those of
+/// the second; the schedule; and for a supervised objective the labels `[batch, classes]`. The outputs are one loss per row
+/// and partial sums of the squared gradient; with [`StepOptions::keep_stages`] all activations up to the losses.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct TrainingStep {
-    /// Its inputs are the records `[views · batch, leads, samples]`, one view after the other; the schedule; and the labels `[batch, classes]` of a supervised objective. Its outputs are the
-    /// losses, one a row, and sums of the gradient's squares; with [`StepOptions::keep_stages`] every activation up to the
-    /// losses.
+    /// The plan.
     pub plan: Plan,
-    /// Where the tensors lie in the flat states.
-    pub layout: Layout,
-    /// The state `[3, trained]`: parameters and the two moments of the optimiser.
+    /// The locations of the tensors in the flat states.
+    pub layout: ParameterLayout,
+    /// The state `[3, trained]`: the parameters and the two moments of the optimiser.
     pub trained: BufferId,
-    /// The state of running statistics.
+    /// The state of the running statistics.
     pub running: BufferId,
-    /// The state that holds the gradient of the last step.
+    /// The state of the last gradient.
     pub gradient: BufferId,
-    /// BYOL's target: its parameters and its running statistics, laid out as the first of the network's own.
+    /// The states of BYOL's target: its parameters and its running statistics.
     pub target: Option<[BufferId; 2]>,
-    /// The target's layout.
-    pub target_layout: Layout,
+    /// The locations of the target's tensors in its states.
+    pub target_layout: ParameterLayout,
 }
 
 impl TrainingStep {
-    /// The step for batches of so many records with so many samples a lead, from given parameters, with augmentations or
-    /// without.
+    /// Builds the step for batches of this number of records and samples per lead, from initial parameters.
     ///
     /// # Errors
-    /// An objective or an augmentation that does not fit, parameters of another network, or a batch too small for batch
-    /// norm.
+    /// The objective or an augmentation does not fit, the parameters belong to another network, or the batch is too small
+    /// for batch norm.
     pub fn new(
         network: &Network,
         objective: &Objective,
         optimiser: &Optimiser,
         parameters: &Parameters,
         shape: [usize; 2],
-        augmenting: Option<&Augmenting>,
+        augmentation: Option<&AugmentationPipeline>,
     ) -> Result<Self> {
-        let options = StepOptions { augmenting, ..StepOptions::default() };
+        let options = StepOptions { augmentation, ..StepOptions::default() };
         Self::with(network, objective, optimiser, parameters, shape, &options)
     }
 
-    /// As [`TrainingStep::new`], with more to choose.
+    /// Builds the step with options.
     ///
     /// # Errors
-    /// As of [`TrainingStep::new`], and a frozen encoder under a self-supervised objective.
+    /// The objective or an augmentation does not fit, the parameters belong to another network, the batch is too small for
+    /// batch norm, or the encoder is frozen under a self-supervised objective.
     pub fn with(
         network: &Network,
         objective: &Objective,
         optimiser: &Optimiser,
         parameters: &Parameters,
-        [records, samples]: [usize; 2],
+        shape: [usize; 2],
         options: &StepOptions,
     ) -> Result<Self> {
-        objective.check(network, records)?;
-        let augmenting = options.augmenting;
-        let frozen = if options.freeze_encoder { Some(encoder(network, objective, parameters)?) } else { None };
+        objective.check(network, shape[0])?;
+        let frozen = if options.freeze_encoder { Some(frozen_encoder(network, objective, parameters)?) } else { None };
         let mut layers = objective.layers(network);
         layers.drain(..frozen.as_ref().map_or(0, |frozen| frozen.network.layers.len()));
-        let layout = Layout::new(&layers);
-        let [mut trained, running] = layout.flatten(parameters)?;
-        let length = trained.len();
+        let layout = ParameterLayout::new(&layers);
         let target_layers = &layers[..objective.target_layers(network)];
-        let target_layout = Layout::new(target_layers);
-        // The target starts as a copy of encoder and projector.
-        let target = [trained[..target_layout.trained_len()].to_vec(), running[..target_layout.running_len()].to_vec()];
-        trained.resize(3 * length, 0.0);
+        let target_layout = ParameterLayout::new(target_layers);
+        let flat = layout.flatten(parameters)?;
 
         let mut builder = Builder::default();
-        let views = objective.views();
-        let mut x = builder.input("records", [views * records, network.in_channels(), samples])?;
-        let schedule = builder.input("schedule", [1, 1, Schedule::LEN])?;
-        let mut labels = match objective {
-            Objective::Supervised { class_weights, .. } => {
-                Some(builder.input("labels", [records, class_weights.len(), 1])?)
-            }
-            _ => None,
-        };
-        if let Some(augmenting) = augmenting {
-            let augmented = augmenting.add(&mut builder, views, [x, schedule], labels)?;
-            (x, labels) = (augmented.records, augmented.labels);
-        }
-        let trained = builder.state("trained", trained.into())?;
-        let running = builder.state("running", running.into())?;
-        let gradient = builder.state("gradient", vec![0.0; length].into())?;
-        let target = match target_layers {
-            [] => None,
-            _ => {
-                let [parameters, running] = target;
-                Some([builder.state("target", parameters.into())?, builder.state("target.running", running.into())?])
-            }
-        };
-
+        let Inputs { records: mut x, schedule, labels } =
+            Inputs::add(&mut builder, network, objective, shape, options.augmentation)?;
+        let states = States::add(&mut builder, flat, &target_layout)?;
         if let Some(frozen) = &frozen {
             x = forward(&mut builder, frozen, x)?;
         }
-        let mut tape = Tape::new(&mut builder, &layout, Store { trained, running }, views, "");
+        let mut tape = GradientTape::new(&mut builder, &layout, states.network, objective.views(), "");
         let y = tape.forward(&layers, x)?;
-        let losses;
-        let dy;
-        match objective {
+        let (losses, dy) = match objective {
             Objective::Supervised { loss, class_weights } => {
                 let labels = labels.unwrap_or_else(|| unreachable!("a supervised objective has labels"));
-                (losses, dy) = tape.supervised(y, labels, *loss, class_weights)?;
+                tape.supervised_loss(y, labels, *loss, class_weights)?
             }
-            Objective::SimClr { temperature, .. } => (losses, dy) = tape.simclr(y, *temperature)?,
+            Objective::SimClr { temperature, .. } => tape.nt_xent_loss(y, *temperature)?,
             Objective::Byol { .. } => {
-                let [trained, running] = target.unwrap_or_else(|| unreachable!("BYOL has target layers"));
-                let store = Store { trained, running };
-                let t = tape.other(&target_layout, store, "target.").forward(target_layers, x)?;
-                (losses, dy) = tape.byol(y, t)?;
+                let target = states.target.unwrap_or_else(|| unreachable!("BYOL has target layers"));
+                let t = tape.for_network(&target_layout, target, "target.").forward(target_layers, x)?;
+                tape.cosine_loss(y, t)?
             }
-        }
+        };
         let stages = tape.builder().activations(losses);
-        tape.backward(dy, gradient)?;
-        let mut sum = gradient;
-        if options.accumulate {
-            sum = builder.state("gradient.sum", vec![0.0; length].into())?;
-            builder.step_into(
-                "gradient.sum",
-                LinearInterpolation { length, factors: Schedule::ACCUMULATE },
-                &[gradient, schedule],
-                sum,
-            );
-        }
-        let squares = [1, 1, SquaredSums::STRETCHES];
-        let squares = builder.step("gradient.squares", SquaredSums { length }, &[sum], squares)?;
-        let mut reads = vec![sum, schedule];
-        reads.extend(optimiser.clip.map(|_| squares));
-        let Optimiser { betas, epsilon, weight_decay, clip } = *optimiser;
-        builder.step_into("adam", Adam { length, betas, epsilon, weight_decay, clip }, &reads, trained);
-        if let Some([target, _]) = target {
-            let length = target_layout.trained_len();
-            let online = builder.part("online", trained, 0, [1, 1, length])?;
-            builder.step_into(
-                "target",
-                LinearInterpolation { length, factors: Schedule::TARGET },
-                &[online, schedule],
-                target,
-            );
-        }
+        tape.backward(dy, states.gradient)?;
+        let lengths = [layout.trained_len(), target_layout.trained_len()];
+        let squares = states.update(&mut builder, optimiser, options.accumulate, schedule, lengths)?;
         let plan = builder.finish(if options.keep_stages { stages } else { vec![losses, squares] });
+        let States { network: NetworkStates { trained, running }, gradient, target } = states;
+        let target = target.map(|target| [target.trained, target.running]);
         Ok(Self { plan, layout, trained, running, gradient, target, target_layout })
     }
 
-    /// Fresh parameters for the layers of an objective.
+    /// Draws initial parameters for the layers that an objective trains.
     pub fn initial(network: &Network, objective: &Objective, seed: u64) -> Parameters {
         initial(&objective.layers(network), seed)
     }
 }
 
-/// The encoder of a supervised network as inference runs it.
-fn encoder(network: &Network, objective: &Objective, parameters: &Parameters) -> Result<Folded> {
-    if !matches!(objective, Objective::Supervised { .. }) {
+/// Folds the encoder, which inference then runs unchanged.
+fn frozen_encoder(network: &Network, objective: &Objective, parameters: &Parameters) -> Result<Folded> {
+    if !objective.is_supervised() {
         let cause = "a frozen encoder under an objective that trains the encoder alone";
         return Err(Error::new(ErrorKind::Usage, cause, "train it, or choose a supervised objective"));
     }
     Folded::new(&network.encoder(), parameters)
 }
 
-impl Tape<'_> {
-    /// Losses, and the gradient by the logits y.
-    fn supervised(
-        &mut self,
-        y: BufferId,
-        labels: BufferId,
-        kind: SupervisedLossKind,
-        class_weights: &[f32],
-    ) -> Result<(BufferId, BufferId)> {
-        let builder = self.builder();
-        let shape @ [batch, classes, _] = builder.shape(y);
-        let weights = builder.constant("class_weights", &class_weights.into())?;
-        let loss = SupervisedLoss { batch, classes, kind };
-        let losses = builder.step("loss", loss.clone(), &[y, labels, weights], [1, 1, batch])?;
-        let dy = builder.step("loss.gradient", SupervisedLossGradient(loss), &[y, labels, weights], shape)?;
-        Ok((losses, dy))
+/// The inputs of the plan, after augmentation.
+struct Inputs {
+    records: BufferId,
+    schedule: BufferId,
+    labels: Option<BufferId>,
+}
+
+impl Inputs {
+    fn add(
+        builder: &mut Builder,
+        network: &Network,
+        objective: &Objective,
+        [batch, samples]: [usize; 2],
+        augmentation: Option<&AugmentationPipeline>,
+    ) -> Result<Self> {
+        let views = objective.views();
+        let records = builder.input("records", [views * batch, network.in_channels(), samples])?;
+        let schedule = builder.input("schedule", [1, 1, Schedule::LEN])?;
+        let labels = match objective {
+            Objective::Supervised { class_weights, .. } => {
+                Some(builder.input("labels", [batch, class_weights.len(), 1])?)
+            }
+            Objective::SimClr { .. } | Objective::Byol { .. } => None,
+        };
+        let Some(augmentation) = augmentation else { return Ok(Self { records, schedule, labels }) };
+        let augmented = augmentation.add(builder, views, [records, schedule], labels)?;
+        Ok(Self { records: augmented.records, schedule, labels: augmented.labels })
+    }
+}
+
+/// The states of the plan.
+struct States {
+    /// Parameters with the optimiser's moments, and running statistics.
+    network: NetworkStates,
+    gradient: BufferId,
+    /// BYOL's target: parameters and running statistics.
+    target: Option<NetworkStates>,
+}
+
+impl States {
+    /// Adds the states, from the initial parameters and running statistics. BYOL's target begins as a copy of the first
+    /// ones, which belong to encoder and projector.
+    fn add(builder: &mut Builder, [mut trained, running]: [Vec<f32>; 2], target: &ParameterLayout) -> Result<Self> {
+        let length = trained.len();
+        let copies = [trained[..target.trained_len()].to_vec(), running[..target.running_len()].to_vec()];
+        trained.resize(3 * length, 0.0);
+        let trained = builder.state("trained", trained.into())?;
+        let running = builder.state("running", running.into())?;
+        let gradient = builder.state("gradient", vec![0.0; length].into())?;
+        let network = NetworkStates { trained, running };
+        if target.trained.is_empty() {
+            return Ok(Self { network, gradient, target: None });
+        }
+        let [parameters, statistics] = copies;
+        let trained = builder.state("target", parameters.into())?;
+        let running = builder.state("target.running", statistics.into())?;
+        Ok(Self { network, gradient, target: Some(NetworkStates { trained, running }) })
     }
 
-    fn simclr(&mut self, y: BufferId, temperature: f32) -> Result<(BufferId, BufferId)> {
-        let builder = self.builder();
-        let shape @ [rows, features, _] = builder.shape(y);
-        let z = builder.step("normalise", L2Normalise { rows, features }, &[y], shape)?;
-        let similarity = Similarity { rows, features, temperature };
-        let similarities = builder.step("similarities", similarity.clone(), &[z], [1, rows, rows])?;
-        let losses = builder.step("loss", NtXentLoss { rows }, &[similarities], [1, 1, rows])?;
-        let dz = builder.step("loss.gradient", NtXentGradient(similarity), &[z, similarities, losses], shape)?;
-        let dy = builder.step("normalise.gradient", L2NormaliseGradient { rows, features }, &[y, dz], shape)?;
-        Ok((losses, dy))
-    }
-
-    fn byol(&mut self, p: BufferId, t: BufferId) -> Result<(BufferId, BufferId)> {
-        let builder = self.builder();
-        let shape @ [rows, features, _] = builder.shape(p);
-        let loss = CosineLoss { rows, features };
-        let losses = builder.step("loss", loss.clone(), &[p, t], [1, 1, rows])?;
-        let dp = builder.step("loss.gradient", CosineLossGradient(loss), &[p, t], shape)?;
-        Ok((losses, dp))
+    /// Adds the optimiser and the update of BYOL's target. Returns the partial sums of the squared gradient. `lengths` are
+    /// the trained numbers of the network and of the target.
+    fn update(
+        &self,
+        builder: &mut Builder,
+        optimiser: &Optimiser,
+        accumulate: bool,
+        schedule: BufferId,
+        [length, target_length]: [usize; 2],
+    ) -> Result<BufferId> {
+        let trained = self.network.trained;
+        let mut gradient = self.gradient;
+        if accumulate {
+            let sum = builder.state("gradient.sum", vec![0.0; length].into())?;
+            let kernel = LinearInterpolation { length, factors: Schedule::ACCUMULATE };
+            builder.step_into("gradient.sum", kernel, &[gradient, schedule], sum);
+            gradient = sum;
+        }
+        let squares = [1, 1, SquaredSums::STRETCHES];
+        let squares = builder.step("gradient.squares", SquaredSums { length }, &[gradient], squares)?;
+        let mut reads = vec![gradient, schedule];
+        reads.extend(optimiser.clip.map(|_| squares));
+        let Optimiser { betas, epsilon, weight_decay, clip } = *optimiser;
+        builder.step_into("adam", Adam { length, betas, epsilon, weight_decay, clip }, &reads, trained);
+        if let Some(target) = self.target {
+            let online = builder.part("online", trained, 0, [1, 1, target_length])?;
+            let kernel = LinearInterpolation { length: target_length, factors: Schedule::TARGET };
+            builder.step_into("target", kernel, &[online, schedule], target.trained);
+        }
+        Ok(squares)
     }
 }

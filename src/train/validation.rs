@@ -1,7 +1,7 @@
-//! How good a network is that still learns: the engine that classifies runs it over the validation records, on the same
-//! device and with batch norm folded, as it will run for its users.
+//! Validation during a run: the validation records pass through the inference engine, on the training device and with
+//! batch norm folded, exactly as users will run the network.
 
-use super::{Data, Objective, Task, batches::crop, run::is_supervised};
+use super::{Data, Objective, Task, data::copy_window};
 use crate::{
     Error, ErrorKind, Result,
     backend::Backend,
@@ -11,9 +11,10 @@ use crate::{
     plan::{Keep, LOGITS, Plan},
 };
 
-/// Windows that pass together, if the device takes so many.
-const AT_ONCE: usize = 64;
+/// The largest batch of windows; devices with little memory use a smaller one.
+const LARGEST_BATCH: usize = 64;
 
+/// The validation records of a run with their labels.
 pub(super) struct Validation<'a> {
     network: Network,
     objective: Objective,
@@ -22,29 +23,30 @@ pub(super) struct Validation<'a> {
     labels: Vec<f32>,
 }
 
-/// What a validation says.
-pub(super) struct Judged {
+/// The result of a validation.
+pub(super) struct Scores {
+    /// The mean loss of the records.
     pub(super) loss: f64,
     pub(super) aurocs: Aurocs,
 }
 
 impl<'a> Validation<'a> {
-    /// Nothing for an objective that has no labels.
+    /// Prepares the validation; `None` for a self-supervised objective, which has no labels.
     ///
     /// # Errors
-    /// No record to validate on, or none that tells a class's presence from its absence.
+    /// There are no validation records, or no class has both positive and negative ones.
     pub(super) fn new(task: &Task, data: Data<'a>) -> Result<Option<Self>> {
-        if !is_supervised(&task.objective) {
+        if !task.objective.is_supervised() {
             return Ok(None);
         }
         let classes = task.network.classes();
         let mut labels = vec![0.0; data.validation.len() * classes];
         let rows = data.validation.iter().zip(labels.chunks_mut(classes));
         rows.for_each(|(&index, into)| data.examples.labels(index, into));
-        let told_apart = |class: usize| {
+        let has_both = |class: usize| {
             [0.0, 1.0].iter().all(|kind| labels.iter().skip(class).step_by(classes).any(|label| label == kind))
         };
-        if !(0..classes).any(told_apart) {
+        if !(0..classes).any(has_both) {
             let cause = format!(
                 "{} validation records, which have no class that some have and others have not",
                 data.validation.len()
@@ -55,27 +57,21 @@ impl<'a> Validation<'a> {
         Ok(Some(Self { network, objective, data, samples: task.samples, labels }))
     }
 
-    /// Where the windows of a record begin: side by side, the last at its end.
-    fn windows(&self) -> Vec<usize> {
-        let last = self.data.examples.samples() - self.samples;
-        (0..last).step_by(self.samples).chain([last]).collect()
-    }
-
-    /// Loss and AUROCs; a record's logits are the mean over its windows.
+    /// Computes loss and AUROCs. The logits of a record are the mean over its windows.
     ///
     /// # Errors
-    /// The device failed.
-    pub(super) fn judge(&self, backend: &dyn Backend, parameters: &Parameters) -> Result<Judged> {
+    /// The device fails.
+    pub(super) fn evaluate(&self, backend: &dyn Backend, parameters: &Parameters) -> Result<Scores> {
         let logits = self.logits(backend, parameters)?;
         let classes = self.network.classes();
         let scores: Vec<f64> = logits.iter().map(|&logit| f64::from(logit)).collect();
         let labels: Vec<bool> = self.labels.iter().map(|&label| label > 0.5).collect();
-        Ok(Judged { loss: self.loss(&logits), aurocs: Aurocs::new(&scores, &labels, classes) })
+        Ok(Scores { loss: self.loss(&logits), aurocs: Aurocs::new(&scores, &labels, classes) })
     }
 
     fn loss(&self, logits: &[f32]) -> f64 {
         let Objective::Supervised { loss: kind, class_weights } = &self.objective else {
-            unreachable!("only a supervised objective is validated")
+            unreachable!("`new` prepares no validation for another objective")
         };
         let wide = |values: &[f32]| values.iter().map(|&value| f64::from(value)).collect::<Vec<_>>();
         let (batch, classes) = (self.data.validation.len(), class_weights.len());
@@ -85,22 +81,23 @@ impl<'a> Validation<'a> {
         losses.iter().sum::<f64>() / batch as f64
     }
 
+    /// Runs all windows of all records and returns the logits `[records, classes]`.
     fn logits(&self, backend: &dyn Backend, parameters: &Parameters) -> Result<Vec<f32>> {
         let folded = Folded::new(&self.network, parameters)?;
         let windows = self.windows();
         let all: Vec<(usize, usize)> =
             self.data.validation.iter().flat_map(|&index| windows.iter().map(move |&start| (index, start))).collect();
         let largest = backend.largest_batch(&Plan::new(&folded, 1, self.samples, Keep::Results)?)?;
-        let batch = AT_ONCE.min(largest).min(all.len());
+        let batch = LARGEST_BATCH.min(largest).min(all.len());
         let mut executor = backend.prepare(&Plan::new(&folded, batch, self.samples, Keep::Results)?)?;
         let length = self.data.examples.leads() * self.samples;
-        let whole_samples = self.data.examples.samples();
-        let mut whole = vec![0.0; self.data.examples.leads() * whole_samples];
+        let record_samples = self.data.examples.samples();
+        let mut record = vec![0.0; self.data.examples.leads() * record_samples];
         let (mut input, mut outputs, mut logits) = (vec![0.0; batch * length], Vec::new(), Vec::new());
         for windows in all.chunks(batch) {
-            for (&(index, start), into) in windows.iter().zip(input.chunks_mut(length)) {
-                self.data.examples.record(index, &mut whole);
-                crop(&whole, whole_samples, start, into, self.samples);
+            for (&(index, start), window) in windows.iter().zip(input.chunks_mut(length)) {
+                self.data.examples.record(index, &mut record);
+                copy_window(&record, record_samples, start, window, self.samples);
             }
             executor.run(&input, &mut outputs)?;
             logits.extend_from_slice(&outputs[LOGITS][..windows.len() * self.network.classes()]);
@@ -108,6 +105,13 @@ impl<'a> Validation<'a> {
         Ok(self.mean_of_windows(&logits, windows.len()))
     }
 
+    /// Returns the first samples of a record's windows, which are adjacent; the last one ends with the record.
+    fn windows(&self) -> Vec<usize> {
+        let last = self.data.examples.samples() - self.samples;
+        (0..last).step_by(self.samples).chain([last]).collect()
+    }
+
+    /// Averages the logits over the windows of each record.
     fn mean_of_windows(&self, logits: &[f32], windows: usize) -> Vec<f32> {
         let classes = self.network.classes();
         let mean = |record: &[f32], class: usize| {

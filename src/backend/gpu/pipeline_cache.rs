@@ -12,19 +12,16 @@
 
 use std::{
     fs::File,
-    io::{Read, Write},
+    io::Read,
     path::{Path, PathBuf},
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Mutex, PoisonError},
 };
 
 use super::{
     Machine, faults,
     tuning::{FNV_OFFSET, fnv1a},
 };
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, files};
 
 /// What a file begins with.
 const MAGIC: [u8; 16] = *b"ecgpu pipelines\n";
@@ -92,7 +89,7 @@ impl PipelineCache {
         let Some(data) = self.cache.get_data().filter(|data| self.file.ours && data.len() > *written) else { return };
         // Also where it fails, so that it is tried and reported once.
         *written = data.len();
-        if let Err(error) = replace(&self.file.path, &encode(&self.key, &data)) {
+        if let Err(error) = files::replace(&self.file.path, &encode(&self.key, &data)) {
             (self.warn)(&Error::new(
                 ErrorKind::File,
                 format!("{}: the pipeline cache cannot be written: {error}", self.file.path.display()),
@@ -181,23 +178,6 @@ fn decode<'a>(contents: &'a [u8], key: &str) -> Result<&'a [u8]> {
         return Err(refused(format!("a pipeline cache for {made_for}, and this is {key}")));
     }
     Ok(data)
-}
-
-/// Puts a file in another's place, all of it or nothing.
-fn replace(path: &Path, contents: &[u8]) -> std::io::Result<()> {
-    static WRITTEN: AtomicUsize = AtomicUsize::new(0);
-    // Of this process and write alone, in the same folder, as a rename does not cross disks.
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}-{}.tmp", std::process::id(), WRITTEN.fetch_add(1, Ordering::Relaxed)));
-    let write = || {
-        let mut file = File::create_new(&beside)?;
-        file.write_all(contents)?;
-        file.sync_all()?;
-        std::fs::rename(&beside, path)
-    };
-    write().inspect_err(|_| {
-        let _ = std::fs::remove_file(&beside);
-    })
 }
 
 #[cfg(test)]

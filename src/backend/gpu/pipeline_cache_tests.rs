@@ -51,13 +51,13 @@ fn a_file_is_replaced_as_a_whole_or_not_at_all() {
         || std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
     let file = folder.path().join("a");
     for contents in [&b"first"[..], b"second"] {
-        replace(&file, contents).unwrap();
+        files::replace(&file, contents).unwrap();
         assert_eq!(std::fs::read(&file).unwrap(), contents);
     }
     assert_eq!(names(), ["a"]);
     // A folder with something in it is not replaced by a file, and nothing is left beside it.
     std::fs::create_dir_all(folder.path().join("b/c")).unwrap();
-    assert!(replace(&folder.path().join("b"), b"third").is_err());
-    assert!(replace(&folder.path().join("none/a"), b"third").is_err());
+    assert!(files::replace(&folder.path().join("b"), b"third").is_err());
+    assert!(files::replace(&folder.path().join("none/a"), b"third").is_err());
     assert_eq!(names().len(), 2, "{:?}", names());
 }

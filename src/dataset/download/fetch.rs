@@ -1,4 +1,4 @@
-//! One file over HTTP: it goes on where it stopped, and tries again where that may help.
+//! Fetches single files over HTTP, resumes interrupted ones and retries after temporary failures.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -20,19 +20,20 @@ use crate::{
     dataset::checksums::{self, Checksum},
 };
 
-/// The longest pause between two tries, also where a server asks for a longer one.
+/// The longest pause between two attempts, even if a server asks for a longer one.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// Wholly fetched copies whose checksum may be wrong: the first may have begun with an old part, or been damaged on its way.
+/// How many complete copies with a wrong checksum make the file fail. The first may have begun with an outdated part or
+/// been damaged in transit.
 const WRONG_COPIES: u32 = 2;
 
-/// Why a file did not come.
+/// Why a file could not be fetched.
 pub(super) enum Failure {
-    /// The others may still come.
+    /// Only this file failed.
     OfFile(Error),
-    /// No other will come either.
+    /// All other files would fail for the same reason.
     OfAll(Error),
-    /// The download was given up meanwhile.
+    /// The whole download was stopped.
     Stopped,
 }
 
@@ -45,10 +46,11 @@ impl Failure {
     }
 }
 
-/// How one try ended that did not bring the whole file.
+/// Why an attempt did not complete the file.
 enum Broken {
-    /// Another may, after a pause of at least this.
+    /// A further attempt may succeed, after a pause of at least this length.
     Temporary(Error, Duration),
+    /// A further attempt would fail too.
     Final(Failure),
 }
 
@@ -65,9 +67,9 @@ impl<'a> Fetcher<'a> {
         let config = Agent::config_builder()
             .user_agent(concat!("ecgpu/", env!("CARGO_PKG_VERSION")))
             .http_status_as_error(false)
-            .timeout_connect(Some(options.silence))
-            .timeout_recv_response(Some(options.silence))
-            .timeout_per_read(Some(options.silence))
+            .timeout_connect(Some(options.timeout))
+            .timeout_recv_response(Some(options.timeout))
+            .timeout_per_read(Some(options.timeout))
             .max_idle_connections(options.connections)
             .max_idle_connections_per_host(options.connections);
         Self { agent: config.build().new_agent(), options, listener, stopped }
@@ -81,7 +83,7 @@ impl<'a> Fetcher<'a> {
         self.options.url.trim_end_matches('/')
     }
 
-    /// Makes every other fetch end soon.
+    /// Stops all fetches of this download.
     pub(super) fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
     }
@@ -90,7 +92,8 @@ impl<'a> Fetcher<'a> {
         self.stopped.load(Ordering::Relaxed)
     }
 
-    /// Fetches `path` into the file `partial`, from where that ends. With `checksum` the whole file must have it.
+    /// Fetches `path` into the file `partial` and continues after what that contains. The complete file must have the
+    /// `checksum`, if one is given.
     pub(super) fn fetch(
         &self,
         path: &str,
@@ -98,7 +101,7 @@ impl<'a> Fetcher<'a> {
         checksum: Option<&Checksum>,
     ) -> std::result::Result<(), Failure> {
         let url = format!("{}/{path}", self.url());
-        let (mut tries, mut wrong) = (0, 0);
+        let (mut attempts, mut wrong) = (0, 0);
         while !self.is_stopped() {
             let before = length(partial);
             match self.attempt(&url, partial) {
@@ -107,31 +110,32 @@ impl<'a> Fetcher<'a> {
                     wrong += 1;
                     fs::remove_file(partial).map_err(|error| of_disk(partial, error))?;
                     if wrong == WRONG_COPIES {
-                        let remedy = "the server's copy is damaged: fetch from another address";
+                        let remedy = "the server's copy is damaged: use another address";
                         return Err(Failure::OfFile(bad(&url, "its checksum is not that of SHA256SUMS.txt", remedy)));
                     }
                 }
                 Err(Broken::Final(failure)) => return Err(failure),
                 Err(Broken::Temporary(error, at_least)) => {
-                    tries = if length(partial) > before { 1 } else { tries + 1 };
-                    if tries >= self.options.tries {
+                    attempts = if length(partial) > before { 1 } else { attempts + 1 };
+                    if attempts >= self.options.attempts {
                         return Err(Failure::OfAll(resumable(error)));
                     }
-                    self.pause(&error, tries, at_least);
+                    self.pause(&error, attempts, at_least);
                 }
             }
         }
         Err(Failure::Stopped)
     }
 
+    /// Returns whether a file has the checksum.
     fn has(&self, partial: &Path, checksum: Option<&Checksum>) -> std::result::Result<bool, Failure> {
         let Some(expected) = checksum else { return Ok(true) };
         checksums::of_file(partial).map(|found| found == *expected).map_err(|error| of_disk(partial, error))
     }
 
-    /// Waits before the next try, unless the download is given up meanwhile.
-    fn pause(&self, error: &Error, tries: u32, at_least: Duration) {
-        let doubled = self.options.pause.saturating_mul(1 << (tries - 1).min(16));
+    /// Waits before the next attempt. Returns early if the download is stopped.
+    fn pause(&self, error: &Error, attempts: u32, at_least: Duration) {
+        let doubled = self.options.pause.saturating_mul(1 << (attempts - 1).min(16));
         let pause = doubled.max(at_least).min(LONGEST_PAUSE);
         (self.listener)(Event::Waiting { error, pause });
         let end = Instant::now() + pause;
@@ -140,7 +144,7 @@ impl<'a> Fetcher<'a> {
         }
     }
 
-    /// Asks for what `partial` lacks and appends it.
+    /// Requests what `partial` lacks and appends it.
     fn attempt(&self, url: &str, partial: &Path) -> std::result::Result<(), Broken> {
         let held = length(partial);
         let mut request = self.agent.get(url);
@@ -150,14 +154,14 @@ impl<'a> Fetcher<'a> {
         let response = request.call().map_err(|error| of_request(url, &error))?;
         let start = match response.status() {
             StatusCode::PARTIAL_CONTENT if range_start(&response) == Some(held) => held,
-            // Whatever it is, it cannot be appended; with nothing held, the server sends all of it.
+            // An unexpected range cannot be appended. Without a partial file, the next attempt requests the whole file.
             StatusCode::PARTIAL_CONTENT => {
                 fs::remove_file(partial).map_err(|error| Broken::Final(of_disk(partial, error)))?;
-                let error = bad(url, "the server sent another part than asked for", "fetch from another address");
+                let error = bad(url, "the server sent another part than asked for", "use another address");
                 return Err(Broken::Temporary(error, Duration::ZERO));
             }
             StatusCode::OK => 0,
-            // Nothing comes after what is held: the checksum says whether that is all of it.
+            // The server has no further bytes. The checksum tells whether the partial file is complete.
             StatusCode::RANGE_NOT_SATISFIABLE if held > 0 => return Ok(()),
             status => return Err(of_status(url, status, &response)),
         };
@@ -171,6 +175,7 @@ impl<'a> Fetcher<'a> {
         self.receive(url, response.into_body(), file, partial)
     }
 
+    /// Appends the body of a response to the file.
     fn receive(&self, url: &str, body: Body, mut file: File, partial: &Path) -> std::result::Result<(), Broken> {
         let lost = |cause: String| Err(Broken::Temporary(bad(url, &cause, NETWORK), Duration::ZERO));
         let (expected, mut received) = (body.content_length(), 0);
@@ -194,27 +199,30 @@ impl<'a> Fetcher<'a> {
     }
 }
 
+/// What to do about a lost connection.
 const NETWORK: &str = "check the network";
 
 fn bad(url: &str, cause: &str, remedy: &str) -> Error {
     Error::new(ErrorKind::Download, format!("{url}: {cause}"), remedy)
 }
 
+/// Makes a failure of all files from an error of the disk.
 fn of_disk(path: &Path, error: std::io::Error) -> Failure {
     Failure::OfAll(resumable(Error::file(path, error)))
 }
 
-/// The length of a file, 0 if it is not there.
+/// Returns the length of a file, or 0 if it does not exist.
 fn length(path: &Path) -> u64 {
     path.metadata().map_or(0, |metadata| metadata.len())
 }
 
-/// The first byte of `Content-Range: bytes FIRST-LAST/ALL`.
+/// Returns FIRST of the header `Content-Range: bytes FIRST-LAST/ALL`.
 fn range_start(response: &Response<Body>) -> Option<u64> {
     let range = response.headers().get(header::CONTENT_RANGE)?.to_str().ok()?;
     range.trim().strip_prefix("bytes ")?.split_once('-')?.0.trim().parse().ok()
 }
 
+/// Decides whether a failed request may succeed later.
 fn of_request(url: &str, error: &ureq::Error) -> Broken {
     use ureq::Error::{BadUri, Http, InvalidProxyUrl, Io, TooManyRedirects};
     let cause = error.to_string();
@@ -223,7 +231,7 @@ fn of_request(url: &str, error: &ureq::Error) -> Broken {
         InvalidProxyUrl => {
             Broken::Final(Failure::OfAll(bad(url, &cause, "check the variables HTTPS_PROXY, ALL_PROXY")))
         }
-        // Where TLS finds a certificate that it does not trust, another try finds the same.
+        // An untrusted certificate is still untrusted at the next attempt.
         Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
             let remedy = "check the URL, and whether the network's proxy replaces certificates";
             Broken::Final(Failure::OfAll(bad(url, &cause, remedy)))
@@ -233,6 +241,7 @@ fn of_request(url: &str, error: &ureq::Error) -> Broken {
     }
 }
 
+/// Decides whether a request that was answered with an error may succeed later.
 fn of_status(url: &str, status: StatusCode, response: &Response<Body>) -> Broken {
     let cause = format!("the server answers {status}");
     let busy = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status);

@@ -1,8 +1,8 @@
-//! PTB-XL from PhysioNet or a mirror.
+//! Downloads PTB-XL from PhysioNet or a mirror.
 //!
-//! `SHA256SUMS.txt` says which files there are and what they contain. A file that has its checksum is left alone; any
-//! other is fetched under the name `….partial`, goes on where it stopped, and takes its own name once its checksum
-//! agrees. So a download can be broken off at any time and started again, and what has a file's name is that file.
+//! `SHA256SUMS.txt` lists the files and their checksums. A file whose checksum agrees is kept. Any other is fetched under
+//! the name `….partial`, resumed where an earlier download stopped, and renamed once its checksum agrees. So a download
+//! can be interrupted and restarted at any time, and a file with its final name is always complete.
 
 mod fetch;
 
@@ -26,30 +26,30 @@ use super::{
 };
 use crate::{Error, ErrorKind, Result};
 
-/// Where PhysioNet keeps PTB-XL 1.0.3.
+/// The address of PTB-XL 1.0.3 at PhysioNet.
 pub const PHYSIONET: &str = "https://physionet.org/files/ptb-xl/1.0.3";
 
-/// The files beside the records that are fetched; the first two are needed.
+/// The files that are fetched in addition to the records. The server must have the first two.
 const TABLES: [&str; 4] = [metadata::FILE, statements::FILE, "RECORDS", "LICENSE.txt"];
 
-/// Files that may fail before all is given up.
-const FAILURES: usize = 10;
+/// How many files may fail before the download stops.
+const MOST_FAILURES: usize = 10;
 
-/// What to fetch, and how.
+/// What to download, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// The folder on the server that has `SHA256SUMS.txt`, such as [`PHYSIONET`].
+    /// The address of the folder that contains `SHA256SUMS.txt`, such as [`PHYSIONET`].
     pub url: String,
-    /// Which copy of the signals: some 550 MB at 100 Hz, 2.7 GB at 500 Hz.
+    /// The sampling rate of the signals: about 550 MB at 100 Hz, 2.7 GB at 500 Hz.
     pub sampling_rate: SamplingRate,
-    /// Files that are fetched at once.
+    /// How many files are fetched in parallel.
     pub connections: usize,
-    /// Times that a file is tried in a row without a byte more, before the download gives up.
-    pub tries: u32,
-    /// The pause before the second of those tries; each further one is twice as long, up to a minute.
+    /// How many consecutive attempts at a file may bring no further byte before the download fails.
+    pub attempts: u32,
+    /// The pause before the second attempt. It doubles with each further attempt, up to one minute.
     pub pause: Duration,
-    /// How long a server may keep silent before the connection counts as lost.
-    pub silence: Duration,
+    /// How long a server may send nothing before the connection counts as lost.
+    pub timeout: Duration,
 }
 
 impl Default for Options {
@@ -58,65 +58,66 @@ impl Default for Options {
             url: PHYSIONET.into(),
             sampling_rate: SamplingRate::default(),
             connections: 4,
-            tries: 6,
+            attempts: 6,
             pause: Duration::from_secs(1),
-            silence: Duration::from_secs(30),
+            timeout: Duration::from_secs(30),
         }
     }
 }
 
-/// What a download tells while it runs.
+/// What happens during a download.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// Files that were looked for and compared with their checksums.
+    /// A file was looked for and compared with its checksum.
     Checked {
-        /// So far.
+        /// How many files have been checked.
         files: usize,
-        /// Altogether.
+        /// How many files are checked altogether.
         of: usize,
     },
-    /// Files that were fetched, since the start of this download.
+    /// A file was fetched.
     Fetched {
-        /// So far.
+        /// How many files this download has fetched.
         files: usize,
-        /// All that have to be.
+        /// How many files this download has to fetch.
         of: usize,
     },
-    /// So many bytes more came in.
+    /// This number of bytes arrived.
     Received(usize),
-    /// A try failed, and the next comes after a pause.
+    /// An attempt failed; the next one follows after a pause.
     Waiting {
-        /// Why it failed.
+        /// Why the attempt failed.
         error: &'a Error,
-        /// How long the pause is.
+        /// The length of the pause.
         pause: Duration,
     },
 }
 
-/// Who hears of a download's events, from any of its threads.
+/// Receives the events of a download, from any of its threads.
 pub type Listener<'a> = &'a (dyn Fn(Event<'_>) + Sync);
 
-/// What a download did.
+/// The result of a download.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Summary {
-    /// Files that were fetched now.
+    /// How many files were fetched.
     pub fetched: usize,
-    /// Files that were there already, with the right checksum.
+    /// How many files were already present with the right checksum.
     pub present: usize,
 }
 
-/// Fetches PTB-XL into `folder`: both tables, the list of records, the licence, and the records at one sampling rate.
+/// Downloads PTB-XL into `folder`: both tables, the list of records, the licence, and the records at one sampling rate.
 ///
 /// # Errors
-/// A URL that is none or is not PTB-XL's; no connection, after some tries; files that the server does not have or whose
-/// checksums are wrong twice, up to ten; a full disk. What came in until then is kept.
+/// The URL is invalid or not that of PTB-XL; the connection fails repeatedly; the server lacks a file or sends it with a
+/// wrong checksum twice (up to ten files are named); the disk is full. What has arrived is kept.
 pub fn ptb_xl(folder: &Path, options: &Options, listener: Listener<'_>) -> Result<Summary> {
     if !["http://", "https://"].iter().any(|scheme| options.url.starts_with(scheme)) {
         let cause = format!("'{}' is no address of a server", options.url);
         return Err(Error::new(ErrorKind::Usage, cause, format!("give a URL such as {PHYSIONET}")));
     }
-    if options.connections == 0 || options.tries == 0 {
+    if options.connections == 0 || options.attempts == 0 {
         let cause = "a download of no connections or no tries";
         return Err(Error::new(ErrorKind::Usage, cause, "give at least one of each"));
     }
@@ -128,14 +129,14 @@ pub fn ptb_xl(folder: &Path, options: &Options, listener: Listener<'_>) -> Resul
     Ok(Summary { fetched: missing.len(), present: wanted.len() - missing.len() })
 }
 
-/// The name of a file while it is incomplete.
+/// Returns the name of a file while it is incomplete. It must be the same after a restart, which resumes the file.
 fn partial(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".partial");
     name.into()
 }
 
-/// Fetches `SHA256SUMS.txt`, anew each time, since nothing says whether an old one is right.
+/// Fetches `SHA256SUMS.txt`. It is fetched each time, since nothing proves an existing one right.
 fn list(fetcher: &Fetcher<'_>, folder: &Path) -> Result<Vec<Listed>> {
     let path = folder.join(checksums::FILE);
     let partial = partial(&path);
@@ -152,7 +153,7 @@ fn list(fetcher: &Fetcher<'_>, folder: &Path) -> Result<Vec<Listed>> {
     Ok(listed)
 }
 
-/// The listed files that make up the copy, tables first.
+/// Selects the listed files that belong to the copy, tables first.
 fn wanted(listed: Vec<Listed>, options: &Options) -> Result<Vec<Listed>> {
     let folder = format!("{}/", options.sampling_rate.folder());
     let (records, others): (Vec<_>, Vec<_>) = listed.into_iter().partition(|file| file.path.starts_with(&folder));
@@ -165,7 +166,7 @@ fn wanted(listed: Vec<Listed>, options: &Options) -> Result<Vec<Listed>> {
     Ok(tables.into_iter().chain(records).collect())
 }
 
-/// The files that are not there or have another checksum.
+/// Returns the files that are absent or have another checksum.
 fn missing<'w>(folder: &Path, wanted: &'w [Listed], listener: Listener<'_>) -> Vec<&'w Listed> {
     let checked = AtomicUsize::new(0);
     let is_missing = |file: &&Listed| {
@@ -176,10 +177,10 @@ fn missing<'w>(folder: &Path, wanted: &'w [Listed], listener: Listener<'_>) -> V
     wanted.par_iter().filter(is_missing).collect()
 }
 
-/// Fetches files over several connections, each of them taking the next file.
+/// Fetches files over several connections. Each connection takes the next file of the list.
 fn fetch_all(fetcher: &Fetcher<'_>, folder: &Path, files: &[&Listed], listener: Listener<'_>) -> Result<()> {
     let (next, fetched) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    // A thread that panicked has stored its failures whole, or not at all.
+    // The lock is only held to push one failure, so a panicked thread leaves a valid list.
     let failures = Mutex::new(Vec::new());
     let work = || {
         while !fetcher.is_stopped() {
@@ -193,7 +194,7 @@ fn fetch_all(fetcher: &Fetcher<'_>, folder: &Path, files: &[&Listed], listener: 
                 Err(failure) => {
                     let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
                     failures.push((index, failure));
-                    if failures.len() >= FAILURES || matches!(failures.last(), Some((_, Failure::OfAll(_)))) {
+                    if failures.len() >= MOST_FAILURES || matches!(failures.last(), Some((_, Failure::OfAll(_)))) {
                         fetcher.stop();
                     }
                 }
@@ -205,6 +206,7 @@ fn fetch_all(fetcher: &Fetcher<'_>, folder: &Path, files: &[&Listed], listener: 
     outcome(fetcher, failures.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
+/// Fetches one file and renames it.
 fn fetch_one(fetcher: &Fetcher<'_>, folder: &Path, file: &Listed) -> std::result::Result<(), Failure> {
     let path = folder.join(&file.path);
     let partial = partial(&path);
@@ -216,7 +218,7 @@ fn fetch_one(fetcher: &Fetcher<'_>, folder: &Path, file: &Listed) -> std::result
     fs::rename(&partial, &path).map_err(disk)
 }
 
-/// One error for all failures: the one that stopped the download, else the failures of single files.
+/// Joins all failures into one error: the failure that stopped the download if there is one, otherwise those of the files.
 fn outcome(fetcher: &Fetcher<'_>, mut failures: Vec<(usize, Failure)>) -> Result<()> {
     failures.sort_by_key(|(index, _)| *index);
     let mut of_files = Vec::new();
@@ -227,11 +229,11 @@ fn outcome(fetcher: &Fetcher<'_>, mut failures: Vec<(usize, Failure)>) -> Result
             Failure::Stopped => (),
         }
     }
-    problems::none(fetcher.url(), of_files, "all else is kept; fetch from another address, or again later")
+    problems::none(fetcher.url(), of_files, "everything else is kept; use another address, or try again later")
 }
 
-/// The error with the advice that nothing is lost.
+/// Adds to an error's remedy that the download can be resumed.
 fn resumable(error: Error) -> Error {
-    let remedy = format!("{}, then run the same command again: it goes on where it stopped", error.remedy());
+    let remedy = format!("{}, then start the download again: it resumes where it stopped", error.remedy());
     Error::new(error.kind(), error.cause(), remedy)
 }

@@ -2,8 +2,7 @@
 
 use super::{ReadOptions, damaged};
 use crate::{
-    Hint,
-    Result,
+    Hint, Result,
     ecg::{Lead, Recording, Unit},
 };
 

@@ -7,8 +7,7 @@ use std::str::FromStr;
 
 use super::{super::damaged, storage::Storage};
 use crate::{
-    Hint,
-    Result,
+    Hint, Result,
     ecg::{Lead, Unit},
 };
 

@@ -1,7 +1,7 @@
-//! Layers forward in training mode, and back: each layer leaves on the tape what its gradient needs, and the tape played
-//! backwards is the reverse plan.
+//! A gradient tape: adds the forward pass of layers in training mode to a plan and records what each layer's gradient
+//! needs. The backward pass reads the tape in reverse order.
 
-use super::{input_gradient::input_gradient, layout::Layout};
+use super::{ParameterLayout, input_gradient::input_gradient};
 use crate::{
     Error, ErrorKind, Result,
     kernels::{
@@ -16,29 +16,29 @@ use crate::{
     plan::{BufferId, Builder},
 };
 
-/// Share of the batch in the running statistics; PyTorch's default.
+/// The weight of a batch in the running statistics of batch norm; PyTorch's default.
 const MOMENTUM: f32 = 0.1;
 
-/// The states that a network's parameters and running statistics lie in.
+/// The states that hold the parameters and the running statistics of a network.
 #[derive(Clone, Copy)]
-pub(super) struct Store {
+pub(super) struct NetworkStates {
     pub(super) trained: BufferId,
     pub(super) running: BufferId,
 }
 
-/// A network in a plan that is being built.
-pub(super) struct Tape<'a> {
+/// A gradient tape of one network in a plan that is being built.
+pub(super) struct GradientTape<'a> {
     builder: &'a mut Builder,
-    layout: &'a Layout,
-    store: Store,
-    /// Views of each record: each is normalised by its own statistics.
+    layout: &'a ParameterLayout,
+    states: NetworkStates,
+    /// The number of views of each record. Batch norm normalises each view by its own statistics.
     views: usize,
-    /// What stands before the names of steps.
+    /// The prefix of the names of all steps.
     prefix: &'a str,
     entries: Vec<Entry>,
 }
 
-/// What a layer's gradient needs. x is the layer's input.
+/// What the gradient of a layer needs. x is the layer's input.
 enum Entry {
     Conv1d { name: String, conv: Conv1d, x: BufferId, weight: BufferId, bias: bool },
     BatchNorm { name: String, norm: BatchNorm, x: BufferId, statistics: BufferId, affine: BufferId },
@@ -48,31 +48,37 @@ enum Entry {
     Linear { name: String, linear: Linear, x: BufferId, weight: BufferId },
 }
 
-impl<'a> Tape<'a> {
+impl<'a> GradientTape<'a> {
     pub(super) fn new(
         builder: &'a mut Builder,
-        layout: &'a Layout,
-        store: Store,
+        layout: &'a ParameterLayout,
+        states: NetworkStates,
         views: usize,
         prefix: &'a str,
     ) -> Self {
-        Self { builder, layout, store, views, prefix, entries: Vec::new() }
+        Self { builder, layout, states, views, prefix, entries: Vec::new() }
     }
 
     pub(super) fn builder(&mut self) -> &mut Builder {
         self.builder
     }
 
-    /// A tape for another network in the same plan.
-    pub(super) fn other<'b>(&'b mut self, layout: &'b Layout, store: Store, prefix: &'b str) -> Tape<'b> {
-        Tape::new(self.builder, layout, store, self.views, prefix)
+    /// Starts a tape for another network in the same plan.
+    pub(super) fn for_network<'b>(
+        &'b mut self,
+        layout: &'b ParameterLayout,
+        states: NetworkStates,
+        prefix: &'b str,
+    ) -> GradientTape<'b> {
+        GradientTape::new(self.builder, layout, states, self.views, prefix)
     }
 
+    /// Returns the part of a flat buffer that holds a tensor.
     fn part(&mut self, of: BufferId, tensor: &str, length: usize) -> Result<BufferId> {
         self.builder.part(&format!("{}{tensor}", self.prefix), of, self.layout.offset(tensor), [1, 1, length])
     }
 
-    /// The layers' output for x `[batch, channels, samples]`.
+    /// Adds the forward pass of layers for the input x `[batch, channels, samples]` and returns their output.
     pub(super) fn forward(&mut self, layers: &[NamedLayer], mut x: BufferId) -> Result<BufferId> {
         let mut at = 0;
         while at < layers.len() {
@@ -85,6 +91,7 @@ impl<'a> Tape<'a> {
         Ok(x)
     }
 
+    /// Adds the forward pass of one layer and records what its gradient needs.
     fn layer(&mut self, named: &NamedLayer, x: BufferId, relu: bool) -> Result<BufferId> {
         let [batch, channels, in_samples] = self.builder.shape(x);
         let [out_channels, out_samples] = named.layer.output([channels, in_samples])?;
@@ -92,28 +99,13 @@ impl<'a> Tape<'a> {
         let step = format!("{}{name}", self.prefix);
         match named.layer {
             Layer::Conv1d { in_channels, kernel, stride, padding, bias, .. } => {
-                let relu = false;
+                let (relu, fused_max_pool) = (false, false);
+                #[rustfmt::skip]
                 let conv = Conv1d {
-                    batch,
-                    in_channels,
-                    in_samples,
-                    out_channels,
-                    out_samples,
-                    kernel,
-                    stride,
-                    padding,
-                    relu,
-                    fused_max_pool: false,
+                    batch, in_channels, in_samples, out_channels, out_samples,
+                    kernel, stride, padding, relu, fused_max_pool,
                 };
-                let trained = self.store.trained;
-                let weight = self.part(trained, &format!("{name}.weight"), out_channels * in_channels * kernel)?;
-                let shift = match bias {
-                    true => self.part(trained, &format!("{name}.bias"), out_channels)?,
-                    false => self.builder.constant(&format!("{step}.zeros"), &vec![0.0; out_channels].into())?,
-                };
-                let y = self.builder.step(&step, Kernel::Conv1d(conv.clone()), &[x, weight, shift], shape)?;
-                self.entries.push(Entry::Conv1d { name, conv, x, weight, bias });
-                Ok(y)
+                self.conv1d(name, conv, x, bias)
             }
             Layer::BatchNorm { .. } => self.batch_norm(name, x, relu),
             Layer::Relu => {
@@ -135,7 +127,7 @@ impl<'a> Tape<'a> {
             }
             Layer::Linear { in_features, out_features } => {
                 let linear = Linear { batch, in_features, out_features };
-                let trained = self.store.trained;
+                let trained = self.states.trained;
                 let weight = self.part(trained, &format!("{name}.weight"), in_features * out_features)?;
                 let bias = self.part(trained, &format!("{name}.bias"), out_features)?;
                 let y = self.builder.step(&step, Kernel::Linear(linear.clone()), &[x, weight, bias], shape)?;
@@ -145,33 +137,47 @@ impl<'a> Tape<'a> {
         }
     }
 
+    fn conv1d(&mut self, name: String, conv: Conv1d, x: BufferId, bias: bool) -> Result<BufferId> {
+        let (step, trained, channels) = (format!("{}{name}", self.prefix), self.states.trained, conv.out_channels);
+        let weight = self.part(trained, &format!("{name}.weight"), channels * conv.in_channels * conv.kernel)?;
+        let shift = match bias {
+            true => self.part(trained, &format!("{name}.bias"), channels)?,
+            false => self.builder.constant(&format!("{step}.zeros"), &vec![0.0; channels].into())?,
+        };
+        let shape = [conv.batch, channels, conv.out_samples];
+        let y = self.builder.step(&step, Kernel::Conv1d(conv.clone()), &[x, weight, shift], shape)?;
+        self.entries.push(Entry::Conv1d { name, conv, x, weight, bias });
+        Ok(y)
+    }
+
     fn batch_norm(&mut self, name: String, x: BufferId, relu: bool) -> Result<BufferId> {
         let shape @ [batch, channels, samples] = self.builder.shape(x);
         let sizes = Groups { groups: self.views, batch: batch / self.views, channels, samples };
         if sizes.count() < 2 {
-            let cause = "batch norm of one number a channel: it has no variance";
+            let cause = "batch norm of one number per channel: it has no variance";
             return Err(Error::new(ErrorKind::Shape, cause, "train with two or more records in a batch"));
         }
         let step = format!("{}{name}", self.prefix);
         let moments = [self.views, 2 * channels, 1];
         let statistics = self.builder.step(&format!("{step}.statistics"), BatchStatistics(sizes), &[x], moments)?;
-        let running = self.part(self.store.running, &format!("{name}.running_mean"), 2 * channels)?;
+        let running = self.part(self.states.running, &format!("{name}.running_mean"), 2 * channels)?;
         let update = RunningStatistics { sizes, momentum: MOMENTUM };
         self.builder.step_into(&format!("{step}.running"), update, &[statistics], running);
-        let affine = self.part(self.store.trained, &format!("{name}.weight"), 2 * channels)?;
+        let affine = self.part(self.states.trained, &format!("{name}.weight"), 2 * channels)?;
         let norm = BatchNorm { sizes, relu };
         let y = self.builder.step(&step, norm.clone(), &[x, statistics, affine], shape)?;
         self.entries.push(Entry::BatchNorm { name, norm, x, statistics, affine });
         Ok(y)
     }
 
-    /// Plays the tape backwards from the gradient by the output, and puts the gradients by the parameters into the state
-    /// `gradient`, laid out like them. The gradient by the first layer's input is not made.
+    /// Adds the backward pass, from dy, the gradient with respect to the output. Writes the gradients with respect to the
+    /// parameters into the state `gradient`, which has their layout. The gradient with respect to the first layer's input
+    /// is not computed.
     pub(super) fn backward(mut self, mut dy: BufferId, gradient: BufferId) -> Result<()> {
         let entries = std::mem::take(&mut self.entries);
         for (at, entry) in entries.into_iter().enumerate().rev() {
             let wanted = at > 0;
-            match self.reverse(entry, dy, gradient, wanted)? {
+            match self.layer_gradient(entry, dy, gradient, wanted)? {
                 Some(dx) => dy = dx,
                 None => break,
             }
@@ -179,33 +185,27 @@ impl<'a> Tape<'a> {
         Ok(())
     }
 
-    fn reverse(&mut self, entry: Entry, dy: BufferId, gradient: BufferId, wanted: bool) -> Result<Option<BufferId>> {
+    /// Adds the gradients of one layer with respect to its parameters and, if `wanted`, to its input.
+    fn layer_gradient(
+        &mut self,
+        entry: Entry,
+        dy: BufferId,
+        gradient: BufferId,
+        wanted: bool,
+    ) -> Result<Option<BufferId>> {
         match entry {
             Entry::Conv1d { name, conv, x, weight, bias } => {
                 self.weight_gradient(&name, &conv, x, dy, gradient)?;
                 if bias {
                     self.bias_gradient(&name, dy, gradient)?;
                 }
-                let turned = || input_gradient(self.builder, &format!("{}{name}", self.prefix), &conv, weight, dy);
-                wanted.then(turned).transpose()
+                let dx = || input_gradient(self.builder, &format!("{}{name}", self.prefix), &conv, weight, dy);
+                wanted.then(dx).transpose()
             }
             Entry::Linear { name, linear, x, weight } => {
-                let Linear { batch, in_features, out_features } = linear;
-                let conv = Conv1d {
-                    batch,
-                    in_channels: in_features,
-                    in_samples: 1,
-                    out_channels: out_features,
-                    out_samples: 1,
-                    kernel: 1,
-                    stride: 1,
-                    padding: 0,
-                    relu: false,
-                    fused_max_pool: false,
-                };
-                self.weight_gradient(&name, &conv, x, dy, gradient)?;
+                self.weight_gradient(&name, &as_conv1d(&linear), x, dy, gradient)?;
                 self.bias_gradient(&name, dy, gradient)?;
-                wanted.then(|| self.linear_gradient(&name, &linear, weight, dy)).transpose()
+                wanted.then(|| self.linear_input_gradient(&name, &linear, weight, dy)).transpose()
             }
             Entry::BatchNorm { name, norm, x, statistics, affine } => {
                 self.batch_norm_gradient(&name, norm, [x, statistics, affine, dy], gradient).map(Some)
@@ -255,19 +255,25 @@ impl<'a> Tape<'a> {
         Ok(())
     }
 
-    /// A linear layer of the transposed weights.
-    fn linear_gradient(&mut self, name: &str, linear: &Linear, weight: BufferId, dy: BufferId) -> Result<BufferId> {
+    /// Adds the gradient with respect to the input of a linear layer: a linear layer with transposed weights.
+    fn linear_input_gradient(
+        &mut self,
+        name: &str,
+        linear: &Linear,
+        weight: BufferId,
+        dy: BufferId,
+    ) -> Result<BufferId> {
         let Linear { batch, in_features, out_features } = *linear;
         let length = in_features * out_features;
         let order = (0..length).map(|at| ((at % out_features) * in_features + at / out_features + 1) as f32).collect();
         let name = format!("{}{name}", self.prefix);
         let order = self.builder.constant(&format!("{name}.order"), &order)?;
-        let turn = Gather { from: length, length };
-        let weight = self.builder.step(&format!("{name}.turn"), turn, &[weight, order], [1, 1, length])?;
+        let gather = Gather { from: length, length };
+        let weight = self.builder.step(&format!("{name}.transposed"), gather, &[weight, order], [1, 1, length])?;
         let zeros = self.builder.constant(&format!("{name}.zeros"), &vec![0.0; in_features].into())?;
-        let turned = Linear { batch, in_features: out_features, out_features: in_features };
+        let transposed = Linear { batch, in_features: out_features, out_features: in_features };
         let shape = [batch, in_features, 1];
-        self.builder.step(&format!("{name}.input_gradient"), Kernel::Linear(turned), &[dy, weight, zeros], shape)
+        self.builder.step(&format!("{name}.input_gradient"), Kernel::Linear(transposed), &[dy, weight, zeros], shape)
     }
 
     fn batch_norm_gradient(
@@ -288,5 +294,21 @@ impl<'a> Tape<'a> {
         let kernel = BatchNormInputGradient { sizes, relu };
         let reads = [x, statistics, affine, sums, dy];
         self.builder.step(&format!("{step}.input_gradient"), kernel, &reads, shape)
+    }
+}
+
+/// Returns the convolution of one sample that computes the same as a linear layer.
+fn as_conv1d(&Linear { batch, in_features, out_features }: &Linear) -> Conv1d {
+    Conv1d {
+        batch,
+        in_channels: in_features,
+        in_samples: 1,
+        out_channels: out_features,
+        out_samples: 1,
+        kernel: 1,
+        stride: 1,
+        padding: 0,
+        relu: false,
+        fused_max_pool: false,
     }
 }

@@ -1,19 +1,16 @@
-//! The folder of a run: `config.toml`, `log.jsonl` with a line an epoch, `curves.svg`, the last checkpoint to go on from
-//! and the best network so far.
+//! The folder of a run: `config.toml`, `log.jsonl` with one line per epoch, `curves.svg`, the last checkpoint and the
+//! weights of the best epoch.
 
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
 
-use super::{
-    Contents, Epoch, LearnerState, Objective, Task, curves,
-    files::{check_writable, write},
-    run::Progress,
-};
+use super::{Epoch, Objective, SessionState, Task, curves, history::RunState};
 use crate::{
     Error, ErrorKind, Hint, Result, Weights,
-    network::{Contract, Parameters, Tensor},
+    files::{check_writable, write},
+    network::{Contract, Parameters, Tensor, TensorFile},
 };
 
 const CONFIG: &str = "config.toml";
@@ -22,29 +19,36 @@ const CURVES: &str = "curves.svg";
 const LAST: &str = "last.safetensors";
 const BEST: &str = "best.safetensors";
 
-/// What a checkpoint says of itself, and in which version it is written.
+/// The metadata entry, key and value, that every checkpoint has. The value contains the version of the format.
 const FORMAT: [&str; 2] = ["format", "ecgpu checkpoint 1"];
 
-/// A run's folder.
+/// The metadata key of the number of steps in format 1.
+const STEPS: &str = "taken";
+/// The metadata key of the number of micro-batches in format 1.
+const MICRO_BATCHES: &str = "parts";
+/// The metadata key of the run's state in format 1.
+const STATE: &str = "progress";
+
+/// The folder of a run.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Folder {
+pub struct RunFolder {
     path: PathBuf,
-    /// What the networks that are saved take and give; the provenance is completed by epoch and score.
+    /// The contract of saved weights. Epoch and score are appended to its provenance.
     contract: Contract,
 }
 
-/// What a checkpoint holds.
-pub(super) struct Saved {
-    pub(super) parts: usize,
-    pub(super) state: LearnerState,
-    pub(super) progress: Progress,
+/// The contents of a checkpoint.
+pub(super) struct Checkpoint {
+    pub(super) micro_batches: usize,
+    pub(super) session: SessionState,
+    pub(super) state: RunState,
 }
 
-impl Folder {
-    /// A folder for a new run; the settings that it was started with go into it.
+impl RunFolder {
+    /// Creates the folder of a new run and writes its settings into it. With `force` an existing run is replaced.
     ///
     /// # Errors
-    /// A run is there already and `force` is not given, or the folder cannot be written.
+    /// The folder contains a run and `force` is not set, or it cannot be written.
     pub fn create(path: &Path, settings: &str, contract: Contract, force: bool) -> Result<Self> {
         let last = path.join(LAST);
         if (last.exists() || path.join(CONFIG).exists()) && !force {
@@ -63,57 +67,54 @@ impl Folder {
         Ok(Self { path: path.into(), contract })
     }
 
-    /// The folder of a run that is to go on.
+    /// Opens the folder of a run that is resumed.
     pub fn resume(path: &Path, contract: Contract) -> Self {
         Self { path: path.into(), contract }
     }
 
-    /// The settings that a run was started with.
+    /// Reads the settings that a run was started with.
     ///
     /// # Errors
-    /// There is no run in the folder.
+    /// The folder contains no run.
     pub fn settings(path: &Path) -> Result<String> {
         let config = path.join(CONFIG);
         std::fs::read_to_string(&config).map_err(|error| {
             let cause = format!("{}: {error}", config.display());
-            Error::new(ErrorKind::File, cause, "name the folder of a run that was broken off")
+            Error::new(ErrorKind::File, cause, "name the folder of a run that was interrupted")
         })
     }
 
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    pub(super) fn save(&self, task: &Task, state: &LearnerState, progress: &Progress) -> Result<()> {
+    /// Writes log, curves and checkpoint.
+    pub(super) fn save(&self, task: &Task, session: &SessionState, state: &RunState) -> Result<()> {
         let json = |value: &dyn Fn() -> serde_json::Result<String>| {
             value().map_err(|error| Error::new(ErrorKind::Training, error.to_string(), "report this"))
         };
         let mut metadata = identity(task);
-        metadata.insert("taken".into(), state.taken.to_string());
-        metadata.insert("parts".into(), task.parts.to_string());
-        metadata.insert("progress".into(), json(&|| serde_json::to_string(progress))?);
+        metadata.insert(STEPS.into(), session.steps.to_string());
+        metadata.insert(MICRO_BATCHES.into(), task.micro_batches.to_string());
+        metadata.insert(STATE.into(), json(&|| serde_json::to_string(state))?);
         let tensor = |(name, values): &(String, Vec<f32>)| {
             (name.clone(), Tensor { shape: vec![values.len()], values: values.as_slice().into() })
         };
-        let tensors = state.states.iter().map(tensor).collect();
+        let tensors = session.states.iter().map(tensor).collect();
         let mut log = String::new();
-        for epoch in &progress.history {
+        for epoch in &state.history {
             log += &json(&|| serde_json::to_string(epoch))?;
             log.push('\n');
         }
-        // The log first: a checkpoint that is there has its line.
+        // The log is written first, so that it has a line for every epoch of the checkpoint.
         write(&self.path.join(LOG), log.as_bytes())?;
-        write(&self.path.join(CURVES), curves::draw(&progress.history, &self.contract.classes).as_bytes())?;
-        write(&self.path.join(LAST), &Contents { metadata, tensors }.to_bytes())
+        write(&self.path.join(CURVES), curves::draw(&state.history, &self.contract.classes).as_bytes())?;
+        write(&self.path.join(LAST), &TensorFile { metadata, tensors }.to_bytes())
     }
 
+    /// Writes the weights of the best epoch.
     pub(super) fn save_best(&self, task: &Task, parameters: &Parameters, epoch: &Epoch) -> Result<()> {
         write(&self.path.join(BEST), &self.weights(task, parameters, epoch).to_bytes())
     }
 
-    /// Parameters of an epoch as a file of weights, which says what they come from.
-    pub fn weights(&self, task: &Task, parameters: &Parameters, epoch: &Epoch) -> Weights {
+    /// Returns the weights of an epoch, whose contract states their provenance.
+    pub(super) fn weights(&self, task: &Task, parameters: &Parameters, epoch: &Epoch) -> Weights {
         let score = epoch.auroc.map(|auroc| format!(", macro AUROC {auroc:.4} on the validation records"));
         let provenance = format!("{}; epoch {}{}", self.contract.provenance, epoch.epoch, score.unwrap_or_default());
         Weights {
@@ -126,18 +127,25 @@ impl Folder {
         }
     }
 
-    /// The last checkpoint, if there is one.
-    pub(super) fn checkpoint(&self, task: &Task) -> Result<Option<Saved>> {
+    /// Reads the last checkpoint; `None` if there is none.
+    ///
+    /// # Errors
+    /// The checkpoint is damaged or belongs to another network or objective.
+    pub(super) fn checkpoint(&self, task: &Task) -> Result<Option<Checkpoint>> {
         let path = self.path.join(LAST);
         if !path.exists() {
             return Ok(None);
         }
-        let Contents { metadata, tensors } = Contents::read(&path)?;
+        let TensorFile { metadata, tensors } = TensorFile::read(&path)?;
         for (key, expected) in identity(task) {
             let found = metadata.get(&key).map_or("nothing", String::as_str);
             if found != expected {
                 let cause = format!("{}: {key} is '{found}', not '{expected}'", path.display());
-                return Err(Error::new(ErrorKind::Weights, cause, "go on with the network and the objective it is of"));
+                return Err(Error::new(
+                    ErrorKind::Weights,
+                    cause,
+                    "resume with the network and the objective of the checkpoint",
+                ));
             }
         }
         let unreadable = |key: &str| {
@@ -148,26 +156,26 @@ impl Folder {
             let number = metadata.get(key).and_then(|text| text.parse::<u32>().ok());
             number.ok_or_else(|| unreadable(key))
         };
-        let progress = metadata.get("progress").and_then(|text| serde_json::from_str(text).ok());
+        let state = metadata.get(STATE).and_then(|text| serde_json::from_str(text).ok());
         let states = tensors.into_iter().map(|(name, tensor)| (name, tensor.values.to_vec())).collect();
-        Ok(Some(Saved {
-            parts: number("parts")? as usize,
-            state: LearnerState { taken: number("taken")?, states },
-            progress: progress.ok_or_else(|| unreadable("progress"))?,
+        Ok(Some(Checkpoint {
+            micro_batches: number(MICRO_BATCHES)? as usize,
+            session: SessionState { steps: number(STEPS)?, states },
+            state: state.ok_or_else(|| unreadable(STATE))?,
         }))
     }
 
-    /// The parameters of the best epoch so far, if there are any.
+    /// Reads the parameters of the best epoch; `None` if there are none yet.
     pub(super) fn best(&self) -> Result<Option<Parameters>> {
         let path = self.path.join(BEST);
         if !path.exists() {
             return Ok(None);
         }
-        Ok(Some(Parameters::new(Contents::read(&path)?.tensors)))
+        Ok(Some(Parameters::new(TensorFile::read(&path)?.tensors)))
     }
 }
 
-/// What a checkpoint and the task that goes on from it must agree in.
+/// Returns the metadata in which a checkpoint and the task that resumes from it must agree.
 fn identity(task: &Task) -> BTreeMap<String, String> {
     let objective = match &task.objective {
         Objective::Supervised { .. } if task.freeze_encoder => "supervised, encoder frozen",

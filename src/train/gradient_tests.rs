@@ -1,7 +1,7 @@
-//! Gradients beside finite differences of the float64 reference, for small networks of awkward shapes.
+//! Compares gradients with finite differences of the float64 reference, for small networks of unusual shapes.
 //!
-//! A network of every kind of layer at every size goes through the same plan as a real one, so each backward operation and
-//! each pair of them in turn is compared, and the turned convolutions of strides that no published network has.
+//! The networks contain every kind of layer and pass through the same plan as a real one. So every backward operation and
+//! every pair of consecutive ones is compared, including transposed convolutions of strides that no published network has.
 
 use super::{Heads, Objective, Optimiser, TrainingStep};
 use crate::{
@@ -11,11 +11,11 @@ use crate::{
     random::Random,
 };
 
-/// Leaves parameters and targets as they are.
-const STILL: Schedule =
+/// A schedule that changes neither parameters nor targets.
+const FROZEN: Schedule =
     Schedule { step: 0, learning_rate: 0.0, corrections: [1.0; 2], target_momentum: 1.0, accumulate: [0.0, 1.0] };
 
-/// Half of the step, in float64: the difference is right to about 1e-9.
+/// Half of the distance of the central difference, which in float64 is accurate to about 1e-9.
 const STEP: f64 = 1e-5;
 
 fn network(layers: &[Layer]) -> Network {
@@ -28,7 +28,7 @@ fn conv(in_channels: usize, out_channels: usize, [kernel, stride]: [usize; 2], b
     Layer::Conv1d { in_channels, out_channels, kernel, stride, padding: kernel / 2, bias }
 }
 
-/// A network with the layers between a first convolution and the end; the last layer gives two classes.
+/// Makes a network of two classes with the `middle` layers after a convolution and before the global average pool.
 fn around(channels: usize, middle: &[Layer], out: usize) -> Network {
     let end = [Layer::GlobalAveragePool, Layer::Linear { in_features: out, out_features: 2 }];
     network(&[&[conv(3, channels, [3, 1], true)], middle, &end].concat())
@@ -49,14 +49,14 @@ impl Checked {
         let mut random = Random::new(5, 0);
         let mut numbers = |length: usize| (0..length).map(|_| random.normal() as f32).collect::<Vec<f32>>();
         let records = numbers(step.plan.buffers[step.plan.inputs[0]].len());
-        let mut inputs = vec![records, STILL.numbers().to_vec()];
-        // Labels of mixed records are no whole numbers.
+        let mut inputs = vec![records, FROZEN.numbers().to_vec()];
+        // Mixup makes labels between 0 and 1.
         inputs.extend(step.plan.inputs.get(2).map(|&labels| {
             numbers(step.plan.buffers[labels].len()).iter().map(|number| (0.5 + 0.3 * number).clamp(0.0, 1.0)).collect()
         }));
         let mut checked =
             Self { executor: ReferenceExecutor::new(&step.plan), step, inputs, scale: objective.loss_scale() };
-        // Batch norm's weights and biases are drawn anew: 1 and 0 would hide what depends on them.
+        // Random weights and biases of batch norm; 1 and 0 would hide errors of what depends on them.
         let trained = checked.step.trained;
         for value in &mut checked.executor.state_mut(trained)[..] {
             *value += 0.1 * random.normal();
@@ -70,7 +70,7 @@ impl Checked {
         self.scale * losses.iter().sum::<f64>() / losses.len() as f64
     }
 
-    /// The loss with one parameter moved.
+    /// Returns the loss after a change of one parameter.
     fn loss_at(&mut self, parameter: usize, by: f64) -> f64 {
         let trained = self.step.trained;
         let value = self.executor.state_mut(trained)[parameter];
@@ -80,25 +80,24 @@ impl Checked {
         loss
     }
 
-    /// Compares some parameters of every tensor.
+    /// Compares about five elements of every tensor.
     fn check(&mut self, what: &str) {
         let loss = self.loss();
         let gradient = self.executor.values(self.step.gradient).to_vec();
         let largest = gradient.iter().fold(0.0f64, |largest, value| largest.max(value.abs()));
         assert!(loss.is_finite() && largest > 0.0, "{what}: loss {loss}, gradient up to {largest}");
-        let places: Vec<_> = self.step.layout.trained.clone();
-        for place in places {
-            for at in (0..place.len()).step_by(place.len().div_ceil(5)) {
-                let [above, below] = [STEP, -STEP].map(|by| self.loss_at(place.offset + at, by));
+        for tensor in self.step.layout.trained.clone() {
+            for at in (0..tensor.elements()).step_by(tensor.elements().div_ceil(5)) {
+                let [above, below] = [STEP, -STEP].map(|by| self.loss_at(tensor.offset + at, by));
                 let [right, left] = [(above - loss) / STEP, (loss - below) / STEP];
-                // Where the two sides differ, a ReLU or a maximum bends.
+                // The one-sided differences disagree at the kink of a ReLU or a maximum.
                 if (right - left).abs() > 1e-3 * (right.abs() + left.abs()) + 1e-4 * largest {
                     continue;
                 }
-                let (numeric, exact) = ((above - below) / (2.0 * STEP), gradient[place.offset + at]);
+                let (numeric, exact) = ((above - below) / (2.0 * STEP), gradient[tensor.offset + at]);
                 let error = (numeric - exact).abs();
                 let bound = 1e-5 * numeric.abs().max(largest);
-                assert!(error <= bound, "{what}: {}[{at}] is {exact}, by differences {numeric}", place.name);
+                assert!(error <= bound, "{what}: {}[{at}] is {exact}, by differences {numeric}", tensor.name);
             }
         }
     }
@@ -113,7 +112,7 @@ fn check(what: &str, network: &Network, samples: usize) {
 }
 
 #[test]
-fn convolutions_of_every_size_and_stride() {
+fn gradients_of_convolutions_of_many_sizes_and_strides() {
     for (channels, sizes, samples) in [
         (1, [1, 1], 5),
         (3, [7, 2], 17),
@@ -132,7 +131,7 @@ fn convolutions_of_every_size_and_stride() {
 }
 
 #[test]
-fn batch_norm_alone_and_before_a_relu() {
+fn gradients_of_batch_norm_alone_and_before_a_relu() {
     for channels in [1, 3, 31] {
         let norm = Layer::BatchNorm { channels };
         check("batch norm", &around(channels, &[norm, conv(channels, 4, [3, 1], false)], 4), 9);
@@ -141,7 +140,7 @@ fn batch_norm_alone_and_before_a_relu() {
 }
 
 #[test]
-fn pools_whose_windows_touch_overlap_and_leave_samples_out() {
+fn gradients_of_max_pools_with_adjacent_overlapping_and_separate_windows() {
     for [kernel, stride] in [[2, 2], [3, 2], [2, 3], [5, 1]] {
         let middle = [Layer::MaxPool { kernel, stride }, conv(7, 4, [3, 1], true)];
         check(&format!("max pool {kernel} {stride}"), &around(7, &middle, 4), 17);
@@ -149,7 +148,7 @@ fn pools_whose_windows_touch_overlap_and_leave_samples_out() {
 }
 
 #[test]
-fn linear_layers_with_what_may_stand_between_them() {
+fn gradients_of_linear_layers_with_relu_and_batch_norm() {
     let linear = |in_features, out_features| Layer::Linear { in_features, out_features };
     let layers = [
         conv(3, 7, [3, 1], true),
@@ -163,13 +162,13 @@ fn linear_layers_with_what_may_stand_between_them() {
     check("linear layers", &network(&layers), 6);
 }
 
-/// Nothing that follows is flat: each gradient by a convolution would else be nothing.
+/// A convolution follows the batch norm. A global average pool directly after a batch norm would make all gradients zero.
 fn small_encoder() -> Network {
     around(7, &[Layer::BatchNorm { channels: 7 }, Layer::Relu, conv(7, 6, [3, 2], false), Layer::Relu], 6)
 }
 
 #[test]
-fn every_objective() {
+fn gradients_of_every_objective() {
     let network = small_encoder();
     Checked::new(&network, &supervised(SupervisedLossKind::FOCAL), 4, 13).check("focal loss");
     let heads = Heads { hidden: 5, out: 3 };
@@ -178,7 +177,7 @@ fn every_objective() {
 }
 
 #[test]
-fn a_batch_that_nothing_can_be_learned_from_is_refused() {
+fn batches_too_small_for_the_objective_are_refused() {
     let heads = Heads { hidden: 5, out: 3 };
     let network = small_encoder();
     let refused = |objective: &Objective, records| {
@@ -189,7 +188,7 @@ fn a_batch_that_nothing_can_be_learned_from_is_refused() {
     let one = refused(&Objective::SimClr { temperature: 0.5, heads }, 1);
     assert!(one.contains("NT-Xent with 1 record"), "{one}");
     let one = refused(&Objective::Byol { heads }, 1);
-    assert!(one.contains("projector.1: batch norm of one number a channel"), "{one}");
+    assert!(one.contains("projector.1: batch norm of one number per channel"), "{one}");
     for temperature in [0.0, -1.0, f32::NAN] {
         let cold = refused(&Objective::SimClr { temperature, heads }, 4);
         assert!(cold.contains("a temperature of"), "{cold}");

@@ -1,0 +1,189 @@
+//! Files that are either complete or absent: written under a temporary name, synchronised to the disk, then renamed.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io::{self, BufWriter, Write},
+    path::{Path, PathBuf},
+};
+
+use crate::{Error, ErrorKind, Result};
+
+/// Replaces the contents of a file. A reader finds the old contents or the new ones at any moment, also after a power
+/// failure.
+///
+/// # Errors
+/// The file could not be written. The old one is unchanged.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    replace(path, bytes).map_err(|error| {
+        let remedy = "make room on its disk and check its permissions; what was there before is unchanged";
+        Error::new(ErrorKind::File, format!("{}: {error}", path.display()), remedy).with_source(error)
+    })
+}
+
+/// Does what [`write`] does and returns the operating system's error.
+///
+/// # Errors
+/// The file could not be written. The old one is unchanged.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    PartialFile::create(path)?.finish(bytes)
+}
+
+/// Checks that a file can be written at `path`, which a long run will do only at its end. Creates the folder and removes
+/// what killed processes left there.
+///
+/// # Errors
+/// The folder or a file in it cannot be created.
+pub fn check_writable(path: &Path) -> Result<()> {
+    let create = || {
+        fs::create_dir_all(folder_of(path))?;
+        remove_abandoned(path);
+        PartialFile::create(path).map(drop)
+    };
+    create().map_err(|error| Error::file(path, error))
+}
+
+/// A file under construction. It has a temporary name beside its final one, is locked while it is written, and is removed
+/// unless [`PartialFile::publish`] succeeds.
+pub(crate) struct PartialFile {
+    /// The temporary name; none after the rename, when it may already be another writer's.
+    partial: Option<PathBuf>,
+    path: PathBuf,
+    file: BufWriter<File>,
+}
+
+impl PartialFile {
+    /// Begins the file that will be called `path`. Its folder must exist, since a rename does not cross disks.
+    ///
+    /// # Errors
+    /// The file cannot be created.
+    pub(crate) fn create(path: &Path) -> io::Result<Self> {
+        for number in 0..MOST_WRITERS {
+            let mut name = path.file_name().unwrap_or_default().to_os_string();
+            name.push(format!(".{}-{number}{PARTIAL}", std::process::id()));
+            let partial = path.with_file_name(name);
+            let file = File::options().write(true).create(true).truncate(false).open(&partial)?;
+            // A locked file belongs to another thread, or to a process with the same id in another container. A file
+            // system without locks is no reason to refuse.
+            if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) || !partial.exists() {
+                continue;
+            }
+            if file.metadata()?.len() > 0 {
+                file.set_len(0)?;
+            }
+            return Ok(Self {
+                partial: Some(partial),
+                path: path.into(),
+                file: BufWriter::with_capacity(1 << 20, file),
+            });
+        }
+        Err(io::Error::other(format!("{MOST_WRITERS} others are writing it")))
+    }
+
+    /// Writes more bytes at the end.
+    ///
+    /// # Errors
+    /// The disk is full or fails.
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)
+    }
+
+    /// Gives the file its final name once its contents are on the disk.
+    ///
+    /// # Errors
+    /// The contents cannot be written or the file cannot be renamed.
+    pub(crate) fn publish(mut self) -> io::Result<()> {
+        self.file.flush()?;
+        self.file.get_ref().sync_all()?;
+        if let Some(partial) = &self.partial {
+            fs::rename(partial, &self.path)?;
+        }
+        self.partial = None;
+        // The rename is on the disk once the folder is; only Unix can synchronise folders.
+        if cfg!(unix) { File::open(folder_of(&self.path))?.sync_all() } else { Ok(()) }
+    }
+
+    fn finish(mut self, bytes: &[u8]) -> io::Result<()> {
+        self.append(bytes)?;
+        self.publish()
+    }
+}
+
+impl Drop for PartialFile {
+    fn drop(&mut self) {
+        if let Some(partial) = &self.partial {
+            let _ = fs::remove_file(partial);
+        }
+    }
+}
+
+/// What the name of a file under construction ends with.
+const PARTIAL: &str = ".partial";
+/// How many writers a file may have at once. The last to finish wins.
+const MOST_WRITERS: usize = 64;
+
+/// Removes the unfinished files that killed processes left beside `path`. Files that are being written are locked and stay.
+pub(crate) fn remove_abandoned(path: &Path) {
+    let Some(name) = path.file_name().map(|name| name.to_string_lossy().into_owned()) else { return };
+    for entry in fs::read_dir(folder_of(path)).into_iter().flatten().flatten() {
+        let other = entry.file_name().to_string_lossy().into_owned();
+        let ours = other.strip_prefix(&name).is_some_and(|rest| rest.starts_with('.') && rest.ends_with(PARTIAL));
+        if ours && File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok()) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_and_nothing_is_left_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        write(&path, b"old").unwrap();
+        write(&path, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        let [first, second] = [(); 2].map(|()| PartialFile::create(&path).unwrap());
+        assert_ne!(first.partial, second.partial, "two writers do not meet");
+        first.finish(b"first").unwrap();
+        drop(second);
+        assert_eq!(fs::read(&path).unwrap(), b"first");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        let error = write(&folder.path().join("no folder/a.txt"), b"").unwrap_err();
+        assert!(error.kind() == ErrorKind::File && error.cause().contains("a.txt: "), "{error}");
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_full_disk_leaves_the_old_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        write(&path, b"old").unwrap();
+        let mut partial = PartialFile::create(&path).unwrap();
+        // Linux reports a full disk for every write to this device.
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        partial.file = BufWriter::with_capacity(0, full);
+        let error = partial.finish(b"new").unwrap_err();
+        assert!(error.to_string().contains("No space left"), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn abandoned_files_are_removed_and_locked_ones_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.cache");
+        let [abandoned, busy, other] =
+            ["a.cache.1-0.partial", "a.cache.2-0.partial", "b.cache.1-0.partial"].map(|name| folder.path().join(name));
+        [&abandoned, &busy, &other].into_iter().for_each(|path| fs::write(path, "part").unwrap());
+        let writer = File::open(&busy).unwrap();
+        writer.lock().unwrap();
+        check_writable(&path).unwrap();
+        assert_eq!([&abandoned, &busy, &other].map(|path| path.exists()), [false, true, true]);
+    }
+}
