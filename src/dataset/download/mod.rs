@@ -99,7 +99,6 @@ pub type Listener<'a> = &'a (dyn Fn(Event<'_>) + Sync);
 
 /// The result of a download.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Summary {
     /// How many files were fetched.
     pub fetched: usize,
