@@ -1,4 +1,4 @@
-//! `ecgpu augment`: a record before and after each augmentation, drawn.
+//! `ecgpu augment`: draws a record before and after each augmentation.
 
 use std::{
     path::{Path, PathBuf},
@@ -32,8 +32,8 @@ use crate::{
 
 /// Draw a record before and after each augmentation of training
 ///
-/// On paper of 25 mm/s and 10 mm/mV, as SVG: grey is the record as it is, black what training sees, and below, magnified,
-/// the difference. Mixup and CutMix take the second file, or else a synthetic ECG.
+/// On paper of 25 mm/s and 10 mm/mV, as SVG: the original record is grey, what training sees is black, and the
+/// difference is drawn below, magnified. Mixup and CutMix use the second file, or a synthetic ECG.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Augmentations: warp, mixup, band-pass, cutmix, motion, noise, dropout; all, none, or with - before what to leave out
@@ -45,19 +45,19 @@ pub struct Arguments {
     /// The record
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// What mixup and CutMix take from; a synthetic ECG if absent
+    /// The record that mixup and CutMix use; a synthetic ECG if absent
     #[arg(value_name = "PARTNER")]
     partner: Option<PathBuf>,
     /// Which augmentations
     #[arg(long, default_value = "all", value_name = "LIST", allow_hyphen_values = true)]
     augment: Augmentations,
-    /// The amounts follow from it
+    /// Seed of the random amounts
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// The drawing
     #[arg(long, value_name = "FILE.svg")]
     out: PathBuf,
-    /// Write over a file that is there
+    /// Overwrite an existing file
     #[arg(long)]
     force: bool,
     /// The sampling rate in Hz, where a file does not state it
@@ -71,9 +71,9 @@ pub struct Arguments {
     leads: Option<Vec<Lead>>,
 }
 
-/// Seconds that are drawn, a usual strip.
+/// Seconds that are drawn at most: the length of a usual strip.
 const LONGEST: f64 = 10.0;
-/// The leads that are drawn; the difference is the first one's.
+/// The leads that are drawn. The difference is drawn for the first of them.
 const SHOWN: [Lead; 2] = [Lead::II, Lead::V2];
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -97,7 +97,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let pair = Pair::new(&record, &partner).map_err(|error| error.at(file.display()))?;
     augment.notes(pair.sampling_rate).iter().for_each(|text| note(text));
     let rows = augment.always().each().map(|(name, one)| pair.augmented(name, &one, *seed));
-    let rows = rows.collect::<Result<Vec<Row>>>()?;
+    let rows = rows.collect::<Result<Vec<Panel>>>()?;
     std::fs::write(out, draw(&pair, &rows, *seed)).map_err(|error| Error::file(out, error))?;
     let count = rows.len();
     let augmentations = if count == 1 { "augmentation" } else { "augmentations" };
@@ -105,7 +105,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A file's first record.
+/// Reads the first record of a file.
 fn read(path: &Path, options: &ReadOptions) -> Result<Recording> {
     let mut records = format::read(path, options)?;
     if records.len() > 1 {
@@ -118,7 +118,7 @@ fn read(path: &Path, options: &ReadOptions) -> Result<Recording> {
     Ok(records.swap_remove(0))
 }
 
-/// The record and its partner: as much of both as is drawn.
+/// The record and the record that it is mixed with, both cut to the length that is drawn.
 struct Pair {
     names: [String; 2],
     sampling_rate: f64,
@@ -127,21 +127,21 @@ struct Pair {
     x: Vec<f32>,
 }
 
-/// A name that does not reach into the drawing beside it.
+/// Cuts a name so that it does not reach into the drawing beside it.
 fn short(name: &str) -> String {
     const LONGEST: usize = 30;
     let cut: String = name.chars().take(LONGEST).collect();
     if cut.len() < name.len() { cut + "…" } else { cut }
 }
 
-/// One augmentation's outcome.
-struct Row {
+/// The result of one augmentation.
+struct Panel {
     title: &'static str,
-    /// What was drawn, in words, line by line.
+    /// The random amounts, in words, one line each.
     about: Vec<String>,
     /// `[12, samples]` in mV.
     x: Vec<f32>,
-    /// What is shaded.
+    /// The samples that are shaded.
     segment: Segment,
 }
 
@@ -171,8 +171,8 @@ impl Pair {
         Ok(builder.finish([Some(records), draws].into_iter().flatten().collect()))
     }
 
-    /// Runs one augmentation as training does.
-    fn augmented(&self, name: &str, augmentation: &Augmentations, seed: u64) -> Result<Row> {
+    /// Runs one augmentation the way training does.
+    fn augmented(&self, name: &str, augmentation: &Augmentations, seed: u64) -> Result<Panel> {
         let plan = self.plan(augmentation, seed)?;
         let mut trainer = backend::open(&Device::Reference, None)?.prepare_training(&plan)?;
         let mut outputs = Vec::new();
@@ -182,7 +182,7 @@ impl Pair {
         let mut x = std::mem::take(&mut outputs[0]);
         x.truncate(x.len() / 2);
         let (title, about, segment) = self.in_words(name, &draws, &x);
-        Ok(Row { title, about, x, segment })
+        Ok(Panel { title, about, x, segment })
     }
 
     fn in_words(&self, name: &str, draws: &Draws, x: &[f32]) -> (&'static str, Vec<String>, Segment) {
@@ -226,12 +226,12 @@ impl Pair {
         }
     }
 
-    /// A lead of twelve.
+    /// Returns the samples of one of the twelve leads.
     fn lead<'a>(&self, x: &'a [f32], lead: Lead) -> &'a [f32] {
         &x[lead as usize * self.samples..][..self.samples]
     }
 
-    /// What became of the first lead shown, less what it was.
+    /// Returns the change of the first drawn lead: after the augmentation less before.
     fn change(&self, x: &[f32]) -> Vec<f32> {
         let [after, before] = [x, &self.x].map(|x| self.lead(x, SHOWN[0]));
         after.iter().zip(before).map(|(after, before)| after - before).collect()
@@ -241,13 +241,13 @@ impl Pair {
 // The sheet, in mm.
 const MARGIN: f64 = 8.0;
 const HEADING: f64 = 22.0;
-/// The column of names.
+/// Width of the column of names.
 const NAMES: f64 = 78.0;
-/// Paper for the difference.
+/// Height of the paper for the difference.
 const CHANGE: f64 = 20.0;
-/// Between two augmentations.
+/// Space between two augmentations.
 const GAP: f64 = 7.0;
-/// The largest deflection that is drawn.
+/// The largest deflection that is drawn, in mV.
 const LARGEST: f64 = 3.0;
 
 const BEFORE: Pen = Pen { width: 0.35, colour: "#9a9a9a" };
@@ -259,15 +259,15 @@ const NAME: Font = Font { size: 4.6, bold: true, colour: "#111111" };
 const PLAIN: Font = Font { size: 3.6, bold: false, colour: "#333333" };
 const LABEL: Font = Font { size: 3.6, bold: true, colour: "#111111" };
 
-/// Paper for one lead: whole fields of 5 mm, with 0 mV on one of their lines.
-fn strip(pair: &Pair, rows: &[Row], lead: Lead) -> [f64; 2] {
+/// Returns the heights of paper above and below 0 mV for one lead, in whole fields of 5 mm.
+fn strip(pair: &Pair, rows: &[Panel], lead: Lead) -> [f64; 2] {
     let drawn = rows.iter().map(|row| row.x.as_slice()).chain([&pair.x[..]]);
     let values = || drawn.clone().flat_map(|x| pair.lead(x, lead)).map(|&x| f64::from(x).clamp(-LARGEST, LARGEST));
     let field = |millivolts: f64| (Paper::height(millivolts) / 5.0 + 0.2).ceil() * 5.0;
     [field(values().fold(0.0, f64::max)), field(-values().fold(0.0, f64::min))]
 }
 
-fn draw(pair: &Pair, rows: &[Row], seed: u64) -> String {
+fn draw(pair: &Pair, rows: &[Panel], seed: u64) -> String {
     let strips = SHOWN.map(|lead| strip(pair, rows, lead));
     let height = strips.iter().flatten().sum::<f64>() + CHANGE;
     let paper = Paper::width(LONGEST);
@@ -304,8 +304,8 @@ fn legend(svg: &mut Svg, y: f64) {
     svg.text([x, y], Anchor::Start, PLAIN, "25 mm/s, 10 mm/mV; what was replaced is shaded");
 }
 
-/// The leads one below the other, and the difference.
-fn draw_row(svg: &mut Svg, pair: &Pair, row: &Row, strips: [[f64; 2]; 2], area: Area) {
+/// Draws the leads below each other, and the difference below them.
+fn draw_row(svg: &mut Svg, pair: &Pair, row: &Panel, strips: [[f64; 2]; 2], area: Area) {
     let shaded = [row.segment.start, row.segment.start + row.segment.len].map(|t| t as f64 / pair.sampling_rate);
     let mut top = area.top;
     let mut strip = |svg: &mut Svg, [above, below]: [f64; 2], magnification, label: &str| {

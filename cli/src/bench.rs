@@ -1,4 +1,4 @@
-//! `ecgpu bench`: how long a forward pass takes here.
+//! `ecgpu bench`: times forward passes.
 
 use std::{
     process::ExitCode,
@@ -13,14 +13,14 @@ use ecgpu::{
 use serde_json::json;
 
 use crate::{
-    Place,
+    DeviceOptions,
     terminal::{FAINT, STRONG, print, table},
 };
 
 /// Time forward passes, from the host's array to the logits on the host
 ///
-/// Random weights and inputs: time does not depend on them. Every case first runs for half a second unmeasured, which
-/// compiles its shaders.
+/// Weights and inputs are random, as time does not depend on them. Every case first runs for half a second of warm-up,
+/// which compiles its shaders.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -30,37 +30,37 @@ Examples:
   ecgpu bench --json >> times.jsonl")]
 pub struct Arguments {
     #[command(flatten)]
-    place: Place,
+    device: DeviceOptions,
     /// 542k or 55k; both if absent
     #[arg(long, value_name = "NETWORK", value_parser = ["542k", "55k"])]
     network: Option<String>,
-    /// Records a forward pass
+    /// Records per forward pass
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     batch: u32,
-    /// Samples a lead; 1000 and 5000 if absent
+    /// Samples per lead; 1000 and 5000 if absent
     #[arg(long, value_name = "T", value_parser = clap::value_parser!(u32).range(1..))]
     samples: Option<u32>,
-    /// How long each case is measured, one at a time and again in a row
+    /// Seconds that each case is measured, first one pass at a time, then streamed
     #[arg(long, default_value = "2", value_name = "SECONDS", value_parser = seconds)]
     seconds: Duration,
-    /// One JSON object a case and line
+    /// Print one JSON object per case and line
     #[arg(long)]
     json: bool,
 }
 
-/// What one case took.
+/// The times of one case.
 pub struct Times {
     network: String,
     samples: usize,
     runs: usize,
     pub median: Duration,
     percentile_95: Duration,
-    /// From one forward to the next in a row.
+    /// From one streamed forward pass to the next.
     streamed: Duration,
     floating_point_operations: usize,
 }
 
-/// A time above zero.
+/// Reads a number of seconds above zero.
 fn seconds(text: &str) -> std::result::Result<Duration, String> {
     let time = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     time.filter(|time| !time.is_zero()).ok_or_else(|| "give seconds above 0".into())
@@ -73,7 +73,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut device = None;
     let chosen = |network: &Network| arguments.network.as_ref().is_none_or(|name| *name == network.name);
     for network in published::all().into_iter().filter(chosen) {
-        let classifier = Classifier::on(Weights::random(network, 1), arguments.place.open_one()?)?;
+        let classifier = Classifier::on(Weights::random(network, 1), arguments.device.open_one()?)?;
         let info = device.insert(classifier.device());
         for &samples in &lengths {
             let times = measure(&classifier, batch, samples, arguments.seconds)?;
@@ -103,7 +103,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Times runs for as long as `time`, and at least one, after half a second of runs that do not count.
+/// Times runs for the given time, at least one, after half a second of warm-up.
 ///
 /// # Errors
 /// The device cannot run the network at this length, or fails.
@@ -134,13 +134,13 @@ pub fn measure(classifier: &Classifier, batch: usize, samples: usize, time: Dura
     })
 }
 
-/// The median time from one forward to the next in a row of them, of which the host makes one ready while the device
-/// computes another.
+/// Returns the median time from one streamed forward pass to the next. The host prepares one while the device computes
+/// another.
 fn stream(classifier: &Classifier, input: &[f32], batch: usize, samples: usize, time: Duration) -> Result<Duration> {
     let mut asked = vec![Instant::now()];
     let inputs = std::iter::from_fn(|| {
         asked.push(Instant::now());
-        // The first is asked for before anything runs.
+        // The stream takes the first input before anything runs.
         (asked.len() < 4 || asked[0].elapsed() < time).then_some(input)
     });
     classifier.run_many(inputs, batch, samples)?;

@@ -250,7 +250,7 @@ impl<'a> Printer<'a> {
         for text in &weights.notes {
             terminal::note(text);
         }
-        let classifier = Classifier::on(weights, arguments.setup.place.open()?)?;
+        let classifier = Classifier::on(weights, arguments.setup.device.open()?)?;
         let (opened, classified) = (start.elapsed(), Vec::new());
         Ok(Self { arguments, classifier, opened, start, classified, fault_told: false, failed: 0 })
     }

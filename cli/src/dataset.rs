@@ -1,4 +1,4 @@
-//! `ecgpu dataset`: what a copy of PTB-XL holds, and whether it is sound.
+//! `ecgpu dataset`: counts and checks a copy of PTB-XL.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -11,15 +11,15 @@ use serde_json::{Map, Value, json};
 
 use crate::terminal::{BAD, FAINT, GOOD, STRONG, clean, print, report, table};
 
-/// Records of PTB-XL 1.0.3.
+/// Number of records in PTB-XL 1.0.3.
 const ALL: usize = 21_799;
 
-/// Problems that are printed; --json has them all.
+/// Problems that are printed at most; --json has all of them.
 const SHOWN: usize = 10;
 
-/// Show what a copy of PTB-XL holds, and check every record of it
+/// Count the records of a copy of PTB-XL, and check every one
 ///
-/// Reads the tables and all records at one sampling rate, and compares them with SHA256SUMS.txt where that is there.
+/// Reads the tables and all records at one sampling rate, and compares them with SHA256SUMS.txt if it exists.
 /// Exits with 1 if anything is wrong.
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -33,7 +33,7 @@ pub struct Arguments {
     /// Which copy of the signals: 100 or 500 Hz
     #[arg(long, default_value = "100", value_name = "HZ")]
     sampling_rate: SamplingRate,
-    /// One JSON object
+    /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
@@ -61,7 +61,7 @@ fn progress_bar() -> ProgressBar {
     ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr()).with_style(style)
 }
 
-/// Each fold that has records, and all of them together.
+/// Counts the records of each fold that has any, and of all folds together.
 fn counts(found: &Report) -> (Vec<(u8, Counts)>, Counts) {
     let of_fold = |fold| (fold, Counts::of(found.records.iter().filter(|record| record.fold == fold)));
     let folds = (1..=10).map(of_fold).filter(|(_, counts)| counts.records > 0).collect();
@@ -73,7 +73,7 @@ fn text(found: &Report, arguments: &Arguments) -> String {
     let heading: Vec<&str> = ["fold", "records", "unlabelled"].into_iter().chain(CLASSES).collect();
     let mut rows: Vec<Vec<String>> = folds.iter().map(|(fold, counts)| row(&fold.to_string(), counts)).collect();
     rows.push(row("all", &total));
-    // Numbers stand at the right of their columns.
+    // Numbers are right-aligned in their columns.
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0).max(heading[column].len());
     let widths: Vec<usize> = (0..heading.len()).map(width).collect();
     let right = |cells: &[String]| cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:>width$}")).collect();

@@ -1,4 +1,4 @@
-//! `ecgpu devices`: what there is to run on, and how fast it is.
+//! `ecgpu devices`: lists the devices of the machine, and measures them.
 
 use std::{process::ExitCode, time::Duration};
 
@@ -18,21 +18,21 @@ use crate::{
     terminal::{FAINT, STRONG, note, print, report, table},
 };
 
-/// Records a forward pass of the curve.
+/// Batch sizes that are measured.
 const BATCHES: [usize; 4] = [1, 8, 32, 128];
 /// Ten seconds at the built-in network's rate.
 const SAMPLES: usize = 1000;
-/// How long a point of the curve is measured, after half a second that is not: 3 s a device, and no more than seconds
-/// longer where a run takes long.
+/// How long a batch size is measured, after half a second of warm-up: 3 s per device, and a few seconds more where one
+/// run takes long.
 const TIME: Duration = Duration::from_millis(250);
-/// A point is left out if a run of it should take longer than this.
+/// A batch size is skipped if one run is expected to take longer than this.
 const LONGEST_RUN: Duration = Duration::from_secs(2);
 
 /// List every device: GPUs with their backend, driver, limits and features, the CPU, the reference
 ///
 /// With --measure also how long a forward pass of network 542k takes on each for 1, 8, 32 and 128 recordings of ten
-/// seconds, from the host's array to the logits on the host. It takes 3 to 10 seconds a device; a batch that would take
-/// more than 2 seconds a run is left out.
+/// seconds, from the host's array to the logits on the host. It takes 3 to 10 seconds per device; a batch that would take
+/// more than 2 seconds per run is skipped.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -43,7 +43,7 @@ pub struct Arguments {
     /// Time each device but the reference at batches of 1 to 128
     #[arg(long)]
     measure: bool,
-    /// One JSON object a device and line
+    /// Print one JSON object per device and line
     #[arg(long)]
     json: bool,
 }
@@ -66,13 +66,13 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(failed)))
 }
 
-/// A device as it is written for a program and for a person.
+/// A device, described for a program and for a person.
 struct Listed {
     device: Device,
     name: String,
     object: Value,
     text: String,
-    /// What the batches took, in order, as far as they were measured.
+    /// Times of the batch sizes, in order, as far as they were measured.
     times: Vec<Times>,
 }
 
@@ -103,7 +103,7 @@ impl Listed {
     }
 }
 
-/// Measures every device but the reference, which is there to be right, and returns whether one failed.
+/// Measures every device but the reference, and returns whether one failed.
 fn measure(listed: &mut [Listed]) -> bool {
     let style = ProgressStyle::with_template("{bar:32} {pos}/{len} measurements, {eta} left")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -120,14 +120,14 @@ fn measure(listed: &mut [Listed]) -> bool {
     failed
 }
 
-/// Which device is the fastest for a batch, if any was measured.
+/// Returns the fastest device for a batch size, if one was measured.
 fn fastest(listed: &[Listed], batch: usize) -> Option<usize> {
     let medians = listed.iter().map(|one| one.times.get(batch).map(|times| times.median));
     let measured = medians.enumerate().filter_map(|(at, median)| Some((median?, at)));
     measured.min().map(|(_, at)| at)
 }
 
-/// What the network took on each device, the fastest for each batch marked.
+/// Prints the times of each device, with the fastest of each batch size marked.
 fn show(listed: &[Listed]) {
     let cell = |at: usize, batch: usize| match listed[at].times.get(batch) {
         None => "-".to_string(),
@@ -152,7 +152,7 @@ fn show(listed: &[Listed]) {
     ));
 }
 
-/// A device for a program, with what was measured.
+/// Describes a device as JSON, with its measured times.
 fn object(listed: &[Listed], at: usize) -> Value {
     let mut object = listed[at].object.clone();
     let point = |(batch, times): (usize, &Times)| {
@@ -171,7 +171,7 @@ fn object(listed: &[Listed], at: usize) -> Value {
     object
 }
 
-/// The limits that bound a shape, under WebGPU's names; sizes are in bytes.
+/// Returns the limits that bound a shape, by WebGPU's names. Sizes are in bytes.
 fn limits(adapter: &Adapter) -> [(&'static str, u64); 5] {
     let limits = adapter.limits();
     [

@@ -18,29 +18,28 @@ use indicatif::{DecimalBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::terminal::{GOOD, clean, note, print};
 
-/// Fetch PTB-XL 1.0.3 from PhysioNet: some 550 MB at 100 Hz, 2.7 GB at 500 Hz
+/// Download PTB-XL 1.0.3 from PhysioNet: about 550 MB at 100 Hz, 2.7 GB at 500 Hz
 ///
-/// Every file is compared with its published checksum. Break it off when you like and run it again: what is there stays,
-/// and the rest follows. PTB-XL: Wagner et al. 2020, doi 10.1038/s41597-020-0495-6, CC BY 4.0.
+/// Every file is compared with its published checksum. An interrupted download continues when the command is run again. PTB-XL: Wagner et al. 2020, doi 10.1038/s41597-020-0495-6, CC BY 4.0.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   ecgpu download ptb-xl data/ptb-xl
   ecgpu download ptb-xl data/ptb-xl --sampling-rate 500 --connections 8")]
 pub struct Arguments {
-    /// What to fetch
+    /// What to download
     #[arg(value_enum)]
     source: Source,
-    /// The folder to put it into
+    /// The folder to write to
     #[arg(value_name = "DIR")]
     folder: PathBuf,
     /// Which copy of the signals: 100 or 500 Hz
     #[arg(long, default_value = "100", value_name = "HZ")]
     sampling_rate: SamplingRate,
-    /// A mirror: the address of the folder that has SHA256SUMS.txt
+    /// Address of the folder that contains SHA256SUMS.txt, such as a mirror
     #[arg(long, default_value = PHYSIONET)]
     url: String,
-    /// Files to fetch at once
+    /// Files to download at once
     #[arg(long, default_value_t = 4, value_name = "N")]
     connections: usize,
 }
@@ -87,7 +86,7 @@ fn show(bar: &ProgressBar, event: Event<'_>, received: &AtomicU64, start: Instan
     }
 }
 
-/// Moves the bar; at the beginning of a phase it takes that one's looks and clock.
+/// Moves the progress bar. At the beginning of a phase the bar takes the style of the phase and restarts its clock.
 fn at(bar: &ProgressBar, files: usize, of: usize, template: &str) {
     if bar.length() != Some(of as u64) || files == 0 {
         bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));

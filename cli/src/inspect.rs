@@ -1,4 +1,4 @@
-//! `ecgpu inspect`: what a weights file holds.
+//! `ecgpu inspect`: describes a weights file.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -20,7 +20,7 @@ pub struct Arguments {
     /// A safetensors file of network 542k or 55k; the built-in weights if absent
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
-    /// One JSON object
+    /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
@@ -33,17 +33,17 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 /// One line of the table of layers.
-struct Row {
+struct LayerRow {
     name: String,
     operation: String,
-    /// `[channels, samples]` for the contract's length.
+    /// Output shape `[channels, samples]` for the contract's length.
     output: [usize; 2],
     elements: usize,
 }
 
-fn rows(weights: &Weights) -> Result<Vec<Row>> {
+fn rows(weights: &Weights) -> Result<Vec<LayerRow>> {
     let shapes = weights.network.shapes(weights.contract.samples)?;
-    let row = |(named, output): (&NamedLayer, [usize; 2])| Row {
+    let row = |(named, output): (&NamedLayer, [usize; 2])| LayerRow {
         name: named.name.clone(),
         operation: named.layer.to_string(),
         output,
@@ -52,7 +52,7 @@ fn rows(weights: &Weights) -> Result<Vec<Row>> {
     Ok(weights.network.layers.iter().zip(shapes).map(row).collect())
 }
 
-/// Elements that training changes: all but the running statistics.
+/// Counts the elements that training changes: all but the running statistics.
 fn trained(weights: &Weights) -> usize {
     let statistics = |layer: &Layer| if let Layer::BatchNorm { channels } = layer { 2 * channels } else { 0 };
     weights.elements() - weights.network.layers.iter().map(|named| statistics(&named.layer)).sum::<usize>()
@@ -68,7 +68,7 @@ fn text(weights: &Weights) -> Result<String> {
         weights.stored_as,
         clean(&weights.source),
     );
-    let cells = |Row { name, operation, output: [channels, samples], elements }: Row| {
+    let cells = |LayerRow { name, operation, output: [channels, samples], elements }: LayerRow| {
         vec![name, operation, format!("{channels}×{samples}"), elements.to_string()]
     };
     let rows: Vec<Vec<String>> = rows(weights)?.into_iter().map(cells).collect();
@@ -94,7 +94,7 @@ fn text(weights: &Weights) -> Result<String> {
 }
 
 fn object(weights: &Weights) -> Result<serde_json::Value> {
-    let layer = |Row { name, operation, output, elements }: Row| json!({ "name": name, "operation": operation, "output": output, "elements": elements });
+    let layer = |LayerRow { name, operation, output, elements }: LayerRow| json!({ "name": name, "operation": operation, "output": output, "elements": elements });
     let contract = &weights.contract;
     Ok(json!({
         "source": weights.source,

@@ -1,4 +1,4 @@
-//! The command line: one file a command.
+//! The command line: one file per command.
 
 mod augment;
 mod bench;
@@ -54,40 +54,40 @@ enum Command {
     Augment(Box<augment::Arguments>),
 }
 
-/// Where to run and what.
+/// Options for commands that take weights and a device.
 #[derive(clap::Args)]
 struct Setup {
     #[command(flatten)]
-    place: Place,
+    device: DeviceOptions,
     /// A safetensors file of network 542k or 55k; the built-in weights if absent
     #[arg(long, value_name = "FILE")]
     weights: Option<std::path::PathBuf>,
 }
 
-/// Where to run.
+/// Options that choose the device.
 #[derive(clap::Args)]
-struct Place {
+struct DeviceOptions {
     /// auto (a real GPU where there is one, else the CPU), gpu, gpu:N, a part of a GPU's name, cpu, or reference (float64)
     ///
-    /// With auto, classify starts on the CPU and goes over to the GPU for every shape that it measures to be faster there,
-    /// so that the last bits of its results may differ from run to run; any other device gives the same bits each time.
+    /// With auto, classify starts on the CPU and changes to the GPU for every shape that it measures to be faster there. The
+    /// last bits of its results may therefore differ from run to run. Any other device gives the same bits each time.
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     device: Device,
-    /// Threads that compute on the CPU; all there are if absent
+    /// Threads that compute on the CPU; one per core if absent
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// In what a GPU stores weights and activations: f32 or f16; it adds in f32 either way
+    /// How a GPU stores weights and activations: f32 or f16. Sums are in f32 either way
     #[arg(long, default_value = "f32", value_name = "PRECISION")]
     precision: Precision,
     /// The kernels that `ecgpu tune` chose for the GPU
     #[arg(long, value_name = "FILE")]
     tuning: Option<std::path::PathBuf>,
-    /// A file that keeps the GPU's compiled pipelines for the next start; made if absent
+    /// A file that keeps the GPU's compiled pipelines for the next start; created if absent
     #[arg(long, value_name = "FILE")]
     pipeline_cache: Option<std::path::PathBuf>,
 }
 
-/// Opens the GPU that an option is for, in this precision.
+/// Opens the GPU that an option asks for, in the given precision.
 fn open_gpu(device: &Device, precision: Precision, option: &str) -> Result<Gpu> {
     let gpu = backend::gpu::open_gpu(device)?.ok_or_else(|| {
         let cause = format!("--device {device} takes no GPU here, and {option} is for a GPU");
@@ -96,13 +96,13 @@ fn open_gpu(device: &Device, precision: Precision, option: &str) -> Result<Gpu> 
     Ok(gpu.with_precision(precision))
 }
 
-impl Place {
-    /// What classifies.
+impl DeviceOptions {
+    /// Opens the device for classifying.
     fn open(&self) -> Result<Box<dyn Backend>> {
         if self.gpu_option().is_some() { self.open_one() } else { backend::open(&self.device, self.threads) }
     }
 
-    /// The first option that only a GPU can follow.
+    /// Returns the first given option that only a GPU supports.
     fn gpu_option(&self) -> Option<&'static str> {
         let options = [
             (self.tuning.is_some(), "--tuning"),
@@ -112,7 +112,7 @@ impl Place {
         options.into_iter().find_map(|(given, option)| given.then_some(option))
     }
 
-    /// The device to look at: with auto the GPU where there is one that opens, else the CPU.
+    /// Opens one device for a measurement or a comparison: with auto a real GPU if one opens, else the CPU.
     fn open_one(&self) -> Result<Box<dyn Backend>> {
         let Some(option) = self.gpu_option() else {
             if !matches!(self.device, Device::Auto) {
@@ -141,8 +141,8 @@ impl Setup {
     }
 }
 
-/// Mesa's layer that sorts devices asks Wayland for the display's one, and libwayland complains on standard error where
-/// there is no session, as in a container or over ssh. Devices are chosen here by type, so the layer is not needed then.
+/// Turns off Mesa's device selection layer where there is no desktop session. The layer asks Wayland for the display's
+/// device, and libwayland then prints an error, as in a container or over ssh. Devices are chosen by type here.
 fn silence_device_selection() {
     if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
         // SAFETY: the first call in `main`, when no other thread is there to read the environment.
@@ -153,14 +153,13 @@ fn silence_device_selection() {
 /// Cores up to which lavapipe gets two threads each.
 const FEW_CORES: usize = 4;
 
-/// Lavapipe cuts each dispatch into as many pieces as it has threads, as many as cores, and Linux often wakes two of them on
-/// one core, where one waits for the other: on two cores a forward pass of one record took 2.80, 3.50 and 4.26 ms in the
-/// quartiles of ten rounds. With twice the threads an idle one finds a piece to take: 2.76, 2.84 and 3.03 ms;
-/// with four times, 3.20, 3.59 and 3.71. Where there are many cores, one of them is idle, and pieces are small.
+/// Gives lavapipe two threads per core on small machines. Lavapipe cuts each dispatch into one piece per thread, and Linux
+/// often wakes two threads on one core, where one waits for the other; with two threads per core an idle one takes over.
+/// Measurements: docs/measurements/lavapipe-threads.md.
 fn divide_software_dispatches() {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     if (2..=FEW_CORES).contains(&cores) && std::env::var_os("LP_NUM_THREADS").is_none() {
-        // SAFETY: as above, no other thread is there yet.
+        // SAFETY: called at the start of `main`, when no other thread is there to read the environment.
         unsafe { std::env::set_var("LP_NUM_THREADS", (2 * cores).to_string()) };
     }
 }
@@ -193,7 +192,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Refuses to write over what is there, unless that was asked for.
+/// Refuses to overwrite an existing file, unless `force` is given.
 fn check_free(paths: &[&std::path::Path], force: bool) -> Result<()> {
     match paths.iter().find(|path| path.exists()) {
         Some(there) if !force => {
@@ -204,7 +203,7 @@ fn check_free(paths: &[&std::path::Path], force: bool) -> Result<()> {
     }
 }
 
-/// 2 for a request that makes no sense, as clap has it; 1 for everything else.
+/// Returns the exit code of an error: 2 for a request that makes no sense, like clap, and 1 for everything else.
 fn exit_code(error: &Error) -> ExitCode {
     ExitCode::from(if error.kind() == ErrorKind::Usage { 2 } else { 1 })
 }

@@ -1,4 +1,4 @@
-//! `ecgpu profile`: where the time of a forward pass goes.
+//! `ecgpu profile`: times each stage of a forward pass.
 
 use std::{process::ExitCode, time::Duration};
 
@@ -15,14 +15,14 @@ use ecgpu::{
 use serde_json::json;
 
 use crate::{
-    Place,
+    DeviceOptions,
     terminal::{FAINT, STRONG, bar, print, table},
 };
 
 /// Time each stage of a forward pass on a device
 ///
-/// The median over runs of the time that the device computes on a stage: on a GPU by its own timestamps, on the CPU the
-/// mean over the threads. Random weights and inputs: time does not depend on them.
+/// Prints the median over the runs. A GPU measures with its own timestamps; on the CPU the time is the mean over the
+/// threads. Weights and inputs are random, as time does not depend on them.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -31,20 +31,20 @@ Examples:
   ecgpu profile --json | jq -s 'max_by(.ms) | .stage'")]
 pub struct Arguments {
     #[command(flatten)]
-    place: Place,
+    device: DeviceOptions,
     /// 542k or 55k
     #[arg(long, default_value = "542k", value_name = "NETWORK", value_parser = ["542k", "55k"])]
     network: String,
-    /// Records a forward pass
+    /// Records per forward pass
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     batch: u32,
-    /// Samples a lead
+    /// Samples per lead
     #[arg(long, default_value_t = 1000, value_name = "T", value_parser = clap::value_parser!(u32).range(1..))]
     samples: u32,
-    /// Runs that are measured, after as many that are not
+    /// Measured runs, after the same number of warm-up runs
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
-    /// One JSON object a stage and line
+    /// Print one JSON object per stage and line
     #[arg(long)]
     json: bool,
 }
@@ -53,7 +53,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let network = if arguments.network == "55k" { model_card_55k() } else { training_code_542k() };
     let weights = Weights::random(network, 1);
     let folded = Folded::new(&weights.network, &weights.parameters)?;
-    let backend = arguments.place.open_one()?;
+    let backend = arguments.device.open_one()?;
     // A batch beyond the device's limits is refused here, with the reason.
     let one = Plan::new(&folded, 1, arguments.samples as usize, Keep::Results)?;
     let batch = (arguments.batch as usize).min(backend.largest_batch(&one)?);
@@ -83,7 +83,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The median of each step over the runs.
+/// Returns the median time of each step over the runs.
 fn medians(runs: &[Vec<Duration>]) -> Vec<Duration> {
     let median = |step: usize| {
         let mut times: Vec<Duration> = runs.iter().map(|run| run[step]).collect();
@@ -93,7 +93,7 @@ fn medians(runs: &[Vec<Duration>]) -> Vec<Duration> {
     (0..runs[0].len()).map(median).collect()
 }
 
-/// Billions of operations a second, and of bytes that a step reads and writes at the least.
+/// Returns the rates of a step: 10⁹ operations per second, and 10⁹ bytes per second that it must at least read and write.
 fn rates(plan: &Plan, step: &Step, time: Duration, storage: Storage) -> [f64; 2] {
     let stored = |id| if plan.may_be_f16(id) { storage } else { Storage::F32 };
     let buffers = step.reads.iter().chain([&step.write]);

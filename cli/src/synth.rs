@@ -1,4 +1,4 @@
-//! `ecgpu synth`: a synthetic ECG as a WFDB record.
+//! `ecgpu synth`: writes a synthetic ECG as a WFDB record.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -11,8 +11,8 @@ use crate::{check_free, terminal::print};
 
 /// Write a synthetic ECG as a WFDB record, for tests and demonstrations
 ///
-/// A moving dipole projected onto the twelve leads. Nothing it gives is a patient's, and no score on it says how well
-/// the network does on one.
+/// The model projects a moving dipole onto the twelve leads. The record is no patient's, and a score on it says nothing
+/// about the network's accuracy.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Conditions: norm, mi (mi-inferior), mi-anterior, sttc, hyp, cd (cd-lbbb), cd-rbbb
@@ -21,22 +21,22 @@ Examples:
   ecgpu synth --condition norm --out norm.hea
   ecgpu synth --condition cd-rbbb --seed 7 --sampling-rate 100 --seconds 30 --out rbbb.hea")]
 pub struct Arguments {
-    /// What the heart has
+    /// Condition of the heart
     #[arg(long, default_value = "norm")]
     condition: Condition,
-    /// Heart rate, amplitudes, rotation and noise follow from it
+    /// Seed of heart rate, amplitudes, rotation and noise
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Samples a second
+    /// Sampling rate in Hz
     #[arg(long, default_value_t = 500.0, value_name = "HZ", allow_negative_numbers = true)]
     sampling_rate: f64,
-    /// How long it lasts
+    /// Length in seconds
     #[arg(long, default_value_t = 10.0, allow_negative_numbers = true)]
     seconds: f64,
-    /// The header to write; the samples go beside it
+    /// The header to write; the samples are written beside it
     #[arg(long, value_name = "FILE.hea")]
     out: PathBuf,
-    /// Write over files that are there
+    /// Overwrite existing files
     #[arg(long)]
     force: bool,
 }

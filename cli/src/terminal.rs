@@ -1,4 +1,4 @@
-//! What a person sees: colours where the terminal has them, plain text where the output is piped.
+//! Output for a person: colours on a terminal, plain text in a pipe.
 
 use std::io::Write;
 
@@ -7,27 +7,27 @@ use ecgpu::Error;
 
 use crate::hint;
 
-/// Headings and labels.
+/// Style of headings and labels.
 pub const STRONG: Style = Style::new().bold();
-/// Asides.
+/// Style of secondary text.
 pub const FAINT: Style = Style::new().dimmed();
-/// What passed, and a class that is given as a label.
+/// Style of what passed, and of a class that is given as a label.
 pub const GOOD: Style = AnsiColor::Green.on_default();
-/// Warnings.
+/// Style of warnings.
 pub const DOUBTFUL: Style = AnsiColor::Yellow.on_default();
-/// Errors and what failed.
+/// Style of errors and of what failed.
 pub const BAD: Style = AnsiColor::Red.on_default().bold();
 
-/// Characters of a bar that is full.
+/// Characters of a full bar.
 const BAR: usize = 32;
 
-/// Text from a file, with whatever could move the cursor or forge a line escaped.
+/// Escapes text from a file, so that it cannot move the cursor or imitate a line of the program.
 pub fn clean(text: &str) -> String {
     let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
     text.chars().map(escape).collect()
 }
 
-/// Writes to standard output. A reader that has gone, such as `head`, ends the program without a word.
+/// Writes to standard output. Where the reader has closed the pipe, such as `head`, the program ends silently.
 pub fn print(text: &str) {
     let mut out = anstream::stdout().lock();
     if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
@@ -37,34 +37,34 @@ pub fn print(text: &str) {
 
 /// Ends the program at once. What was printed has been flushed.
 ///
-/// A GPU's driver may still be loading or compiling on a thread of its own. Waiting for it would take up to a second, and
-/// the usual way out runs its exit handlers beside it, in which Mesa's was seen to hang and to crash.
+/// A GPU's driver may still be loading or compiling on its own thread. Waiting for it would take up to a second, and a
+/// normal exit runs the driver's exit handlers at the same time, in which Mesa was seen to hang and to crash.
 pub fn leave(code: u8) -> ! {
     #[cfg(unix)]
     {
         unsafe extern "C" {
             fn _exit(status: std::ffi::c_int) -> !;
         }
-        // SAFETY: the C library's function; it takes any number and touches no memory of ours.
+        // SAFETY: the C library's `_exit` takes any number and touches no memory of this program.
         unsafe { _exit(code.into()) }
     }
-    // Here the system ends all other threads first.
+    // Other systems end all other threads before they run exit handlers.
     #[cfg(not(unix))]
     std::process::exit(code.into())
 }
 
-/// Writes an error to standard error. Where that is closed nobody is left to be told.
+/// Writes an error to standard error, with the flag that follows its hint. A closed standard error is ignored.
 pub fn report(error: &Error) {
     let flag = error.hint().and_then(hint::flag).map(|flag| format!(" ({flag})")).unwrap_or_default();
     let _ = writeln!(anstream::stderr(), "{BAD}error:{BAD:#} {error}{flag}");
 }
 
-/// Writes something worth knowing to standard error.
+/// Writes a note to standard error.
 pub fn note(text: &str) {
     let _ = writeln!(anstream::stderr(), "{DOUBTFUL}note:{DOUBTFUL:#} {}", clean(text));
 }
 
-/// A horizontal bar for a part of 1, in eighths of a character.
+/// Draws a horizontal bar for a share between 0 and 1, in eighths of a character.
 pub fn bar(part: f64) -> String {
     const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     let eighths = (part.clamp(0.0, 1.0) * (BAR * 8) as f64).round() as usize;
@@ -72,7 +72,7 @@ pub fn bar(part: f64) -> String {
     format!("{drawn:BAR$}")
 }
 
-/// Milliseconds or seconds, three digits that matter.
+/// Formats a time in milliseconds or seconds, with three significant digits.
 pub fn duration(time: std::time::Duration) -> String {
     match time.as_secs_f64() {
         seconds if seconds >= 1.0 => format!("{seconds:.2} s"),
@@ -81,7 +81,8 @@ pub fn duration(time: std::time::Duration) -> String {
     }
 }
 
-/// Rows under a heading, each column as wide as its widest cell, two spaces between them. Cells carry no colour.
+/// Formats rows under a heading. Each column is as wide as its widest cell, with two spaces between columns. Cells carry
+/// no colour.
 pub fn table(heading: &[&str], rows: &[Vec<String>]) -> Vec<String> {
     let wide = |text: &str| text.chars().count();
     let column_width = |at: usize| rows.iter().map(|row| wide(&row[at])).chain([wide(heading[at])]).max().unwrap_or(0);

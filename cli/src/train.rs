@@ -1,4 +1,4 @@
-//! `ecgpu pretrain`, `ecgpu train` and `ecgpu finetune`: runs on PTB-XL.
+//! `ecgpu pretrain`, `ecgpu train` and `ecgpu finetune`: train on PTB-XL.
 
 use std::{
     ops::ControlFlow,
@@ -27,13 +27,13 @@ use crate::{
     terminal::{FAINT, GOOD, STRONG, clean, note, print},
 };
 
-/// What every run has. An option that is not given is the recipe's, or that of --config.
+/// Options of every run. An option that is not given has the value of --config, or else of the recipe.
 #[derive(clap::Args)]
 pub struct Common {
     /// The folder of PTB-XL, with ptbxl_database.csv
     #[arg(long, value_name = "PTBXL_DIR")]
     data: Option<PathBuf>,
-    /// The network that comes of it, as safetensors
+    /// The trained network, as safetensors
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// 542k (the default) or 55k
@@ -42,7 +42,7 @@ pub struct Common {
     /// Passes over the records
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
-    /// Records of a batch
+    /// Records per batch
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
     /// The highest learning rate of Adam
@@ -51,52 +51,52 @@ pub struct Common {
     /// one-cycle, cosine or constant
     #[arg(long, value_name = "SCHEDULE", value_parser = shape)]
     schedule: Option<ScheduleShape>,
-    /// The share of all steps in which the learning rate rises; 0.3 if absent with one-cycle, else 0
+    /// Share of all steps in which the learning rate rises; 0.3 if absent with one-cycle, else 0
     #[arg(long, value_name = "PART", allow_negative_numbers = true)]
     warm_up: Option<f64>,
-    /// Decoupled weight decay, as AdamW has it
+    /// Decoupled weight decay, as in AdamW
     #[arg(long, value_name = "DECAY", allow_negative_numbers = true)]
     weight_decay: Option<f64>,
-    /// The largest norm that the gradient keeps
+    /// Largest norm of the gradient; larger gradients are scaled down to it
     #[arg(long, value_name = "NORM", allow_negative_numbers = true)]
     clip: Option<f64>,
-    /// Train on a random window of so many seconds of each record, in pre-training on one for each view; windows side by side
-    /// are validated, their logits averaged
+    /// Train on a random window of this many seconds of each record; pre-training draws one per view. Validation averages
+    /// the logits of adjacent windows
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     crop: Option<f64>,
     /// all, none, or a list of warp, mixup, band-pass, cutmix, motion, noise, dropout; with - before what to leave out
     #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
     augment: Option<Augmentations>,
-    /// Everything that is drawn follows from it
+    /// Seed of all random numbers
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
     /// auto (a real GPU, else the CPU), gpu, gpu:N, a part of a GPU's name, cpu, or reference (float64)
     #[arg(long, value_name = "DEVICE")]
     device: Option<Device>,
-    /// Threads that compute on the CPU; all there are if absent
+    /// Threads that compute on the CPU; one per core if absent
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
     /// The run's folder: settings, log, curves, checkpoints; beside --out if absent
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     run: Option<PathBuf>,
-    /// Go on with the run in this folder
+    /// Continue the run in this folder
     #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "force"])]
     resume: Option<PathBuf>,
-    /// Settings to begin with, such as another run's config.toml; options override them
+    /// File of settings, such as another run's config.toml; options override it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Write over the network and the run that are there
+    /// Overwrite an existing network and run
     #[arg(long)]
     force: bool,
-    /// One JSON object an epoch and line, on standard output
+    /// Print one JSON object per epoch and line on standard output
     #[arg(long)]
     json: bool,
 }
 
-/// What a run with labels has besides.
+/// Options of runs with labels.
 #[derive(clap::Args)]
 pub struct Supervised {
-    /// The part of the labelled records of folds 1 to 8 that is trained on
+    /// Part of the labelled records of folds 1 to 8 that is used
     #[arg(long, value_name = "PART", allow_negative_numbers = true)]
     label_fraction: Option<f64>,
     /// focal or bce
@@ -105,7 +105,7 @@ pub struct Supervised {
     /// balanced (in inverse proportion to a class's records) or none
     #[arg(long, value_name = "WEIGHTS", value_parser = class_weights)]
     class_weights: Option<ClassWeights>,
-    /// Stop after so many epochs without a better macro AUROC on fold 9
+    /// Stop after this many epochs without a better macro AUROC on fold 9
     #[arg(long, value_name = "EPOCHS")]
     patience: Option<usize>,
 }
@@ -140,7 +140,7 @@ struct Simclr {
     temperature: Option<f64>,
 }
 
-/// BYOL: one view predicts what a slowly moving network makes of the other (Grill et al. 2020)
+/// BYOL: one view predicts a slowly moving network's projection of the other view (Grill et al. 2020)
 ///
 /// Published recipe: as SimCLR; projector and predictor 2048 to 256, momentum 0.996 rising to 1 along a cosine.
 #[derive(clap::Args)]
@@ -151,7 +151,7 @@ Examples:
 struct Byol {
     #[command(flatten)]
     common: Common,
-    /// The momentum that the target begins with: 0.996 if absent
+    /// Initial momentum of the target network: 0.996 if absent
     #[arg(long, value_name = "TAU", allow_negative_numbers = true)]
     momentum: Option<f64>,
 }
@@ -187,10 +187,10 @@ pub struct Finetune {
     common: Common,
     #[command(flatten)]
     supervised: Supervised,
-    /// An encoder of `ecgpu pretrain`, or a whole network
+    /// An encoder from `ecgpu pretrain`, or a whole network
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
-    /// Leave the encoder as it is, running statistics too, and train the last layer alone
+    /// Freeze the encoder, running statistics included, and train the last layer only
     #[arg(long)]
     freeze_encoder: bool,
 }
@@ -221,7 +221,7 @@ fn named<T: Copy>(text: &str, known: &[(&str, T)]) -> std::result::Result<T, Str
         .map_err(|names| format!("use one of {names}"))
 }
 
-/// Puts an option that was given in a setting's place.
+/// Replaces a setting by an option that was given.
 fn set<T: Clone>(setting: &mut T, given: &Option<T>) {
     if let Some(given) = given {
         setting.clone_from(given);
@@ -234,7 +234,7 @@ fn set_optional<T: Clone>(setting: &mut Option<T>, given: &Option<T>) {
     }
 }
 
-/// The path as it holds from any folder, so that a run can be gone on with from another.
+/// Returns the absolute path, so that a run can be continued from another folder.
 fn absolute(path: &Option<PathBuf>) -> Option<PathBuf> {
     path.as_ref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()))
 }
@@ -295,7 +295,7 @@ pub fn finetune(Finetune { common, supervised, from, freeze_encoder }: &Finetune
     })
 }
 
-/// The settings that a run has, from the recipe, a file and the options.
+/// Merges the settings of a run: the recipe, then a file, then the options.
 fn settings(common: &Common, kind: RunKind, apply: impl Fn(&mut Settings)) -> Result<Settings> {
     let read = |text: &str, from: &Path| Settings::read(kind, text).map_err(|error| error.at(from.display()));
     let mut settings = match (&common.config, &common.resume) {
@@ -325,7 +325,7 @@ fn start(common: &Common, kind: RunKind, apply: impl Fn(&mut Settings)) -> Resul
             StartMode::New { force: common.force }
         }
     };
-    let progress = Progress::new(&settings, common.json);
+    let progress = RunDisplay::new(&settings, common.json);
     let dataset = Dataset::open(data, &Options::default(), &|done, all| progress.reading(done, all))?;
     let run = PtbXlRun::new(&settings, &dataset)?;
     run.notes().iter().for_each(|text| note(text));
@@ -353,8 +353,8 @@ fn start(common: &Common, kind: RunKind, apply: impl Fn(&mut Settings)) -> Resul
     }
 }
 
-/// The device of a run is chosen once: with auto a real GPU where there is one, else the CPU. One that changed on the way
-/// would change the last bits of the result.
+/// Chooses the device of a run once: with auto a real GPU if there is one, else the CPU. A change of device in the middle
+/// of a run would change the last bits of the result.
 fn open(device: &Device, threads: Option<usize>) -> Result<Box<dyn Backend>> {
     match device {
         Device::Auto => match backend::gpu::open_gpu(device)? {
@@ -365,11 +365,10 @@ fn open(device: &Device, threads: Option<usize>) -> Result<Box<dyn Backend>> {
     }
 }
 
-/// What shells exit with after Ctrl-C: 128 and the signal's number.
+/// Exit code after Ctrl-C, as in shells: 128 plus the signal's number.
 const INTERRUPTED: u8 = 130;
 
-/// Set by the first Ctrl-C; the second ends the program at once, which costs no more than the steps since the last
-/// checkpoint.
+/// Set by the first Ctrl-C. The second ends the program at once, which loses the steps since the last checkpoint.
 fn stop_at_interrupt() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let seen = stop.clone();
@@ -384,15 +383,15 @@ fn stop_at_interrupt() -> Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-/// The bar on standard error, and an epoch's line on standard output.
-struct Progress {
+/// Shows a run: a progress bar on standard error, and one line per epoch on standard output.
+struct RunDisplay {
     bar: ProgressBar,
     epochs: usize,
     batch: usize,
     json: bool,
 }
 
-impl Progress {
+impl RunDisplay {
     fn new(settings: &Settings, json: bool) -> Self {
         let target = if json { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let style = ProgressStyle::with_template("{bar:32} {pos}/{len} {msg}, {eta} left")
@@ -425,7 +424,7 @@ impl Progress {
                 self.bar.set_length((self.epochs * steps) as u64);
                 let done = ((epoch - 1) * steps + step) as u64;
                 if self.bar.position() + 1 < done {
-                    // A run that is gone on with: what was done before says nothing of the time that is left.
+                    // A continued run: earlier steps say nothing about the time that is left.
                     self.bar.set_position(done - 1);
                     self.bar.reset_eta();
                 }

@@ -1,4 +1,4 @@
-//! `ecgpu tune`: which kernels are the fastest right ones on this GPU.
+//! `ecgpu tune`: finds the fastest correct kernels of a GPU.
 
 use std::{
     path::{Path, PathBuf},
@@ -19,13 +19,13 @@ use serde_json::json;
 
 use crate::terminal::{BAD, FAINT, GOOD, STRONG, print, report, table};
 
-/// Batch and samples that are tuned unless others are asked for.
+/// Batch and samples that are tuned by default.
 const USUAL: [[u32; 2]; 3] = [[1, 1000], [1, 5000], [32, 1000]];
 
-/// Choose the fastest right kernels for a GPU
+/// Choose the fastest correct kernels for a GPU
 ///
 /// Every variant of every step is first compared with the float64 reference on the device, and only those that agree are
-/// timed. The choice is written to a file for the --tuning of other commands; none is ever loaded unasked.
+/// timed. The choice is written to a file for the --tuning of other commands. No command loads a tuning unasked.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -39,31 +39,31 @@ pub struct Arguments {
     /// gpu, gpu:N, or a part of a GPU's name
     #[arg(long, default_value = "gpu", value_name = "DEVICE")]
     device: Device,
-    /// In what the GPU stores weights and activations: f32 or f16; the file is for that alone
+    /// How the GPU stores weights and activations: f32 or f16. The tuning holds for this precision only
     #[arg(long, default_value = "f32", value_name = "PRECISION")]
     precision: Precision,
     /// 542k or 55k; both if absent
     #[arg(long, value_name = "NETWORK", value_parser = ["542k", "55k"])]
     network: Option<String>,
-    /// Records a forward pass; 1 if only --samples is given
+    /// Records per forward pass; 1 if only --samples is given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     batch: Option<u32>,
-    /// Samples a lead; 1000 if only --batch is given
+    /// Samples per lead; 1000 if only --batch is given
     #[arg(long, value_name = "T", value_parser = clap::value_parser!(u32).range(1..))]
     samples: Option<u32>,
     /// The file to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Write over a file that is there
+    /// Overwrite an existing file
     #[arg(long)]
     force: bool,
-    /// One JSON object a step, variant and line
+    /// Print one JSON object per step, variant and line
     #[arg(long)]
     json: bool,
 }
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
-    // What takes minutes must not fail at the end for what can be seen at the beginning.
+    // Tuning takes minutes: an output file that cannot be written is refused before it.
     check_writable(&arguments.out, arguments.force)?;
     let gpu = open_gpu(&arguments.device)?.ok_or_else(|| {
         let cause = format!("--device {} takes no GPU, and only a GPU is tuned", arguments.device);
@@ -115,8 +115,8 @@ fn check_writable(out: &Path, force: bool) -> Result<()> {
     Ok(())
 }
 
-/// A plan for each network, batch and length, with its name. A batch beyond the device's limits is lowered to them, as
-/// the classifier does.
+/// Makes a plan for each network, batch and length, with its name. A batch beyond the device's limits is lowered to them,
+/// as in the classifier.
 fn plans(arguments: &Arguments, gpu: &Gpu) -> Result<Vec<(String, Plan)>> {
     let sizes = match (arguments.batch, arguments.samples) {
         (None, None) => USUAL.to_vec(),
@@ -137,14 +137,14 @@ fn plans(arguments: &Arguments, gpu: &Gpu) -> Result<Vec<(String, Plan)>> {
     Ok(plans)
 }
 
-/// A bar on standard error while a person waits; hidden where nobody watches.
+/// A progress bar on standard error, hidden where that is no terminal.
 fn progress_bar() -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:32} {pos}/{len} steps, {eta} left")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr()).with_style(style)
 }
 
-/// Names every variant that is not right on standard error, and returns whether there is one.
+/// Names every incorrect variant on standard error, and returns whether there is one.
 fn report_wrong(steps: &[StepTuning], info: &DeviceInfo) -> bool {
     let mut wrong = false;
     for (step, candidate) in steps.iter().flat_map(|step| step.candidates.iter().map(move |one| (step, one))) {
@@ -170,7 +170,7 @@ fn show(steps: &[StepTuning], info: &DeviceInfo) {
     for step in steps {
         for (at, candidate) in step.candidates.iter().enumerate() {
             let chosen = step.chosen == Some(at);
-            // What belongs to the step stands beside its first variant alone.
+            // The columns of the step are filled beside its first variant only.
             let once = |text: String| if at == 0 { text } else { String::new() };
             rows.push(vec![
                 once(step.plan.clone()),

@@ -1,4 +1,4 @@
-//! `ecgpu verify`: is what the device computes right?
+//! `ecgpu verify`: compares a device with the reference.
 
 use std::process::ExitCode;
 
@@ -21,9 +21,9 @@ use crate::{
 /// Compare every stage on a device with the float64 reference
 ///
 /// Runs the given weights and random networks of awkward shapes. The error of a stage is its normalised mean square
-/// error, Σ(device − reference)² / Σ reference². Stages that a GPU computes in one, as `encoder.0 + encoder.3`, are
-/// compared alone and together. In f16 each stage is compared from what the device has stored before it, and the logits
-/// once more with those of the whole network without f16.
+/// error, Σ(device − reference)² / Σ reference². Stages that a GPU computes in one step, such as `encoder.0 + encoder.3`,
+/// are compared both separately and as one step. In f16 each stage is computed from what the device stored before it, and
+/// the logits are also compared with those of the whole network in float64.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -36,10 +36,10 @@ Exit code: 0 if every stage is within the bounds, 1 if one is not.")]
 pub struct Arguments {
     #[command(flatten)]
     setup: Setup,
-    /// Random networks to compare besides the given one
+    /// Random networks to compare in addition to the given one
     #[arg(long, default_value_t = 12, value_name = "N")]
     networks: u64,
-    /// One JSON object a stage and line
+    /// Print one JSON object per stage and line
     #[arg(long)]
     json: bool,
 }
@@ -48,7 +48,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let weights = arguments.setup.weights()?;
     weights.notes.iter().for_each(|text| note(text));
     let folded = Folded::new(&weights.network, &weights.parameters)?;
-    let backend = arguments.setup.place.open_one()?;
+    let backend = arguments.setup.device.open_one()?;
     let info = backend.info();
     let reports = verify(backend.as_ref(), &folded, arguments.networks)?;
     let failed = reports.iter().find(|report| !report.passed);
@@ -73,11 +73,11 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
 fn bounds(storage: Storage) -> String {
     if storage.is_half() {
         return format!(
-            "bounds: NMSE {LARGEST_NMSE_F16:.0e} a stage alone, {LARGEST_NMSE:.0e} if it is stored in f32; logits of the \
+            "bounds: NMSE {LARGEST_NMSE_F16:.0e} per stage alone, {LARGEST_NMSE:.0e} if it is stored in f32; logits of the \
              whole network {LARGEST_LOGIT_ERROR_F16:.0e} of the largest"
         );
     }
-    format!("bounds: NMSE {LARGEST_NMSE:.0e} a stage, logits {LARGEST_LOGIT_ERROR:.0e} of the largest")
+    format!("bounds: NMSE {LARGEST_NMSE:.0e} per stage, logits {LARGEST_LOGIT_ERROR:.0e} of the largest")
 }
 
 fn verdict(report: &StageReport) -> &'static str {
