@@ -2,11 +2,11 @@
 //! order, so a result has the same bits for any number of threads.
 //!
 //! From the outside to the inside:
-//! - [`executor`] (inference) and [`trainer`] run a [`prepared_plan`] on the [`thread_pool`];
-//! - a prepared plan consists of [`operations`], which read and write activations as [`plan_layouts`] and [`layout`] say, in
-//!   [`aligned_buffer`]s;
-//! - a convolution runs as [`tiled_convolution`] and [`partition`] decide, with weights from the [`weight_cache`];
-//! - [`micro_kernels`] are the inner loops, compiled for each instruction set.
+//! - `executor` (inference) and `trainer` run a `prepared_plan` on the `thread_pool`;
+//! - a prepared plan consists of `operations`, which read and write activations in `aligned_buffer`s as `plan_layouts` and
+//!   `layout` say;
+//! - a convolution runs as `tiled_convolution` and `partition` decide, with weights from the `weight_cache`;
+//! - `micro_kernels` are the inner loops, compiled for each instruction set.
 
 mod aligned_buffer;
 mod executor;
