@@ -1,70 +1,65 @@
-//! Does a device compute what the float64 reference computes? Stage by stage, on given weights and on random networks of
+//! The comparison of a backend with the float64 reference: stage by stage, on given weights and on random networks of
 //! awkward shapes.
 //!
-//! In f32 each stage is compared with the reference's, which ran from the same input. In f16 that would say little: what
-//! is lost by storing f16 adds up from stage to stage, and a bound that lets it pass would let wrong kernels pass too. So
-//! each stage is there compared with the reference of that stage alone, which reads what the device itself has stored
-//! before it and the weights as they are stored. What is left is the rounding of the stage's own output:
-//! - to nearest, an f16 is off by 2^-11 of itself at most, and by 3.7e-8 in the mean square: ulp²/12 beside numbers m²
-//!   whose mantissas lie evenly in the logarithm, 2^-20 / 12 / (3 / (2 ln 2)). Measured on lavapipe: 4.0e-8 to 4.8e-8 where a stage has
-//!   a hundred outputs;
-//! - Vulkan and DX12 let a device round toward zero: 2^-10 at most, whose square, 9.5e-7, no stage that sums in f32 can
-//!   exceed. That is [`LARGEST_NMSE_F16`];
-//! - what is stored in f32, as the features and the logits, keeps the bound of f32.
+//! In f32 each stage is compared with the reference's, which ran from the same input. In f16 this comparison would prove
+//! little: the rounding of each stage adds up, and a bound that allows for the sum would also let wrong kernels pass. So in
+//! f16 each stage is compared with a reference of this stage alone, which reads what the device itself stored as the
+//! stage's input, and the weights as they are stored. Only the rounding of the stage's own output remains:
+//! - Rounded to nearest, an f16 number differs by at most 2^-11 of itself. The mean square error is about 3.7e-8: ulp² / 12
+//!   over m², for mantissas m that are evenly distributed on a logarithmic scale: 2^-20 / 12 / (3 / (2 ln 2)). Measured on
+//!   lavapipe: 4.0e-8 to 4.8e-8 for stages with at least a hundred outputs.
+//! - Vulkan and DX12 allow a device to round toward zero. An f16 number then differs by at most 2^-10. No stage that sums
+//!   in f32 can exceed the square of that, 9.5e-7. [`LARGEST_NMSE_F16`] is this bound.
+//! - Buffers that are stored in f32, such as the embedding and the logits, keep the bound of f32.
 //!
-//! How far the logits are then from those without f16 is one more report, [`WHOLE`], with a bound of its own.
+//! One more report, [`ALL_STAGES`], compares the logits of the whole network in f16 with those of the reference, with a
+//! bound of its own.
 
+pub use crate::backend::difference::{LARGEST_NMSE, LARGEST_NMSE_F16, largest_nmse};
 use crate::{
     Result,
-    backend::{Backend, reference},
+    backend::{Backend, difference::Difference, reference},
     kernels::Storage,
     network::{Folded, FoldedLayer, FoldedOperation, Layer, NamedLayer, Network},
     plan::{FusedPlan, Keep, Plan},
     random::Random,
 };
 
-/// The largest normalised mean square error of a stage in f32. Rounding alone gives about 1e-13.
-pub const LARGEST_NMSE: f64 = 1e-10;
-/// The largest normalised mean square error of a stage that is stored in f16, alone.
-pub const LARGEST_NMSE_F16: f64 = 1e-6;
-/// The largest error of a logit, as a part of the largest logit.
+/// The largest error of a logit in f32, as a fraction of the largest logit.
 pub const LARGEST_LOGIT_ERROR: f64 = 1e-5;
-/// As [`LARGEST_LOGIT_ERROR`] where weights and activations are stored in f16.
+/// The largest error of a logit where weights and activations are stored in f16, as a fraction of the largest logit.
 pub const LARGEST_LOGIT_ERROR_F16: f64 = 1e-2;
-/// The stage by which a report names all stages in a row.
-pub const WHOLE: &str = "whole";
+/// The stage name of the report that covers the whole network.
+pub const ALL_STAGES: &str = "whole";
 
-/// The largest normalised mean square error of a stage that is stored so.
-pub fn largest_nmse(storage: Storage) -> f64 {
-    if storage.is_half() { LARGEST_NMSE_F16 } else { LARGEST_NMSE }
-}
-
-/// One stage on a device beside the reference.
+/// The comparison of one stage on a device with the reference.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct StageReport {
-    /// The network and the input that it ran on.
+    /// The name of the network, and the shape of its input.
     pub network: String,
-    /// The stage's name.
+    /// The name of the stage.
     pub stage: String,
-    /// What it does.
+    /// The operation of the stage with its sizes, in words.
     pub operation: String,
-    /// `[batch, channels, samples]` of its output.
+    /// The shape of the stage's output, `[batch, channels, samples]`.
     pub shape: [usize; 3],
     /// The largest absolute difference from the reference.
     pub largest_error: f64,
-    /// Σ(a − r)² / Σr²: normalised mean square error.
+    /// The normalised mean square error Σ(a − r)² / Σr².
     pub nmse: f64,
-    /// Where the largest error is: `[batch, channel, sample]`.
+    /// The position of the largest error, `[batch, channel, sample]`.
     pub worst: [usize; 3],
     /// Whether the errors are within the bounds.
     pub passed: bool,
 }
 
-/// Compares every stage of one forward pass, and once more, together, those that a GPU does in one where they are not
-/// kept apart.
+/// Compares every stage of one forward pass with the reference, on random input `[batch, leads, samples]`.
+///
+/// Stages that a GPU may fuse with a max pool are compared twice: unfused, and fused.
 ///
 /// # Errors
-/// The plan cannot be made, or the device fails.
+/// The network cannot run on this length, or the device fails.
 pub fn compare(
     backend: &dyn Backend,
     folded: &Folded,
@@ -79,17 +74,17 @@ pub fn compare(
     let input: Vec<f32> = (0..stages.buffers[stages.input()].len()).map(|_| random.normal() as f32).collect();
     let mut reports = compare_plans(backend, &network, &stages, &stages, &input)?;
     let pooled = plan(Keep::Pooled)?;
-    let fused_max_pool = FusedPlan::unfused(&pooled).with_fused_max_pools();
-    if fused_max_pool.plan.steps.len() < stages.steps.len() {
-        let together = compare_plans(backend, &network, &pooled, &fused_max_pool.plan, &input)?
-            .into_iter()
-            .zip(fused_max_pool.source_steps);
-        reports.extend(together.filter(|(_, steps)| *steps > 1).map(|(report, _)| report));
+    let fused = FusedPlan::unfused(&pooled).with_fused_max_pools();
+    if fused.plan.steps.len() < stages.steps.len() {
+        let fused_reports = compare_plans(backend, &network, &pooled, &fused.plan, &input)?;
+        let with_source_steps = fused_reports.into_iter().zip(fused.source_steps);
+        reports.extend(with_source_steps.filter(|(_, steps)| *steps > 1).map(|(report, _)| report));
     }
     Ok(reports)
 }
 
-/// Compares every output of a plan with the reference of one that has a step for each.
+/// Runs plan `run` on the backend and compares its outputs with the steps of `plan` on the reference: output n of `run` is
+/// what step n of `plan` writes.
 fn compare_plans(
     backend: &dyn Backend,
     network: &str,
@@ -103,7 +98,7 @@ fn compare_plans(
     let storage = backend.info().storage;
     let logits = plan.steps.len() - 1;
     let expected = if storage.is_half() {
-        reference::run_apart(&plan.with_f16_weights(), input, &computed)
+        reference::run_each_step(&plan.with_f16_weights(), input, &computed)
     } else {
         exact.clone()
     };
@@ -121,9 +116,9 @@ fn compare_plans(
             largest_error: difference.largest_error,
             nmse: difference.nmse,
             worst: [worst / (channels * samples), worst / samples % channels, worst % samples],
-            // Written so that NaN fails.
+            // With `<=`, NaN fails.
             passed: difference.nmse <= bounds.nmse
-                && bounds.error.is_none_or(|part| difference.largest_error <= part * largest_output),
+                && bounds.error.is_none_or(|fraction| difference.largest_error <= fraction * largest_output),
         }
     };
     let mut reports = Vec::with_capacity(plan.steps.len() + 1);
@@ -135,48 +130,23 @@ fn compare_plans(
     }
     if storage.is_half() {
         let bounds = Bounds { nmse: f64::INFINITY, error: Some(LARGEST_LOGIT_ERROR_F16) };
-        reports.push(report(WHOLE, format!("all stages in {storage}"), logits, &exact[logits], bounds));
+        reports.push(report(ALL_STAGES, format!("all stages in {storage}"), logits, &exact[logits], bounds));
     }
     Ok(reports)
 }
 
-/// What the errors of a stage may be.
+/// The largest errors that a stage may have.
 struct Bounds {
     nmse: f64,
-    /// Of the stage's largest output.
+    /// The largest absolute error, as a fraction of the stage's largest output; none where only `nmse` counts.
     error: Option<f64>,
 }
 
-/// How far computed numbers are from exact ones.
-pub(crate) struct Difference {
-    largest_error: f64,
-    pub(crate) nmse: f64,
-    worst: usize,
-}
-
-impl Difference {
-    pub(crate) fn between(computed: &[f32], exact: &[f64]) -> Self {
-        let (mut largest_error, mut worst, mut squares, mut power) = (0.0, 0, 0.0, 0.0);
-        for (at, (&a, &r)) in computed.iter().zip(exact).enumerate() {
-            let error = (f64::from(a) - r).abs();
-            // A NaN is the worst error there is, and stays it.
-            if error > largest_error || (error.is_nan() && !f64::is_nan(largest_error)) {
-                (largest_error, worst) = (error, at);
-            }
-            squares += error * error;
-            power += r * r;
-        }
-        // A stage that is zero everywhere must be so exactly.
-        let nmse = if squares == 0.0 { 0.0 } else { squares / power };
-        Self { largest_error, nmse, worst }
-    }
-}
-
-/// Compares every stage on the given network, at ten seconds of 100 Hz and at awkward lengths, and on `random_networks`
-/// random networks.
+/// Compares every stage of the given network with the reference, on ten seconds at 100 Hz and on two awkward shapes, and
+/// every stage of `random_networks` random networks.
 ///
 /// # Errors
-/// The device fails. A network that computes something wrong is no error but a report that has not passed.
+/// The device fails. A wrong result is not an error: its report has `passed: false`.
 pub fn verify(backend: &dyn Backend, given: &Folded, random_networks: u64) -> Result<Vec<StageReport>> {
     let mut reports = Vec::new();
     for (batch, samples) in [(1, 1000), (2, 997), (3, 83)] {
@@ -189,11 +159,14 @@ pub fn verify(backend: &dyn Backend, given: &Folded, random_networks: u64) -> Re
     Ok(reports)
 }
 
-/// A stage with fewer outputs might by chance have nothing but outputs near zero, whose relative error means nothing.
-const FEW: usize = 5;
+/// The fewest outputs of a random stage. By chance, fewer outputs might all be near zero, where a relative error means
+/// nothing.
+const MIN_OUTPUTS: usize = 5;
 
-/// A network of awkward sizes for a seed, with a batch and a length for it: channel counts 1, 3, 7, 12, 31, even and odd
-/// kernels, strides up to 3, any padding, lengths under the kernel's.
+/// Builds a random network of awkward sizes from a seed. Returns it with a batch size and a number of samples.
+///
+/// The sizes include channel counts 1, 3, 7, 12 and 31, even and odd kernels, strides up to 3, any padding, and inputs
+/// shorter than the kernel.
 pub fn random_network(seed: u64) -> (Folded, usize, usize) {
     let mut random = Random::new(seed, 1);
     fn pick<const N: usize>(random: &mut Random, options: [usize; N]) -> usize {
@@ -205,7 +178,7 @@ pub fn random_network(seed: u64) -> (Folded, usize, usize) {
     let mut layers: Vec<FoldedLayer> = Vec::new();
     let mut named = Vec::new();
     let mut push = |layer: Layer, operation: FoldedOperation, shape: &mut [usize; 2]| {
-        // What would leave no output is skipped.
+        // A layer that would have no output is skipped.
         if let Ok(output) = layer.output(*shape) {
             let name = format!("{}", named.len());
             layers.push(FoldedLayer { name: name.clone(), last_layer: named.len(), operation });
@@ -217,10 +190,11 @@ pub fn random_network(seed: u64) -> (Folded, usize, usize) {
         let [in_channels, _] = shape;
         let kernel = pick(&mut random, [1, 2, 3, 5, 7, 11]);
         let (stride, padding, relu) = (1 + random.below(3), random.below(kernel + 2), random.below(2) == 0);
-        let out_channels = pick(&mut random, if shape[1] < FEW { [7, 12, 31, 64, 65] } else { [1, 3, 7, 31, 64] });
+        let out_channels =
+            pick(&mut random, if shape[1] < MIN_OUTPUTS { [7, 12, 31, 64, 65] } else { [1, 3, 7, 31, 64] });
         let conv = Layer::Conv1d { in_channels, out_channels, kernel, stride, padding, bias: true };
-        let weight = numbers(&mut random, out_channels * in_channels * kernel, (in_channels * kernel) as f64);
-        let bias = numbers(&mut random, out_channels, 1.0);
+        let weight = random_weights(&mut random, out_channels * in_channels * kernel, (in_channels * kernel) as f64);
+        let bias = random_weights(&mut random, out_channels, 1.0);
         let operation =
             FoldedOperation::Conv1d { in_channels, out_channels, kernel, stride, padding, relu, weight, bias };
         push(conv, operation, &mut shape);
@@ -230,9 +204,9 @@ pub fn random_network(seed: u64) -> (Folded, usize, usize) {
         }
     }
     push(Layer::GlobalAveragePool, FoldedOperation::GlobalAveragePool, &mut shape);
-    let (in_features, out_features) = (shape[0], pick(&mut random, [FEW, 31, 67, 128]));
-    let weight = numbers(&mut random, in_features * out_features, in_features as f64);
-    let bias = numbers(&mut random, out_features, 1.0);
+    let (in_features, out_features) = (shape[0], pick(&mut random, [MIN_OUTPUTS, 31, 67, 128]));
+    let weight = random_weights(&mut random, in_features * out_features, in_features as f64);
+    let bias = random_weights(&mut random, out_features, 1.0);
     push(
         Layer::Linear { in_features, out_features },
         FoldedOperation::Linear { in_features, out_features, weight, bias },
@@ -243,7 +217,7 @@ pub fn random_network(seed: u64) -> (Folded, usize, usize) {
     (Folded { network, layers }, batch, samples)
 }
 
-/// Normal numbers whose weighted sum over `terms` terms keeps a deviation of about 1.
-fn numbers(random: &mut Random, count: usize, terms: f64) -> std::sync::Arc<[f32]> {
+/// Draws normally distributed weights. A sum of `terms` inputs of deviation 1, weighted by them, has a deviation of about 1.
+fn random_weights(random: &mut Random, count: usize, terms: f64) -> std::sync::Arc<[f32]> {
     (0..count).map(|_| (random.normal() / terms.sqrt()) as f32).collect()
 }

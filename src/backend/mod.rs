@@ -4,6 +4,7 @@
 mod auto;
 pub mod cpu;
 mod device;
+pub(crate) mod difference;
 #[cfg(feature = "gpu")]
 pub mod gpu;
 mod precision;

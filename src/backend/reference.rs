@@ -104,7 +104,7 @@ impl ReferenceExecutor {
 
 /// Every step's output where each reads what `stored` has of the one before: `input`, then the outputs of all steps as a
 /// device has kept them.
-pub(crate) fn run_apart(plan: &Plan, input: &[f32], stored: &[Vec<f32>]) -> Vec<Vec<f64>> {
+pub(crate) fn run_each_step(plan: &Plan, input: &[f32], stored: &[Vec<f32>]) -> Vec<Vec<f64>> {
     let held = |id: usize| {
         let written = plan.steps.iter().position(|step| step.write == id).map(|at| stored[at].as_slice());
         widen(plan.buffers[id].constant().map(AsRef::as_ref).or(written).unwrap_or(input))

@@ -7,9 +7,8 @@ use std::sync::{
 
 use crate::{
     Error, ErrorKind, Hint, Result,
-    backend::{Backend, Executor},
+    backend::{Backend, Executor, difference::Difference},
     plan::{BufferId, Plan, Step},
-    verify::Difference,
 };
 
 /// The largest normalised mean square error of a GPU's answer beside the CPU's: 1 % of the amplitude. Rounding in half

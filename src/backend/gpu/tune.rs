@@ -8,11 +8,14 @@ use wgpu::util::DownloadBuffer;
 use super::{Gpu, StepShape, Tuning, executor::GpuExecutor, faults, rows::Rows, tuning};
 use crate::{
     Result,
-    backend::{Executor, reference},
+    backend::{
+        Executor,
+        difference::{Difference, largest_nmse},
+        reference,
+    },
     kernels::{RowLayout, Variant},
     plan::{FusedPlan, Plan, Role, Step},
     random::Random,
-    verify::{Difference, largest_nmse},
 };
 
 /// Rounds in which each variant runs once: so many at least and at most, and for so long in between.

@@ -1,0 +1,43 @@
+//! How far the numbers of a device are from exact ones, and how far they may be.
+
+use crate::kernels::Storage;
+
+/// The largest normalised mean square error of a stage that is stored in f32. Rounding alone gives about 1e-13.
+pub const LARGEST_NMSE: f64 = 1e-10;
+
+/// The largest normalised mean square error of one stage whose output is stored in f16. [`crate::verify`] derives it.
+pub const LARGEST_NMSE_F16: f64 = 1e-6;
+
+/// Returns the largest normalised mean square error that a stage with this storage may have.
+pub fn largest_nmse(storage: Storage) -> f64 {
+    if storage.is_half() { LARGEST_NMSE_F16 } else { LARGEST_NMSE }
+}
+
+/// The difference between computed numbers and exact ones.
+pub(crate) struct Difference {
+    /// The largest absolute error; NaN if any number is NaN.
+    pub(crate) largest_error: f64,
+    /// The normalised mean square error Σ(a − r)² / Σr².
+    pub(crate) nmse: f64,
+    /// The index of the largest error.
+    pub(crate) worst: usize,
+}
+
+impl Difference {
+    /// Compares `computed` with `exact`, number by number.
+    pub(crate) fn between(computed: &[f32], exact: &[f64]) -> Self {
+        let (mut largest_error, mut worst, mut squares, mut power) = (0.0, 0, 0.0, 0.0);
+        for (at, (&a, &r)) in computed.iter().zip(exact).enumerate() {
+            let error = (f64::from(a) - r).abs();
+            // NaN counts as the largest error of all; the first one is kept.
+            if error > largest_error || (error.is_nan() && !f64::is_nan(largest_error)) {
+                (largest_error, worst) = (error, at);
+            }
+            squares += error * error;
+            power += r * r;
+        }
+        // Where every exact number is zero, only exact zeros agree: any error gives infinity.
+        let nmse = if squares == 0.0 { 0.0 } else { squares / power };
+        Self { largest_error, nmse, worst }
+    }
+}
