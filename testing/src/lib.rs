@@ -2,7 +2,11 @@
 
 pub mod ptb_xl;
 
-use std::{collections::HashMap, io::Write, path::PathBuf};
+use std::{
+    collections::HashMap,
+    io::Write,
+    path::{Path, PathBuf},
+};
 
 use ecgpu::{
     Device, Result, Weights,
@@ -23,6 +27,41 @@ pub fn shared(variable: &str, fallback: &str) -> Option<PathBuf> {
     }
     skip(&format!("{} is not a folder; set {variable}", folder.display()));
     None
+}
+
+/// PyTorch's reference values: the complete set, or the small one of `tests/data/golden`.
+pub struct Golden {
+    folder: PathBuf,
+    /// Whether every file and every tensor is there.
+    pub complete: bool,
+}
+
+impl Golden {
+    /// Opens the complete set that `ECGPU_GOLDEN` names, or else that beside the repository. Without either the small set
+    /// takes its place, and what it lacks is skipped aloud.
+    pub fn open() -> Self {
+        match shared("ECGPU_GOLDEN", "shared/golden") {
+            Some(folder) => Self { folder, complete: true },
+            None => {
+                Self { folder: Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/golden"), complete: false }
+            }
+        }
+    }
+
+    /// The path of a file; none, said aloud, where the small set lacks it.
+    pub fn path(&self, name: &str) -> Option<PathBuf> {
+        let path = self.folder.join(format!("{name}.safetensors"));
+        if !path.is_file() {
+            skip(&format!("{} does not exist", path.display()));
+            return None;
+        }
+        Some(path)
+    }
+
+    /// The tensors of a file.
+    pub fn tensors(&self, name: &str) -> Option<Tensors> {
+        self.path(name).map(Tensors::open)
+    }
 }
 
 /// Says that a test is skipped and why; fails under CI, where nothing may be.
