@@ -92,7 +92,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
     }
     if let (Some(info), false) = (device, arguments.json) {
-        print(&format!("{STRONG}{}{STRONG:#} ({})\n\n", info.name, info.how()));
+        print(&format!("{STRONG}{}{STRONG:#} ({})\n\n", info.name, info.backend_and_storage()));
         let heading =
             ["network", "input", "median, ms", "95th percentile, ms", "records/s", "GFLOP/s", "streamed, records/s"];
         table(&heading, &rows).iter().for_each(|line| print(&format!("{line}\n")));

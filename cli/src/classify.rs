@@ -320,10 +320,12 @@ impl<'a> Printer<'a> {
         let devices = match &self.classified[..] {
             [(_, device)] => {
                 let opened = terminal::duration(self.opened);
-                format!(" on {} ({}), which took {opened} to open", device.name, device.how())
+                format!(" on {} ({}), which took {opened} to open", device.name, device.backend_and_storage())
             }
             several => {
-                let on = several.iter().map(|(count, device)| format!("{count} on {} ({})", device.name, device.how()));
+                let on = several
+                    .iter()
+                    .map(|(count, device)| format!("{count} on {} ({})", device.name, device.backend_and_storage()));
                 format!(": {}", on.collect::<Vec<_>>().join(", "))
             }
         };

@@ -75,7 +75,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         print(&format!(
             "{STRONG}{}{STRONG:#} ({}), {} {batch}×{leads}×{samples}\n\n",
             info.name,
-            info.how(),
+            info.backend_and_storage(),
             arguments.network
         ));
         show(&plan, &medians, info.storage);

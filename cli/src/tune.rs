@@ -93,8 +93,8 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     if !arguments.json {
         let steps = tuning.len();
         let precision = match arguments.precision {
-            Precision::F32 => "",
-            Precision::F16 => " --precision f16",
+            Precision::F32 => String::new(),
+            other => format!(" --precision {other}"),
         };
         let out = arguments.out.display();
         print(&format!("\n{out}: {steps} steps, for --tuning with --device gpu{precision}\n"));
@@ -164,7 +164,11 @@ fn microseconds(candidate: &Candidate) -> Option<f64> {
 }
 
 fn show(steps: &[StepTuning], info: &DeviceInfo) {
-    print(&format!("{STRONG}{}{STRONG:#} ({}), each variant beside the float64 reference\n\n", info.name, info.how()));
+    print(&format!(
+        "{STRONG}{}{STRONG:#} ({}), each variant beside the float64 reference\n\n",
+        info.name,
+        info.backend_and_storage()
+    ));
     let heading = ["network, input", "step", "operation", "output", "variant", "µs", "NMSE", "verdict", ""];
     let (mut rows, mut styles) = (Vec::new(), vec![FAINT]);
     for step in steps {

@@ -55,7 +55,11 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     if arguments.json {
         reports.iter().for_each(|report| print(&format!("{}\n", object(report, &info))));
     } else {
-        print(&format!("{STRONG}{}{STRONG:#} ({}) beside the float64 reference\n\n", info.name, info.how()));
+        print(&format!(
+            "{STRONG}{}{STRONG:#} ({}) beside the float64 reference\n\n",
+            info.name,
+            info.backend_and_storage()
+        ));
         show(&reports);
         let bounds = bounds(info.storage);
         print(&match failed {

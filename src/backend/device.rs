@@ -1,4 +1,4 @@
-//! Which device to use, as users name it.
+//! The choice of a device, as a user names it, and the backend that it opens.
 
 use std::{fmt, str::FromStr};
 
@@ -9,26 +9,27 @@ use crate::{Error, ErrorKind, Result};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Device {
-    /// The CPU at once, and the best real GPU for every shape that it is measured to run faster; never a software adapter.
-    /// [`Auto`] says how. Results of the two differ in the last bits: any other choice gives the same bits each time.
+    /// The CPU first, then the best real GPU for every shape that it is measured to run faster; never a software adapter.
+    /// [`Auto`] has the details. CPU and GPU differ in the last bits of their results. Every other choice gives the same bits
+    /// each time.
     #[default]
     Auto,
-    /// The best GPU; a software adapter where there is no other.
+    /// The best GPU, or a software adapter if there is no GPU.
     Gpu,
-    /// The GPU of this number in `engine::backend::gpu::adapters`.
+    /// The GPU with this index in `engine::backend::gpu::adapters`.
     GpuIndex(usize),
-    /// The first GPU whose name contains this, in any case.
+    /// The first GPU whose name contains this text, upper or lower case.
     GpuNamed(String),
     /// The CPU in f32.
     Cpu,
-    /// The CPU in float64, in plain loops.
+    /// The float64 reference, in plain loops on the CPU.
     Reference,
 }
 
 impl FromStr for Device {
     type Err = Error;
 
-    /// Reads `auto`, `gpu`, `gpu:N`, `cpu`, `reference`, or else a part of an adapter's name.
+    /// Parses `auto`, `gpu`, `gpu:N`, `cpu` or `reference`. Any other text is a part of an adapter's name.
     fn from_str(text: &str) -> Result<Self> {
         let lower = text.trim().to_lowercase();
         match lower.as_str() {
@@ -60,10 +61,10 @@ impl fmt::Display for Device {
     }
 }
 
-/// Opens a device. On the CPU `threads` threads compute, or one per core; a GPU ignores it.
+/// Opens the backend of a device. `threads` is the number of threads on the CPU, by default one per core; a GPU ignores it.
 ///
 /// # Errors
-/// There is no such device, its driver fails, zero threads, or a GPU in a build without feature `gpu`.
+/// There is no such device, its driver fails, `threads` is zero, or the device is a GPU in a build without feature `gpu`.
 pub fn open(device: &Device, threads: Option<usize>) -> Result<Box<dyn Backend>> {
     let cpu = || threads.map_or_else(|| Ok(Cpu::default()), Cpu::with_threads);
     match device {
@@ -76,7 +77,7 @@ pub fn open(device: &Device, threads: Option<usize>) -> Result<Box<dyn Backend>>
     }
 }
 
-/// Opens the GPU that a device stands for; none where it stands for the CPU.
+/// Opens the GPU that a device names; none if it names the CPU, or if auto finds no GPU.
 #[cfg(feature = "gpu")]
 fn open_any_gpu(device: &Device) -> Result<Option<Box<dyn Backend>>> {
     Ok(super::gpu::open_gpu(device)?.map(|gpu| Box::new(gpu) as Box<dyn Backend>))
@@ -99,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_device_is_read_as_it_is_written() {
+    fn a_device_parses_from_its_own_display() {
         for text in ["auto", "gpu", "gpu:3", "cpu", "reference", "NVIDIA H100"] {
             assert_eq!(text.parse::<Device>().unwrap().to_string(), text);
         }

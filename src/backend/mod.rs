@@ -1,5 +1,5 @@
-//! Who runs a plan: [`mod@reference`] (float64 loops), [`cpu`] (f32) and [`gpu`] (wgpu). All three take the same plan, and
-//! [`Auto`] hands it to the faster one.
+//! Backends execute plans: [`mod@reference`] in float64 loops, [`cpu`] in f32, [`gpu`] through wgpu. All of them take the
+//! same plan. [`Auto`] combines the CPU with a GPU and runs each plan on the faster one.
 
 mod auto;
 pub mod cpu;
@@ -20,28 +20,32 @@ pub use auto::Auto;
 pub use device::{Device, open};
 pub use precision::Precision;
 
-#[cfg(feature = "train")]
-use crate::plan::BufferId;
 use crate::{
     Error, ErrorKind, Result,
     kernels::Storage,
-    plan::{Plan, Role},
+    plan::{BufferId, Plan, Role},
 };
 
-/// What runs a plan, in words.
+/// Describes the device that runs a plan.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DeviceInfo {
-    /// The device's own name.
+    /// The name that the device reports.
     pub name: String,
-    /// `vulkan`, `metal`, `dx12`, `cpu` or `reference`.
+    /// The name of the backend: `vulkan`, `metal`, `dx12`, `cpu` or `reference`.
     pub backend: String,
-    /// How it stores weights and activations.
+    /// The storage of weights and activations.
     pub storage: Storage,
 }
 
 impl DeviceInfo {
-    /// The backend, and the storage where it is not the usual one: `vulkan`, or `vulkan, packed f16`.
-    pub fn how(&self) -> String {
+    /// Describes a device by its name, its backend and its storage.
+    pub fn new(name: impl Into<String>, backend: impl Into<String>, storage: Storage) -> Self {
+        Self { name: name.into(), backend: backend.into(), storage }
+    }
+
+    /// Returns the backend, and the storage where it is not f32: `vulkan`, or `vulkan, packed f16`.
+    pub fn backend_and_storage(&self) -> String {
         match self.storage {
             Storage::F32 => self.backend.clone(),
             storage => format!("{}, {}", self.backend, storage.to_string().replace('-', " ")),
@@ -51,56 +55,61 @@ impl DeviceInfo {
 
 /// A device that can run plans.
 pub trait Backend: Send + Sync {
-    /// What it is called; of several devices the one that ran last.
+    /// Describes the device; if there are several, the one that computed the last run.
     fn info(&self) -> DeviceInfo;
 
-    /// How many records it can take at once; `plan` is for one.
+    /// Returns how many records fit into one batch. `plan` is the plan for one record.
     ///
     /// # Errors
     /// Even one record exceeds the device's limits.
     fn largest_batch(&self, plan: &Plan) -> Result<usize>;
 
-    /// How many executors may usefully run at once: requests beyond that wait.
+    /// Returns how many executors may usefully run at once. Further requests wait.
     fn concurrency(&self) -> usize {
         std::thread::available_parallelism().map_or(1, usize::from)
     }
 
-    /// Makes everything that the plan needs once and for all.
+    /// Prepares a plan for inference: allocates its buffers, packs its weights, compiles its shaders.
     ///
     /// # Errors
     /// The device refuses a shader, a buffer or their number; or the plan has states, or steps that the device does not
     /// compute.
     fn prepare(&self, plan: &Plan) -> Result<Box<dyn Executor>>;
 
-    /// As [`Backend::prepare`], for a plan with states.
+    /// Prepares a plan with states for training.
     ///
     /// # Errors
-    /// The device refuses a shader, a buffer or their number, or does not compute one of the steps.
-    #[cfg(feature = "train")]
-    fn prepare_training(&self, plan: &Plan) -> Result<Box<dyn Trainer>>;
+    /// The backend does not train, as by default; the device refuses a shader, a buffer or their number, or does not compute
+    /// one of the steps.
+    fn prepare_training(&self, plan: &Plan) -> Result<Box<dyn Trainer>> {
+        let _ = plan;
+        let cause = format!("{} does not train", self.info().name);
+        Err(Error::new(ErrorKind::Device, cause, "train on the CPU or a GPU, in a build with feature train"))
+    }
 
-    /// Why one of several devices is used no more, though the others go on. None as long as all is well, and for a single
-    /// device, whose runs fail instead.
+    /// Returns why one of several devices is no longer used, while the others still answer. None while all devices work, and
+    /// for a single device, whose runs fail instead.
     fn fault(&self) -> Option<Error> {
         None
     }
 }
 
-/// A plan on a device, ready to run any number of times.
+/// A plan that is prepared on a device, to be run any number of times.
 pub trait Executor: Send {
-    /// Runs the plan on `input` `[batch, leads, samples]` and fills `outputs`, one for each of the plan's outputs. A record
-    /// in which a number grew beyond what the device stores has NaN in all of them.
+    /// Runs the plan on `input` `[batch, leads, samples]` and fills `outputs`, one array per output of the plan. If a number
+    /// of a record overflows the device's storage, all outputs of this record are NaN.
     ///
     /// # Errors
-    /// The device failed.
+    /// The input has the wrong length, or the device failed.
     fn run(&mut self, input: &[f32], outputs: &mut Vec<Vec<f32>>) -> Result<()>;
 
-    /// Runs the plan on each input in turn and hands its outputs to `each`, with the device that computed them: the same bits as by [`Executor::run`], but a
-    /// device with memory of its own computes while the host makes the next input and reads the last outputs.
+    /// Runs the plan on one input after the other and passes the outputs of each to `each`, with the device that computed
+    /// them. The outputs have the same bits as those of [`Executor::run`]. A GPU computes while the host makes the next input
+    /// and reads the previous outputs.
     ///
     /// # Errors
-    /// The device failed, or an input has the wrong length. `each` has had the outputs of earlier inputs; later ones are
-    /// not asked for.
+    /// The device failed, or an input has the wrong length. `each` has been called for all earlier inputs; no later input is
+    /// taken from the iterator.
     fn stream<'a>(
         &mut self,
         inputs: &mut dyn Iterator<Item = Cow<'a, [f32]>>,
@@ -117,47 +126,45 @@ pub trait Executor: Send {
     /// Describes the device that computed the last run; before the first run, the one that will compute it.
     fn device(&self) -> DeviceInfo;
 
-    /// Runs the plan and says how long the device computed on each of its steps, in order: without transfers, waiting
-    /// and whatever else a run takes. A step that is run together with the one before takes no time.
+    /// Runs the plan and returns how long the device computed each step, in the plan's order. Transfers and waiting do not
+    /// count. A step that is fused with the previous step has zero.
     ///
     /// # Errors
-    /// The device failed, or cannot tell.
+    /// The device failed, or cannot measure the time of steps.
     fn profile(&mut self, input: &[f32]) -> Result<Vec<Duration>>;
 }
 
-/// A plan with states on a device: each run leaves its states to the next.
-#[cfg(feature = "train")]
+/// A plan with states that is prepared on a device. The states keep their numbers from run to run.
 pub trait Trainer: Send {
-    /// Runs the plan on one array for each of its inputs and fills `outputs`, one for each of its outputs.
+    /// Runs the plan on `inputs`, one array per input of the plan, and fills `outputs`, one array per output.
     ///
     /// # Errors
-    /// An input of the wrong length, or the device failed.
+    /// An input has the wrong length, or the device failed.
     fn run(&mut self, inputs: &[&[f32]], outputs: &mut Vec<Vec<f32>>) -> Result<()>;
 
-    /// What a state holds.
+    /// Returns the numbers of a state.
     ///
     /// # Errors
     /// The device failed.
     fn state(&mut self, state: BufferId) -> Result<Vec<f32>>;
 
-    /// Makes a state hold these numbers.
+    /// Sets the numbers of a state.
     ///
     /// # Errors
-    /// As many numbers as the state does not have, or the device failed.
+    /// The state has another length, or the device failed.
     fn set_state(&mut self, state: BufferId, values: &[f32]) -> Result<()>;
 
-    /// Runs the plan as [`Trainer::run`] does and says how long the device computed on each of its steps, in order.
+    /// Runs the plan once, states included, and returns how long the device computed each step, in the plan's order.
     ///
     /// # Errors
-    /// The device failed, or cannot tell.
+    /// The device failed, or cannot measure the time of steps, as by default.
     fn profile(&mut self, inputs: &[&[f32]]) -> Result<Vec<Duration>> {
         let _ = inputs;
         Err(Error::new(ErrorKind::Device, "this device cannot tell how long steps take", "profile another"))
     }
 }
 
-/// Checks that there are as many numbers as a state has.
-#[cfg(feature = "train")]
+/// Checks that `values` has the length of a state.
 fn check_state(plan: &Plan, state: BufferId, values: &[f32]) -> Result<()> {
     let buffer = &plan.buffers[state];
     if values.len() == buffer.len() {
@@ -167,7 +174,7 @@ fn check_state(plan: &Plan, state: BufferId, values: &[f32]) -> Result<()> {
     Err(Error::new(ErrorKind::Shape, cause, "use what was saved from the same network and objective"))
 }
 
-/// Checks that no run of the plan leaves anything to the next.
+/// Checks that the plan has no states, so that every run is independent of earlier runs.
 fn check_stateless(plan: &Plan) -> Result<()> {
     match plan.buffers.iter().find(|buffer| matches!(buffer.role, Role::State(_))) {
         None => Ok(()),
@@ -178,16 +185,16 @@ fn check_stateless(plan: &Plan) -> Result<()> {
     }
 }
 
-/// Activations that one forward pass may take, 1 GiB, so that a large batch is split before memory runs short. One record
-/// of ten seconds needs less than 1 MB.
+/// The largest size of all activations of one forward pass, 1 GiB. A larger batch is split, before memory runs short. One
+/// record of ten seconds needs less than 1 MB.
 const ACTIVATION_BYTES: usize = 1 << 30;
 
-/// How many records fit into [`ACTIVATION_BYTES`], at least one; `plan` is for one record.
+/// Returns how many records fit into [`ACTIVATION_BYTES`], at least one. `plan` is the plan for one record.
 fn batch_by_memory(plan: &Plan) -> usize {
     (ACTIVATION_BYTES / plan.activation_bytes().max(1)).max(1)
 }
 
-/// Checks that there are as many inputs as the plan has, each as long as it says.
+/// Checks the number and the lengths of a plan's inputs.
 fn check_inputs(plan: &Plan, inputs: &[&[f32]]) -> Result<()> {
     if inputs.len() != plan.inputs.len() {
         let cause = format!("{} inputs where {} are expected", inputs.len(), plan.inputs.len());
@@ -203,13 +210,13 @@ fn check_inputs(plan: &Plan, inputs: &[&[f32]]) -> Result<()> {
     Ok(())
 }
 
-/// [`check_inputs`] of a plan with one.
+/// Checks the length of the input of a plan with one input.
 fn check_input(plan: &Plan, input: &[f32]) -> Result<()> {
     check_inputs(plan, &[input])
 }
 
-/// What a device made of a constant (an upload, a packed copy), kept as long as the constant lives, so that plans for
-/// many shapes share it.
+/// Keeps what a device made of each constant, such as an upload or a packed copy, as long as the constant exists. Plans for
+/// different shapes share it.
 pub(crate) struct ConstantCache<T>(Mutex<Vec<(Weak<[f32]>, T)>>);
 
 impl<T> Default for ConstantCache<T> {
@@ -219,16 +226,17 @@ impl<T> Default for ConstantCache<T> {
 }
 
 impl<T: Clone> ConstantCache<T> {
-    /// Forgets everything, as after a failure that may have left something unusable.
+    /// Removes all entries. Needed after a failure that may have left an unusable entry.
     #[cfg(feature = "gpu")]
     fn clear(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
+    /// Returns what was made of `constant`; makes it on the first call.
     fn get(&self, constant: &Arc<[f32]>, make: impl FnOnce() -> T) -> T {
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         entries.retain(|(weak, _)| weak.strong_count() > 0);
-        // A Weak keeps its address from being used again, so equal addresses are the same constant.
+        // A Weak keeps its allocation, so that its address is not reused: equal addresses mean the same constant.
         if let Some((_, made)) =
             entries.iter().find(|(weak, _)| std::ptr::addr_eq(weak.as_ptr(), Arc::as_ptr(constant)))
         {

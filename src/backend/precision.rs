@@ -1,23 +1,24 @@
-//! How exactly a network runs, as users name it.
+//! The precision of a network's weights and activations, as a user names it.
 
 use std::{fmt, str::FromStr};
 
 use crate::{Error, ErrorKind, Result};
 
-/// In what weights and activations are stored. Sums are always of f32.
+/// The precision in which weights and activations are stored. Sums are always computed in f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Precision {
-    /// 32 bits.
+    /// 32 bits, seven decimal digits.
     #[default]
     F32,
-    /// 16 bits, on a GPU: half the memory and its traffic, for three digits instead of seven in what is stored.
+    /// 16 bits, three decimal digits, on a GPU: half the memory and half the memory traffic.
     F16,
 }
 
 impl FromStr for Precision {
     type Err = Error;
 
-    /// Reads `f32` or `f16`.
+    /// Parses `f32` or `f16`.
     fn from_str(text: &str) -> Result<Self> {
         match text.trim().to_lowercase().as_str() {
             "f32" => Ok(Precision::F32),

@@ -1,45 +1,45 @@
-//! The plan in plain float64 loops: slow, obvious, and what every other backend is compared with.
+//! The float64 reference: runs a plan in plain loops. It is slow and obvious, and every other backend is compared with it.
 
 use std::{
     ops::Range,
     time::{Duration, Instant},
 };
 
-use super::{Backend, DeviceInfo, Executor, batch_by_memory, check_inputs, check_stateless};
-#[cfg(feature = "train")]
-use super::{Trainer, check_state};
+use super::{Backend, DeviceInfo, Executor, Trainer, batch_by_memory, check_inputs, check_state, check_stateless};
 use crate::{
     Result,
     kernels::Storage,
     plan::{Buffer, BufferId, Plan, Role, Step},
 };
 
-/// The reference as a device.
+/// The float64 reference as a backend.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Reference;
 
-/// Every one of the plan's outputs, in float64.
+/// Runs a plan once and returns its outputs in float64.
 ///
 /// # Errors
-/// An input of the wrong length.
+/// The input has the wrong length.
 pub fn run(plan: &Plan, input: &[f32]) -> Result<Vec<Vec<f64>>> {
     ReferenceExecutor::new(plan).run_exact(&[input])
 }
 
-/// A plan in float64, with what its states hold.
+/// A plan in float64 with the numbers of all its buffers.
 pub struct ReferenceExecutor {
     plan: Plan,
+    /// The numbers of every buffer by its id. The vector of a part is empty: its numbers are in the buffer it belongs to.
     buffers: Vec<Vec<f64>>,
-    /// How long each step of the last run took.
+    /// The duration of each step in the last run.
     times: Vec<Duration>,
 }
 
+/// Converts f32 to float64.
 fn widen(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&value| f64::from(value)).collect()
 }
 
 impl ReferenceExecutor {
-    /// The plan before its first run.
+    /// Prepares a plan: constants and states have their initial numbers.
     pub fn new(plan: &Plan) -> Self {
         let contents = |buffer: &Buffer| match &buffer.role {
             Role::Constant(values) | Role::State(values) => widen(values),
@@ -49,8 +49,8 @@ impl ReferenceExecutor {
         Self { plan: plan.clone(), buffers, times: Vec::new() }
     }
 
-    /// The buffer that holds a buffer's numbers, and where.
-    fn place(&self, id: BufferId) -> (BufferId, Range<usize>) {
+    /// Returns the buffer that stores the numbers of buffer `id`, and their range in it.
+    fn location(&self, id: BufferId) -> (BufferId, Range<usize>) {
         let buffer = &self.plan.buffers[id];
         match buffer.role {
             Role::Part { of, offset } => (of, offset..offset + buffer.len()),
@@ -58,13 +58,13 @@ impl ReferenceExecutor {
         }
     }
 
-    /// What a buffer holds.
+    /// Returns the numbers of a buffer.
     pub fn values(&self, id: BufferId) -> &[f64] {
-        let (root, range) = self.place(id);
+        let (root, range) = self.location(id);
         &self.buffers[root][range]
     }
 
-    /// What a state holds, to be changed beyond what f32 can hold.
+    /// Returns the numbers of a state, to be changed by less than f32 can represent.
     #[cfg(all(test, feature = "train"))]
     pub(crate) fn state_mut(&mut self, state: BufferId) -> &mut [f64] {
         &mut self.buffers[state]
@@ -73,7 +73,7 @@ impl ReferenceExecutor {
     /// Runs the plan and returns its outputs.
     ///
     /// # Errors
-    /// An input of the wrong length.
+    /// An input has the wrong length.
     pub fn run_exact(&mut self, inputs: &[&[f32]]) -> Result<Vec<Vec<f64>>> {
         check_inputs(&self.plan, inputs)?;
         for (at, input) in inputs.iter().enumerate() {
@@ -88,9 +88,10 @@ impl ReferenceExecutor {
         Ok(self.plan.outputs.iter().map(|&id| self.values(id).to_vec()).collect())
     }
 
+    /// Runs step `at` of the plan.
     fn step(&mut self, at: usize) {
         let Step { write, .. } = self.plan.steps[at];
-        let (root, range) = self.place(write);
+        let (root, range) = self.location(write);
         let mut written = std::mem::take(&mut self.buffers[root]);
         if self.plan.buffers[write].slot().is_some() {
             written = vec![0.0; range.len()];
@@ -102,15 +103,15 @@ impl ReferenceExecutor {
     }
 }
 
-/// Every step's output where each reads what `stored` has of the one before: `input`, then the outputs of all steps as a
-/// device has kept them.
+/// Computes each step by itself, from the inputs that a device computed and stored, and returns the outputs of all steps.
+/// `stored` has the device's output of every step.
 pub(crate) fn run_each_step(plan: &Plan, input: &[f32], stored: &[Vec<f32>]) -> Vec<Vec<f64>> {
-    let held = |id: usize| {
+    let read = |id: usize| {
         let written = plan.steps.iter().position(|step| step.write == id).map(|at| stored[at].as_slice());
         widen(plan.buffers[id].constant().map(AsRef::as_ref).or(written).unwrap_or(input))
     };
     let output = |step: &Step| {
-        let reads: Vec<Vec<f64>> = step.reads.iter().map(|&id| held(id)).collect();
+        let reads: Vec<Vec<f64>> = step.reads.iter().map(|&id| read(id)).collect();
         let mut write = vec![0.0; plan.buffers[step.write].len()];
         step.kernel.operation().reference(&reads.iter().map(Vec::as_slice).collect::<Vec<_>>(), &mut write);
         write
@@ -132,12 +133,12 @@ impl Backend for Reference {
         Ok(Box::new(ReferenceExecutor::new(plan)))
     }
 
-    #[cfg(feature = "train")]
     fn prepare_training(&self, plan: &Plan) -> Result<Box<dyn Trainer>> {
         Ok(Box::new(ReferenceExecutor::new(plan)))
     }
 }
 
+/// Rounds float64 to f32.
 fn narrow(values: &[f64]) -> Vec<f32> {
     values.iter().map(|&value| value as f32).collect()
 }
@@ -158,7 +159,6 @@ impl Executor for ReferenceExecutor {
     }
 }
 
-#[cfg(feature = "train")]
 impl Trainer for ReferenceExecutor {
     fn run(&mut self, inputs: &[&[f32]], outputs: &mut Vec<Vec<f32>>) -> Result<()> {
         *outputs = self.run_exact(inputs)?.iter().map(|values| narrow(values)).collect();

@@ -87,7 +87,6 @@ impl Backend for Auto {
     }
 
     /// On the CPU: a run of training goes on with the bits of the device that it has begun on. Name a GPU to train there.
-    #[cfg(feature = "train")]
     fn prepare_training(&self, plan: &Plan) -> Result<Box<dyn crate::backend::Trainer>> {
         self.cpu.prepare_training(plan)
     }

@@ -114,7 +114,6 @@ impl Backend for Fake {
         }
     }
 
-    #[cfg(feature = "train")]
     fn prepare_training(&self, plan: &Plan) -> Result<Box<dyn crate::backend::Trainer>> {
         crate::backend::reference::Reference.prepare_training(plan)
     }
