@@ -31,8 +31,8 @@ Examples:
 pub struct Arguments {
     #[command(flatten)]
     device: DeviceOptions,
-    /// 542k or 55k; both if absent
-    #[arg(long, value_name = "NETWORK", value_parser = ["542k", "55k"])]
+    /// The network; all of them if absent
+    #[arg(long, value_name = "NETWORK", value_parser = published::NAMES)]
     network: Option<String>,
     /// Records per forward pass
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]

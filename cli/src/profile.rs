@@ -8,7 +8,7 @@ use ecgpu::{
     engine::kernels::Storage,
     engine::network::{
         Folded,
-        published::{model_card_55k, training_code_542k},
+        published::{self, training_code_542k},
     },
     engine::plan::{Keep, Plan, Step},
 };
@@ -32,8 +32,8 @@ Examples:
 pub struct Arguments {
     #[command(flatten)]
     device: DeviceOptions,
-    /// 542k or 55k
-    #[arg(long, default_value = "542k", value_name = "NETWORK", value_parser = ["542k", "55k"])]
+    /// The network
+    #[arg(long, default_value = "542k", value_name = "NETWORK", value_parser = published::NAMES)]
     network: String,
     /// Records per forward pass
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -50,7 +50,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let network = if arguments.network == "55k" { model_card_55k() } else { training_code_542k() };
+    let network = published::by_name(&arguments.network).unwrap_or_else(training_code_542k);
     let weights = Weights::random(network, 1);
     let folded = Folded::new(&weights.network, &weights.parameters)?;
     let backend = arguments.device.open_one()?;

@@ -14,6 +14,7 @@ use ecgpu::{
     Device, Error, ErrorKind, Result,
     dataset::{CLASSES, Dataset, Options},
     engine::backend::{self, Backend},
+    engine::network::published,
     train::{
         Augmentations, ClassWeights, Epoch, Event, LossName, Outcome, PtbXlRun, RunFolder, RunKind, ScheduleShape,
         Settings, StartMode,
@@ -36,8 +37,8 @@ pub struct Common {
     /// The trained network, as safetensors
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// 542k (the default) or 55k
-    #[arg(long, value_name = "NETWORK", value_parser = ["542k", "55k"])]
+    /// The network: 542k if absent
+    #[arg(long, value_name = "NETWORK", value_parser = published::NAMES)]
     network: Option<String>,
     /// Passes over the records
     #[arg(long, value_name = "N")]

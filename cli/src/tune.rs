@@ -42,8 +42,8 @@ pub struct Arguments {
     /// How the GPU stores weights and activations: f32 or f16. The tuning holds for this precision only
     #[arg(long, default_value = "f32", value_name = "PRECISION")]
     precision: Precision,
-    /// 542k or 55k; both if absent
-    #[arg(long, value_name = "NETWORK", value_parser = ["542k", "55k"])]
+    /// The network; all of them if absent
+    #[arg(long, value_name = "NETWORK", value_parser = published::NAMES)]
     network: Option<String>,
     /// Records per forward pass; 1 if only --samples is given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]

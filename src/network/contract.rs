@@ -62,7 +62,7 @@ impl Contract {
     ///
     /// # Errors
     /// A value cannot be parsed or contradicts another.
-    pub fn from_metadata(metadata: &HashMap<String, String>) -> Result<(Self, Vec<&'static str>)> {
+    pub(crate) fn from_metadata(metadata: &HashMap<String, String>) -> Result<(Self, Vec<&'static str>)> {
         let mut contract = Self::default();
         let mut assumed = Vec::new();
         let mut given = |key: &'static str| {
@@ -104,7 +104,7 @@ impl Contract {
         Ok((contract, assumed))
     }
 
-    /// Returns the contract as metadata for [`Contract::from_metadata`].
+    /// Returns the contract as the metadata of a weights file.
     pub fn to_metadata(&self) -> HashMap<String, String> {
         let join = |items: Vec<String>| items.join(",");
         [

@@ -12,7 +12,8 @@ mod weights;
 pub use contract::Contract;
 pub(crate) use contract::LARGEST_INPUT;
 pub use fold::{Folded, FoldedLayer, FoldedOperation};
-pub use layer::{BATCH_NORM_EPSILON, Layer, NamedLayer, Network};
+pub(crate) use layer::BATCH_NORM_EPSILON;
+pub use layer::{Layer, NamedLayer, Network};
 pub use parameters::{Parameters, Tensor};
 #[cfg(feature = "train")]
 pub(crate) use tensor_file::TensorFile;

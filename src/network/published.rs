@@ -1,22 +1,36 @@
 //! The networks that a weights file can hold. Two were published under one name; each function says which one it is.
 //!
-//! A new network is one more function here and one more entry in [`all`]: see `docs/adding-a-network.md`.
+//! A new network is one more function here and one more line in the table: see `docs/adding-a-network.md`.
 
 use super::{Layer, NamedLayer, Network};
 
-/// Returns every known network. A weights file is recognised as one of them by the names and shapes of its tensors.
+/// All networks: the name and the function that builds the network of this name.
+const NETWORKS: [(&str, fn() -> Network); 2] = [("542k", training_code_542k), ("55k", model_card_55k)];
+
+/// The names of all networks.
+pub const NAMES: [&str; NETWORKS.len()] = {
+    let mut names = [""; NETWORKS.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = NETWORKS[at].0;
+        at += 1;
+    }
+    names
+};
+
+/// Returns every network. A weights file is recognised as one of them by the names and shapes of its tensors.
 pub fn all() -> Vec<Network> {
-    vec![training_code_542k(), model_card_55k()]
+    NETWORKS.iter().map(|(_, build)| build()).collect()
 }
 
 /// Returns the network with this name, such as `542k`.
 pub fn by_name(name: &str) -> Option<Network> {
-    all().into_iter().find(|network| network.name == name)
+    NETWORKS.iter().find(|(known, _)| *known == name).map(|(_, build)| build())
 }
 
 /// Lists the names of all networks for a message, such as `542k or 55k`.
-pub fn names() -> String {
-    all().into_iter().map(|network| network.name).collect::<Vec<_>>().join(" or ")
+pub(crate) fn list_of_names() -> String {
+    NAMES.join(" or ")
 }
 
 /// Builds network 542k, that of the published training code: six Conv1d-BatchNorm-ReLU blocks, a global average pool and
@@ -80,6 +94,16 @@ pub fn model_card_55k() -> Network {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_network_has_the_name_of_its_table_entry_and_can_be_built() {
+        for name in NAMES {
+            let network = by_name(name).unwrap();
+            assert_eq!(network.name, name);
+            assert_eq!(network.shapes(1000).unwrap().last(), Some(&[network.classes(), 1]), "{name}");
+            assert!(network.embedding < network.layers.len() && network.classes() > 0, "{name}");
+        }
+    }
 
     #[test]
     fn the_networks_have_the_published_number_of_elements() {

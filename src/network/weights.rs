@@ -78,7 +78,7 @@ impl Weights {
         file.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
         if bytes.len() as u64 > LARGEST_FILE {
             let cause = format!("{source}: over {LARGEST_FILE} bytes, more than any known network");
-            let remedy = format!("give a weights file of network {}", published::names());
+            let remedy = format!("give a weights file of network {}", published::list_of_names());
             return Err(Error::new(ErrorKind::Weights, cause, remedy));
         }
         Self::from_bytes(&bytes, &source)
@@ -100,7 +100,7 @@ impl Weights {
     /// # Errors
     /// The file cannot be read, is not in the safetensors format, or does not contain the encoder of a published network.
     #[cfg(feature = "train")]
-    pub fn encoder_from_path(path: impl AsRef<Path>) -> Result<Self> {
+    pub(crate) fn encoder_from_path(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let mut bytes = Vec::new();
         let read_all = |file: File| file.take(LARGEST_FILE).read_to_end(&mut bytes);
@@ -120,9 +120,9 @@ impl Weights {
         self.tensor_file().to_bytes()
     }
 
-    /// Returns a safetensors file of the encoder for [`Weights::encoder_from_path`].
+    /// Returns a safetensors file of the encoder for fine-tuning.
     #[cfg(feature = "train")]
-    pub fn encoder_to_bytes(&self) -> Vec<u8> {
+    pub(crate) fn encoder_to_bytes(&self) -> Vec<u8> {
         let mut file = self.tensor_file();
         let encoder: Vec<String> = self.network.encoder().tensors().into_iter().map(|(name, _)| name).collect();
         file.tensors.retain(|name, _| encoder.contains(name));
@@ -262,7 +262,7 @@ fn recognise(names: &[&str]) -> Result<(Network, String)> {
     best.1.ok_or_else(|| {
         let first = names.first().map_or("no tensor at all".into(), |name| format!("tensors such as {name}"));
         let cause = format!("no known network: the file holds {first}");
-        Error::new(ErrorKind::Weights, cause, format!("give the weights of network {}", published::names()))
+        Error::new(ErrorKind::Weights, cause, format!("give the weights of network {}", published::list_of_names()))
     })
 }
 

@@ -69,7 +69,7 @@ impl Svg {
     }
 
     /// Draws a filled rectangle.
-    pub fn rectangle(&mut self, area: Area, colour: &str) {
+    pub(crate) fn rectangle(&mut self, area: Area, colour: &str) {
         let Area { left, top, width, height } = area;
         self.push(format_args!(
             "<rect x=\"{left:.2}\" y=\"{top:.2}\" width=\"{width:.2}\" height=\"{height:.2}\" fill=\"{colour}\"/>\n"

@@ -47,5 +47,6 @@ pub use run_folder::RunFolder;
 pub use schedule::{LearningRate, ScheduleShape};
 pub use session::{Loss, Rates, SessionState, TrainingSession};
 pub use settings::{ClassWeights, LossName, RunKind, Settings};
-pub use step::{Optimiser, StepOptions, TrainingStep};
+use step::StepOptions;
+pub use step::{Optimiser, TrainingStep};
 pub use task::Task;

@@ -174,7 +174,7 @@ impl TrainingSession {
     ///
     /// # Errors
     /// The device cannot run a plan that keeps every stage, or fails.
-    pub fn first_non_finite(
+    pub(super) fn first_non_finite(
         &mut self,
         backend: &dyn Backend,
         records: &[f32],

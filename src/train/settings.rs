@@ -124,7 +124,7 @@ impl fmt::Display for RunKind {
 
 impl RunKind {
     /// Returns whether this kind of run needs labels.
-    pub fn is_supervised(self) -> bool {
+    pub(super) fn is_supervised(self) -> bool {
         matches!(self, RunKind::Train | RunKind::Finetune)
     }
 }
@@ -239,7 +239,7 @@ impl Settings {
     pub(super) fn network(&self) -> Result<Network> {
         published::by_name(&self.network).ok_or_else(|| {
             let cause = format!("no network is called '{}'", self.network);
-            Error::new(ErrorKind::Usage, cause, format!("use {}", published::names()))
+            Error::new(ErrorKind::Usage, cause, format!("use {}", published::list_of_names()))
         })
     }
 

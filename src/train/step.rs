@@ -34,23 +34,23 @@ impl Default for Optimiser {
 
 /// Options of a training step.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct StepOptions<'a> {
+pub(super) struct StepOptions<'a> {
     /// The augmentations of the records.
-    pub augmentation: Option<&'a AugmentationPipeline>,
+    pub(super) augmentation: Option<&'a AugmentationPipeline>,
     /// Whether the encoder stays unchanged, including its running statistics. It then runs with batch norm folded, and only
     /// the layers after it are trained. Needs a supervised objective.
-    pub freeze_encoder: bool,
+    pub(super) freeze_encoder: bool,
     /// Whether the gradients of several runs are summed before the optimiser uses them, as [`Schedule::accumulate`] says.
-    pub accumulate: bool,
+    pub(super) accumulate: bool,
     /// Whether all activations up to the losses are outputs, to find where a number stops being finite.
-    pub keep_stages: bool,
+    pub(super) keep_stages: bool,
 }
 
 /// A training step as a plan, and the buffers of the plan that a caller reads.
 ///
 /// The inputs of the plan are the records `[views · batch, leads, samples]`, all records of the first view before those of
 /// the second; the schedule; and for a supervised objective the labels `[batch, classes]`. The outputs are one loss per row
-/// and partial sums of the squared gradient; with [`StepOptions::keep_stages`] all activations up to the losses.
+/// and partial sums of the squared gradient.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct TrainingStep {
@@ -93,7 +93,7 @@ impl TrainingStep {
     /// # Errors
     /// The objective or an augmentation does not fit, the parameters belong to another network, the batch is too small for
     /// batch norm, or the encoder is frozen under a self-supervised objective.
-    pub fn with(
+    pub(super) fn with(
         network: &Network,
         objective: &Objective,
         optimiser: &Optimiser,
