@@ -185,6 +185,20 @@ fn check_stateless(plan: &Plan) -> Result<()> {
     }
 }
 
+/// Whether the platform has a clock. `wasm32-unknown-unknown` has none.
+const HAS_CLOCK: bool = cfg!(not(all(target_family = "wasm", target_os = "unknown")));
+
+/// Checks that the platform has a clock.
+///
+/// # Errors
+/// It has none.
+fn check_clock() -> Result<()> {
+    if HAS_CLOCK {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Device, "this platform has no clock", "profile on another"))
+}
+
 /// The largest size of all activations of one forward pass, 1 GiB. A larger batch is split, before memory runs short. One
 /// record of ten seconds needs less than 1 MB.
 const ACTIVATION_BYTES: usize = 1 << 30;

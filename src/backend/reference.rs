@@ -5,7 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Backend, DeviceInfo, Executor, Trainer, batch_by_memory, check_inputs, check_state, check_stateless};
+use super::{
+    Backend, DeviceInfo, Executor, HAS_CLOCK, Trainer, batch_by_memory, check_clock, check_inputs, check_state, check_stateless,
+};
 use crate::{
     Result,
     kernels::Storage,
@@ -81,9 +83,10 @@ impl ReferenceExecutor {
         }
         self.times.clear();
         for at in 0..self.plan.steps.len() {
-            let begin = Instant::now();
+            // WebAssembly outside a browser has no clock, and `now` would panic.
+            let begin = HAS_CLOCK.then(Instant::now);
             self.step(at);
-            self.times.push(begin.elapsed());
+            self.times.push(begin.map_or(Duration::ZERO, |begin| begin.elapsed()));
         }
         Ok(self.plan.outputs.iter().map(|&id| self.values(id).to_vec()).collect())
     }
@@ -154,6 +157,7 @@ impl Executor for ReferenceExecutor {
     }
 
     fn profile(&mut self, input: &[f32]) -> Result<Vec<Duration>> {
+        check_clock()?;
         self.run_exact(&[input])?;
         Ok(self.times.clone())
     }
@@ -176,6 +180,7 @@ impl Trainer for ReferenceExecutor {
     }
 
     fn profile(&mut self, inputs: &[&[f32]]) -> Result<Vec<Duration>> {
+        check_clock()?;
         self.run_exact(inputs)?;
         Ok(self.times.clone())
     }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     Result,
-    backend::{Backend, DeviceInfo, Executor, check_input},
+    backend::{Backend, DeviceInfo, Executor, check_clock, check_input},
     plan::{Plan, Role},
 };
 
@@ -145,6 +145,7 @@ impl Executor for CpuExecutor {
     }
 
     fn profile(&mut self, input: &[f32]) -> Result<Vec<Duration>> {
+        check_clock()?;
         let busy: Vec<AtomicU64> = self.plan.steps.iter().map(|_| AtomicU64::new(0)).collect();
         self.compute(input, Some(&busy))?;
         let workers = self.work.workers() as u64;

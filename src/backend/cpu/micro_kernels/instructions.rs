@@ -135,6 +135,8 @@ micro_kernels!(avx512, simd::Avx512, "AVX-512", #[target_feature(enable = "avx51
 micro_kernels!(avx2, simd::Avx2, "AVX2", #[target_feature(enable = "avx2,fma")]);
 #[cfg(target_arch = "aarch64")]
 micro_kernels!(neon, simd::Neon, "NEON", #[target_feature(enable = "neon")]);
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+micro_kernels!(simd128, simd::Simd128, "SIMD128");
 micro_kernels!(portable, simd::Portable, "portable");
 
 /// Returns the micro-kernels that this processor can run, the fastest first.
@@ -153,6 +155,8 @@ pub(crate) fn available() -> Vec<&'static MicroKernels> {
     if std::arch::is_aarch64_feature_detected!("neon") {
         available.push(&neon::MICRO_KERNELS);
     }
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    available.push(&simd128::MICRO_KERNELS);
     available.push(&portable::MICRO_KERNELS);
     available
 }

@@ -94,7 +94,7 @@ impl Simd for Portable {
 }
 
 /// Defines a vector type whose methods each call one intrinsic.
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64", all(target_arch = "wasm32", target_feature = "simd128")))]
 macro_rules! simd {
     ($name:ident, $vector:ty, $lanes:literal, $rows:literal, $splat:ident, $load:ident, $store:ident, $add:ident,
      $sub:ident, $max:ident, |$a:ident, $factor:ident, $addend:ident| $mul_add:expr,
@@ -207,3 +207,60 @@ simd!(
     |a, factor, addend| vfmaq_f32(addend, a, factor),
     |value, other| vreinterpretq_f32_u32(vandq_u32(vcgtq_f32(other, vdupq_n_f32(0.0)), vreinterpretq_u32_f32(value)))
 );
+
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+use std::arch::wasm32::*;
+
+/// Reads a vector of WebAssembly.
+///
+/// # Safety
+/// Four numbers can be read from `from`.
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+#[inline(always)]
+unsafe fn load_simd128(from: *const f32) -> v128 {
+    // SAFETY: the caller guarantees four readable numbers; the instruction needs no alignment.
+    unsafe { v128_load(from.cast()) }
+}
+
+/// Writes a vector of WebAssembly.
+///
+/// # Safety
+/// There is room for four numbers at `to`.
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+#[inline(always)]
+unsafe fn store_simd128(to: *mut f32, value: v128) {
+    // SAFETY: the caller guarantees room for four numbers; the instruction needs no alignment.
+    unsafe { v128_store(to.cast(), value) }
+}
+
+/// The larger number of each lane, and `b` where either is NaN, like x86's instruction.
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+#[inline(always)]
+fn max_simd128(a: v128, b: v128) -> v128 {
+    f32x4_pmax(b, a)
+}
+
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+// Engines map the vectors to 16 registers: 12 sums, 2 weights, 1 broadcast number. Without a fused instruction
+// `mul_add` rounds twice.
+#[allow(unused_unsafe, reason = "the arithmetic intrinsics of WebAssembly are safe, those of other processors are not")]
+mod simd128 {
+    use super::*;
+
+    simd!(
+        Simd128,
+        v128,
+        4,
+        6,
+        f32x4_splat,
+        load_simd128,
+        store_simd128,
+        f32x4_add,
+        f32x4_sub,
+        max_simd128,
+        |a, factor, addend| f32x4_add(f32x4_mul(a, factor), addend),
+        |value, other| v128_and(f32x4_gt(other, f32x4_splat(0.0)), value)
+    );
+}
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+pub(crate) use simd128::Simd128;
