@@ -6,7 +6,8 @@ use std::{
 };
 
 use super::{
-    Backend, DeviceInfo, Executor, HAS_CLOCK, Trainer, batch_by_memory, check_clock, check_inputs, check_state, check_stateless,
+    Backend, DeviceInfo, Executor, HAS_CLOCK, Trainer, batch_by_memory, check_clock, check_inputs, check_state,
+    check_stateless,
 };
 use crate::{
     Result,
