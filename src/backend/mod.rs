@@ -12,6 +12,7 @@ pub mod reference;
 
 use std::{
     borrow::Cow,
+    fmt,
     sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
@@ -50,6 +51,12 @@ impl DeviceInfo {
             Storage::F32 => self.backend.clone(),
             storage => format!("{}, {}", self.backend, storage.to_string().replace('-', " ")),
         }
+    }
+}
+
+impl fmt::Display for DeviceInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.name, self.backend_and_storage())
     }
 }
 

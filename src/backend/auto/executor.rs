@@ -1,4 +1,5 @@
-//! One plan on whichever device is faster: CPU first, then a trial of both on real requests, then the winner.
+//! The executor of one plan: it runs on the CPU first, then in a trial on both devices with real requests, then on the
+//! faster one.
 
 use std::{
     borrow::Cow,
@@ -9,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::challenger::{Challenger, Faster};
+use super::background_candidate::{BackgroundCandidate, Processor};
 use crate::{
     Error, ErrorKind, Hint, Result,
     backend::{DeviceInfo, Executor, check_input},
@@ -17,38 +18,41 @@ use crate::{
     worker::{Pending, Worker},
 };
 
-/// Runs that are timed on each device, of which the fastest counts: one that was held up decides nothing.
-const RUNS: usize = 3;
+/// The number of runs that a trial times on each device. Only the fastest counts, so that one delayed run decides nothing.
+const TIMED_RUNS: usize = 3;
 
-/// How much longer than all the CPU's timed runs the GPU's may take before the trial is given up: what a slow GPU costs
-/// the requests it is tried on is bounded, and its first run may still be ten times as slow as a CPU's.
-const PATIENCE: u32 = 4;
+/// The ratio of the GPU's total time to the CPU's at which a trial ends early, in favour of the CPU. It bounds the delay
+/// that a slow GPU causes, and still allows for a first run that is ten times as slow as the CPU's.
+const LARGEST_TIME_RATIO: u32 = 4;
 
+/// A plan on both devices of an [`Auto`](super::Auto).
 pub(super) struct AutoExecutor {
     pub(super) plan: Plan,
     pub(super) cpu: Box<dyn Executor>,
-    pub(super) challenger: Arc<Challenger>,
+    pub(super) candidate: Arc<BackgroundCandidate>,
     pub(super) worker: Arc<Worker>,
     pub(super) state: State,
-    /// Which device computed the last run.
-    pub(super) answered: Faster,
+    /// The device that computed this executor's last run.
+    pub(super) last_used: Processor,
 }
 
+/// The progress of an executor towards its faster device.
 pub(super) enum State {
-    /// It has not run.
+    /// The plan has not run yet.
     New,
-    /// The next run asks for the GPU.
+    /// The next run on the CPU starts the preparation of the GPU.
     Repeated,
-    /// The GPU is being prepared.
+    /// The background thread prepares the GPU.
     Preparing(Pending<Option<Box<dyn Executor>>>),
-    /// Both are timed.
+    /// Requests are timed on both devices.
     Trial(Trial),
-    /// The GPU has won.
+    /// The GPU is faster.
     Gpu(Box<dyn Executor>),
-    /// The CPU has won, or there is nobody else.
+    /// The CPU is faster, or the GPU is ruled out.
     Cpu,
 }
 
+/// The times of both devices so far.
 pub(super) struct Trial {
     gpu: Box<dyn Executor>,
     cpu_times: Vec<Duration>,
@@ -60,44 +64,53 @@ impl Trial {
         Self { gpu, cpu_times: Vec::new(), gpu_times: Vec::new() }
     }
 
-    /// Which device has won, once that is certain.
-    fn winner(&self) -> Option<Faster> {
+    /// Returns the faster device, as soon as it is certain.
+    fn winner(&self) -> Option<Processor> {
         let total = |times: &[Duration]| times.iter().sum::<Duration>();
-        if total(&self.gpu_times) > PATIENCE * total(&self.cpu_times) {
-            return Some(Faster::Cpu);
+        if total(&self.gpu_times) > LARGEST_TIME_RATIO * total(&self.cpu_times) {
+            return Some(Processor::Cpu);
         }
         let gpu_wins = self.gpu_times.iter().min() < self.cpu_times.iter().min();
-        (self.gpu_times.len() == RUNS).then_some(if gpu_wins { Faster::Gpu } else { Faster::Cpu })
+        (self.gpu_times.len() == TIMED_RUNS).then_some(if gpu_wins { Processor::Gpu } else { Processor::Cpu })
+    }
+
+    fn log(&self, winner: Processor, plan: &Plan) {
+        let fastest = |times: &[Duration]| times.iter().min().copied().unwrap_or_default();
+        let (winner, [cpu, gpu]) = (winner.name(), [&self.cpu_times, &self.gpu_times].map(|times| fastest(times)));
+        log::info!(
+            "auto: the {winner} is faster for a batch of {}: {cpu:.2?} on the CPU, {gpu:.2?} on the GPU",
+            plan.batch
+        );
     }
 }
 
 impl Executor for AutoExecutor {
     fn run(&mut self, input: &[f32], outputs: &mut Vec<Vec<f32>>) -> Result<()> {
-        // A request that makes no sense is no reason to think ill of a device.
+        // An input of the wrong length must not rule the GPU out.
         check_input(&self.plan, input)?;
-        if self.challenger.is_out() {
+        if self.candidate.is_ruled_out() {
             self.state = State::Cpu;
         }
-        self.receive();
+        self.receive_prepared();
         self.state = match mem::replace(&mut self.state, State::Cpu) {
             State::New => {
-                self.on_cpu(input, outputs)?;
+                self.run_on_cpu(input, outputs)?;
                 State::Repeated
             }
             State::Repeated => {
-                self.on_cpu(input, outputs)?;
-                State::Preparing(self.ask(input, outputs))
+                self.run_on_cpu(input, outputs)?;
+                State::Preparing(self.prepare_in_background(input, outputs))
             }
-            State::Trial(trial) if self.challenger.is_idle() => self.try_out(trial, input, outputs)?,
+            State::Trial(trial) if self.candidate.is_idle() => self.run_trial(trial, input, outputs)?,
             State::Gpu(mut gpu) => {
-                if self.on_gpu(gpu.as_mut(), input, outputs)? {
+                if self.run_on_gpu(gpu.as_mut(), input, outputs)? {
                     State::Gpu(gpu)
                 } else {
                     State::Cpu
                 }
             }
             waiting => {
-                self.on_cpu(input, outputs)?;
+                self.run_on_cpu(input, outputs)?;
                 waiting
             }
         };
@@ -109,21 +122,21 @@ impl Executor for AutoExecutor {
         inputs: &mut dyn Iterator<Item = Cow<'a, [f32]>>,
         each: &mut dyn FnMut(&[Vec<f32>], &DeviceInfo),
     ) -> Result<()> {
-        let (mut inputs, mut open, mut outputs) = (inputs.fuse(), VecDeque::new(), Vec::new());
+        let (mut inputs, mut unanswered, mut outputs) = (inputs.fuse(), VecDeque::new(), Vec::new());
         loop {
-            if open.is_empty() {
-                open = self.stream_on_gpu(&mut inputs, each);
+            if unanswered.is_empty() {
+                unanswered = self.stream_on_gpu(&mut inputs, each);
             }
-            // What the GPU has left open comes first. If that makes no sense, the run says so in its place.
-            let Some(input) = open.pop_front().or_else(|| inputs.next()) else { return Ok(()) };
+            // The inputs that the GPU took and did not answer come first. `run` returns the error of an invalid one.
+            let Some(input) = unanswered.pop_front().or_else(|| inputs.next()) else { return Ok(()) };
             self.run(&input, &mut outputs)?;
             each(&outputs, &self.device());
         }
     }
 
     fn device(&self) -> DeviceInfo {
-        match (self.answered, self.challenger.opened()) {
-            (Faster::Gpu, Some(gpu)) => gpu.info(),
+        match (self.last_used, self.candidate.opened_gpu()) {
+            (Processor::Gpu, Some(gpu)) => gpu.info(),
             _ => self.cpu.device(),
         }
     }
@@ -137,105 +150,108 @@ impl Executor for AutoExecutor {
 }
 
 impl AutoExecutor {
-    fn note_answer(&mut self, faster: Faster) {
-        self.answered = faster;
-        self.challenger.note_answer(faster);
+    /// Records which device computes a run.
+    fn record_use(&mut self, processor: Processor) {
+        self.last_used = processor;
+        self.candidate.record_use(processor);
     }
 
-    fn on_cpu(&mut self, input: &[f32], outputs: &mut Vec<Vec<f32>>) -> Result<()> {
-        self.note_answer(Faster::Cpu);
+    /// Runs on the CPU.
+    fn run_on_cpu(&mut self, input: &[f32], outputs: &mut Vec<Vec<f32>>) -> Result<()> {
+        self.record_use(Processor::Cpu);
         self.cpu.run(input, outputs)
     }
 
-    /// Whether the GPU has answered; if it fails, the CPU has.
-    fn on_gpu(&mut self, gpu: &mut dyn Executor, input: &[f32], outputs: &mut Vec<Vec<f32>>) -> Result<bool> {
+    /// Runs on the GPU; if it fails, on the CPU. Returns whether the GPU computed the outputs.
+    fn run_on_gpu(&mut self, gpu: &mut dyn Executor, input: &[f32], outputs: &mut Vec<Vec<f32>>) -> Result<bool> {
         match gpu.run(input, outputs) {
             Ok(()) => {
-                self.note_answer(Faster::Gpu);
+                self.record_use(Processor::Gpu);
                 Ok(true)
             }
             Err(error) => {
-                self.challenger.fail(error);
-                self.on_cpu(input, outputs)?;
+                self.candidate.rule_out(error);
+                self.run_on_cpu(input, outputs)?;
                 Ok(false)
             }
         }
     }
 
-    /// Streams on the GPU, if it has won, until it fails or an input makes no sense. Returns the inputs that it has taken
-    /// and left open: none if it came to the end.
+    /// Streams on the GPU, if it is the faster device, until it fails or an input has the wrong length. Returns the inputs
+    /// that were taken and not answered, none after the last input.
     fn stream_on_gpu<'a>(
         &mut self,
         inputs: &mut dyn Iterator<Item = Cow<'a, [f32]>>,
         each: &mut dyn FnMut(&[Vec<f32>], &DeviceInfo),
     ) -> VecDeque<Cow<'a, [f32]>> {
-        let Self { plan, challenger, answered, state: State::Gpu(gpu), .. } = self else { return VecDeque::new() };
-        if challenger.is_out() {
+        let Self { plan, candidate, last_used, state: State::Gpu(gpu), .. } = self else { return VecDeque::new() };
+        if candidate.is_ruled_out() {
             return VecDeque::new();
         }
-        let open = RefCell::new(VecDeque::new());
-        let mut sensible = std::iter::from_fn(|| {
+        let unanswered = RefCell::new(VecDeque::new());
+        let mut valid = std::iter::from_fn(|| {
             let input = inputs.next()?;
-            open.borrow_mut().push_back(input.clone());
+            unanswered.borrow_mut().push_back(input.clone());
             check_input(plan, &input).is_ok().then_some(input)
         });
-        let outcome = gpu.stream(&mut sensible, &mut |outputs, device| {
-            *answered = Faster::Gpu;
-            challenger.note_answer(Faster::Gpu);
-            open.borrow_mut().pop_front();
+        let outcome = gpu.stream(&mut valid, &mut |outputs, device| {
+            *last_used = Processor::Gpu;
+            candidate.record_use(Processor::Gpu);
+            unanswered.borrow_mut().pop_front();
             each(outputs, device);
         });
         if let Err(error) = outcome {
-            challenger.fail(error);
+            candidate.rule_out(error);
             self.state = State::Cpu;
         }
-        open.into_inner()
+        unanswered.into_inner()
     }
 
-    /// Has the GPU prepared in the background, and tried on what the CPU has just answered.
-    fn ask(&self, input: &[f32], outputs: &[Vec<f32>]) -> Pending<Option<Box<dyn Executor>>> {
-        let (challenger, busy) = (self.challenger.clone(), self.challenger.busy());
-        let (plan, input, answer) = (self.plan.clone(), input.to_vec(), outputs.to_vec());
+    /// Prepares the GPU on the background thread, where it is checked with the CPU's last input and outputs.
+    fn prepare_in_background(&self, input: &[f32], outputs: &[Vec<f32>]) -> Pending<Option<Box<dyn Executor>>> {
+        let (candidate, guard) = (self.candidate.clone(), self.candidate.job_guard());
+        let (plan, input, expected) = (self.plan.clone(), input.to_vec(), outputs.to_vec());
         self.worker.run(move || {
-            let executor = challenger.prepare(&plan, &input, &answer);
-            drop(busy);
+            let executor = candidate.prepare(&plan, &input, &expected);
+            drop(guard);
             executor
         })
     }
 
-    /// Takes what was prepared in the background, if it is there.
-    fn receive(&mut self) {
+    /// Takes the executor that the background thread has prepared, if it is ready.
+    fn receive_prepared(&mut self) {
         let State::Preparing(pending) = &self.state else { return };
         self.state = match pending.try_take() {
             None => return,
-            Some(Ok(Some(gpu))) if self.challenger.measured(&self.plan) == Some(Faster::Gpu) => State::Gpu(gpu),
+            Some(Ok(Some(gpu))) if self.candidate.verdict(&self.plan) == Some(Processor::Gpu) => State::Gpu(gpu),
             Some(Ok(Some(gpu))) => State::Trial(Trial::new(gpu)),
             Some(Ok(None)) => State::Cpu,
             Some(Err(_)) => {
                 let remedy = "update the GPU's driver, or use the CPU";
                 let error = Error::new(ErrorKind::Device, "preparing the GPU panicked", remedy);
-                self.challenger.fail(error.with_hint(Hint::UseCpu));
+                self.candidate.rule_out(error.with_hint(Hint::UseCpu));
                 State::Cpu
             }
         };
     }
 
-    /// Answers with the device whose turn it is, the CPU's runs first, and notes how long it took.
-    fn try_out(&mut self, mut trial: Trial, input: &[f32], outputs: &mut Vec<Vec<f32>>) -> Result<State> {
+    /// Runs on the next device of the trial, the CPU first, and records the time.
+    fn run_trial(&mut self, mut trial: Trial, input: &[f32], outputs: &mut Vec<Vec<f32>>) -> Result<State> {
         let start = Instant::now();
-        if trial.cpu_times.len() < RUNS {
-            self.on_cpu(input, outputs)?;
+        if trial.cpu_times.len() < TIMED_RUNS {
+            self.run_on_cpu(input, outputs)?;
             trial.cpu_times.push(start.elapsed());
-        } else if self.on_gpu(trial.gpu.as_mut(), input, outputs)? {
+        } else if self.run_on_gpu(trial.gpu.as_mut(), input, outputs)? {
             trial.gpu_times.push(start.elapsed());
         } else {
             return Ok(State::Cpu);
         }
         let Some(winner) = trial.winner() else { return Ok(State::Trial(trial)) };
-        self.challenger.remember(&self.plan, winner);
+        self.candidate.record_verdict(&self.plan, winner);
+        trial.log(winner, &self.plan);
         Ok(match winner {
-            Faster::Cpu => State::Cpu,
-            Faster::Gpu => State::Gpu(trial.gpu),
+            Processor::Cpu => State::Cpu,
+            Processor::Gpu => State::Gpu(trial.gpu),
         })
     }
 }

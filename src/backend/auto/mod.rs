@@ -1,68 +1,70 @@
-//! The CPU at once, and a GPU for every plan that it has been measured to run faster.
+//! The backend that starts on the CPU and changes to a GPU for every plan that the GPU is measured to run faster.
 //!
-//! A plan is answered by the CPU. When it is run for the second time, which says that more runs may follow, a thread in
-//! the background opens the GPU, prepares the plan there, runs it once and compares the answer with the CPU's. Then a few
-//! requests are timed on each (see `executor`), and the faster one answers from then on. So the first answer waits for no
-//! driver, and a process that asks once never loads one.
+//! The CPU computes the first runs of a plan. The second run suggests that more will follow: a background thread opens the
+//! GPU, prepares the plan there, runs it once and compares the outputs with the CPU's. Then a few requests are timed on each
+//! device (see `executor`), and the faster device computes all later runs. The first result never waits for a driver, and a
+//! process with one request never loads one.
 //!
-//! A GPU that fails, wherever, is used no more, [`Backend::fault`] says why, and the CPU answers, also the request that
-//! it failed in. The two differ in the last bits of a result; who needs the same bits each time names a device.
+//! A GPU that fails at any point is no longer used. The CPU then computes, also the request that failed, and
+//! [`Backend::fault`] returns the error. CPU and GPU differ in the last bits of their results: an application that needs
+//! the same bits each time names one device.
 
-mod challenger;
+mod background_candidate;
 mod executor;
 #[cfg(test)]
 mod tests;
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Backend, DeviceInfo, Executor};
+use super::{Backend, DeviceInfo, Executor, Trainer};
 use crate::{Error, Result, plan::Plan, worker::Worker};
-use challenger::{Challenger, Faster};
+use background_candidate::{BackgroundCandidate, Processor};
 use executor::{AutoExecutor, State};
 
-/// How long to wait for a driver's thread to end. Software Vulkan takes at most a second to load and compile; a process
-/// that ended before that hung in 3 of 78 attempts and crashed in one, as the driver's exit handlers ran beside it.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest time to wait for the background thread when an [`Auto`] is dropped. Software Vulkan takes at most a second to
+/// load and compile. A process that ended earlier hung in 3 of 78 attempts and crashed in one, because the driver's exit
+/// handlers ran at the same time.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A device that answers at once, and one that may turn out to be faster.
+/// A CPU that computes from the first request on, and a GPU that replaces it where it is measured to be faster.
 pub struct Auto {
     cpu: Box<dyn Backend>,
-    challenger: Arc<Challenger>,
+    candidate: Arc<BackgroundCandidate>,
     worker: Arc<Worker>,
 }
 
 impl Auto {
-    /// `cpu` answers; `open_gpu` is called on a thread of its own when a plan runs for the second time, and returns none
-    /// where there is no GPU.
+    /// Combines `cpu` with the GPU that `open_gpu` opens. `open_gpu` is called on the background thread when a plan runs for
+    /// the second time, and returns none if there is no GPU.
     ///
-    /// Dropping it waits until the driver has ended what it is doing, up to ten seconds. A process that ends without
-    /// dropping it, at that moment, may hang or crash in the driver's own exit handlers.
+    /// Dropping an `Auto` waits up to ten seconds for the background thread. A process that ends without the drop, while the
+    /// driver is loading or compiling, may hang or crash in the driver's exit handlers.
     pub fn new(
         cpu: Box<dyn Backend>,
         open_gpu: impl Fn() -> Result<Option<Box<dyn Backend>>> + Send + Sync + 'static,
     ) -> Self {
-        Self { cpu, challenger: Arc::new(Challenger::new(open_gpu)), worker: Arc::default() }
+        Self { cpu, candidate: Arc::new(BackgroundCandidate::new(open_gpu)), worker: Arc::default() }
     }
 }
 
 impl Drop for Auto {
     fn drop(&mut self) {
-        self.challenger.abandon();
-        self.worker.stop(PATIENCE);
+        self.candidate.abandon();
+        self.worker.stop(SHUTDOWN_TIMEOUT);
     }
 }
 
 impl Backend for Auto {
-    /// What answered last; the CPU before the first run.
+    /// Describes the device that computed the last run; the CPU before the first run.
     fn info(&self) -> DeviceInfo {
-        self.challenger.answered().map_or_else(|| self.cpu.info(), Backend::info)
+        self.candidate.last_used_gpu().map_or_else(|| self.cpu.info(), Backend::info)
     }
 
-    /// What the CPU can take, or the GPU if it is open and takes less. A plan that turns out to be too large for the GPU
-    /// stays on the CPU.
+    /// Returns the smaller of the CPU's and the open GPU's largest batch. A plan that was made before the GPU was open, and is
+    /// too large for it, stays on the CPU.
     fn largest_batch(&self, plan: &Plan) -> Result<usize> {
         let cpu = self.cpu.largest_batch(plan)?;
-        let gpu = self.challenger.gpu().and_then(|gpu| gpu.largest_batch(plan).ok());
+        let gpu = self.candidate.usable_gpu().and_then(|gpu| gpu.largest_batch(plan).ok());
         Ok(gpu.map_or(cpu, |gpu| cpu.min(gpu)))
     }
 
@@ -71,27 +73,28 @@ impl Backend for Auto {
     }
 
     fn prepare(&self, plan: &Plan) -> Result<Box<dyn Executor>> {
-        let state = match self.challenger.measured(plan) {
+        let state = match self.candidate.verdict(plan) {
             None => State::New,
-            Some(Faster::Gpu) => State::Repeated,
-            Some(Faster::Cpu) => State::Cpu,
+            Some(Processor::Gpu) => State::Repeated,
+            Some(Processor::Cpu) => State::Cpu,
         };
         Ok(Box::new(AutoExecutor {
             plan: plan.clone(),
             cpu: self.cpu.prepare(plan)?,
-            challenger: self.challenger.clone(),
+            candidate: self.candidate.clone(),
             worker: self.worker.clone(),
             state,
-            answered: Faster::Cpu,
+            last_used: Processor::Cpu,
         }))
     }
 
-    /// On the CPU: a run of training goes on with the bits of the device that it has begun on. Name a GPU to train there.
-    fn prepare_training(&self, plan: &Plan) -> Result<Box<dyn crate::backend::Trainer>> {
+    /// Prepares training on the CPU. Training keeps to one device, so that a resumed run has the same bits; name a GPU to
+    /// train there.
+    fn prepare_training(&self, plan: &Plan) -> Result<Box<dyn Trainer>> {
         self.cpu.prepare_training(plan)
     }
 
     fn fault(&self) -> Option<Error> {
-        self.challenger.fault()
+        self.candidate.fault()
     }
 }
