@@ -19,6 +19,7 @@
 //! | `gpu` | yes | the GPU backend, through wgpu |
 //! | `formats` | yes | reading WFDB, NumPy and CSV files, writing WFDB files |
 //! | `threads` | yes | the CPU backend on all cores |
+//! | `json` | no | a [`Report`] as JSON |
 //! | `evaluate` | no | metrics of a classifier |
 //! | `plot` | no | curves and ECG paper as SVG |
 //! | `train` | no | training, and PTB-XL as a data set |
@@ -39,16 +40,18 @@ mod plan;
 #[cfg(feature = "plot")]
 pub mod plot;
 mod random;
+mod report;
 #[cfg(feature = "train")]
 pub mod train;
 mod verify;
 mod worker;
 
-pub use backend::Device;
+pub use backend::{Device, DeviceInfo};
 pub use classifier::{Classifier, Output, Prediction};
 pub use ecg::Recording;
 pub use error::{Error, ErrorKind, Hint, Result};
 pub use network::Weights;
+pub use report::{ClassReport, Report, class_in_words};
 
 /// The engine's parts: operations, plans, backends, networks, and the comparison of a backend with the reference.
 ///

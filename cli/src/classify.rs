@@ -9,19 +9,17 @@ use std::{
 };
 
 use ecgpu::{
-    Classifier, Error, ErrorKind, Prediction, Recording, Result,
+    Classifier, DeviceInfo, Error, ErrorKind, Prediction, Recording, Report, Result, class_in_words,
     ecg::{
         Condition, Lead, Unit,
         format::{self, ReadOptions},
         synthesize,
     },
-    engine::backend::DeviceInfo,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rayon::prelude::*;
-use serde_json::json;
 
-use crate::{Setup, terminal};
+use crate::{Setup, logger, terminal};
 
 /// Classify recordings: WFDB (.hea with .dat), NumPy (.npy), CSV, or folders of them
 ///
@@ -93,9 +91,9 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
     }
     let progress = progress_bar(files.len());
+    logger::write_around(&progress);
     let show = |printer: &mut Printer, items: Vec<Item>, files: usize| {
         progress.suspend(|| items.into_iter().for_each(|item| printer.show(item)));
-        progress.suspend(|| printer.tell_fault());
         progress.inc(files as u64);
     };
     if arguments.raw {
@@ -240,7 +238,6 @@ struct Printer<'a> {
     start: Instant,
     /// How many were classified on each device.
     classified: Vec<(usize, DeviceInfo)>,
-    fault_told: bool,
     failed: usize,
 }
 
@@ -252,20 +249,12 @@ impl<'a> Printer<'a> {
         }
         let classifier = Classifier::on(weights, arguments.setup.device.open()?)?;
         let (opened, classified) = (start.elapsed(), Vec::new());
-        Ok(Self { arguments, classifier, opened, start, classified, fault_told: false, failed: 0 })
+        Ok(Self { arguments, classifier, opened, start, classified, failed: 0 })
     }
 
     fn fail(&mut self, error: &Error) {
         self.failed += 1;
         terminal::report(error);
-    }
-
-    /// Tells once that auto had to do without the GPU.
-    fn tell_fault(&mut self) {
-        if let Some(fault) = self.classifier.fault().filter(|_| !self.fault_told) {
-            self.fault_told = true;
-            terminal::note(&format!("the GPU is not used: {fault}"));
-        }
     }
 
     fn count(&mut self, device: &DeviceInfo) {
@@ -280,34 +269,14 @@ impl<'a> Printer<'a> {
             Err(error) => self.fail(error),
             Ok(prediction) => {
                 self.count(&prediction.device);
+                let report = Report::new(&item.source, &item.record, prediction);
                 terminal::print(&if self.arguments.json {
-                    self.line(&item, prediction)
+                    report.to_json(self.arguments.embedding) + "\n"
                 } else {
-                    text(&item, prediction)
+                    text(&item, &report, &prediction.warnings)
                 });
             }
         }
-    }
-
-    fn line(&self, item: &Item, prediction: &Prediction) -> String {
-        let device = &prediction.device;
-        let probabilities: serde_json::Map<_, _> =
-            prediction.classes.iter().cloned().zip(prediction.probabilities.iter().map(|&p| json!(p))).collect();
-        let mut object = json!({
-            "source": item.source,
-            "record": item.record,
-            "device": device.name,
-            "backend": device.backend,
-            "precision": device.storage.to_string(),
-            "logits": prediction.logits,
-            "probabilities": probabilities,
-            "labels": prediction.labels,
-            "warnings": prediction.warnings,
-        });
-        if self.arguments.embedding {
-            object["embedding"] = json!(prediction.embedding);
-        }
-        format!("{object}\n")
     }
 
     fn finish(&self) {
@@ -338,35 +307,22 @@ impl<'a> Printer<'a> {
     }
 }
 
-/// PTB-XL's diagnostic superclasses in words (Wagner et al. 2020, table 5).
-fn in_words(class: &str) -> &'static str {
-    match class {
-        "NORM" => "normal",
-        "MI" => "myocardial infarction",
-        "STTC" => "ST/T change",
-        "HYP" => "hypertrophy",
-        "CD" => "conduction disturbance",
-        _ => "",
-    }
-}
-
-/// A recording's result as a person reads it.
-fn text(item: &Item, prediction: &Prediction) -> String {
+/// Formats a recording's result for a person: a bar per class, and the warnings.
+fn text(item: &Item, report: &Report, warnings: &[String]) -> String {
     let (strong, faint, good, doubtful) = (terminal::STRONG, terminal::FAINT, terminal::GOOD, terminal::DOUBTFUL);
     let [record, source] = [&item.record, &item.source].map(|name| terminal::clean(name));
     let mut text = format!("{strong}{record}{strong:#}  {faint}{}, {source}{faint:#}\n", item.about);
-    for (class, probability) in prediction.classes.iter().zip(&prediction.probabilities) {
-        let given = prediction.labels.contains(class);
-        let (style, mark) = if given { (good, "●") } else { (anstyle::Style::new(), " ") };
-        let bar = terminal::bar(*probability);
+    for class in report.classes() {
+        let (style, mark) = if class.is_label { (good, "●") } else { (anstyle::Style::new(), " ") };
+        let bar = terminal::bar(class.probability);
         text += &format!(
             "  {style}{:6}{bar} {:5.1} % {mark}{style:#} {faint}{}{faint:#}\n",
-            terminal::clean(class),
-            probability * 100.0,
-            in_words(class)
+            terminal::clean(class.name),
+            class.probability * 100.0,
+            class_in_words(class.name).unwrap_or_default()
         );
     }
-    for warning in &prediction.warnings {
+    for warning in warnings {
         text += &format!("  {doubtful}warning:{doubtful:#} {}\n", terminal::clean(warning));
     }
     text + "\n"

@@ -8,6 +8,7 @@ mod devices;
 mod download;
 mod hint;
 mod inspect;
+mod logger;
 mod profile;
 mod synth;
 mod terminal;
@@ -167,6 +168,7 @@ fn divide_software_dispatches() {
 fn main() -> ExitCode {
     silence_device_selection();
     divide_software_dispatches();
+    logger::install();
     let outcome = match Arguments::parse().command {
         Command::Classify(arguments) => classify::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
