@@ -34,6 +34,16 @@ impl<'a> Report<'a> {
         Self { source, record, prediction }
     }
 
+    /// Returns the name of the source.
+    pub fn source(&self) -> &'a str {
+        self.source
+    }
+
+    /// Returns the name of the record.
+    pub fn record(&self) -> &'a str {
+        self.record
+    }
+
     /// Returns the classes in the order of the logits.
     pub fn classes(&self) -> impl Iterator<Item = ClassReport<'a>> + use<'a> {
         let Prediction { classes, probabilities, labels, .. } = self.prediction;

@@ -1,5 +1,5 @@
-//! A thread that runs blocking work for asynchronous callers and in the background, so that no executor is ever blocked
-//! and no runtime is presupposed. It starts with the first job and ends with its owner.
+//! A worker thread for blocking work: for asynchronous callers, whose executors must not be blocked, and in the background.
+//! It needs no asynchronous runtime. It starts with the first job and ends with its owner.
 
 use std::{
     future::Future,
@@ -14,87 +14,91 @@ use crate::{Error, ErrorKind, Result};
 
 type Job = Box<dyn FnOnce() + Send>;
 
+/// A worker thread with a queue of jobs.
 #[derive(Default)]
 pub(crate) struct Worker(Mutex<Option<Thread>>);
 
 struct Thread {
     jobs: mpsc::Sender<Job>,
-    /// Nothing is ever sent: it is closed when the last job is over.
+    /// Disconnected when the thread has finished its last job; nothing is ever sent.
     ended: mpsc::Receiver<()>,
     handle: JoinHandle<()>,
 }
 
 impl Worker {
-    /// Runs `work` on the worker's thread; the future waits for its result. If the future is dropped before its turn
-    /// comes, `work` is not begun.
+    /// Queues `work` for the worker thread and returns a future of its result. If the future is dropped before `work` starts,
+    /// `work` is skipped.
     ///
-    /// The future fails if the work never ends with a result: it panicked, or the thread is gone.
+    /// # Errors
+    /// The future fails if `work` panics or no thread can be started.
     pub(crate) fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Pending<T> {
         let answer = Arc::new(Mutex::new(Answer { value: None, waker: None }));
         let promise = Promise(answer.clone());
         let job: Job = Box::new(move || {
             if promise.is_awaited() {
-                promise.keep(work());
+                promise.fulfil(work());
             }
         });
         let mut thread = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if thread.is_none() {
-            // Where no thread can be started, the job is dropped and with it the promise, which fails the future.
+            // If no thread can be started, the job and its promise are dropped, and the future fails.
             *thread = start().ok();
         }
         if let Some(thread) = thread.as_ref() {
-            // The receiver lives as long as the sender.
+            // Sending cannot fail: the thread has the receiver until `stop` drops the sender.
             let _ = thread.jobs.send(job);
         }
         drop(thread);
         Pending(answer)
     }
 
-    /// Lets the thread end after the jobs that it has, and waits for that, though not longer than `patience`.
-    pub(crate) fn stop(&self, patience: Duration) {
+    /// Ends the thread after the jobs in its queue, and waits for that, at most for `timeout`.
+    pub(crate) fn stop(&self, timeout: Duration) {
         let thread = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(Thread { jobs, ended, handle }) = thread else { return };
         drop(jobs);
-        if ended.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Disconnected) {
-            // No panic gets out of the thread.
+        if ended.recv_timeout(timeout) == Err(mpsc::RecvTimeoutError::Disconnected) {
+            // The thread catches all panics, so that joining cannot fail.
             let _ = handle.join();
         }
     }
 }
 
+/// Starts a thread that runs jobs until its sender is dropped.
 fn start() -> std::io::Result<Thread> {
     let (sender, jobs) = mpsc::channel::<Job>();
-    let (still_running, ended) = mpsc::channel();
+    let (disconnects_at_end, ended) = mpsc::channel();
     let run = move || {
         for job in jobs {
-            // A job that panics must not take the jobs after it along; dropping its promise has failed its future.
+            // A job that panics must not end the thread. The panic drops the job's promise, which fails its future.
             let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job));
         }
-        drop(still_running);
+        drop(disconnects_at_end);
     };
     let handle = std::thread::Builder::new().name("ecgpu".into()).spawn(run)?;
     Ok(Thread { jobs: sender, ended, handle })
 }
 
+/// The result of a job, and the task that waits for it.
 struct Answer<T> {
     value: Option<Result<T>>,
     waker: Option<Waker>,
 }
 
-/// Answers once, with a failure at the latest when it is dropped.
+/// The job's side of an answer. It sets the result once, and sets an error when it is dropped without a result.
 struct Promise<T>(Arc<Mutex<Answer<T>>>);
 
 impl<T> Promise<T> {
-    /// Whether somebody still waits for the answer.
+    /// Returns whether the future still exists.
     fn is_awaited(&self) -> bool {
         Arc::strong_count(&self.0) > 1
     }
 
-    fn keep(self, value: T) {
-        self.answer(Ok(value));
+    fn fulfil(self, value: T) {
+        self.set(Ok(value));
     }
 
-    fn answer(&self, value: Result<T>) {
+    fn set(&self, value: Result<T>) {
         let mut answer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         answer.value.get_or_insert(value);
         if let Some(waker) = answer.waker.take() {
@@ -105,15 +109,15 @@ impl<T> Promise<T> {
 
 impl<T> Drop for Promise<T> {
     fn drop(&mut self) {
-        self.answer(Err(Error::new(ErrorKind::Device, "the worker thread stopped", "open the classifier again")));
+        self.set(Err(Error::new(ErrorKind::Device, "the worker thread stopped", "open the classifier again")));
     }
 }
 
-/// A result that is still being computed.
+/// The future of a job's result.
 pub(crate) struct Pending<T>(Arc<Mutex<Answer<T>>>);
 
 impl<T> Pending<T> {
-    /// The result, once it is there and has not been taken.
+    /// Returns the result if the job has ended. The result is moved out: further calls return none.
     pub(crate) fn try_take(&self) -> Option<Result<T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).value.take()
     }
@@ -139,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn work_is_done_in_turn_and_a_panic_fails_its_own_future_alone() {
+    fn jobs_run_in_order_and_a_panic_fails_only_its_own_future() {
         let worker = Worker::default();
         let first = worker.run(|| 1);
         let panics = worker.run(|| -> i32 { std::panic::resume_unwind(Box::new("on purpose")) });
@@ -148,8 +152,9 @@ mod tests {
         assert!(pollster::block_on(panics).is_err());
         assert_eq!(pollster::block_on(last), Ok(3));
     }
+
     #[test]
-    fn what_nobody_awaits_is_not_begun() {
+    fn a_job_whose_future_was_dropped_is_skipped() {
         let worker = Worker::default();
         let (go, wait) = mpsc::channel::<()>();
         let first = worker.run(move || wait.recv().is_err());
@@ -162,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stop_waits_for_the_job_but_not_for_ever() {
+    fn stop_waits_for_the_running_job_until_its_timeout() {
         let worker = Worker::default();
         let job = worker.run(|| std::thread::sleep(Duration::from_millis(50)));
         worker.stop(Duration::from_secs(60));

@@ -1,14 +1,14 @@
-//! Prepared executors, lent to one request at a time, so that requests of several threads run at once.
+//! The pool of prepared executors. Each is lent to one request at a time, so that requests of several threads run at once.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::{Result, backend::Executor};
 
-/// Idle executors that are kept at least; the least recently used is dropped first. A folder of recordings has a handful
-/// of lengths, each with a full and a last, smaller batch.
-const KEPT: usize = 8;
+/// The number of idle executors that are kept, or the pool's limit if that is larger. The least recently used is dropped
+/// first. A folder of recordings has a few different lengths, each with full batches and one smaller batch.
+const MIN_IDLE: usize = 8;
 
-/// The batch and the length that an executor is prepared for.
+/// The batch size and the number of samples that an executor is prepared for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Shape {
     pub(super) batch: usize,
@@ -17,7 +17,7 @@ pub(super) struct Shape {
 
 /// All executors of a classifier.
 pub(super) struct Executors {
-    /// Executors that may be lent at once; further requests wait.
+    /// The largest number of executors that are lent at once; further requests wait.
     limit: usize,
     state: Mutex<State>,
     returned: Condvar,
@@ -25,7 +25,7 @@ pub(super) struct Executors {
 
 #[derive(Default)]
 struct State {
-    /// The most recently used is last.
+    /// The executors that no request uses, the most recently used last.
     idle: Vec<(Shape, Box<dyn Executor>)>,
     lent: usize,
 }
@@ -39,7 +39,7 @@ impl Executors {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether an executor of this shape is waiting for a request.
+    /// Returns whether an idle executor has this shape.
     pub(super) fn has_idle(&self, shape: Shape) -> bool {
         self.state().idle.iter().any(|(other, _)| *other == shape)
     }
@@ -56,7 +56,7 @@ impl Executors {
         state.lent += 1;
         let idle = state.idle.iter().rposition(|(other, _)| *other == shape).map(|at| state.idle.remove(at).1);
         drop(state);
-        // From here on the drop of `lent` frees the place, also when `prepare` fails.
+        // From here on, dropping `lent` allows the next request, also when `prepare` fails.
         let mut lent = Lent { executors: self, shape, executor: None };
         lent.executor = Some(match idle {
             Some(executor) => executor,
@@ -69,7 +69,7 @@ impl Executors {
     }
 }
 
-/// An executor that one request uses. Dropped without [`Lent::give_back`], as after a failure, the executor is dropped too.
+/// An executor that one request uses. Without a call of [`Lent::give_back`], as after a failure, the executor is dropped.
 pub(super) struct Lent<'a> {
     executors: &'a Executors,
     shape: Shape,
@@ -86,8 +86,8 @@ impl Lent<'_> {
         let Some(executor) = self.executor.take() else { return };
         let mut state = self.executors.state();
         state.idle.push((self.shape, executor));
-        if state.idle.len() > KEPT.max(self.executors.limit) {
-            // Dropped after the lock is released: it may free memory on a device.
+        if state.idle.len() > MIN_IDLE.max(self.executors.limit) {
+            // The executor is dropped after the lock is released: freeing its device memory may take long.
             let oldest = state.idle.remove(0);
             drop(state);
             drop(oldest);

@@ -1,4 +1,4 @@
-//! The front door: weights and recordings in, predictions out.
+//! The classifier: weights and recordings in, predictions out.
 
 mod executors;
 mod prediction;
@@ -17,15 +17,16 @@ use crate::{
 use executors::{Executors, Shape};
 pub use prediction::{Output, Prediction};
 
-/// Weights on a device, ready to classify.
+/// A network with its weights on a device, ready to classify.
 ///
-/// Threads share one classifier by reference or in an [`Arc`]. Each request runs on an executor of its own, so that
-/// requests of several threads run at once, up to [`Backend::concurrency`]; the weights are in memory once.
+/// Threads share one classifier by reference or in an [`Arc`]. Each request has its own executor, so that up to
+/// [`Backend::concurrency`] requests run at the same time. All executors share one copy of the weights.
 pub struct Classifier {
     shared: Arc<Shared>,
     worker: Worker,
 }
 
+/// The part of a classifier that its worker thread shares.
 struct Shared {
     contract: Contract,
     folded: Folded,
@@ -34,7 +35,7 @@ struct Shared {
 }
 
 impl Classifier {
-    /// Puts weights on a device.
+    /// Opens a device and makes a classifier of weights on it.
     ///
     /// # Errors
     /// The device cannot be opened, or the weights are incomplete.
@@ -42,8 +43,8 @@ impl Classifier {
         Self::on(weights, backend::open(&device, None)?)
     }
 
-    /// Puts weights on a backend that is already open. On a [`Cpu`](crate::backend::cpu::Cpu) the program carries no GPU
-    /// code.
+    /// Makes a classifier of weights on a backend that is already open. A program that only uses a
+    /// [`Cpu`](crate::backend::cpu::Cpu) contains no GPU code.
     ///
     /// # Errors
     /// The weights are incomplete.
@@ -54,27 +55,28 @@ impl Classifier {
         Ok(Self { shared: Arc::new(shared), worker: Worker::default() })
     }
 
-    /// What runs the network; with [`Device::Auto`] what ran it last.
+    /// Describes the device; with [`Device::Auto`], the one that computed the last request.
     pub fn device(&self) -> DeviceInfo {
         self.shared.backend.info()
     }
 
-    /// What it runs on, for plans of one's own.
+    /// Returns the backend, to run other plans on it.
     pub fn backend(&self) -> &dyn Backend {
         self.shared.backend.as_ref()
     }
 
-    /// Why the GPU that [`Device::Auto`] would have taken is used no more, where it has failed; the CPU answers then.
+    /// Returns the error for which [`Device::Auto`] no longer uses its GPU; the CPU computes everything then. The error is
+    /// also logged as a warning when it happens.
     pub fn fault(&self) -> Option<Error> {
         self.shared.backend.fault()
     }
 
-    /// What goes in and what comes out.
+    /// Returns the input contract: leads, sampling rate, unit, scale, classes and thresholds.
     pub fn contract(&self) -> &Contract {
         &self.shared.contract
     }
 
-    /// The network as it runs, batch norm folded.
+    /// Returns the network as it runs, with batch norm folded into the convolutions.
     pub fn folded(&self) -> &Folded {
         &self.shared.folded
     }
@@ -82,31 +84,32 @@ impl Classifier {
     /// Classifies one recording.
     ///
     /// # Errors
-    /// A lead that is missing, a rate that cannot be resampled, a recording too short for the network, or a device that
-    /// fails.
+    /// A lead is missing, the sampling rate cannot be resampled, the recording is too short for the network, or the device
+    /// failed.
     pub fn classify(&self, recording: &Recording) -> Result<Prediction> {
         self.shared.classify(std::slice::from_ref(recording)).remove(0)
     }
 
-    /// Classifies many recordings, those of one length together. Each has its own result.
+    /// Classifies many recordings and returns one result per recording, in order. Recordings of one length run as one batch.
     pub fn classify_batch(&self, recordings: &[Recording]) -> Vec<Result<Prediction>> {
         self.shared.classify(recordings)
     }
 
-    /// Runs the network on `input` `[batch, leads, samples]` as it is, without units, resampling or scaling.
+    /// Runs the network on `input` `[batch, leads, samples]` in the network's own scale, without resampling or scaling.
     ///
     /// # Errors
-    /// Sizes that do not fit the network or the device, a number that is not finite or too large, or a device that fails.
+    /// The sizes do not fit the network or the device, a number is not finite or too large, or the device failed.
     pub fn run(&self, input: &[f32], batch: usize, samples: usize) -> Result<Output> {
         self.shared.run(input, batch, samples)
     }
 
-    /// As [`Classifier::run`] for many inputs of one shape, the same bits but sooner: a GPU computes on one while the host
-    /// makes and uploads the next and reads the last back. One output an input, in their order. `inputs` must not use this
-    /// classifier, which waits for them.
+    /// Runs the network on many inputs of one shape and returns one output per input, in order.
+    ///
+    /// The outputs have the same bits as those of [`Classifier::run`] and are ready sooner: a GPU computes on one input while
+    /// the host makes and uploads the next, and reads the previous outputs back. The iterator must not use this classifier.
     ///
     /// # Errors
-    /// As [`Classifier::run`], of the first input that has one.
+    /// An input is invalid, as for [`Classifier::run`], or the device failed. The first error is returned.
     pub fn run_many<'a, I>(&self, inputs: I, batch: usize, samples: usize) -> Result<Vec<Output>>
     where
         I: IntoIterator,
@@ -115,24 +118,33 @@ impl Classifier {
         self.shared.run_many(&mut inputs.into_iter().map(Into::into), batch, samples)
     }
 
-    /// As [`Classifier::classify`], on a thread of the classifier's own: the caller's executor is never blocked.
+    /// Classifies one recording on the classifier's worker thread, so that the caller's executor is never blocked.
+    ///
+    /// # Errors
+    /// The same as [`Classifier::classify`], or no thread can be started.
     pub async fn classify_async(&self, recording: Recording) -> Result<Prediction> {
         let shared = self.shared.clone();
         self.worker.run(move || shared.classify(std::slice::from_ref(&recording)).remove(0)).await?
     }
 
-    /// As [`Classifier::run`], on a thread of the classifier's own.
+    /// Runs the network on `input` `[batch, leads, samples]` on the classifier's worker thread.
+    ///
+    /// # Errors
+    /// The same as [`Classifier::run`], or no thread can be started.
     pub async fn run_async(&self, input: Vec<f32>, batch: usize, samples: usize) -> Result<Output> {
         let shared = self.shared.clone();
         self.worker.run(move || shared.run(&input, batch, samples)).await?
     }
 
-    /// As [`Classifier::open`], on a thread of its own.
+    /// Opens a device and makes a classifier of weights on it, on a new thread.
+    ///
+    /// # Errors
+    /// The same as [`Classifier::open`], or no thread can be started.
     pub async fn open_async(weights: Weights, device: Device) -> Result<Self> {
         Worker::default().run(move || Self::open(weights, device)).await?
     }
 
-    /// What the logits and the embedding that [`Classifier::run`] gave for record `index` of `batch` mean.
+    /// Interprets an output of [`Classifier::run`]: returns the prediction for record `index` of `batch`.
     pub fn interpret(&self, output: &Output, index: usize, batch: usize) -> Prediction {
         Prediction::new(&self.shared.contract, output, index, batch)
     }
@@ -154,26 +166,26 @@ impl Shared {
     ) -> Result<Vec<Output>> {
         let mut inputs = inputs.peekable();
         let Some(first) = inputs.peek() else { return Ok(Vec::new()) };
-        // Before anything is sized by them.
+        // Checked before anything is allocated with these sizes.
         self.check(first, batch, samples)?;
         if self.largest_batch(samples, batch)? < batch {
             return inputs.map(|input| self.run(&input, batch, samples)).collect();
         }
-        let (mut refused, mut outputs) = (None, Vec::new());
-        let mut sound = inputs.map_while(|input| match self.check(&input, batch, samples) {
+        let (mut invalid, mut outputs) = (None, Vec::new());
+        let mut valid = inputs.map_while(|input| match self.check(&input, batch, samples) {
             Ok(_) => Some(input),
             Err(error) => {
-                refused = Some(error);
+                invalid = Some(error);
                 None
             }
         });
-        self.stream(&mut sound, Shape { batch, samples }, &mut |results, device| {
+        self.stream(&mut valid, Shape { batch, samples }, &mut |results, device| {
             let mut output = Output::default();
             output.append(results, batch, device);
             outputs.push(output);
         })?;
         outputs.iter().try_for_each(|output| self.check_finite(&output.logits))?;
-        refused.map_or(Ok(outputs), Err)
+        invalid.map_or(Ok(outputs), Err)
     }
 
     /// Checks an input `[batch, leads, samples]` and returns the length of one record.
@@ -185,7 +197,7 @@ impl Shared {
             let remedy = format!("give batch × {leads} leads × samples numbers, at least one of each");
             return Err(Error::new(ErrorKind::Shape, cause, remedy));
         };
-        if let Some(at) = first_absurd(input) {
+        if let Some(at) = first_invalid(input) {
             let [b, lead, t] = [at / record, at % record / samples, at % samples];
             let cause = format!("the input has {:?} at record {b}, lead {lead}, sample {t}", input[at]);
             return Err(Error::new(ErrorKind::Recording, cause, format!("give numbers up to {LARGEST_INPUT:e}")));
@@ -193,14 +205,14 @@ impl Shared {
         Ok(record)
     }
 
-    /// Runs `input` in as many parts as the device needs; `record` is the length of one record.
+    /// Runs `input`, in parts if the device's largest batch is smaller. `record` is the number of values of one record.
     fn forward_all(&self, input: &[f32], record: usize, samples: usize) -> Result<Output> {
         let mut output = Output::default();
         let mut rest = input;
         while !rest.is_empty() {
             let records = rest.len() / record;
             let batch = self.largest_batch(samples, records)?.min(records);
-            // All that are full, then with what is left another shape.
+            // All full batches first; the remaining records have another shape.
             let (full, after) = rest.split_at(records / batch * batch * record);
             let mut parts = full.chunks(batch * record).map(Cow::from);
             self.stream(&mut parts, Shape { batch, samples }, &mut |results, device| {
@@ -211,7 +223,7 @@ impl Shared {
         Ok(output)
     }
 
-    /// The device's limit for this length, unless an executor for `batch` exists, so that it fits.
+    /// Returns the device's largest batch for records of this length. If an idle executor exists for `batch`, `batch` fits.
     fn largest_batch(&self, samples: usize, batch: usize) -> Result<usize> {
         if self.executors.has_idle(Shape { batch, samples }) {
             return Ok(batch);
@@ -235,24 +247,24 @@ impl Shared {
         Ok(())
     }
 
-    /// Classifies recordings, those of one length in one batch.
+    /// Classifies recordings and returns one result per recording. Recordings of one length run as one batch.
     fn classify(&self, recordings: &[Recording]) -> Vec<Result<Prediction>> {
         let mut results: Vec<Result<Prediction>> = vec![Ok(Prediction::default()); recordings.len()];
-        // By length of the input: the recordings, and their inputs one after the other.
+        // For each length of an input: the indices of the recordings, and their concatenated inputs.
         let mut batches: BTreeMap<usize, (Vec<usize>, Vec<f32>)> = BTreeMap::new();
         for (at, recording) in recordings.iter().enumerate() {
             match self.contract.input(recording) {
                 Err(error) => results[at] = Err(error),
                 Ok(input) => {
-                    let (members, joined) = batches.entry(input.len()).or_default();
+                    let (members, inputs) = batches.entry(input.len()).or_default();
                     members.push(at);
                     // The first recording of a length, often the only one, is not copied.
-                    if joined.is_empty() { *joined = input } else { joined.extend_from_slice(&input) }
+                    if inputs.is_empty() { *inputs = input } else { inputs.extend_from_slice(&input) }
                 }
             }
         }
-        for (length, (members, joined)) in batches {
-            let outcome = self.forward_all(&joined, length, length / self.contract.leads.len());
+        for (length, (members, inputs)) in batches {
+            let outcome = self.forward_all(&inputs, length, length / self.contract.leads.len());
             for (place, &at) in members.iter().enumerate() {
                 results[at] = outcome.as_ref().map_err(Error::clone).and_then(|output| {
                     let warnings = warnings(&self.contract, &recordings[at]);
@@ -264,7 +276,7 @@ impl Shared {
         results
     }
 
-    /// Weights of an absurd size overflow inside the network; f16 does so beyond 65504.
+    /// Checks that no logit is infinite or NaN: very large weights overflow inside the network, in f16 beyond 65504.
     fn check_finite(&self, logits: &[f32]) -> Result<()> {
         let Some(logit) = logits.iter().find(|logit| !logit.is_finite()) else { return Ok(()) };
         let (grew, remedy, hint) = if self.backend.info().storage.is_half() {
@@ -278,17 +290,17 @@ impl Shared {
     }
 }
 
-/// Where the first number lies that is none or too large. Chunks are looked through as wholes, which compilers turn into
-/// vector instructions: 10 µs of 463 less for a forward of 12 × 1000 on the CPU, 7 of 109 with network 55k.
-fn first_absurd(input: &[f32]) -> Option<usize> {
+/// Returns the index of the first number that is NaN or too large. A whole chunk is checked at a time, without an early exit,
+/// so that the compiler uses vector instructions. Measurements: docs/measurements/input-check.md.
+fn first_invalid(input: &[f32]) -> Option<usize> {
     const CHUNK: usize = 1024;
-    let absurd = |value: &f32| value.is_nan() || value.abs() > LARGEST_INPUT;
-    let any = |chunk: &[f32]| chunk.iter().fold(false, |any, value| any | absurd(value));
+    let invalid = |value: &f32| value.is_nan() || value.abs() > LARGEST_INPUT;
+    let any = |chunk: &[f32]| chunk.iter().fold(false, |any, value| any | invalid(value));
     let chunk = input.chunks(CHUNK).position(any)? * CHUNK;
-    input[chunk..].iter().position(absurd).map(|at| chunk + at)
+    input[chunk..].iter().position(invalid).map(|at| chunk + at)
 }
 
-/// What whoever reads a prediction should know of the recording.
+/// Returns what is unusual about a recording, in words, for the reader of its prediction.
 fn warnings(contract: &Contract, recording: &Recording) -> Vec<String> {
     let mut warnings = recording.warnings().to_vec();
     warnings.extend(quality::warnings(recording));
