@@ -282,7 +282,7 @@ fn no_server_a_silent_one_or_another_one_is_an_error_in_words() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let error = refused(Options { url: format!("http://{port}/files"), ..server.options() });
     assert!(error.cause().contains("SHA256SUMS.txt: ") && error.cause().contains("refused"), "{error}");
-    assert!(error.remedy().ends_with("run the same command again: it goes on where it stopped"), "{error}");
+    assert!(error.remedy().ends_with("start the download again: it resumes where it stopped"), "{error}");
     let error = refused(Options { url: "https://nowhere.invalid/files".into(), ..server.options() });
     assert!(error.remedy().starts_with("check the network"), "{error}");
     server.faults("SHA256SUMS.txt", &[Fault::Stall(0); 4]);
@@ -310,7 +310,7 @@ fn a_full_disk_ends_the_download_and_says_so() {
     std::os::unix::fs::symlink("/dev/full", folder.path().join(format!("{SAMPLES}.partial"))).unwrap();
     let error = server.fetch(folder.path()).unwrap_err();
     assert!(error.kind() == ErrorKind::File && error.cause().contains(SAMPLES), "{error}");
-    assert!(error.remedy().contains("the disk is full") && error.remedy().contains("goes on where"), "{error}");
+    assert!(error.remedy().contains("the disk is full") && error.remedy().contains("resumes where"), "{error}");
 }
 
 #[test]
