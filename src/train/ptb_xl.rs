@@ -162,7 +162,7 @@ impl<'a> PtbXlRun<'a> {
     }
 }
 
-/// Whether a run begins anew or is resumed.
+/// Whether a run is a new one or a resumed one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartMode {
     /// Begins a new run.

@@ -117,7 +117,7 @@ pub fn ptb_xl(folder: &Path, options: &Options, listener: Listener<'_>) -> Resul
         return Err(Error::new(ErrorKind::Usage, cause, format!("give a URL such as {PHYSIONET}")));
     }
     if options.connections == 0 || options.attempts == 0 {
-        let cause = "a download of no connections or no tries";
+        let cause = "a download of no connections or no attempts";
         return Err(Error::new(ErrorKind::Usage, cause, "give at least one of each"));
     }
     let stop = AtomicBool::new(false);
