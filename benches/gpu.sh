@@ -8,7 +8,8 @@
 # OUT is where results go, one file a command; everything is printed as well. BINARIES, target/release if absent, is the
 # folder of what it runs, which may be copied to another machine, stripped, without this repository:
 #   ecgpu                                                        cargo build --release
-#   parity-* golden-* gradients-* training-* augmentations-*     cargo test --release --no-run, which says where they are
+#   parity-* independent_records-* sabotage-* tuning-* golden-* gradients-* training-* augmentations-*
+#                                                                cargo test --release --no-run, which says where they are
 #   training_step-*                                              cargo bench --no-run
 # golden-* and gradients-* read what PyTorch computed from the folder ECGPU_GOLDEN, 35 MB, and skip it, aloud, without.
 #
@@ -53,7 +54,7 @@ keep devices.txt "$ecgpu" devices
 for precision in f32 f16; do
     keep "verify-$precision.txt" "$ecgpu" verify --device "$device" --precision "$precision"
 done
-for name in parity golden gradients training augmentations; do
+for name in parity independent_records sabotage tuning golden gradients training augmentations; do
     keep_program "$name"
 done
 if [ -n "$failed" ]; then

@@ -3,7 +3,7 @@
 # cooperative matrices come with version 26.
 #
 #     tests/on_debian.sh SUITE FOLDER TEST [ARGUMENTS OF THE TEST PROGRAM]
-#     tests/on_debian.sh sid /tmp/sid parity matrices
+#     tests/on_debian.sh sid /tmp/sid sabotage matrices
 #
 # Makes FOLDER, about 700 MB, unless it is there. Needs root, and debootstrap.
 set -euo pipefail

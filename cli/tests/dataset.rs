@@ -12,7 +12,7 @@ use ecgpu::{
     dataset::{CLASSES, Counts, Dataset, LEADS, Options, SamplingRate, check},
     ecg::{Lead, format},
 };
-use ecgpu_testing::{ptb_xl::PtbXl, shared};
+use ecgpu_testing::{ptb_xl::PtbXl, shared_folder};
 use tempfile::TempDir;
 
 fn quiet(_: usize, _: usize) {}
@@ -310,7 +310,7 @@ fn the_command_counts_folds_and_classes_and_compares_checksums() {
 /// Counted once by an independent program from the same tables.
 #[test]
 fn fold_9_of_the_real_ptb_xl_has_the_published_counts() {
-    let Some(folder) = shared("ECGPU_PTBXL", "shared/ptbxl/unpacked") else { return };
+    let Some(folder) = shared_folder("ECGPU_PTBXL", "shared/ptbxl/unpacked") else { return };
     let cache = TempDir::new().unwrap();
     let options = Options { cache: Some(cache.path().into()), ..Options::default() };
     let data = Dataset::open(&folder, &options, &quiet).unwrap();

@@ -11,7 +11,7 @@ use ecgpu::{
     engine::backend::{self, Precision},
     evaluate::Aurocs,
 };
-use ecgpu_testing::{shared, skip};
+use ecgpu_testing::{shared_folder, skip};
 
 const CLASSES: [&str; 5] = ["NORM", "MI", "STTC", "HYP", "CD"];
 
@@ -65,7 +65,7 @@ fn classify(folder: &Path, device: &Device, precision: Precision) -> HashMap<Pat
 
 #[test]
 fn fold_9_of_ptb_xl_scores_as_it_did_in_training() {
-    let Some(folder) = shared("ECGPU_PTBXL", "shared/ptbxl/unpacked") else { return };
+    let Some(folder) = shared_folder("ECGPU_PTBXL", "shared/ptbxl/unpacked") else { return };
     let records = fold_9(&folder);
     assert_eq!(records.len(), 2146, "labelled records of fold 9");
     let mut scored: Vec<HashMap<PathBuf, Vec<f64>>> = Vec::new();

@@ -1,445 +1,22 @@
-//! Runs: what they learn, that they go on where they were broken off, and what they refuse.
+//! The commands that train: what they write, how they resume, and what they refuse.
 
-use std::{
-    fs,
-    io::{BufRead, BufReader},
-    ops::ControlFlow,
-    path::Path,
-    process::{Child, Command, Stdio},
-};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 
-use ecgpu::{
-    Device, Error, ErrorKind, Result, Weights,
-    ecg::Lead,
-    engine::backend::{self, Backend, DeviceInfo, Executor, Trainer, cpu::Cpu},
-    engine::kernels::training::SupervisedLossKind,
-    engine::network::{Contract, Layer, NamedLayer, Network, Parameters, published::model_card_55k},
-    engine::plan::Plan,
-    engine::random::Random,
-    train::{
-        AugmentationPipeline, Augmentations, Data, Event, Examples, Heads, LearningRate, Objective, Observer, Outcome,
-        Rates, Recipe, RunFolder, ScheduleShape, Task, TrainingSession, TrainingStep, augment::Signal, run,
-    },
-};
+use ecgpu::Weights;
 use ecgpu_testing::ptb_xl::PtbXl;
 use tempfile::TempDir;
 
-// Records, tasks and runs that take moments.
-
-const RECORDS: usize = 64;
-const LENGTH: usize = 80;
-
-/// Noise with labels drawn beside it: nothing to learn but the records themselves.
-struct Noise {
-    records: Vec<Vec<f32>>,
-    labels: Vec<[f32; 5]>,
-}
-
-impl Noise {
-    fn new() -> Self {
-        let mut random = Random::new(5, 0);
-        let record = |_| (0..12 * LENGTH).map(|_| random.normal() as f32).collect();
-        let records = (0..RECORDS).map(record).collect();
-        let labels = (0..RECORDS).map(|at| std::array::from_fn(|class| f32::from(u8::from((at + class) % 3 == 0))));
-        Self { records, labels: labels.collect() }
-    }
-}
-
-impl Examples for Noise {
-    fn leads(&self) -> usize {
-        12
-    }
-
-    fn samples(&self) -> usize {
-        LENGTH
-    }
-
-    fn record(&self, index: usize, into: &mut [f32]) {
-        into.copy_from_slice(&self.records[index]);
-    }
-
-    fn labels(&self, index: usize, into: &mut [f32]) {
-        into.copy_from_slice(&self.labels[index]);
-    }
-
-    fn name(&self, index: usize) -> String {
-        format!("noise-{index}")
-    }
-}
-
-fn supervised() -> Objective {
-    Objective::Supervised { loss: SupervisedLossKind::CROSS_ENTROPY, class_weights: vec![1.0; 5] }
-}
-
-fn task(objective: Objective, samples: usize) -> Task {
-    let network = model_card_55k();
-    let parameters = TrainingStep::initial(&network, &objective, 1);
-    Task::new(network, objective, parameters, [16, samples])
-}
-
-fn augmenting() -> Option<AugmentationPipeline> {
-    let signal = Signal { leads: Lead::STANDARD.to_vec(), sampling_rate: 100.0, millivolts: 0.235 };
-    Some(AugmentationPipeline { augmentations: Augmentations::default(), signal, seed: 3 })
-}
-
-fn recipe(epochs: usize) -> Recipe {
-    let learning_rate = LearningRate { peak: 3e-3, shape: ScheduleShape::Constant, warm_up: 0.0 };
-    Recipe { epochs, learning_rate, target_momentum: 0.99, patience: None, seed: 7 }
-}
-
-const ALL: [usize; RECORDS] = {
-    let mut all = [0; RECORDS];
-    let mut at = 0;
-    while at < RECORDS {
-        all[at] = at;
-        at += 1;
-    }
-    all
-};
-
-fn data(examples: &Noise) -> Data<'_> {
-    Data { examples, training: &ALL, validation: &ALL }
-}
-
-fn go_on(_: Event) -> ControlFlow<()> {
-    ControlFlow::Continue(())
-}
-
-/// A whole run in memory.
-fn whole(task: &Task, examples: &Noise, recipe: &Recipe) -> Outcome {
-    run(&Cpu::default(), task.clone(), data(examples), recipe, None, &mut go_on).unwrap().unwrap()
-}
-
-/// Everything but how long it took.
-fn untimed(outcome: &Outcome) -> Outcome {
-    let mut outcome = outcome.clone();
-    for epoch in outcome.history.iter_mut().chain([&mut outcome.best]) {
-        (epoch.seconds, epoch.records_per_second) = (0.0, 0.0);
-    }
-    outcome
-}
-
-fn folder(path: &Path) -> RunFolder {
-    RunFolder::create(path, "", Contract::default(), false).unwrap()
-}
-
-// What is learned.
-
-#[test]
-fn records_are_memorised() {
-    let outcome = whole(&task(supervised(), LENGTH), &Noise::new(), &recipe(12));
-    let losses: Vec<f64> = outcome.history.iter().map(|epoch| epoch.loss).collect();
-    assert!(losses[11] < 0.01, "{losses:?}");
-    for (at, pair) in losses[..8].windows(2).enumerate() {
-        assert!(pair[1] < pair[0], "the loss rises after epoch {at}: {losses:?}");
-    }
-    assert_eq!(outcome.best.auroc, Some(1.0));
-}
-
-#[test]
-fn contrastive_losses_fall() {
-    let heads = Heads { hidden: 64, out: 16 };
-    for objective in [Objective::SimClr { temperature: 0.5, heads }, Objective::Byol { heads }] {
-        let task = Task { augmentation: augmenting(), ..task(objective, LENGTH) };
-        let outcome = whole(&task, &Noise::new(), &recipe(6));
-        let losses: Vec<f64> = outcome.history.iter().map(|epoch| epoch.loss).collect();
-        assert!(losses[5] < 0.9 * losses[0] && outcome.best.epoch == 6, "{losses:?}");
-        assert!(outcome.parameters.values("classifier.weight").is_err(), "an encoder and its heads");
-    }
-}
-
-#[test]
-fn a_seed_gives_the_same_bits_and_another_seed_others() {
-    let (noise, task) = (Noise::new(), Task { augmentation: augmenting(), ..task(supervised(), 64) });
-    let of_seed = |seed| untimed(&whole(&task, &noise, &Recipe { seed, ..recipe(2) }));
-    assert!(of_seed(1) == of_seed(1));
-    assert!(of_seed(1).parameters != of_seed(2).parameters);
-}
-
-#[test]
-fn the_best_epoch_is_kept_by_value_and_patience_ends_the_run() {
-    // What is learned of the first half is held against the second, which has the opposite labels.
-    let mut noise = Noise::new();
-    for at in 32..RECORDS {
-        noise.records[at] = noise.records[at - 32].clone();
-        noise.labels[at] = noise.labels[at - 32].map(|label| 1.0 - label);
-    }
-    let task = task(supervised(), LENGTH);
-    let train = |epochs, patience| {
-        let data = Data { examples: &noise, training: &ALL[..32], validation: &ALL[32..] };
-        let recipe = Recipe { patience, ..recipe(epochs) };
-        run(&Cpu::default(), task.clone(), data, &recipe, None, &mut go_on).unwrap().unwrap()
-    };
-    let patient = train(20, None);
-    assert_eq!(patient.history.len(), 20);
-    let best = patient.best.epoch;
-    assert!(best < 15, "the validation must get worse for this test to say anything");
-    assert!(patient.history.iter().all(|epoch| epoch.auroc <= patient.best.auroc));
-    assert!(patient.parameters == train(best, None).parameters, "the best epoch's parameters, not the last's");
-    assert_eq!(train(20, Some(3)).history.len(), best + 3);
-}
-
-#[test]
-fn a_frozen_encoder_keeps_every_bit_and_its_head_learns() {
-    let pretrained = whole(&task(supervised(), LENGTH), &Noise::new(), &recipe(2)).parameters;
-    let task = Task {
-        parameters: pretrained.clone(),
-        freeze_encoder: true,
-        augmentation: augmenting(),
-        ..task(supervised(), LENGTH)
-    };
-    let outcome = whole(&task, &Noise::new(), &recipe(4));
-    let (mut frozen, mut learned) = (0, 0);
-    for (name, tensor) in outcome.parameters.iter() {
-        let same = *tensor.values == *pretrained.values(name).unwrap();
-        assert_eq!(same, name.starts_with("encoder."), "{name}");
-        *(if same { &mut frozen } else { &mut learned }) += 1;
-    }
-    assert_eq!((frozen, learned), (20, 2));
-    assert!(outcome.history[3].loss < outcome.history[0].loss);
-}
-
-// Broken off and gone on with.
-
-#[test]
-fn a_run_that_was_broken_off_ends_as_if_it_had_not_been() {
-    let heads = Heads { hidden: 32, out: 16 };
-    let noise = Noise::new();
-    let mut random = Random::new(std::process::id().into(), 0);
-    for objective in [supervised(), Objective::SimClr { temperature: 0.1, heads }, Objective::Byol { heads }] {
-        let task = Task { augmentation: augmenting(), ..task(objective, 64) };
-        let recipe = Recipe {
-            learning_rate: LearningRate { peak: 1e-3, shape: ScheduleShape::OneCycle, warm_up: 0.3 },
-            ..recipe(3)
-        };
-        let uninterrupted = untimed(&whole(&task, &noise, &recipe));
-        let temporary = TempDir::new().unwrap();
-        let folder = folder(temporary.path());
-        // Three epochs of four steps, each followed by the epoch's own event.
-        let breaks = [1 + random.below(5), 2 + random.below(5)];
-        for events in breaks {
-            let mut left = events;
-            let mut observe = |_: Event| {
-                left -= 1;
-                if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            };
-            let broken = run(&Cpu::default(), task.clone(), data(&noise), &recipe, Some(&folder), &mut observe);
-            assert_eq!(broken.unwrap(), None, "broken off after {breaks:?} events");
-        }
-        let resumed = run(&Cpu::default(), task, data(&noise), &recipe, Some(&folder), &mut go_on).unwrap().unwrap();
-        // Not by assert_eq: nobody wants to see all the parameters.
-        let resumed = untimed(&resumed);
-        assert_eq!(resumed.history, uninterrupted.history, "broken off after {breaks:?} events");
-        assert!(resumed == uninterrupted, "other parameters, broken off after {breaks:?} events");
-    }
-}
-
-#[test]
-fn a_gpu_goes_on_with_the_same_bits_too() {
-    if !ecgpu_testing::has_gpu() {
-        return;
-    }
-    let gpu = backend::open(&Device::Gpu, None).unwrap();
-    let (noise, task) = (Noise::new(), Task { augmentation: augmenting(), ..task(supervised(), 64) });
-    let temporary = TempDir::new().unwrap();
-    let folder = folder(temporary.path());
-    let train = |folder, observe: Observer| run(gpu.as_ref(), task.clone(), data(&noise), &recipe(2), folder, observe);
-    let uninterrupted = train(None, &mut go_on).unwrap().unwrap();
-    let mut stop_in_the_second_epoch = |event: Event| match event {
-        Event::Step { epoch: 2, step: 2, .. } => ControlFlow::Break(()),
-        _ => ControlFlow::Continue(()),
-    };
-    assert!(train(Some(&folder), &mut stop_in_the_second_epoch).unwrap().is_none());
-    let resumed = train(Some(&folder), &mut go_on).unwrap().unwrap();
-    assert!(untimed(&resumed) == untimed(&uninterrupted));
-    let cpu = whole(&task, &noise, &recipe(2));
-    let losses = |outcome: &Outcome| outcome.history.iter().map(|epoch| epoch.loss).collect::<Vec<_>>();
-    for (gpu, cpu) in losses(&resumed).into_iter().zip(losses(&cpu)) {
-        assert!((gpu / cpu - 1.0).abs() < 0.02, "a mean loss of {gpu} on the GPU and {cpu} on the CPU");
-    }
-}
-
-#[test]
-#[cfg(target_os = "linux")]
-fn a_full_disk_leaves_the_last_checkpoint_to_go_on_from() {
-    let (noise, task) = (Noise::new(), task(supervised(), LENGTH));
-    let temporary = TempDir::new().unwrap();
-    let folder = folder(temporary.path());
-    let mut fill = |event: Event| {
-        if matches!(event, Event::Epoch(_)) {
-            // Linux reports a full disk for every write to this device.
-            let partial = format!("last.safetensors.{}-0.partial", std::process::id());
-            std::os::unix::fs::symlink("/dev/full", temporary.path().join(partial)).unwrap();
-        }
-        ControlFlow::Continue(())
-    };
-    let error = run(&Cpu::default(), task.clone(), data(&noise), &recipe(3), Some(&folder), &mut fill).unwrap_err();
-    assert!(error.kind() == ErrorKind::File && error.to_string().contains("No space left"), "{error}");
-    let resumed = run(&Cpu::default(), task.clone(), data(&noise), &recipe(3), Some(&folder), &mut go_on);
-    assert!(untimed(&resumed.unwrap().unwrap()) == untimed(&whole(&task, &noise, &recipe(3))));
-}
-
-#[test]
-fn a_checkpoint_of_another_network_or_objective_is_refused() {
-    let noise = Noise::new();
-    let temporary = TempDir::new().unwrap();
-    let folder = folder(temporary.path());
-    let first = task(supervised(), LENGTH);
-    run(&Cpu::default(), first.clone(), data(&noise), &recipe(1), Some(&folder), &mut go_on).unwrap();
-    let frozen = Task { freeze_encoder: true, ..first.clone() };
-    let mut other = first;
-    other.network.name = "another".into();
-    for (task, named) in [(frozen, "objective is 'supervised'"), (other, "network is '55k'")] {
-        let error = run(&Cpu::default(), task, data(&noise), &recipe(2), Some(&folder), &mut go_on).unwrap_err();
-        assert!(error.kind() == ErrorKind::Weights && error.to_string().contains(named), "{error}");
-    }
-    let last = temporary.path().join("last.safetensors");
-    fs::write(&last, &fs::read(&last).unwrap()[..1000]).unwrap();
-    let error = run(&Cpu::default(), task(supervised(), LENGTH), data(&noise), &recipe(2), Some(&folder), &mut go_on);
-    assert!(error.unwrap_err().to_string().contains("last.safetensors: not a readable"));
-}
-
-// What goes wrong on the way.
-
-#[test]
-fn a_loss_that_is_not_finite_names_step_records_and_layer() {
-    let failing = |value: f32| {
-        let mut noise = Noise::new();
-        noise.records[11].fill(value);
-        let outcome = run(&Cpu::default(), task(supervised(), LENGTH), data(&noise), &recipe(1), None, &mut go_on);
-        outcome.map(|_| ()).expect_err("the loss cannot be finite")
-    };
-    let error = failing(f32::NAN).to_string();
-    assert!(error.contains("noise-11,") || error.contains("noise-11:"), "{error}");
-    assert!(error.contains("step ") && error.contains("in the records themselves"), "{error}");
-    // The first convolution's sums are beyond f32.
-    let error = failing(f32::MAX);
-    assert!(error.kind() == ErrorKind::Training && error.cause().contains("in layer encoder.0;"), "{error}");
-    assert!(error.cause().contains("noise-11"), "{error}");
-}
-
-/// A CPU that says it cannot take more than so many records in a plan.
-struct Small {
-    cpu: Cpu,
-    records: usize,
-}
-
-impl Backend for Small {
-    fn info(&self) -> DeviceInfo {
-        self.cpu.info()
-    }
-
-    fn largest_batch(&self, plan: &Plan) -> Result<usize> {
-        self.cpu.largest_batch(plan)
-    }
-
-    fn prepare(&self, plan: &Plan) -> Result<Box<dyn Executor>> {
-        self.cpu.prepare(plan)
-    }
-
-    fn prepare_training(&self, plan: &Plan) -> Result<Box<dyn Trainer>> {
-        if plan.batch > self.records {
-            return Err(Error::new(ErrorKind::Device, "out of memory", "use less"));
-        }
-        self.cpu.prepare_training(plan)
-    }
-}
-
-#[test]
-fn a_batch_too_large_for_the_device_passes_in_parts_or_is_refused() {
-    let (noise, small) = (Noise::new(), Small { cpu: Cpu::default(), records: 5 });
-    let mut notes = Vec::new();
-    let mut observe = |event: Event| {
-        if let Event::Note(text) = event {
-            notes.push(text);
-        }
-        ControlFlow::Continue(())
-    };
-    let outcome =
-        run(&small, task(supervised(), LENGTH), data(&noise), &recipe(8), None, &mut observe).unwrap().unwrap();
-    assert!(notes.len() == 1 && notes[0].contains("in 4 parts") && notes[0].contains("batch norm"), "{notes:?}");
-    assert!(outcome.history[7].loss < 0.8 * outcome.history[0].loss);
-    let simclr = Objective::SimClr { temperature: 0.1, heads: Heads { hidden: 32, out: 16 } };
-    let error = run(&small, task(simclr, LENGTH), data(&noise), &recipe(1), None, &mut go_on).unwrap_err().to_string();
-    assert!(error.contains("a batch of 16: out of memory: use a smaller batch"), "{error}");
-}
-
-#[test]
-fn the_parts_of_a_batch_come_to_the_gradient_of_the_whole_where_no_batch_norm_stands() {
-    let conv = Layer::Conv1d { in_channels: 12, out_channels: 8, kernel: 5, stride: 2, padding: 2, bias: true };
-    let linear = Layer::Linear { in_features: 8, out_features: 5 };
-    let layers = [("conv", conv), ("relu", Layer::Relu), ("pool", Layer::GlobalAveragePool), ("head", linear)];
-    let layers = layers.map(|(name, layer)| NamedLayer { name: name.into(), layer }).to_vec();
-    let network = Network { name: "plain".into(), layers, embedding: 2 };
-    let parameters = TrainingStep::initial(&network, &supervised(), 1);
-    let noise = Noise::new();
-    let records = noise.records[..16].concat();
-    let labels = noise.labels[..16].concat();
-    let learn = |parts| -> (Parameters, f64) {
-        let task =
-            Task { micro_batches: parts, ..Task::new(network.clone(), supervised(), parameters.clone(), [16, LENGTH]) };
-        let mut session = TrainingSession::new(&Cpu::default(), task).unwrap();
-        let rates = Rates { learning: 1e-3, target_momentum: 1.0 };
-        let losses: Vec<_> = (0..5).map(|_| session.train_batch(&records, Some(&labels), rates).unwrap()).collect();
-        assert!(losses[4].value < losses[0].value);
-        (session.parameters().unwrap(), losses[0].gradient_norm)
-    };
-    let ((one, norm), (four, norm_of_parts)) = (learn(1), learn(4));
-    // Adam's steps alone do not tell the sum of the parts' gradients from their mean.
-    assert!((norm_of_parts / norm - 1.0).abs() < 1e-5, "{norm_of_parts} instead of {norm}");
-    for (name, tensor) in one.iter() {
-        let difference = ecgpu_testing::nmse(four.values(name).unwrap(), &tensor.values);
-        assert!(difference < 1e-10, "{name}: {difference:e}");
-    }
-}
-
-#[test]
-fn what_makes_no_sense_is_refused() {
-    let noise = Noise::new();
-    let simclr = |temperature| Objective::SimClr { temperature, heads: Heads { hidden: 32, out: 16 } };
-    let byol = || Objective::Byol { heads: Heads { hidden: 32, out: 16 } };
-    let base = || task(supervised(), LENGTH);
-    let rate =
-        |peak| Recipe { learning_rate: LearningRate { peak, shape: ScheduleShape::Cosine, warm_up: 0.0 }, ..recipe(1) };
-    let cases = [
-        (Task { batch: 1, ..base() }, recipe(1), "batch norm"),
-        (Task { batch: 65, ..base() }, recipe(1), "batches of 65 from 64 records"),
-        (Task { batch: 0, ..base() }, recipe(1), "batches of 0"),
-        (Task { samples: LENGTH + 1, ..base() }, recipe(1), "crops of 81 samples from records of 80"),
-        (Task { samples: 3, ..base() }, recipe(1), "no output"),
-        (Task { batch: 1, ..task(simclr(0.1), LENGTH) }, recipe(1), "NT-Xent with 1 record"),
-        (Task { batch: 1, ..task(byol(), LENGTH) }, recipe(1), "batch norm"),
-        (Task { micro_batches: 3, ..base() }, recipe(1), "a batch of 16 in 3 parts"),
-        (Task { freeze_encoder: true, ..task(byol(), LENGTH) }, recipe(1), "a frozen encoder"),
-        (task(simclr(0.0), LENGTH), recipe(1), "a temperature of 0"),
-        (task(simclr(f32::NAN), LENGTH), recipe(1), "a temperature of NaN"),
-        (base(), rate(0.0), "a learning rate of 0"),
-        (base(), rate(-1.0), "a learning rate of -1"),
-        (base(), rate(f64::NAN), "a learning rate of NaN"),
-        (base(), recipe(0), "0 epochs"),
-        (base(), Recipe { patience: Some(0), ..recipe(1) }, "a patience of 0"),
-        (base(), Recipe { target_momentum: 1.5, ..recipe(1) }, "a momentum of 1.5"),
-    ];
-    for (task, recipe, named) in cases {
-        let outcome = run(&Cpu::default(), task, data(&noise), &recipe, None, &mut go_on);
-        let error = outcome.map(|_| ()).expect_err(named);
-        assert!(error.to_string().contains(named), "{error} instead of {named}");
-    }
-    let unlabelled = Data { validation: &[], ..data(&noise) };
-    let error = run(&Cpu::default(), base(), unlabelled, &recipe(1), None, &mut go_on).unwrap_err();
-    assert!(error.to_string().contains("fold 9"), "{error}");
-}
-
-// The commands.
-
-/// A command on the CPU, on a small copy of PTB-XL.
+/// Prepares a call of the program.
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ecgpu"));
     command.args(arguments).stdin(Stdio::null());
     command
 }
 
-/// Exit code, standard output, standard error.
+/// Runs the program. Returns its exit code, standard output and standard error.
 fn outcome(arguments: &[&str]) -> (i32, String, String) {
     let output = command(arguments).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -460,7 +37,7 @@ fn fails(arguments: &[&str], code: i32, named: &str) {
     assert!(error.starts_with("error: ") && error.trim_end().lines().count() == 1 || code == 2, "{error}");
 }
 
-/// Where everything of one test lies.
+/// A small folder like PTB-XL's, and a folder for what a test writes.
 struct Place {
     copy: PtbXl,
     folder: TempDir,
@@ -475,7 +52,7 @@ impl Place {
         self.folder.path().join(name).display().to_string()
     }
 
-    /// The command with what makes it quick: the small network, crops of a second, batches of eight.
+    /// Adds the options that make a command quick: the small network, crops of one second, batches of eight.
     fn quick<'a>(&'a self, command: &[&'a str], out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
         let data = self.copy.path().to_str().unwrap();
         let quick =
@@ -484,7 +61,7 @@ impl Place {
     }
 }
 
-/// Starts a command and waits for its first epoch.
+/// Starts a command and waits until its first epoch has ended.
 fn after_an_epoch(arguments: &[&str]) -> Child {
     let mut child = command(arguments).arg("--json").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
@@ -494,7 +71,7 @@ fn after_an_epoch(arguments: &[&str]) -> Child {
 }
 
 #[test]
-fn pre_training_fine_tuning_and_classifying_follow_one_another() {
+fn a_user_pre_trains_fine_tunes_and_classifies() {
     let place = Place::new(120);
     let [encoder, model, probe] =
         ["encoder.safetensors", "model.safetensors", "probe.safetensors"].map(|name| place.path(name));
@@ -519,7 +96,7 @@ fn pre_training_fine_tuning_and_classifying_follow_one_another() {
     let auroc = provenance.split("macro AUROC ").nth(1).and_then(|rest| rest.split(' ').next());
     let auroc: f64 = auroc.and_then(|auroc| auroc.parse().ok()).unwrap_or_else(|| panic!("{provenance}"));
     assert!(auroc > 0.0 && auroc <= 1.0, "{provenance}");
-    // From a whole network, whose encoder then stays as it is.
+    // Starts from a whole network, whose encoder does not change.
     finetune(&model, &probe, &["--freeze-encoder"]);
     let probe = Weights::from_path(&probe).unwrap();
     for (name, tensor) in weights.parameters.iter() {
@@ -531,7 +108,7 @@ fn pre_training_fine_tuning_and_classifying_follow_one_another() {
     files.sort();
     assert_eq!(files, ["best.safetensors", "config.toml", "curves.svg", "last.safetensors", "log.jsonl"]);
     assert_eq!(fs::read_to_string(run.join("log.jsonl")).unwrap().lines().count(), 2);
-    // The run's own settings make the same network again.
+    // The settings that the run wrote give the same network again.
     let again = place.path("again.safetensors");
     let config = run.join("config.toml").display().to_string();
     succeeds(&["finetune", "--config", &config, "--out", &again]);
@@ -539,7 +116,7 @@ fn pre_training_fine_tuning_and_classifying_follow_one_another() {
 }
 
 #[test]
-fn a_killed_run_goes_on_and_ends_with_the_same_file() {
+fn a_killed_run_resumes_and_ends_with_the_same_file() {
     let place = Place::new(60);
     let [whole, killed] = ["whole.safetensors", "killed.safetensors"].map(|name| place.path(name));
     let more = ["--epochs", "40", "--augment", "noise,mixup"];
@@ -557,7 +134,7 @@ fn a_killed_run_goes_on_and_ends_with_the_same_file() {
 
 #[test]
 #[cfg(unix)]
-fn ctrl_c_saves_and_says_how_to_go_on() {
+fn ctrl_c_saves_the_run_and_prints_how_to_resume() {
     let place = Place::new(60);
     let [whole, stopped] = ["whole.safetensors", "stopped.safetensors"].map(|name| place.path(name));
     let more = ["--epochs", "60"];
@@ -621,15 +198,15 @@ fn bad_requests_are_refused_before_anything_is_written() {
     fails(&["train", "--resume", &missing], 1, "name the folder of a run");
     fails(&["train", "--config", data, "--out", &out], 1, data);
     assert_eq!(fs::read_dir(place.folder.path()).unwrap().count(), 0, "nothing is written");
-    // The file and the run that are there stay.
+    // Existing files stay.
     fs::write(&out, "precious").unwrap();
     train(&[], 2, "is there already");
     assert_eq!(fs::read(&out).unwrap(), b"precious");
-    // A network of another kind to start from.
+    // Weights of another network.
     let full = concat!(env!("CARGO_MANIFEST_DIR"), "/../weights/ssl-ecg-542k.safetensors");
     let other = place.path("other.safetensors");
     fails(&place.quick(&["finetune"], &other, &["--from", full]), 2, "an encoder of network 542k, not 55k");
-    // A record that is cut short.
+    // A record whose file is cut off.
     let samples = place.copy.samples("records100/00000/00003_lr");
     fs::write(&samples, &fs::read(&samples).unwrap()[..100]).unwrap();
     fails(&place.quick(&["train"], &other, &[]), 1, "record 3");

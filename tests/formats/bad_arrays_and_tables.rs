@@ -1,0 +1,73 @@
+//! NumPy arrays and CSV tables that are refused, with cause and remedy.
+
+use std::fs;
+
+use ecgpu::ecg::format;
+use tempfile::TempDir;
+
+use crate::support::{assert_says, data, npy, read, said_of};
+
+#[test]
+fn a_damaged_array_is_explained() {
+    let said = |contents: &[u8], cause, remedy| {
+        for result in said_of(contents) {
+            assert_says(&result.unwrap_err(), cause, remedy);
+        }
+    };
+    said(b"", "no NumPy array", "numpy.save");
+    said(b"PK\x03\x04 an npz", "no NumPy array", "numpy.save");
+    said(&npy("<f4", &[12, 1000], 47_999), "[12, 1000] is declared, and 47999 bytes follow", "cut off");
+    said(&npy("<f4", &[12, 1 << 30], 100), "is declared, and 100 bytes follow", "cut off");
+    said(&npy("<f4", &[12, 1 << 31, 1 << 31], 100), "too large for any computer", "save the array again");
+    said(&npy("<i4", &[12, 9], 432), "an array of type '<i4'", "float32, float64 or int16");
+    said(&npy("|u1", &[12, 9], 108), "an array of type '|u1'", "float32, float64 or int16");
+    said(&npy("|O", &[12, 9], 108), "an array of type '|O'", "float32, float64 or int16");
+    said(&npy("<f4", &[108], 432), "an array of shape [108]", "give [12, samples]");
+    said(&npy("<f4", &[12, 0], 0), "an array of shape [12, 0]", "none of them empty");
+    said(&npy("<f4", &[1, 1, 12, 9], 432), "an array of shape [1, 1, 12, 9]", "a batch of these");
+}
+
+#[test]
+fn an_array_of_other_than_twelve_leads_is_refused_without_their_names() {
+    for leads in [11, 13] {
+        let [recording, raw] = said_of(&npy("<f4", &[leads, 100], leads * 400));
+        let error = recording.unwrap_err();
+        assert_says(&error, &format!("shape [{leads}, 100], and none of its sides is 12"), "name the");
+        assert!(raw.is_ok(), "raw arrays have any number of channels");
+    }
+    let [recording, _] = said_of(&npy("<i2", &[12, 100], 2400));
+    assert_says(&recording.unwrap_err(), "whole numbers without a unit", "such as uV");
+}
+
+#[test]
+fn a_value_that_is_not_finite_is_refused_with_its_place() {
+    let mut contents = npy("<f4", &[12, 100], 4800);
+    let at = contents.len() - 4800 + 4 * (100 + 7);
+    contents[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+    let [recording, raw] = said_of(&contents);
+    assert_says(&recording.unwrap_err(), "lead II has NaN at sample 7", "interpolate the gap");
+    assert_says(&raw.unwrap_err(), "NaN at index [1, 7]", "not finite");
+}
+
+#[test]
+fn a_table_cannot_be_read_raw() {
+    let error = format::read_raw(&data("table.csv")).unwrap_err();
+    assert_says(&error, "table.csv is no .npy file", "numpy.save");
+}
+
+#[test]
+fn a_bad_table_is_explained_with_its_line() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("a.csv");
+    let said = |text: &str, cause, remedy| {
+        fs::write(&path, text).unwrap();
+        let error = read(&path).unwrap_err();
+        assert!(error.cause().starts_with(&*path.to_string_lossy()), "the file is named first: {error}");
+        assert_says(&error, cause, remedy);
+    };
+    said("", "an empty file", "a column a lead");
+    said("I;II\n1;0,5\n", "line 2, column 2 (lead II): '0,5' is no number", "decimal point");
+    said("I,II\n1,2\n3\n", "line 3 has 1 columns and the first line 2", "same number of columns");
+    said("a,b\n1,2\n", "the first line names no lead: a, b", "name the columns I, II");
+    said("1,2\n3,4\n", "2 columns without names, and 12 leads are expected", "name the leads");
+}

@@ -1,0 +1,198 @@
+//! Recordings that are read, in every format.
+
+use std::fs;
+
+use ecgpu::Recording;
+use ecgpu::ecg::format::ReadOptions;
+use ecgpu::ecg::{Lead, format};
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use crate::support::{Record, assert_expected, assert_says, data, microvolts, npy, read, read_one, said_of, two_leads};
+
+#[test]
+fn records_that_the_wfdb_package_wrote_are_read() {
+    for name in ["format16", "format212", "permuted"] {
+        let recording = read_one(&data(&format!("{name}.hea")));
+        assert_eq!((recording.name(), recording.sampling_rate(), recording.samples()), (name, 100.0, 1000));
+        let synthetic = "a synthetic signal, not a patient's";
+        assert_eq!(recording.warnings(), [synthetic], "{name}: checksums and first samples agree");
+        assert_expected(&recording);
+    }
+    let leads: Vec<Lead> = read_one(&data("permuted.hea")).leads().map(|(lead, _)| lead).collect();
+    assert_eq!((leads[0], leads[11]), (Lead::V1, Lead::I), "the header's order is kept");
+}
+
+#[test]
+fn a_record_may_be_named_by_its_header_its_signal_file_or_neither() {
+    assert_eq!(read_one(&data("format16")), read_one(&data("format16.hea")));
+    assert_eq!(read_one(&data("format16.dat")), read_one(&data("format16.hea")));
+}
+
+#[test]
+fn an_array_and_a_table_give_the_signal_of_the_record() {
+    for name in ["expected.npy", "table.csv"] {
+        let recording = read_one(&data(name));
+        assert_expected(&recording);
+        assert_eq!(recording.warnings().len(), 2, "unit and rate are assumed: {:?}", recording.warnings());
+    }
+    let recording = read_one(&data("samples_first_f64_big_endian.npy"));
+    assert_eq!(recording.samples(), 250);
+    assert_expected(&recording);
+    let recordings = format::read(&data("microvolts_i16_fortran.npy"), &microvolts()).unwrap();
+    assert_expected(&recordings[0]);
+}
+
+#[test]
+fn a_batch_gives_several_recordings() {
+    let recordings = read(&data("batch_fortran.npy")).unwrap();
+    assert_eq!(recordings.iter().map(Recording::name).collect::<Vec<_>>(), ["batch_fortran[0]", "batch_fortran[1]"]);
+    assert_expected(&recordings[0]);
+    let [first, second] = [0, 1].map(|index| recordings[index].lead(Lead::V6).unwrap());
+    assert!(first.iter().zip(second).all(|(x, y)| *x == -y));
+}
+
+#[test]
+fn options_override_a_header_with_a_warning() {
+    const UNIT_OVERRIDDEN: &str =
+        "the header says mV: overridden with uV (I, II, III, aVR, aVL, aVF, V1, V2, V3, V4, V5, V6)";
+    let options = ReadOptions { sampling_rate: Some(500.0), leads: Some(vec![Lead::I]), ..microvolts() };
+    let recording = format::read(&data("format16.hea"), &options).unwrap().remove(0);
+    assert_eq!(recording.sampling_rate(), 500.0);
+    let warnings = recording.warnings();
+    assert!(warnings.contains(&"the header says 100 Hz: overridden with 500 Hz".into()), "{warnings:?}");
+    assert!(warnings.contains(&UNIT_OVERRIDDEN.into()), "{warnings:?}");
+    assert!(warnings.iter().any(|text| text.contains("list of leads that was given is ignored")), "{warnings:?}");
+    let millivolts = read_one(&data("format16.hea"));
+    let [x, y] = [&recording, &millivolts].map(|recording| recording.lead(Lead::V6).unwrap()[40]);
+    assert!((x * 1000.0 - y).abs() < 1e-6);
+}
+
+#[test]
+fn other_leads_are_ignored_with_a_warning() {
+    let folder = Record::of_leads(&["I", "vx", "II", "RESP"]);
+    let recording = read_one(&folder.header());
+    assert_eq!(recording.leads().map(|(lead, _)| lead).collect::<Vec<_>>(), [Lead::I, Lead::II]);
+    assert_eq!(recording.warnings(), ["ignored, since no standard lead: vx, RESP"]);
+    assert_eq!(recording.lead(Lead::II), Some(&[0.002, 0.006, 0.010][..]));
+}
+
+#[test]
+fn units_are_converted() {
+    for (unit, factor) in [("mV", 1.0), ("uV", 1e-3), ("\u{b5}V", 1e-3), ("V", 1e3)] {
+        let folder = Record::of_leads(&["I"]).changed("/mV", &format!("/{unit}"));
+        let first = read_one(&folder.header()).lead(Lead::I).unwrap()[1];
+        assert!((first / factor - 0.001).abs() < 1e-6, "{unit}");
+    }
+}
+
+#[test]
+fn a_header_without_a_length_takes_it_from_the_file() {
+    let folder = Record::of_leads(&["I", "II"]).changed("r 2 100 3", "r 2 100");
+    assert_eq!(read_one(&folder.header()).samples(), 3);
+}
+
+#[test]
+fn a_header_without_a_rate_has_wfdbs_default() {
+    let recording = read_one(&two_leads().changed("r 2 100 3", "r 2").header());
+    assert_eq!(recording.sampling_rate(), 250.0);
+    assert_eq!(recording.warnings(), ["the header states no sampling rate: taken as WFDB's default, 250 Hz"]);
+}
+
+#[test]
+fn an_array_of_5000_samples_is_taken_for_ten_seconds() {
+    let folder = TempDir::new().unwrap();
+    for (samples, rate) in [(5000, 500.0), (5001, 100.0), (1000, 100.0)] {
+        let path = folder.path().join("a.npy");
+        fs::write(&path, npy("<f4", &[12, samples], 12 * samples * 4)).unwrap();
+        let recording = read_one(&path);
+        assert_eq!(recording.sampling_rate(), rate);
+        assert!(recording.warnings().iter().any(|text| text.contains("the file states no sampling rate")));
+    }
+}
+
+#[test]
+fn a_raw_array_is_not_converted() {
+    let raw = format::read_raw(&data("samples_first_f64_big_endian.npy")).unwrap();
+    assert_eq!(raw.shape, [1, 250, 12]);
+    let raw = format::read_raw(&data("microvolts_i16_fortran.npy")).unwrap();
+    let expected = format::read_raw(&data("expected.npy")).unwrap();
+    assert_eq!(raw.shape, expected.shape);
+    assert!(raw.values.iter().zip(expected.values).all(|(x, y)| (x / 1000.0 - y).abs() < 1e-6));
+    assert_eq!(format::read_raw(&data("batch_fortran.npy")).unwrap().shape, [2, 12, 200]);
+}
+
+#[test]
+fn the_recordings_of_a_folder_are_found_in_order() {
+    let folder = TempDir::new().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir_all(at("b/c")).unwrap();
+    for name in ["z.hea", "z.dat", "b/c/y.NPY", "b/x.csv", "a.txt", "a.hea"] {
+        fs::write(at(name), "").unwrap();
+    }
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(folder.path(), at("b/circle")).unwrap();
+    assert_eq!(format::find(folder.path()).unwrap(), ["a.hea", "b/c/y.NPY", "b/x.csv", "z.hea"].map(at));
+    assert_eq!(format::find(&at("a.txt")).unwrap(), [at("a.txt")]);
+    assert_eq!(format::find(&at("a")).unwrap(), [at("a")], "a record's name");
+    assert_says(&format::find(&at("none")).unwrap_err(), "none: ", "check the path");
+    let empty = TempDir::new().unwrap();
+    assert_says(&format::find(empty.path()).unwrap_err(), "no recording in this folder", "name a folder with .hea");
+}
+
+/// Returns `bytes` after some changes.
+fn damaged(mut bytes: Vec<u8>, changes: &[(prop::sample::Index, u8)]) -> Vec<u8> {
+    for (at, byte) in changes {
+        let at = at.index(bytes.len());
+        bytes[at] = *byte;
+    }
+    bytes
+}
+
+proptest! {
+    #[test]
+    fn damaged_files_never_panic(changes in prop::collection::vec((any::<prop::sample::Index>(), 0..128u8), 1..6)) {
+        let record = two_leads();
+        let header = fs::read(record.header()).unwrap();
+        let _ = read(&record.with_header(damaged(header, &changes)).header());
+        let _ = said_of(&damaged(npy("<f4", &[2, 12, 5], 480), &changes));
+    }
+}
+
+#[test]
+fn altered_samples_give_a_warning() {
+    let record = two_leads().with_samples([9i16, 1, 2, 3, 4, 5].into_iter().flat_map(i16::to_le_bytes).collect());
+    assert_eq!(
+        read_one(&record.header()).warnings(),
+        [
+            "lead I begins with 9, not with 0 as the header says: was it altered?",
+            "lead I has checksum 15, not 6 as the header says: was it altered?"
+        ]
+    );
+}
+
+#[test]
+fn a_missing_gain_is_assumed_with_a_warning() {
+    let recording = read_one(&two_leads().changed("1000(0)/mV", "0").header());
+    assert_eq!(recording.warnings(), ["the header states no gain: taken as WFDB's default, 200 adu a unit (I)"]);
+    assert_eq!(recording.lead(Lead::I), Some(&[0.0, 0.01, 0.02][..]));
+}
+
+#[test]
+fn an_array_of_named_leads_is_read() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("a.npy");
+    fs::write(&path, npy("<f4", &[100, 2], 800)).unwrap();
+    let options = ReadOptions { leads: Some(vec![Lead::II, Lead::V5]), ..Default::default() };
+    let recording = format::read(&path, &options).unwrap().remove(0);
+    assert_eq!((recording.samples(), recording.lead(Lead::V5).is_some()), (100, true));
+}
+
+#[test]
+fn a_square_array_is_taken_as_leads_by_samples() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("a.npy");
+    fs::write(&path, npy("<f4", &[12, 12], 576)).unwrap();
+    let warnings = read_one(&path).warnings().to_vec();
+    assert!(warnings.contains(&"as many samples as leads: taken as [12 leads, 12 samples]".into()), "{warnings:?}");
+}

@@ -1,0 +1,111 @@
+//! Reading the files of `tests/data`, and making small records and arrays.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ecgpu::ecg::format::ReadOptions;
+use ecgpu::ecg::{Lead, Unit, format};
+use ecgpu::{Error, Recording, Result};
+use tempfile::TempDir;
+
+pub fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
+}
+
+pub fn read(path: &Path) -> Result<Vec<Recording>> {
+    format::read(path, &ReadOptions::default())
+}
+
+pub fn read_one(path: &Path) -> Recording {
+    let recordings = read(path).unwrap();
+    assert_eq!(recordings.len(), 1, "{}", path.display());
+    recordings.into_iter().next().unwrap()
+}
+
+pub fn microvolts() -> ReadOptions {
+    ReadOptions { unit: Some(Unit::Microvolt), ..Default::default() }
+}
+
+/// Asserts that `recording` holds the first samples of the values that every fixture holds.
+pub fn assert_expected(recording: &Recording) {
+    let expected = format::read_raw(&data("expected.npy")).unwrap();
+    assert_eq!(expected.shape, [1, 12, 1000]);
+    for (lead, values) in Lead::STANDARD.iter().zip(expected.values.chunks(1000)) {
+        let signal = recording.lead(*lead).unwrap();
+        let difference = signal.iter().zip(values).map(|(x, y)| (x - y).abs()).fold(0f32, f32::max);
+        assert!(difference < 1e-6, "{} differs by {difference} mV in lead {lead}", recording.name());
+    }
+}
+
+pub fn assert_says(error: &Error, cause: &str, remedy: &str) {
+    assert!(error.cause().contains(cause), "cause: {}\nexpected: {cause}", error.cause());
+    assert!(error.remedy().contains(remedy), "remedy: {}\nexpected: {remedy}", error.remedy());
+    assert!(!error.to_string().contains('\n'), "one line: {error}");
+    assert!(!error.to_string().ends_with('.'), "no full stop: {error}");
+}
+
+/// A small record in its own folder, in format 16. Its three samples per lead count up from 0 µV.
+pub struct Record {
+    pub folder: TempDir,
+}
+
+impl Record {
+    pub fn of_leads(leads: &[&str]) -> Self {
+        let count = leads.len() as i16;
+        let mut header = format!("r {count} 100 3\n");
+        for (first, lead) in (0..).zip(leads) {
+            let checksum = 3 * first + 3 * count;
+            header += &format!("r.dat 16 1000(0)/mV 16 0 {first} {checksum} 0 {lead}\n");
+        }
+        let record = Self { folder: TempDir::new().unwrap() };
+        record.with_header(header).with_samples((0..3 * count).flat_map(i16::to_le_bytes).collect())
+    }
+
+    pub fn header(&self) -> PathBuf {
+        self.folder.path().join("r.hea")
+    }
+
+    pub fn with_header(self, text: impl AsRef<[u8]>) -> Self {
+        fs::write(self.header(), text).unwrap();
+        self
+    }
+
+    pub fn with_samples(self, bytes: Vec<u8>) -> Self {
+        fs::write(self.folder.path().join("r.dat"), bytes).unwrap();
+        self
+    }
+
+    /// Replaces text in the header.
+    pub fn changed(self, from: &str, to: &str) -> Self {
+        let text = fs::read_to_string(self.header()).unwrap();
+        assert!(text.contains(from), "'{from}' is not in the header");
+        self.with_header(text.replacen(from, to, 1))
+    }
+
+    pub fn error(&self) -> Error {
+        let error = read(&self.header()).unwrap_err();
+        assert!(error.cause().starts_with(&*self.header().to_string_lossy()), "the file is named first: {error}");
+        error
+    }
+}
+
+pub fn two_leads() -> Record {
+    Record::of_leads(&["I", "II"])
+}
+
+/// Builds a `.npy` file with `bytes` zeros after its header.
+pub fn npy(descr: &str, shape: &[usize], bytes: usize) -> Vec<u8> {
+    ecgpu_testing::npy(descr, shape, &vec![0; bytes])
+}
+
+/// Reads an array as recordings and as a raw array. Each error must name the file first.
+pub fn said_of(contents: &[u8]) -> [Result<()>; 2] {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("a.npy");
+    fs::write(&path, contents).unwrap();
+    let results = [read(&path).map(|_| ()), format::read_raw(&path).map(|_| ())];
+    for error in results.iter().filter_map(|result| result.as_ref().err()) {
+        assert!(error.cause().starts_with(&*path.to_string_lossy()), "the file is named first: {error}");
+    }
+    results
+}
