@@ -143,7 +143,7 @@ fn read_ahead<'scope, 'env>(
         for files in files.chunks(batch) {
             let read: Read = files.par_iter().map(|file| format::read(file, options)).collect();
             if sender.send((files, read)).is_err() {
-                // Whoever classifies has gone.
+                // The classifying thread has stopped.
                 return;
             }
         }

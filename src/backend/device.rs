@@ -67,14 +67,16 @@ impl fmt::Display for Device {
 /// There is no such device, its driver fails, `threads` is zero, or the device is a GPU in a build without feature `gpu`.
 pub fn open(device: &Device, threads: Option<usize>) -> Result<Box<dyn Backend>> {
     let cpu = || threads.map_or_else(|| Ok(Cpu::default()), Cpu::with_threads);
-    match device {
-        Device::Auto => Ok(Box::new(Auto::new(Box::new(cpu()?), || open_any_gpu(&Device::Auto)))),
-        Device::Reference => Ok(Box::new(Reference)),
+    let backend: Box<dyn Backend> = match device {
+        Device::Auto => Box::new(Auto::new(Box::new(cpu()?), || open_any_gpu(&Device::Auto))),
+        Device::Reference => Box::new(Reference),
         _ => match open_any_gpu(device)? {
-            Some(gpu) => Ok(gpu),
-            None => Ok(Box::new(cpu()?)),
+            Some(gpu) => gpu,
+            None => Box::new(cpu()?),
         },
-    }
+    };
+    log::info!("device {device}: {}", backend.info());
+    Ok(backend)
 }
 
 /// Opens the GPU that a device names; none if it names the CPU, or if auto finds no GPU.

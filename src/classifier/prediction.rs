@@ -1,4 +1,4 @@
-//! The outputs of a classifier: raw, and with names.
+//! The outputs of a classifier: raw arrays, and predictions with names.
 
 use crate::{
     backend::DeviceInfo,
@@ -10,23 +10,23 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub struct Output {
-    /// `[batch, classes]`.
+    /// The logits, `[batch, classes]`.
     pub logits: Vec<f32>,
-    /// `[batch, features]`: 256 features in network 542k, 128 in 55k.
+    /// The embeddings, `[batch, features]`: 256 features in network 542k, 128 in 55k.
     pub embedding: Vec<f32>,
     /// The devices that computed the records, in the records' order, each with the number of consecutive records.
     pub devices: Vec<(usize, DeviceInfo)>,
 }
 
-/// The network's judgement of one recording.
+/// The network's result for one recording, with the names of the classes.
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub struct Prediction {
     /// The names of the classes, in the order of the logits.
     pub classes: Vec<String>,
-    /// One logit per class.
+    /// The logits, one per class.
     pub logits: Vec<f32>,
-    /// One probability per class, the sigmoid of its logit. Classes do not exclude each other: the sum is not 1.
+    /// The probabilities, one per class: the sigmoid of the logit. Classes do not exclude each other, so the sum is not 1.
     pub probabilities: Vec<f64>,
     /// The classes whose probability reaches their threshold.
     pub labels: Vec<String>,
@@ -39,7 +39,7 @@ pub struct Prediction {
 }
 
 impl Output {
-    /// The device that computed record `index`.
+    /// Returns the device that computed record `index`.
     fn device(&self, index: usize) -> Option<&DeviceInfo> {
         let mut end = 0;
         let found = self.devices.iter().find(|(records, _)| {
@@ -84,7 +84,7 @@ impl Prediction {
     }
 }
 
-/// 1 / (1 + e^−x).
+/// Computes 1 / (1 + e^−x).
 fn sigmoid(logit: f32) -> f64 {
     1.0 / (1.0 + (-f64::from(logit)).exp())
 }
