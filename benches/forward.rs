@@ -1,5 +1,5 @@
-//! A forward pass of both networks for one record, transfers included, on each backend. The published model states about
-//! 50 ms for ten seconds on a GPU; each result is set beside that.
+//! A forward pass of both networks for one record, transfers included, on each backend. The published model states
+//! about 50 ms for ten seconds on a GPU; each result is set beside that.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ fn forward(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("forward, batch 1");
     group.warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3));
     for device in devices() {
-        // The reference, which is there to be right, takes up to a second a pass.
+        // The reference is left out. It takes up to a second per pass.
         group.sample_size(if matches!(device, Device::Reference) { 10 } else { 100 });
         for network in published::all() {
             let name = network.name.clone();

@@ -1,6 +1,6 @@
-//! A step of training network 542k on 64 records of 12 leads and 1000 samples, as peers were timed with, and on 256 on a
-//! real GPU, which 64 may leave idle: forward with batch norm in training mode, binary cross entropy, backward, Adam. On the
-//! CPU, and on a GPU where there is one.
+//! A step of training network 542k on 64 records of 12 leads and 1000 samples, as peers were timed with, and on 256 on
+//! a real GPU, which 64 may leave idle: forward with batch norm in training mode, binary cross entropy, backward, Adam.
+//! On the CPU, and on a GPU where there is one.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ fn steps(criterion: &mut Criterion) {
     group.sample_size(10).measurement_time(Duration::from_secs(5));
     let real_gpu = gpu::adapters().iter().any(|adapter| !adapter.is_software());
     for device in [Device::Cpu, Device::Gpu] {
-        // Without a GPU there is nothing to time on it.
+        // Skipped without a GPU.
         let Ok(backend) = backend::open(&device, None) else { continue };
         let batches = if real_gpu && matches!(device, Device::Gpu) { &BATCHES[..] } else { &BATCHES[..1] };
         for &batch in batches {

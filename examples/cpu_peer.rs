@@ -1,4 +1,5 @@
-//! As `peer`, for the CPU alone: without naming `Device` the program carries no GPU code, and a quarter of the bytes.
+//! The program of `peer` for the CPU alone. As it does not name `Device`, it contains no GPU code and has a quarter of
+//! the size.
 
 mod protocol;
 

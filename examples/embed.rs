@@ -6,8 +6,8 @@ use ecgpu::{
 };
 
 fn main() -> ecgpu::Result<()> {
-    // The CPU at once, and a GPU where that is measured to be faster. `Classifier::on(weights, Box::new(Gpu::from_host(device,
-    // queue)))` shares a wgpu device that the application already has.
+    // The CPU at once, and a GPU where that is measured to be faster. `Classifier::on(weights,
+    // Box::new(Gpu::from_host(device, queue)))` shares a wgpu device that the application already has.
     let classifier = Classifier::open(Weights::built_in()?, Device::Auto)?;
 
     // Samples in millivolts from wherever the application has them; here from the synthetic model.

@@ -1,4 +1,4 @@
-//! ecgpu beside other systems, on the device that `ECGPU_DEVICE` names; `protocol` says what it answers.
+//! Compares ecgpu with other systems, on the device that `ECGPU_DEVICE` names. `protocol` describes the commands.
 
 mod protocol;
 

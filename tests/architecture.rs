@@ -1,7 +1,7 @@
 //! Imports within the library point one way: from a layer to the layers below it, and never in a circle of files.
 //!
-//! Imports are read from the text: `use` trees and paths that begin with `crate` or `super`. Tests inside the library are
-//! left out, as they may use anything.
+//! Imports are read from the text: `use` trees and paths that begin with `crate` or `super`. Tests inside the library
+//! are left out, as they may use anything.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,5 +1,4 @@
-//! `Device::Auto` with a real driver in the GPU's place. It never takes a software adapter of itself, so the tests hand
-//! it one.
+//! `Device::Auto` with a real driver. It would not choose a software adapter, so the tests pass one to it.
 
 use std::{
     process::{Command, Stdio},
@@ -14,7 +13,8 @@ use ecgpu::{
 };
 use ecgpu_testing::has_gpu;
 
-/// A classifier on the given device, which goes over to the best GPU, software or not, where that is faster.
+/// Opens a classifier that begins on the given device and changes to the best GPU, software adapters included, where
+/// that is faster.
 fn classifier(first: &Device, edit: Option<EditShader>) -> Classifier {
     let open_gpu = move || {
         let gpu = backend::gpu::open_gpu(&Device::Gpu)?;
@@ -32,7 +32,7 @@ fn recording() -> Recording {
     synthesize(Condition::Norm, 1, 100.0, 10.0).unwrap()
 }
 
-/// Classifies until `done`; the CPU's answer and the last one.
+/// Classifies until `done` accepts the backend's name. Returns the first and the last prediction.
 fn classify_until(classifier: &Classifier, done: impl Fn(&str) -> bool) -> [Prediction; 2] {
     let first = classifier.classify(&recording()).unwrap();
     let start = Instant::now();
@@ -46,9 +46,9 @@ fn classify_until(classifier: &Classifier, done: impl Fn(&str) -> bool) -> [Pred
     }
 }
 
-/// The reference takes a few hundred milliseconds, so that any GPU is faster.
+/// Any GPU is faster than the reference, which takes a few hundred milliseconds.
 #[test]
-fn the_gpu_takes_over_from_a_slower_device_and_every_prediction_says_who_made_it() {
+fn auto_changes_to_a_faster_gpu_and_each_prediction_names_its_device() {
     if !has_gpu() {
         return;
     }
@@ -57,7 +57,7 @@ fn the_gpu_takes_over_from_a_slower_device_and_every_prediction_says_who_made_it
     assert_eq!(first.device.backend, "reference");
     assert_eq!(last.device, backend::open(&Device::Gpu, None).unwrap().info());
     assert!(first.logits.iter().zip(&last.logits).all(|(x, y)| (x - y).abs() < 1e-4), "{first:?} and {last:?}");
-    // Of a batch of another shape, the first half of which may be answered by one device and the rest by the other.
+    // A batch has another shape, so that the first device answers it until the GPU has been measured for it.
     let batch = vec![recording(); 3];
     for prediction in classifier.classify_batch(&batch) {
         assert_eq!(prediction.unwrap().device, first.device);
@@ -65,9 +65,9 @@ fn the_gpu_takes_over_from_a_slower_device_and_every_prediction_says_who_made_it
     assert_eq!(classifier.fault(), None);
 }
 
-/// A driver that computes wrongly, and one that compiles nothing.
+/// One driver computes wrongly, and one does not compile the shaders.
 #[test]
-fn a_gpu_that_is_wrong_or_broken_never_answers() {
+fn auto_never_uses_a_gpu_that_computes_wrongly_or_does_not_compile() {
     if !has_gpu() {
         return;
     }
@@ -80,7 +80,7 @@ fn a_gpu_that_is_wrong_or_broken_never_answers() {
             );
             source.replace(RIGHT, wrong)
         };
-        // Slower than any GPU, so that the wrong one would win.
+        // The reference is slower than any GPU, so that the wrong one would be chosen.
         let classifier = classifier(&Device::Reference, Some(Arc::new(edit)));
         let start = Instant::now();
         while classifier.fault().is_none() {
@@ -92,7 +92,7 @@ fn a_gpu_that_is_wrong_or_broken_never_answers() {
     }
 }
 
-/// A process of its own, as what is tested is how it ends: the test below, which does nothing unless it is asked to.
+/// Starts the test `ends_early`, which does nothing otherwise, as a separate process.
 #[test]
 fn a_process_may_end_while_a_driver_loads_and_compiles() {
     if !has_gpu() {

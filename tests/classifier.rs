@@ -1,4 +1,4 @@
-//! The library as an application embeds it: one recording, many, several threads, futures, a device of its own.
+//! The library in an application: one recording, many, several threads, futures, and the application's own wgpu device.
 
 use std::{
     future::{Future, poll_fn},
@@ -23,7 +23,7 @@ fn recording(seed: u64, seconds: f64) -> Recording {
     synthesize(Condition::Norm, seed, 500.0, seconds).unwrap()
 }
 
-/// An input `[batch, 12, samples]` of the size that scaled recordings have.
+/// Builds an input `[batch, 12, samples]` of numbers as large as those of scaled recordings.
 fn input(batch: usize, samples: usize) -> Vec<f32> {
     let mut random = Random::new(5, 0);
     (0..batch * 12 * samples).map(|_| random.normal() as f32).collect()
@@ -98,10 +98,10 @@ fn an_input_of_the_wrong_size_is_refused() {
 }
 
 #[test]
-fn a_number_that_is_not_finite_or_too_large_is_named_with_its_place() {
+fn a_number_that_is_not_finite_or_too_large_is_refused_with_its_place() {
     let classifier = classifier();
     for (number, written) in [(f32::NAN, "NaN"), (f32::NEG_INFINITY, "-inf"), (3e38, "3e38")] {
-        // Beyond the first 1024, which are looked through as one.
+        // Beyond the first 1024 numbers, which are checked together.
         let mut numbers = input(2, 100);
         numbers[12 * 100 + 3 * 100 + 7] = number;
         let error = classifier.run(&numbers, 2, 100).unwrap_err();
@@ -121,16 +121,16 @@ fn weights_that_overflow_are_refused() {
     assert_eq!(classifier.run(&input(1, 100), 1, 100).unwrap_err().kind(), ErrorKind::Weights);
 }
 
-/// On the GPU in f16; nothing where there is none.
+/// Opens a GPU in f16, or nothing where there is none.
 fn in_f16(weights: Weights) -> Option<Classifier> {
     let gpu = has_gpu().then(|| backend::gpu::open_gpu(&Device::Gpu).unwrap()).flatten()?;
     Some(Classifier::on(weights, Box::new(gpu.with_precision(Precision::F16))).unwrap())
 }
 
 #[test]
-fn what_grows_beyond_f16_is_refused_and_the_rest_of_the_batch_is_not() {
+fn only_the_records_that_overflow_f16_are_refused() {
     let Some(classifier) = in_f16(Weights::built_in().unwrap()) else { return };
-    // A hundred volts: finite in f32, and far more than 65504 after the first layer.
+    // A hundred volts are finite in f32 and exceed 65504 after the first layer.
     let mut three = vec![recording(1, 10.0), recording(2, 10.0), recording(3, 10.0)];
     let leads = three[1].leads().map(|(lead, samples)| (lead, samples.iter().map(|x| x * 1e5).collect()));
     three[1] = Recording::new("huge", 500.0, leads.collect()).unwrap();
@@ -169,7 +169,7 @@ fn an_output_that_is_not_there_means_nothing() {
 }
 
 #[test]
-fn everything_may_cross_threads() {
+fn the_public_types_are_send_and_sync() {
     fn crosses<T: Send + Sync + 'static>() {}
     crosses::<Classifier>();
     crosses::<Weights>();
@@ -200,7 +200,7 @@ fn threads_that_share_a_classifier_get_the_same_bits() {
     });
 }
 
-/// Polls all of them until the last is done.
+/// Polls all futures until the last one is done.
 async fn all<'a, T>(mut futures: Vec<Pin<Box<dyn Future<Output = T> + 'a>>>) -> Vec<T> {
     let mut done: Vec<Option<T>> = futures.iter().map(|_| None).collect();
     poll_fn(move |context| {
@@ -246,7 +246,7 @@ fn a_device_that_is_lost_is_an_error_with_a_remedy() {
     let (numbers, other_length) = (input(1, 250), input(1, 300));
     assert!(classifier.run(&numbers, 1, 250).is_ok());
     device.destroy();
-    // A shape that is prepared already, and one that is not.
+    // One shape is prepared already, and the other is not.
     for (numbers, samples) in [(&numbers, 250), (&other_length, 300)] {
         let error = classifier.run(numbers, 1, samples).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Device);
@@ -255,7 +255,7 @@ fn a_device_that_is_lost_is_an_error_with_a_remedy() {
 }
 
 #[test]
-fn a_device_of_the_application_gives_the_cpus_logits() {
+fn a_wgpu_device_of_the_application_gives_the_logits_of_the_cpu() {
     let Some((device, queue)) = host_device(128 << 20) else { return };
     let host = Classifier::on(Weights::built_in().unwrap(), Box::new(Gpu::from_host(device, queue))).unwrap();
     let [ours, theirs] = [&host, &classifier()].map(|classifier| classifier.classify(&recording(1, 10.0)).unwrap());
@@ -263,9 +263,10 @@ fn a_device_of_the_application_gives_the_cpus_logits() {
     assert_close(&ours.embedding, &theirs.embedding);
 }
 
-/// The third convolution gives 128 channels of 125 samples, 64 kB a record: 256 KiB hold four of them.
+/// The third convolution's output of 128 channels and 125 samples has 64 kB per record, so that 256 KiB hold four
+/// records.
 #[test]
-fn a_batch_above_the_devices_limit_is_split() {
+fn a_batch_above_the_limit_of_the_device_is_split() {
     let Some((device, queue)) = host_device(256 << 10) else { return };
     let weights = WeightsFile::random(&model_card_55k()).read().unwrap();
     let classifier = Classifier::on(weights, Box::new(Gpu::from_host(device, queue))).unwrap();

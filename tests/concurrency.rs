@@ -21,7 +21,7 @@ use ecgpu_testing::skip;
 const SECONDS: Duration = Duration::from_millis(200);
 const ATTEMPTS: usize = 30;
 
-/// Throughput of two callers over that of one.
+/// The least ratio of two callers' throughput to one caller's.
 const LEAST_GAIN: f64 = 1.7;
 
 fn classifier(threads: usize) -> Classifier {
@@ -32,7 +32,7 @@ fn recording(seed: u64) -> Recording {
     synthesize(Condition::Norm, seed, 100.0, 10.0).unwrap()
 }
 
-/// Records per second that `callers` threads classify together.
+/// Measures how many records per second `callers` threads classify together.
 fn throughput(classifier: &Classifier, callers: usize) -> f64 {
     let (stop, start, recording) = (AtomicBool::new(false), Barrier::new(callers + 1), recording(1));
     thread::scope(|scope| {
@@ -65,7 +65,7 @@ fn two_callers_get_nearly_twice_the_throughput_of_one() {
     let mut best = [0.0f64; 2];
     for _ in 0..ATTEMPTS {
         let one = throughput(&one_thread, 1);
-        // The same callers on the pool of all cores must not be in each other's way either.
+        // Callers that share the pool of all cores must not slow each other down.
         for (best, classifier) in best.iter_mut().zip([&one_thread, &all_threads]) {
             *best = best.max(throughput(classifier, 2) / one);
         }
@@ -77,7 +77,7 @@ fn two_callers_get_nearly_twice_the_throughput_of_one() {
 }
 
 #[test]
-fn requests_of_many_threads_get_the_bits_of_one_thread() {
+fn requests_of_many_threads_give_the_bits_of_one_thread() {
     let classifier = classifier(2);
     let recordings: Vec<Recording> = (0..4).map(recording).collect();
     let alone: Vec<_> = recordings.iter().map(|recording| classifier.classify(recording).unwrap()).collect();

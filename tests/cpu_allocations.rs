@@ -1,4 +1,4 @@
-//! The CPU backend takes no memory once it has run.
+//! A repeated run of the CPU backend allocates nothing.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -12,23 +12,23 @@ use ecgpu::{
     engine::plan::{Keep, Plan},
 };
 
-/// Counts what this thread asks for.
+/// An allocator that counts the allocations of its thread.
 struct Counting;
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
 }
 
-// SAFETY: everything is handed on to the system's allocator.
+// SAFETY: every call is forwarded to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: as the caller vouches.
+        // SAFETY: the caller keeps the same contract.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as the caller vouches.
+        // SAFETY: the caller keeps the same contract.
         unsafe { System.dealloc(pointer, layout) }
     }
 }
@@ -37,7 +37,7 @@ unsafe impl GlobalAlloc for Counting {
 static COUNTING: Counting = Counting;
 
 #[test]
-fn a_second_run_takes_no_memory() {
+fn a_second_run_allocates_nothing() {
     let weights = Weights::built_in().unwrap();
     let folded = Folded::new(&weights.network, &weights.parameters).unwrap();
     let cpu = Cpu::with_threads(1).unwrap();

@@ -1,5 +1,5 @@
-//! A forward on the GPU takes no memory of its own once it has run. wgpu takes some for each encoder, pass and submission,
-//! so it is measured beside a bare wgpu loop that records the same commands and waits the same way.
+//! A repeated forward pass on the GPU allocates nothing itself. wgpu allocates for each encoder, pass and submission,
+//! so the pass is compared with a plain wgpu loop that records the same commands and waits in the same way.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -20,24 +20,24 @@ use ecgpu::{
 };
 use ecgpu_testing::skip;
 
-/// Counts what this thread asks for.
+/// An allocator that counts the allocations of its thread.
 struct Counting;
 
 thread_local! {
-    /// How often, and how many bytes.
+    /// The number of allocations, and their bytes.
     static TAKEN: Cell<[usize; 2]> = const { Cell::new([0; 2]) };
 }
 
-// SAFETY: everything is handed on to the system's allocator.
+// SAFETY: every call is forwarded to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         TAKEN.with(|taken| taken.set([taken.get()[0] + 1, taken.get()[1] + layout.size()]));
-        // SAFETY: as the caller vouches.
+        // SAFETY: the caller keeps the same contract.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as the caller vouches.
+        // SAFETY: the caller keeps the same contract.
         unsafe { System.dealloc(pointer, layout) }
     }
 }
@@ -45,12 +45,12 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
-/// Runs before anything is counted, in which wgpu's own lists reach their size.
+/// How many runs precede the counted ones, so that wgpu's own lists reach their size.
 const WARM: usize = 20;
-/// Runs that are counted.
+/// How many runs are counted.
 const COUNTED: usize = 50;
 
-/// What each of [`COUNTED`] runs takes, in allocations and in bytes.
+/// Counts the allocations and the bytes of each of [`COUNTED`] runs.
 fn taken(mut run: impl FnMut()) -> Vec<[usize; 2]> {
     (0..WARM).for_each(|_| run());
     let mut runs = Vec::with_capacity(COUNTED);
@@ -63,8 +63,8 @@ fn taken(mut run: impl FnMut()) -> Vec<[usize; 2]> {
     runs
 }
 
-/// A loop in plain wgpu, of the same shape as a plan: as many dispatches with as many bindings each, one upload, the same
-/// copies back and into textures.
+/// A loop in plain wgpu, of the same shape as a plan: as many dispatches with as many bindings each, one upload, the
+/// same copies back and into textures.
 struct Bare {
     device: wgpu::Device,
     queue: wgpu::Queue,
@@ -79,7 +79,7 @@ struct Bare {
 }
 
 struct BareDispatch {
-    /// What is copied into a texture before.
+    /// The buffer that is copied into a texture before the dispatch.
     copied: Option<wgpu::Buffer>,
     pipeline: wgpu::ComputePipeline,
     group: wgpu::BindGroup,
@@ -87,7 +87,7 @@ struct BareDispatch {
 
 const BYTES: u64 = 4096;
 
-/// Which reads a step's default variant takes from textures.
+/// Lists which of a step's reads its default variant takes from textures.
 fn textures(step: &Step, accelerator: &Accelerator) -> &'static [usize] {
     let Kernel::Conv1d(conv) = &step.kernel else { return &[] };
     let operation = step.kernel.operation();
@@ -150,7 +150,7 @@ impl Bare {
         }
     }
 
-    /// One forward; the waiting as by anyone who wants to know whether the readback succeeded.
+    /// Runs one forward pass. Waits like every caller that must know whether the readback succeeded.
     fn run(&self) {
         self.upload.get_mapped_range_mut(..).unwrap().slice(..).copy_from_slice(&[0; BYTES as usize]);
         self.upload.unmap();
@@ -186,7 +186,7 @@ impl Bare {
     }
 }
 
-/// Sixteen texels, of which four are a row of 64 bytes.
+/// Creates a texture of sixteen texels, four in each row of 64 bytes.
 fn texture(device: &wgpu::Device) -> wgpu::Texture {
     device.create_texture(&wgpu::TextureDescriptor {
         label: None,
@@ -200,7 +200,7 @@ fn texture(device: &wgpu::Device) -> wgpu::Texture {
     })
 }
 
-/// A uniform, what is read, what is written.
+/// Creates a layout of a uniform buffer, the reads and one buffer to write.
 fn layout(device: &wgpu::Device, reads: usize, textures: &[usize]) -> wgpu::BindGroupLayout {
     let buffer = |ty| wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None };
     let texture = wgpu::BindingType::StorageTexture {
@@ -222,7 +222,7 @@ fn layout(device: &wgpu::Device, reads: usize, textures: &[usize]) -> wgpu::Bind
     device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries })
 }
 
-/// One that uses every binding and computes next to nothing.
+/// Creates a pipeline that uses every binding and computes almost nothing.
 fn pipeline(
     device: &wgpu::Device,
     group: &wgpu::BindGroupLayout,
@@ -263,7 +263,7 @@ fn pipeline(
 }
 
 #[test]
-fn a_forward_takes_no_more_memory_than_wgpu_and_never_more_than_before() {
+fn a_forward_pass_allocates_no_more_than_wgpu_itself_and_never_more_than_recorded() {
     let Some(adapter) = adapters().into_iter().next() else {
         return skip("no Vulkan, Metal or DX12 adapter");
     };
@@ -275,7 +275,7 @@ fn a_forward_takes_no_more_memory_than_wgpu_and_never_more_than_before() {
     let mut executor = gpu.prepare(&plan).unwrap();
     let bare = Bare::like(&plan, &gpu.accelerator());
     let of_wgpu = taken(|| bare.run());
-    // What a forward polls for before it sleeps is not in the loop.
+    // The loop lacks the polling of a forward pass before it sleeps.
     assert_eq!(taken(|| drop(bare.device.poll(wgpu::PollType::Poll))), [[0; 2]; COUNTED]);
 
     let ours = taken(|| executor.run(&input, &mut outputs).unwrap());
@@ -283,14 +283,14 @@ fn a_forward_takes_no_more_memory_than_wgpu_and_never_more_than_before() {
     assert!((0..2).all(|what| most(&ours, what) <= most(&of_wgpu, what)), "{:?} for {:?}", ours[0], of_wgpu[0]);
     assert_eq!(ours[0], ours[COUNTED - 1], "allocations and bytes of the first and of the last run");
 
-    // A stream has a list of outputs of its own; beyond that each of its forwards takes as much.
+    // A stream allocates its list of outputs, and for each pass as much as a single run.
     let mut stream = |inputs: usize| {
         let mut inputs = std::iter::repeat_n(Cow::from(input.as_slice()), inputs);
         let before = TAKEN.get();
         executor.stream(&mut inputs, &mut |_, _| ()).unwrap();
         TAKEN.get()[0] - before[0]
     };
-    // The first makes the memory of the second forward in flight.
+    // The first stream allocates the memory of the second pass in flight.
     stream(WARM);
     assert!(stream(20) - stream(10) <= 10 * of_wgpu[0][0], "10 more forwards of {} allocations", of_wgpu[0][0]);
 }

@@ -1,4 +1,4 @@
-//! Training steps beside PyTorch's: losses, every gradient, and the state after three steps.
+//! Training steps compared with PyTorch's: losses, every gradient, and the state after three steps.
 
 use ecgpu::{
     Device,
@@ -12,16 +12,16 @@ use ecgpu::{
 };
 use ecgpu_testing::{Golden, Tensors, has_gpu};
 
-/// ‖Δ‖/‖golden‖ of a state after three steps. They move weights by about a tenth of their norm; Adam's step is the
-/// gradient's sign where it is small: rounding of the initial state to f32 alone gives 1.1e-4 in float64, and float32
-/// throughout 1.1e-3 in the statistics of a batch of six.
+/// The largest ‖Δ‖/‖golden‖ of a state after three steps, which change weights by about a tenth of their norm. Where
+/// the gradient is small, Adam's step is its sign. Rounding the initial state to f32 alone gives 1.1e-4 in float64, and
+/// float32 throughout gives 1.1e-3 in the statistics of a batch of six.
 const STATE: f64 = 3e-3;
 
-/// Relative difference of the losses after Adam's first step, for the same reason: in float32 PyTorch itself differs from
-/// the golden by 3.5e-4 in BYOL's third loss.
+/// The largest relative difference of the losses after Adam's first step, which is its gradient's sign where that is
+/// small. In float32 PyTorch itself differs from the golden by 3.5e-4 in BYOL's third loss.
 const LATER_LOSS: f64 = 1e-3;
 
-/// One golden file and what it was made with.
+/// A golden file, and the network and objective that it was made with.
 struct Case {
     tensors: Tensors,
     /// The initial state, under names that begin with `prefix`.
@@ -72,8 +72,8 @@ impl Case {
         TrainingStep::new(&self.network, &self.objective, &Optimiser::default(), &parameters, [6, 200], None).unwrap()
     }
 
-    /// Batch norm follows these layers, some behind a linear layer, so the true gradient of their biases is zero, and Adam turns rounding into whole
-    /// steps.
+    /// Says whether the true gradient of a bias is zero, because batch norm follows its layer, directly or after a
+    /// linear layer. Adam turns the rounding of such a gradient into whole steps.
     fn is_noise(&self, tensor: &str) -> bool {
         let convolutions = ["encoder.0.bias", "encoder.4.bias", "encoder.8.bias"];
         let heads = ["projector.0.bias", "projector.3.bias", "predictor.0.bias"];
@@ -140,7 +140,7 @@ fn matches_pytorch(name: &str, device: &Device) {
     }
 }
 
-/// Every case on one device.
+/// Makes the tests of one device.
 macro_rules! on {
     ($module:ident, $device:expr) => {
         mod $module {

@@ -83,7 +83,8 @@ fn a_gpu_without_subgroups_agrees() {
     assert_passed(&verify(&gpu.without_subgroups(), &built_in(), 10).unwrap());
 }
 
-/// The variant for software adapters is chosen by the size of subgroups that the driver reports. Without it they are slow.
+/// The variant for software adapters is chosen by the size of subgroups that the driver reports. Without it they are
+/// slow.
 #[test]
 fn a_software_adapter_with_subgroups_of_eight_lanes_uses_them_by_default() {
     let Some(gpu) = gpu() else { return };
@@ -100,8 +101,8 @@ fn the_cpu_agrees_on_the_built_in_weights_and_two_hundred_random_networks() {
     assert_passed(&verify(&Cpu::default(), &built_in(), 200).unwrap());
 }
 
-/// Generates a convolution of any size that has an output, followed by a max pool of 2 where it has at least two. Returns
-/// it with a batch and a number of samples.
+/// Generates a convolution of any size that has an output, followed by a max pool of 2 where it has at least two.
+/// Returns it with a batch and a number of samples.
 fn convolution() -> impl Strategy<Value = (Folded, usize, usize)> {
     let channels = || prop::sample::select(vec![1usize, 3, 7, 12, 31]);
     let sizes = (channels(), channels(), 1usize..=12, 1usize..=4, 0usize..=12, any::<bool>());

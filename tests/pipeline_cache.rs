@@ -1,5 +1,5 @@
-//! A file of compiled pipelines, as an application that names one sees it: silent where all is well, and whatever is wrong
-//! with it a warning, never a failure.
+//! A file of compiled pipelines that an application names. Whatever is wrong with it gives a warning and never a
+//! failure.
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ use ecgpu::{
 };
 use ecgpu_testing::skip;
 
-/// Logits and warnings of one run by a device of its own with a cache in `file`.
+/// Runs on a newly opened device with a cache in `file`. Returns the logits and the warnings.
 fn run(file: Option<&Path>) -> Option<(Vec<f32>, Vec<String>)> {
     let Some(adapter) = adapters().into_iter().next() else {
         skip("no Vulkan, Metal or DX12 adapter");

@@ -1,5 +1,5 @@
-//! Every shader, with every constant it is built with, is valid WGSL, and can be put into Metal's and DX12's languages. Needs
-//! no GPU.
+//! Every shader, with every set of constants that it is built with, is valid WGSL and translates to the languages of
+//! Metal and DX12. Needs no GPU.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -16,7 +16,7 @@ use naga::{
     valid::{Capabilities, ModuleInfo, ValidationFlags, Validator},
 };
 
-/// The plans of both networks at both usual lengths, and of many random networks.
+/// Lists plans of both networks at both usual lengths, and of many random networks.
 fn plans() -> Vec<Plan> {
     let fused = |plan: &Plan| {
         let fused_max_pool = FusedPlan::unfused(plan).with_fused_max_pools();
@@ -44,7 +44,7 @@ fn plans() -> Vec<Plan> {
     plans.collect()
 }
 
-/// A step of training of every kind, and a plan of what none of these has.
+/// Lists training steps of every objective, and a plan of the operations that none of these has.
 #[cfg(feature = "train")]
 fn training_plans() -> Vec<Plan> {
     use ecgpu::{
@@ -91,15 +91,16 @@ fn training_plans() -> Vec<Plan> {
     plans
 }
 
-/// Every variant of a step that stores so, on a device that has everything.
+/// Lists all variants of a step with this storage, on devices with all features.
 fn variants(step: &Step, storage: Storage) -> Vec<Variant> {
     let workgroup_bytes = 16 << 10;
-    // Rows where windows begin with a whole vec4 in one kernel and in the next amid one, then where each begins best.
+    // Row layouts in which the windows of one kernel begin at a whole vec4 and those of the next inside one, and then
+    // the best layout of each.
     let row = |offset, storage| RowLayout { base_offset: 16, offset, pitch: 512, storage };
     let variants = |x: RowLayout, y: RowLayout| {
         let mut rows = vec![x; step.reads.len()];
         rows.push(y);
-        // Software with small matrices, and a real GPU with large ones.
+        // A software adapter with small matrices, and a GPU with large ones.
         let of = |(software, subgroup_size, matrix_side): (bool, usize, usize)| {
             let (subgroup_size, matrix_side) = (Some(subgroup_size), Some(matrix_side));
             let (int64, texture_rows) = (true, 8192);
@@ -111,14 +112,14 @@ fn variants(step: &Step, storage: Storage) -> Vec<Variant> {
     };
     let first_x = variants(row(0, Storage::F32), row(2, storage));
     let best = row(step.kernel.operation().offset(2), storage);
-    // Operations of training take none but equal rows.
+    // Training operations need equal row layouts.
     let other = [row(0, storage), row(1, storage), row(2, storage), best].map(|x| variants(x, row(2, storage)));
     let features = variants(row(0, storage), RowLayout { pitch: 1, ..row(0, Storage::F32) });
     first_x.into_iter().chain(other.into_iter().flatten()).chain(features).collect()
 }
 
 #[test]
-fn every_shader_is_valid_with_every_constant_it_is_built_with() {
+fn every_shader_is_valid_and_translates_to_metal_and_hlsl_with_all_its_constants() {
     let mut seen = BTreeSet::new();
     let mut validated = BTreeSet::new();
     let plans = plans();
@@ -133,7 +134,7 @@ fn every_shader_is_valid_with_every_constant_it_is_built_with() {
         seen.insert(format!("{}.wgsl", shader.name));
         let (name, source) = (shader.name, &shader.source);
         let module = wgsl::parse_str(source).unwrap_or_else(|error| panic!("{}", error.emit_to_string(source)));
-        // Only what every adapter has, but for variants that are chosen where there are subgroups.
+        // Capabilities of every adapter, and subgroups only for the variants that need them.
         let capabilities =
             if subgroups { Capabilities::SUBGROUP | Capabilities::SHADER_INT64 } else { Capabilities::empty() };
         let capabilities = match name {
@@ -158,7 +159,7 @@ fn every_shader_is_valid_with_every_constant_it_is_built_with() {
         let [in_metal, in_dx12] = translations(&module, &info, capabilities);
         in_metal.unwrap_or_else(|error| panic!("{name} with {constants:?} in Metal's language: {error}"));
         match name {
-            // wgpu has no cooperative matrices on DX12, so that this variant is not offered there.
+            // wgpu has no cooperative matrices on DX12, where this variant is not offered.
             "conv1d/matrices" => assert!(in_dx12.is_err()),
             _ => in_dx12.unwrap_or_else(|error| panic!("{name} with {constants:?} in DX12's language: {error}")),
         }
@@ -166,7 +167,7 @@ fn every_shader_is_valid_with_every_constant_it_is_built_with() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
     let mut files = files_below(&folder, "");
     files.retain(|file| cfg!(feature = "train") || !file.starts_with("training/"));
-    // What several shaders share stands in their text.
+    // Files that several shaders include are part of their text.
     let shared = |file: &&String| {
         let text = std::fs::read_to_string(folder.join(file)).unwrap();
         validated.iter().any(|shader| shader.contains(text.trim_end()))
@@ -176,8 +177,8 @@ fn every_shader_is_valid_with_every_constant_it_is_built_with() {
     assert!(validated.len() > 50, "only {} specialisations", validated.len());
 }
 
-/// Puts a shader into the languages of Metal and DX12, in their oldest version that wgpu takes or, where it uses what not
-/// every adapter has, in one that has that.
+/// Translates a shader to the languages of Metal and DX12, in the oldest version that wgpu accepts, or in the oldest
+/// that has the features that the shader uses.
 fn translations(module: &Module, info: &ModuleInfo, capabilities: Capabilities) -> [Result<(), String>; 2] {
     let everywhere = capabilities.is_empty();
     let (lang_version, shader_model) =
@@ -193,7 +194,7 @@ fn translations(module: &Module, info: &ModuleInfo, capabilities: Capabilities) 
     ]
 }
 
-/// Whether the one entry point has been put into the language.
+/// Says whether the one entry point was translated.
 fn named(names: Vec<Result<String, impl std::error::Error>>) -> Result<(), String> {
     names.into_iter().try_for_each(|name| name.map(drop).map_err(text_of))
 }
@@ -202,7 +203,7 @@ fn text_of(error: impl std::error::Error) -> String {
     error.to_string()
 }
 
-/// The names of the files in `folder` and its folders, each behind `prefix`.
+/// Lists the names of all files below `folder`, each after `prefix`.
 fn files_below(folder: &Path, prefix: &str) -> BTreeSet<String> {
     let names = |entry: std::io::Result<std::fs::DirEntry>| {
         let path = entry.unwrap().path();

@@ -1,5 +1,4 @@
-//! Many inputs in a row: the same bits as one at a time on every backend, and an end with a reason when a device is lost in
-//! the middle.
+//! Streams of inputs: the bits of single runs on every backend, and an error when a device is lost on the way.
 
 use std::borrow::Cow;
 
@@ -17,7 +16,7 @@ fn inputs(count: usize, batch: usize, samples: usize) -> Vec<Vec<f32>> {
     (0..count).map(|_| (0..batch * 12 * samples).map(|_| random.normal() as f32).collect()).collect()
 }
 
-/// The CPU, the reference, and a GPU where there is one.
+/// Opens the CPU, the reference, and a GPU where there is one.
 fn backends() -> Vec<Box<dyn Backend>> {
     let gpu = backend::open(&Device::Gpu, None).inspect_err(|error| skip(&error.to_string())).ok();
     [Device::Cpu, Device::Reference]
@@ -45,7 +44,7 @@ fn a_stream_of_five_batches_gives_the_bits_of_one_at_a_time() {
             alone.push(outputs);
         }
         assert_ne!(alone[0], alone[1]);
-        // Any number of them, in any turn with single runs.
+        // Streams of any length may alternate with single runs.
         for count in [5, 0, 1, 2, 3, 5] {
             let mut streamed = Vec::new();
             let mut some = inputs[..count].iter().map(Cow::from);
@@ -59,7 +58,7 @@ fn a_stream_of_five_batches_gives_the_bits_of_one_at_a_time() {
 }
 
 #[test]
-fn an_input_of_the_wrong_length_ends_a_stream_after_those_before_it() {
+fn an_input_of_the_wrong_length_ends_a_stream_after_the_earlier_results() {
     let inputs = inputs(4, 1, 64);
     for backend in backends() {
         let mut executor = backend.prepare(&plan(1, 64)).unwrap();
@@ -77,7 +76,7 @@ fn an_input_of_the_wrong_length_ends_a_stream_after_those_before_it() {
 }
 
 #[test]
-fn a_classifier_runs_many_inputs_as_it_runs_each() {
+fn a_classifier_streams_inputs_with_the_bits_of_single_runs() {
     for device in [Device::Cpu, Device::Gpu] {
         let classifier = match Classifier::open(Weights::built_in().unwrap(), device) {
             Ok(classifier) => classifier,
@@ -111,12 +110,12 @@ fn a_batch_beyond_the_devices_limit_is_streamed_in_parts_with_the_same_bits() {
         alone.logits.extend(output.logits);
         alone.embedding.extend(output.embedding);
     }
-    // Not the whole at once: what differs would fill a page.
+    // Compared one by one, as an assertion would print all numbers.
     assert!(together.logits == alone.logits && together.embedding == alone.embedding);
 }
 
 #[test]
-fn a_device_that_is_lost_in_a_stream_ends_it_and_refuses_what_comes_after_by_the_same_error() {
+fn a_lost_device_ends_a_stream_and_refuses_later_inputs_with_the_same_error() {
     let Some((device, queue)) = host_device(128 << 20) else { return };
     let classifier =
         Classifier::on(Weights::built_in().unwrap(), Box::new(Gpu::from_host(device.clone(), queue))).unwrap();

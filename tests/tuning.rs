@@ -18,8 +18,8 @@ fn assert_passed(reports: &[StageReport]) {
     }
 }
 
-/// Tunes the built-in network for a batch on a GPU on which `wrong` replaces `right` in all shaders whose names begin with
-/// `name`.
+/// Tunes the built-in network for a batch on a GPU on which `wrong` replaces `right` in all shaders whose names begin
+/// with `name`.
 fn tuned_with(gpu: Gpu, batch: usize, name: &'static str, right: &'static str, wrong: String) -> Tuned {
     let edit = move |shader: &str, source: &str| {
         if !shader.starts_with(name) {

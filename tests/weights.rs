@@ -1,5 +1,5 @@
-//! Weights files as people have them: under any prefix, in any of the usual types, with and without metadata, and with
-//! every mistake that the reader must explain.
+//! Weights files with any prefix, of every usual type, with and without metadata, and with every mistake that the
+//! reader must explain.
 
 use ecgpu::{
     Classifier, Device, ErrorKind, Recording, Weights,
@@ -42,7 +42,7 @@ fn a_network_is_recognised_under_any_prefix_with_and_without_counters() {
     }
 }
 
-/// Adds what PyTorch's batch norm counts: one I64 beside each running mean.
+/// Adds the counters of PyTorch's batch norm, one I64 per running mean.
 fn add_counters(file: &mut WeightsFile) {
     let of_mean = |tensor: &StoredTensor| Some(tensor.name.strip_suffix("running_mean")?.to_string());
     let batch_norms: Vec<String> = file.tensors.iter().filter_map(of_mean).collect();
@@ -73,7 +73,7 @@ fn half_precision_gives_nearly_the_same_logits() {
         let single = WeightsFile::random(&network);
         let expected = logits(single.read().unwrap());
         let types = [Dtype::F32, Dtype::F16, Dtype::BF16];
-        // Half a unit in the last place of each tensor's numbers, grown by the depth of the network.
+        // The rounding of each tensor's numbers, multiplied by the depth of the network.
         for (kinds, stored_as, tolerance) in [
             (&types[..1], "F32", 0.0),
             (&types[1..2], "F16", 0.01),
@@ -89,7 +89,7 @@ fn half_precision_gives_nearly_the_same_logits() {
 }
 
 #[test]
-fn a_file_on_disk_is_named_as_the_source() {
+fn an_error_names_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("card.safetensors");
     std::fs::write(&path, WeightsFile::random(&model_card_55k()).to_bytes()).unwrap();
@@ -124,7 +124,7 @@ fn permuted_leads_with_permuted_weights_give_the_same_logits() {
 }
 
 #[test]
-fn the_unit_counts_for_mean_and_deviation() {
+fn mean_and_deviation_are_in_the_stated_unit() {
     let file = WeightsFile::random(&training_code_542k()).stating("mean", "0.1");
     let microvolts = file.clone().stating("unit", "uV").stating("mean", "100").stating("std", "235");
     let weights = microvolts.read().unwrap();
@@ -144,7 +144,7 @@ fn labels_follow_the_thresholds_of_the_file() {
 }
 
 #[test]
-fn what_the_metadata_leaves_open_is_noted() {
+fn missing_metadata_is_noted() {
     let mut file = WeightsFile::random(&model_card_55k());
     file.metadata.remove("std");
     let notes = file.read().unwrap().notes;
@@ -224,7 +224,7 @@ fn two_networks_in_one_file_are_refused() {
 }
 
 #[test]
-fn what_is_no_weights_file_is_refused() {
+fn a_file_that_holds_no_weights_is_refused() {
     let valid = WeightsFile::random(&model_card_55k()).to_bytes();
     let beyond = [&u64::MAX.to_le_bytes()[..], b"{}"].concat();
     let large = format!(r#"{{"a":{{"dtype":"F32","shape":[{}],"data_offsets":[0,3000000000]}}}}"#, 750_000_000);

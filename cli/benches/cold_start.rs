@@ -1,4 +1,4 @@
-//! From the start of the process to the first logits, as a user of the command line waits for them.
+//! The time from the start of the process to the first logits, for which a user of the command line waits.
 
 use std::{
     process::{Command, Stdio},

@@ -1,4 +1,4 @@
-//! PTB-XL as training reads it: a small synthetic copy, sound and broken in many ways, and fold 9 of the real one.
+//! Reading PTB-XL for training: a small synthetic copy, intact and broken in many ways, and fold 9 of the real one.
 
 use std::{
     fs,
@@ -25,7 +25,7 @@ fn refused(copy: &PtbXl) -> Error {
     Dataset::open(copy.path(), &Options::default(), &quiet).unwrap_err()
 }
 
-/// Why the cache had to be written, if it had.
+/// Returns why the cache was written, or nothing where it was not.
 fn written(copy: &PtbXl) -> Option<String> {
     open(copy).cache_file().written.clone()
 }
@@ -54,8 +54,8 @@ fn a_copy_gives_the_labels_folds_and_samples_of_its_files() {
 }
 
 #[test]
-fn every_value_of_16_bits_is_what_the_wfdb_reader_makes_of_it() {
-    // Six records of every sixth value, each beginning one later.
+fn the_cache_holds_the_values_that_the_wfdb_reader_gives() {
+    // Six records, the nth with every sixth value from n on.
     let copy = PtbXl::new(6);
     let ramp = |lead: usize, n: usize, record: usize| (((lead * 1000 + n) * 6 + record) as i32 - 32_767).min(32_767);
     let ramps = |record: usize| {
@@ -77,7 +77,7 @@ fn every_value_of_16_bits_is_what_the_wfdb_reader_makes_of_it() {
 }
 
 #[test]
-fn a_second_start_reads_no_record() {
+fn a_second_start_reads_the_cache_alone() {
     let copy = PtbXl::new(3);
     assert_eq!(written(&copy).as_deref(), Some("there was none"));
     let read = AtomicUsize::new(0);
@@ -94,12 +94,12 @@ fn a_second_start_reads_no_record() {
 }
 
 #[test]
-fn a_cache_that_is_not_of_these_records_or_not_sound_is_written_again() {
+fn a_cache_of_other_records_or_with_damage_is_written_again() {
     let copy = PtbXl::new(3);
     let path = open(&copy).cache_file().path.clone();
     let sound = fs::read(&path).unwrap();
     let with = |bytes: &[u8]| {
-        // A new file: the old one may be mapped.
+        // Written to a new file, as the old one may be mapped.
         fs::remove_file(&path).unwrap();
         fs::write(&path, bytes).unwrap();
         let why = written(&copy);
@@ -115,7 +115,7 @@ fn a_cache_that_is_not_of_these_records_or_not_sound_is_written_again() {
         damaged[place] ^= 1;
         assert_eq!(with(&damaged), "it was damaged", "byte {place}");
     }
-    // A record that was written again, of the same size, and one that is gone from the table.
+    // A record that was written again with the same size, and a record that the table no longer lists.
     let samples = copy.samples(&copy.rows[1].path);
     let bytes = fs::read(&samples).unwrap();
     std::thread::sleep(std::time::Duration::from_millis(20));
@@ -130,7 +130,7 @@ fn a_cache_that_is_not_of_these_records_or_not_sound_is_written_again() {
 }
 
 #[test]
-fn a_cache_goes_where_it_is_sent_and_leaves_nothing_else() {
+fn a_cache_is_written_to_the_chosen_folder_and_nowhere_else() {
     let (copy, other, elsewhere) = (PtbXl::new(2), PtbXl::new(2), TempDir::new().unwrap());
     let options = Options { cache: Some(elsewhere.path().join("new")), ..Options::default() };
     let open = |copy: &PtbXl| Dataset::open(copy.path(), &options, &quiet).unwrap().cache_file().clone();
@@ -165,7 +165,7 @@ fn edit_samples(copy: &PtbXl, row: usize, change: impl FnOnce(&mut Vec<u8>)) {
 }
 
 #[test]
-fn each_broken_record_is_named_with_what_is_wrong_and_what_to_do() {
+fn each_broken_record_is_named_with_cause_and_remedy() {
     let copy = PtbXl::new(9);
     fs::remove_file(copy.header(&copy.rows[0].path)).unwrap();
     fs::remove_file(copy.samples(&copy.rows[1].path)).unwrap();
@@ -205,7 +205,7 @@ fn each_broken_record_is_named_with_what_is_wrong_and_what_to_do() {
 }
 
 #[test]
-fn of_many_problems_ten_are_named_and_the_others_counted() {
+fn ten_of_many_problems_are_named_and_the_others_counted() {
     let copy = PtbXl::new(14);
     copy.rows[1..].iter().for_each(|row| fs::remove_file(copy.samples(&row.path)).unwrap());
     let text = refused(&copy).to_string();
@@ -214,7 +214,7 @@ fn of_many_problems_ten_are_named_and_the_others_counted() {
 }
 
 #[test]
-fn rows_that_cannot_be_are_named_by_their_line() {
+fn impossible_rows_are_named_by_their_line() {
     let mut copy = PtbXl::new(8);
     let same_id = copy.rows[0].ecg_id.clone();
     copy.rows[1].ecg_id = same_id;
@@ -241,7 +241,7 @@ fn rows_that_cannot_be_are_named_by_their_line() {
 }
 
 #[test]
-fn a_folder_that_is_no_copy_says_what_it_lacks() {
+fn a_folder_without_ptb_xl_is_refused_with_what_it_lacks() {
     let refused = |change: fn(&Path)| {
         let copy = PtbXl::new(2);
         change(copy.path());
@@ -293,7 +293,7 @@ fn the_command_counts_folds_and_classes_and_compares_checksums() {
     fs::write(copy.path().join("SHA256SUMS.txt"), copy.checksums()).unwrap();
     let (code, stdout, _) = ecgpu(&["dataset", folder]);
     assert!(code == 0 && stdout.contains("Every record is sound; 26 files agree with SHA256SUMS.txt"), "{stdout}");
-    // A comment that changes nothing but the checksum, and a missing file.
+    // A comment, which changes only the checksum, and a missing file.
     edit_header(&copy, 1, "V6\n", "V6\n# altered\n");
     fs::remove_file(copy.samples(&copy.rows[4].path)).unwrap();
     let (code, stdout, stderr) = ecgpu(&["dataset", folder]);
@@ -307,7 +307,7 @@ fn the_command_counts_folds_and_classes_and_compares_checksums() {
     assert_eq!((&object["all"]["records"], &object["checksums"]), (&12.into(), &22.into()));
 }
 
-/// Counted once by an independent program from the same tables.
+/// The counts come from an independent program that read the same tables.
 #[test]
 fn fold_9_of_the_real_ptb_xl_has_the_published_counts() {
     let Some(folder) = shared_folder("ECGPU_PTBXL", "shared/ptbxl/unpacked") else { return };

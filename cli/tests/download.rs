@@ -1,4 +1,4 @@
-//! `ecgpu download` from a server on this machine that behaves well, and from one that does not.
+//! `ecgpu download` from a local server, which answers correctly or with faults.
 
 use std::{
     collections::HashMap,
@@ -22,68 +22,68 @@ use ecgpu::{
 use ecgpu_testing::ptb_xl::PtbXl;
 use tempfile::TempDir;
 
-/// What the server does instead of sending a file.
+/// A fault of the server in place of a file.
 #[derive(Clone, Copy, PartialEq)]
 enum Fault {
-    /// Announces the whole file, sends so many bytes of what was asked for and closes the connection.
+    /// Announces the whole file, sends this number of bytes and closes the connection.
     Drop(usize),
-    /// The same, but keeps the connection open in silence.
+    /// Announces the whole file, sends this number of bytes and then nothing on the open connection.
     Stall(usize),
-    /// Sends all of it, whatever part was asked for.
+    /// Sends the whole file, whatever part was requested.
     IgnoreRange,
-    /// Sends another part than asked for.
+    /// Sends another part than the requested one.
     OtherPart,
-    /// Sends bytes of the right number, but others.
+    /// Sends the right number of wrong bytes.
     WrongBytes,
-    /// Answers with a status and, for 503, asks for a pause.
+    /// Answers with a status and, for 503, requests a pause.
     Status(u16),
 }
 
-/// Files, and for each the faults of its next requests in turn.
+/// The server's files, and for each file the faults of its next requests.
 #[derive(Default)]
-struct Shelf {
+struct Site {
     files: HashMap<String, Vec<u8>>,
     faults: HashMap<String, Vec<Fault>>,
-    /// Path and first byte of every request.
+    /// The path and the first byte of every request.
     requests: Vec<(String, usize)>,
 }
 
 struct Server {
     url: String,
-    shelf: Arc<Mutex<Shelf>>,
+    site: Arc<Mutex<Site>>,
 }
 
 impl Server {
-    /// A server of `copy` with its checksums and a record list, as PhysioNet has it.
+    /// Starts a server of `copy` with checksums and a record list like PhysioNet's.
     fn of(copy: &PtbXl) -> Self {
         let mut files: HashMap<String, Vec<u8>> =
             copy.files().into_iter().map(|file| (file.clone(), fs::read(copy.path().join(file)).unwrap())).collect();
-        // A file that no copy at 100 Hz needs, listed with a checksum of nothing there is.
+        // Listed with a wrong checksum, as a copy at 100 Hz does not need it.
         let sums = format!("{}{} records500/00000/00001_hr.dat\n", copy.checksums(), "0".repeat(64));
         files.insert("SHA256SUMS.txt".into(), sums.into());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/files/", listener.local_addr().unwrap());
-        let shelf = Arc::new(Mutex::new(Shelf { files, ..Shelf::default() }));
-        let shared = shelf.clone();
-        // It serves until the test program ends.
+        let site = Arc::new(Mutex::new(Site { files, ..Site::default() }));
+        let shared = site.clone();
+        // The thread serves until the test program ends.
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let shelf = shared.clone();
-                thread::spawn(move || serve(stream, &shelf));
+                let site = shared.clone();
+                thread::spawn(move || serve(stream, &site));
             }
         });
-        Self { url, shelf }
+        Self { url, site }
     }
 
     fn faults(&self, path: &str, faults: &[Fault]) {
-        self.shelf.lock().unwrap().faults.insert(path.into(), faults.to_vec());
+        self.site.lock().unwrap().faults.insert(path.into(), faults.to_vec());
     }
 
     fn requests(&self) -> Vec<(String, usize)> {
-        std::mem::take(&mut self.shelf.lock().unwrap().requests)
+        std::mem::take(&mut self.site.lock().unwrap().requests)
     }
 
-    /// The first bytes of the requests for one file since the last call.
+    /// Returns the first bytes of the requests for one file since the last call.
     fn requests_for(&self, path: &str) -> Vec<usize> {
         self.requests().into_iter().filter(|(asked, _)| asked == path).map(|(_, start)| start).collect()
     }
@@ -98,8 +98,8 @@ impl Server {
     }
 }
 
-/// Answers request after request on one connection, until a fault ends it.
-fn serve(stream: TcpStream, shelf: &Mutex<Shelf>) -> Option<()> {
+/// Answers the requests of one connection until a fault ends it.
+fn serve(stream: TcpStream, site: &Mutex<Site>) -> Option<()> {
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     loop {
         let head: Vec<String> = reader.by_ref().lines().map_while(|line| line.ok().filter(|l| !l.is_empty())).collect();
@@ -107,17 +107,17 @@ fn serve(stream: TcpStream, shelf: &Mutex<Shelf>) -> Option<()> {
         let range = head.iter().find_map(|line| line.to_lowercase().strip_prefix("range: bytes=").map(String::from));
         let start: usize = range.and_then(|range| range.strip_suffix('-')?.parse().ok()).unwrap_or(0);
         let (file, fault) = {
-            let mut shelf = shelf.lock().unwrap();
-            shelf.requests.push((path.clone(), start));
-            let faults = shelf.faults.entry(path.clone()).or_default();
+            let mut site = site.lock().unwrap();
+            site.requests.push((path.clone(), start));
+            let faults = site.faults.entry(path.clone()).or_default();
             let fault = (!faults.is_empty()).then(|| faults.remove(0));
-            (shelf.files.get(&path).cloned(), fault)
+            (site.files.get(&path).cloned(), fault)
         };
         answer(&stream, file, start, fault)?;
     }
 }
 
-/// Writes one answer; nothing means that the connection is to be closed.
+/// Writes one answer. Returns nothing where the connection must be closed.
 fn answer(mut stream: &TcpStream, file: Option<Vec<u8>>, start: usize, fault: Option<Fault>) -> Option<()> {
     let mut send = |status: &str, extra: &str, announced: usize, body: &[u8]| {
         let head = format!("HTTP/1.1 {status}\r\nContent-Length: {announced}\r\n{extra}\r\n");
@@ -156,7 +156,7 @@ fn answer(mut stream: &TcpStream, file: Option<Vec<u8>>, start: usize, fault: Op
 const DATABASE: &str = "ptbxl_database.csv";
 const SAMPLES: &str = "records100/00000/00002_lr.dat";
 
-/// Everything in `folder` is as in `copy`, and nothing else is there.
+/// Asserts that `folder` holds the files of `copy` and no others.
 fn assert_complete(folder: &Path, copy: &PtbXl) {
     for file in copy.files() {
         assert!(fs::read(folder.join(&file)).unwrap() == fs::read(copy.path().join(&file)).unwrap(), "{file}");
@@ -176,7 +176,7 @@ fn assert_no_partials(folder: &Path) {
 }
 
 #[test]
-fn all_files_come_and_a_second_run_fetches_none() {
+fn all_files_are_downloaded_and_a_second_run_fetches_none() {
     let (copy, folder) = (PtbXl::new(12), TempDir::new().unwrap());
     let server = Server::of(&copy);
     let target = folder.path().join("a/new/folder");
@@ -192,7 +192,7 @@ fn all_files_come_and_a_second_run_fetches_none() {
 }
 
 #[test]
-fn a_lost_connection_goes_on_where_it_broke() {
+fn a_download_resumes_where_the_connection_broke() {
     let (copy, folder) = (PtbXl::new(4), TempDir::new().unwrap());
     let server = Server::of(&copy);
     server.faults("SHA256SUMS.txt", &[Fault::Drop(200), Fault::Drop(0)]);
@@ -203,7 +203,7 @@ fn a_lost_connection_goes_on_where_it_broke() {
 }
 
 #[test]
-fn a_part_from_an_earlier_run_is_completed_or_if_it_is_foreign_replaced() {
+fn a_part_of_an_earlier_run_is_completed_and_a_foreign_part_replaced() {
     let (copy, folder) = (PtbXl::new(4), TempDir::new().unwrap());
     let server = Server::of(&copy);
     let whole = fs::read(copy.path().join(DATABASE)).unwrap();
@@ -223,7 +223,7 @@ fn a_part_from_an_earlier_run_is_completed_or_if_it_is_foreign_replaced() {
 }
 
 #[test]
-fn a_server_that_knows_no_ranges_sends_the_file_from_its_beginning() {
+fn a_server_without_ranges_sends_the_file_from_its_beginning() {
     let (copy, folder) = (PtbXl::new(4), TempDir::new().unwrap());
     let server = Server::of(&copy);
     server.faults(SAMPLES, &[Fault::Drop(7000), Fault::IgnoreRange]);
@@ -233,7 +233,7 @@ fn a_server_that_knows_no_ranges_sends_the_file_from_its_beginning() {
 }
 
 #[test]
-fn wrong_bytes_are_never_kept_and_all_else_is() {
+fn a_file_with_wrong_bytes_is_not_kept_and_the_others_are() {
     let (copy, folder) = (PtbXl::new(4), TempDir::new().unwrap());
     let server = Server::of(&copy);
     server.faults(DATABASE, &[Fault::WrongBytes]);
@@ -262,19 +262,19 @@ fn a_busy_server_is_asked_again_and_a_missing_file_named() {
     assert!(waits.len() == 2 && waits[0].contains("the server answers 503"), "{waits:?}");
     for row in &copy.rows[1..3] {
         fs::remove_file(folder.path().join(&row.path).with_extension("dat")).unwrap();
-        server.shelf.lock().unwrap().files.remove(&format!("{}.dat", row.path));
+        server.site.lock().unwrap().files.remove(&format!("{}.dat", row.path));
     }
     let text = server.fetch(folder.path()).unwrap_err().to_string();
     assert!(text.contains("2 problems: ") && text.contains("00003_lr.dat: the server answers 404"), "{text}");
-    // Where everything is missing, ten are enough.
-    server.shelf.lock().unwrap().files.retain(|path, _| !path.starts_with("records100"));
+    // Where all files are missing, ten are named.
+    server.site.lock().unwrap().files.retain(|path, _| !path.starts_with("records100"));
     server.requests();
     let text = server.fetch(TempDir::new().unwrap().path()).unwrap_err().to_string();
     assert!(text.matches("answers 404").count() == 10 && server.requests().len() < 30, "{text}");
 }
 
 #[test]
-fn no_server_a_silent_one_or_another_one_is_an_error_in_words() {
+fn a_missing_a_silent_and_a_wrong_server_are_explained() {
     let (copy, folder) = (PtbXl::new(2), TempDir::new().unwrap());
     let server = Server::of(&copy);
     let refused = |options: Options| ptb_xl(folder.path(), &options, &|_| ()).unwrap_err();
@@ -289,7 +289,7 @@ fn no_server_a_silent_one_or_another_one_is_an_error_in_words() {
     let error = refused(server.options());
     assert!(error.cause().contains("timeout") && server.requests().len() == 4, "{error}");
     for page in ["<!doctype html>", "", &format!("{} other.txt", "0".repeat(64))] {
-        server.shelf.lock().unwrap().files.insert("SHA256SUMS.txt".into(), page.into());
+        server.site.lock().unwrap().files.insert("SHA256SUMS.txt".into(), page.into());
         let error = refused(server.options());
         assert_eq!(error.remedy(), "check that the URL is that of PTB-XL's files", "{error}");
     }
@@ -300,10 +300,10 @@ fn no_server_a_silent_one_or_another_one_is_an_error_in_words() {
     assert_eq!(refused(Options { connections: 0, ..server.options() }).kind(), ErrorKind::Usage);
 }
 
-/// /dev/full is a disk without any room.
+/// Every write to /dev/full fails like on a full disk.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_ends_the_download_and_says_so() {
+fn a_full_disk_ends_the_download_with_an_explanation() {
     let (copy, folder) = (PtbXl::new(4), TempDir::new().unwrap());
     let server = Server::of(&copy);
     fs::create_dir_all(folder.path().join("records100/00000")).unwrap();
@@ -314,7 +314,7 @@ fn a_full_disk_ends_the_download_and_says_so() {
 }
 
 #[test]
-fn a_download_that_is_killed_loses_nothing() {
+fn a_killed_download_resumes_without_loss() {
     let (copy, folder) = (PtbXl::new(4), TempDir::new().unwrap());
     let server = Server::of(&copy);
     server.faults(SAMPLES, &[Fault::Stall(9000)]);
@@ -334,7 +334,7 @@ fn a_download_that_is_killed_loses_nothing() {
     let output = command.stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap();
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && stderr.is_empty(), "{stderr}");
-    // Before the file that stalled came both tables, one record and a header.
+    // Both tables, one record and a header precede the file that stalled.
     assert!(stdout.contains("5 files fetched") && stdout.contains("5 there already, every checksum right"), "{stdout}");
     assert_eq!(server.requests_for(SAMPLES), [9000]);
     assert_complete(folder.path(), &copy);

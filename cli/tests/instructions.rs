@@ -1,5 +1,5 @@
-//! How many instructions a forward pass and the way to the first one take on the CPU, and what memory; and what a program
-//! for the CPU alone carries: checks of speed and size that no noise can fool.
+//! How many instructions and how much memory a forward pass and a cold start take on the CPU, and how large a program
+//! for the CPU alone is. Noise does not influence these counts.
 
 use std::{
     collections::HashMap,
@@ -12,8 +12,8 @@ use ecgpu_testing::{npy, skip};
 use safetensors::{Dtype, tensor::TensorView};
 use tempfile::TempDir;
 
-/// Instructions of one forward pass of 542k at 12×1000 on one thread, and of the whole process that makes one, as valgrind
-/// 3.19 counts them. It knows no AVX-512, so the AVX2 kernels run. Lower them when they get better.
+/// Instructions of one forward pass of 542k at 12×1000 on one thread, and of the whole process that makes one, as
+/// valgrind 3.19 counts them. It knows no AVX-512, so the AVX2 kernels run. Lower them when they get better.
 const FORWARD: f64 = 15.18e6;
 const COLD_START: f64 = 30.71e6;
 /// Bytes of its own that a process has held at most once 542k has answered for 12×1000 on one thread: 5.4 MB are packed
@@ -22,7 +22,7 @@ const PEAK: f64 = 8.35e6;
 const SLACK: f64 = 0.05;
 const PEAK_SLACK: f64 = 0.02;
 
-/// What `ecgpu classify` takes for `batch` records.
+/// Counts the instructions of `ecgpu classify` for `batch` records.
 fn instructions(folder: &Path, batch: usize) -> f64 {
     let array = folder.join(format!("{batch}.npy"));
     let values: Vec<f32> = (0..batch * 12 * 1000).map(|at| (at as f32 * 0.01).sin()).collect();
@@ -50,13 +50,13 @@ fn assert_near(measured: f64, bound: f64, slack: f64, what: &str) {
 }
 
 #[test]
-fn a_forward_pass_and_a_cold_start_take_no_more_instructions_than_they_did() {
+fn a_forward_pass_and_a_cold_start_take_no_more_instructions_than_recorded() {
     if cfg!(not(target_arch = "x86_64")) || Command::new("valgrind").arg("--version").output().is_err() {
         return skip("no valgrind, which counts instructions");
     }
     let folder = TempDir::new().unwrap();
     let cold_start = instructions(folder.path(), 1);
-    // What is left of the difference is ten times the forward pass, reading its input and printing its line.
+    // The difference is ten forward passes, with the reading of their inputs and the printing of their lines.
     assert_near(
         (instructions(folder.path(), 11) - cold_start) / 10.0,
         FORWARD,
@@ -71,14 +71,14 @@ fn a_forward_pass_and_a_cold_start_take_no_more_instructions_than_they_did() {
     );
 }
 
-/// An example's program: beside the tests lie the examples that `cargo test` builds before it runs any test.
+/// Returns the path of an example's program, which `cargo test` builds before it runs any test.
 fn example(name: &str) -> PathBuf {
     let folder = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("examples");
     folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
 }
 
-/// The bytes that `program` has held at most when it has given its first logits, less those of the files that it maps, of
-/// which the system brings more or less; none where the system does not tell.
+/// Measures the peak memory of `program` until its first logits, without the files that it maps, whose share varies.
+/// Returns nothing where the system does not report it.
 fn peak(program: &Path, folder: &Path) -> Option<f64> {
     let golden = folder.join("golden");
     let _ = std::fs::create_dir(&golden);
@@ -103,7 +103,7 @@ fn peak(program: &Path, folder: &Path) -> Option<f64> {
 }
 
 #[test]
-fn the_first_forward_pass_takes_no_more_memory_than_it_did() {
+fn the_first_forward_pass_takes_no_more_memory_than_recorded() {
     let program = example("cpu_peer");
     if !program.exists() {
         return skip("the examples are not built: run all tests, not only these");

@@ -1,4 +1,4 @@
-//! Real ECGs: fold 9 of PTB-XL through the command line, as a user would run it.
+//! Fold 9 of PTB-XL, real ECGs, classified by the command line.
 
 use std::{
     collections::HashMap,
@@ -15,14 +15,15 @@ use ecgpu_testing::{shared_folder, skip};
 
 const CLASSES: [&str; 5] = ["NORM", "MI", "STTC", "HYP", "CD"];
 
-/// A record of fold 9: its header and which classes it has.
+/// A record of fold 9, with the path of its header and its classes.
 struct Record {
     header: PathBuf,
     classes: [bool; 5],
 }
 
-/// The labelled records of fold 9. A record has the class of every diagnostic statement in its `scp_codes`, whatever the
-/// likelihood; one without any is unlabelled (the rule of the published benchmark, Strodthoff et al. 2021).
+/// Lists the labelled records of fold 9. A record has the class of every diagnostic statement in its `scp_codes`,
+/// whatever the likelihood; one without any is unlabelled (the rule of the published benchmark, Strodthoff et al.
+/// 2021).
 fn fold_9(folder: &Path) -> Vec<Record> {
     let mut class_of = HashMap::new();
     for row in csv::Reader::from_path(folder.join("scp_statements.csv")).unwrap().deserialize() {
@@ -34,7 +35,7 @@ fn fold_9(folder: &Path) -> Vec<Record> {
     let mut records = Vec::new();
     for row in csv::Reader::from_path(folder.join("ptbxl_database.csv")).unwrap().deserialize() {
         let row: HashMap<String, String> = row.unwrap();
-        // {'NORM': 0.0, 'SR': 0.0}: every other piece between quotes is a statement.
+        // In {'NORM': 0.0, 'SR': 0.0} every other piece between quotes is a statement.
         let statements: Vec<&str> = row["scp_codes"].split('\'').skip(1).step_by(2).collect();
         let has = |class: &str| statements.iter().any(|code| class_of.get(*code).is_some_and(|of| of == class));
         let record =
@@ -46,7 +47,7 @@ fn fold_9(folder: &Path) -> Vec<Record> {
     records
 }
 
-/// Probabilities in class order by record, from `ecgpu classify --json` over the folder of records.
+/// Runs `ecgpu classify --json` over the folder of records. Returns the probabilities in class order by record.
 fn classify(folder: &Path, device: &Device, precision: Precision) -> HashMap<PathBuf, Vec<f64>> {
     let output = Command::new(env!("CARGO_BIN_EXE_ecgpu"))
         .args(["classify", "--json", "--device", &device.to_string(), "--batch", "128"])
@@ -64,7 +65,7 @@ fn classify(folder: &Path, device: &Device, precision: Precision) -> HashMap<Pat
 }
 
 #[test]
-fn fold_9_of_ptb_xl_scores_as_it_did_in_training() {
+fn fold_9_of_ptb_xl_gives_the_metrics_of_training() {
     let Some(folder) = shared_folder("ECGPU_PTBXL", "shared/ptbxl/unpacked") else { return };
     let records = fold_9(&folder);
     assert_eq!(records.len(), 2146, "labelled records of fold 9");
@@ -87,7 +88,7 @@ fn fold_9_of_ptb_xl_scores_as_it_did_in_training() {
         scored.push(probabilities);
     }
     let [cpu, gpu, f16] = &scored[..] else { return };
-    // Measured on lavapipe: f16 changes a probability by 4.8e-4 at most, and no label of the 2183 records.
+    // On lavapipe f16 changes a probability by at most 4.8e-4, and no label of the 2183 records.
     for (other, largest) in [(gpu, 1e-5), (f16, 5e-3)] {
         let difference = largest_difference(other, cpu);
         println!("largest difference of a probability {difference:.2e}");
@@ -95,7 +96,7 @@ fn fold_9_of_ptb_xl_scores_as_it_did_in_training() {
     }
 }
 
-/// Of a probability of the same record and class.
+/// Returns the largest difference between two probabilities of the same record and class.
 fn largest_difference(a: &HashMap<PathBuf, Vec<f64>>, b: &HashMap<PathBuf, Vec<f64>>) -> f64 {
     let of_record = |(record, a): (&PathBuf, &Vec<f64>)| {
         let differences = a.iter().zip(&b[record]).map(|(a, b)| (a - b).abs());

@@ -1,8 +1,8 @@
 //! What the programs for comparing ecgpu with other systems share: commands on standard input, JSON lines as answers.
 //!
 //! `PROGRAM card|full THREADS` reads `../golden/NETWORK.safetensors` and `../golden/NETWORK_io.safetensors`. Commands:
-//! `logits`; `check`; `time BATCH SAMPLES WARMUP RUNS SECONDS`; with feature `train` also `train BATCH SAMPLES SECONDS`. For comparing on one machine with systems that answer the
-//! same commands.
+//! `logits`; `check`; `time BATCH SAMPLES WARMUP RUNS SECONDS`; with feature `train` also `train BATCH SAMPLES
+//! SECONDS`. For comparing on one machine with systems that answer the same commands.
 
 use std::{
     fs::File,
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 pub type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
 
-/// Answers commands until standard input ends; `open` makes the backend for a number of threads.
+/// Answers commands until standard input ends. `open` makes the backend for a number of threads.
 pub fn serve(open: impl FnOnce(Option<usize>) -> ecgpu::Result<Box<dyn Backend>>) -> Fallible<()> {
     let mut arguments = std::env::args().skip(1);
     let network = arguments.next().unwrap_or_default();
@@ -60,7 +60,7 @@ fn answer(classifier: &Classifier, network: &str, golden: &Golden, words: &[&str
     }
 }
 
-/// The largest absolute error of a logit over every golden input.
+/// Returns the largest absolute error of a logit over all golden inputs.
 fn check(classifier: &Classifier, golden: &Golden) -> Fallible<Value> {
     let (mut worst, mut failed) = (0.0f32, serde_json::Map::new());
     for (shape, batch, samples) in golden.shapes() {
@@ -77,7 +77,8 @@ struct Limit {
     time: Duration,
 }
 
-/// Milliseconds of every run, from the host's array to the logits on the host. Warming up ends after a second at most.
+/// Measures the milliseconds of every run, from the host's array to the logits on the host, after at most one second of
+/// warming up.
 fn time(
     classifier: &Classifier,
     golden: &Golden,
@@ -103,8 +104,8 @@ fn time(
     Ok(json!({ "ms": milliseconds, "max_abs_error": largest_error(&logits, &expected) }))
 }
 
-/// Records a second of whole training steps: forward with batch norm in training mode, binary cross entropy, backward,
-/// Adam, on random numbers. The first three steps warm up.
+/// Measures records per second of whole training steps on random numbers: forward pass with batch norm in training
+/// mode, binary cross entropy, backward pass, Adam. The first three steps warm up.
 #[cfg(feature = "train")]
 fn train(classifier: &Classifier, network: &str, [batch, samples]: [usize; 2], limit: Duration) -> Fallible<Value> {
     use ecgpu::{
@@ -148,12 +149,12 @@ fn largest_error(computed: &[f32], expected: &[f32]) -> f32 {
     computed.iter().zip(expected).map(error).fold(missing, f32::max)
 }
 
-/// Inputs and PyTorch's logits for them: a file of 3 MB, each tensor read when it is asked for, so that the memory that
-/// the program takes is the classifier's.
+/// A file of inputs and PyTorch's logits for them. Each tensor is read when it is needed, so that the file does not add
+/// to the program's memory.
 struct Golden {
     file: File,
     header: Metadata,
-    /// Where in the file the tensors begin.
+    /// The offset of the first tensor in the file.
     start: usize,
 }
 
@@ -176,7 +177,7 @@ impl Golden {
         Ok(bytes.chunks_exact(4).map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])).collect())
     }
 
-    /// Each shape's name, batch and samples.
+    /// Lists the name, batch and samples of each shape.
     fn shapes(&self) -> Vec<(String, usize, usize)> {
         let shape = |(name, info): (String, &TensorInfo)| {
             Some((name.strip_prefix("input.")?.to_string(), info.shape[0], info.shape[2]))

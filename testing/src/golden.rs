@@ -14,8 +14,8 @@ pub struct Golden {
 }
 
 impl Golden {
-    /// Opens the complete set that `ECGPU_GOLDEN` names, or else that beside the repository. Without either the small set
-    /// takes its place, and what it lacks is skipped aloud.
+    /// Opens the complete set that `ECGPU_GOLDEN` names, or else that beside the repository. Without either the small
+    /// set takes its place, and what it lacks is skipped aloud.
     pub fn open() -> Self {
         match shared_folder("ECGPU_GOLDEN", "shared/golden") {
             Some(folder) => Self { folder, complete: true },

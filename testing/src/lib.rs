@@ -19,8 +19,8 @@ pub use networks::{built_in, followed_by_max_pool, one_convolution};
 pub use training_plan::{TrainingPlan, error as training_plan_error};
 pub use weights_file::{StoredTensor, WeightsFile};
 
-/// Finds the folder that the environment's `variable` names, or else `fallback` beside the repository. Without either it
-/// says that the caller's test is skipped, which is a failure under CI.
+/// Finds the folder that the environment's `variable` names, or else `fallback` beside the repository. Without either
+/// it says that the caller's test is skipped, which is a failure under CI.
 pub fn shared_folder(variable: &str, fallback: &str) -> Option<PathBuf> {
     let named = std::env::var_os(variable).map(PathBuf::from);
     let folder = named.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").join(fallback));

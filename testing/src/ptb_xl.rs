@@ -1,4 +1,4 @@
-//! A small folder like PTB-XL's, with synthetic ECGs and made-up patients.
+//! A small folder like PTB-XL's, with synthetic ECGs and invented patients.
 
 use std::{
     fmt::Write,
@@ -10,7 +10,7 @@ use ecgpu::ecg::{Condition, format::write_wfdb, synthesize};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-/// A row of `ptbxl_database.csv`, as text.
+/// A row of `ptbxl_database.csv`, whose fields are text.
 #[derive(Clone)]
 pub struct Row {
     pub ecg_id: String,
@@ -25,7 +25,7 @@ pub struct PtbXl {
     pub rows: Vec<Row>,
 }
 
-/// What the records have in turn, and the model's condition that shows it.
+/// The statements that records cycle through, and the synthetic condition that shows each.
 const STATEMENTS: [(&str, Condition); 6] = [
     ("{'NORM': 100.0, 'SR': 0.0}", Condition::Norm),
     ("{'IMI': 0.0, 'SR': 0.0}", Condition::MiInferior),
@@ -47,7 +47,7 @@ SR,sinus rhythm,,,1.0,,
 ";
 
 impl PtbXl {
-    /// As many records as asked for, in folds 1, 2, …, 10, 1, … with the ids 1, 2, …; two in a row are one patient's.
+    /// Writes a number of records with the ids 1, 2, … in the folds 1, 2, …, 10, 1, …
     pub fn new(records: usize) -> Self {
         let row = |n: usize| Row {
             ecg_id: (n + 1).to_string(),
@@ -79,7 +79,7 @@ impl PtbXl {
         self.path().join(record).with_extension("dat")
     }
 
-    /// Writes the rows as they are now.
+    /// Writes the table of the current rows.
     pub fn write_table(&self) {
         let mut text = String::from("ecg_id,patient_id,age,scp_codes,strat_fold,filename_lr,filename_hr\n");
         for Row { ecg_id, patient_id, scp_codes, fold, path } in &self.rows {
@@ -89,14 +89,14 @@ impl PtbXl {
         fs::write(self.path().join("ptbxl_database.csv"), text).unwrap();
     }
 
-    /// The paths of all files from the folder, the list of checksums not among them.
+    /// Lists the paths of all files, relative to the folder, without the list of checksums.
     pub fn files(&self) -> Vec<String> {
         let of_record = |row: &Row| ["hea", "dat"].map(|extension| format!("{}.{extension}", row.path));
         let tables = ["ptbxl_database.csv", "scp_statements.csv"].map(String::from);
         tables.into_iter().chain(self.rows.iter().flat_map(of_record)).collect()
     }
 
-    /// `SHA256SUMS.txt` of the files as they are now.
+    /// Computes `SHA256SUMS.txt` of the current files.
     pub fn checksums(&self) -> String {
         let mut text = String::new();
         for file in self.files() {

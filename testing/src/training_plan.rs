@@ -131,8 +131,8 @@ fn run(backend: &dyn Backend, plan: &Plan, inputs: &[Vec<f32>], states: &[Buffer
     outputs
 }
 
-/// Compares the plan on a GPU with the float64 reference. Returns the largest normalised mean square error of its outputs
-/// and states, or infinity where one is not a number.
+/// Compares the plan on a GPU with the float64 reference. Returns the largest normalised mean square error of its
+/// outputs and states, or infinity where one is not a number.
 pub fn error(gpu: &Gpu, plan: TrainingPlan) -> f64 {
     let (plan, inputs, states) = plan.finish();
     let [exact, computed] = [&Reference as &dyn Backend, gpu].map(|backend| run(backend, &plan, &inputs, &states));

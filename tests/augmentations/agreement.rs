@@ -46,8 +46,8 @@ fn draws_and_augments_as_the_reference(device: &Device) {
             );
             let largest = reference.x.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
             let [x, labels] = [worst(&computed.x, &reference.x) / largest, worst(&computed.labels, &reference.labels)];
-            // Near sample 5000 a position in time is rounded to 2^-13 of a sample. The rest is the error of a GPU's sine and
-            // logarithm.
+            // Near sample 5000 a position in time is rounded to 2^-13 of a sample. The rest is the error of a GPU's
+            // sine and logarithm.
             let bound = if augmentations.warp.is_some() { 1e-4 } else { 1e-5 };
             assert!(x < bound && labels < 1e-6, "{place}: {x:.1e} of the largest sample, labels {labels:.1e}");
         }

@@ -1,5 +1,5 @@
-//! Reads the files of `tests/data`, which PhysioNet's `wfdb` package and NumPy wrote (`tests/wfdb_package.py`), and files
-//! with every mistake that the readers must explain.
+//! Reads the files of `tests/data`, which PhysioNet's `wfdb` package and NumPy wrote (`tests/wfdb_package.py`), and
+//! files with every mistake that the readers must explain.
 
 #![cfg(feature = "formats")]
 

@@ -27,8 +27,8 @@ fn a_written_record_is_read_again() {
     }
 }
 
-/// Returns a function that runs `tests/wfdb_package.py` with `PYTHON`, or else python3. Without the package it says that the
-/// test is skipped.
+/// Returns a function that runs `tests/wfdb_package.py` with `PYTHON`, or else python3. Without the package it says
+/// that the test is skipped.
 fn wfdb_package() -> Option<impl Fn(&str, &[&Path])> {
     let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
     let has_it = Command::new(&python).args(["-c", "import wfdb"]).output().is_ok_and(|output| output.status.success());

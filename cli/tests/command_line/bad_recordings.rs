@@ -96,7 +96,8 @@ fn too_short_an_input_is_explained() {
     assert_one_line(&outcome, 1, "layer encoder.7, input of 3 samples: no output");
 }
 
-/// The first convolution's output of 64 channels and half of the samples has 154 MB. Mesa's software adapter binds 128 MiB.
+/// The first convolution's output of 64 channels and half of the samples has 154 MB. Mesa's software adapter binds 128
+/// MiB.
 #[test]
 fn an_input_beyond_the_gpus_limits_is_explained() {
     const SAMPLES: usize = 1_200_000;

@@ -1,4 +1,5 @@
-//! The program as a user or a script runs it: what it prints to standard output and to standard error, and its exit code.
+//! The program as a user or a script runs it: what it prints to standard output and to standard error, and its exit
+//! code.
 
 mod augment;
 mod bad_recordings;

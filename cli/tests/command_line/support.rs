@@ -77,8 +77,8 @@ pub fn assert_same_logits(a: &[Value], b: &[Value], tolerance: f64) {
     }
 }
 
-/// Asserts that the outcome is the exit code `code` and one line `error: cause: remedy` on standard error, which contains
-/// `part`.
+/// Asserts that the outcome is the exit code `code` and one line `error: cause: remedy` on standard error, which
+/// contains `part`.
 pub fn assert_one_line(outcome: &Outcome, code: i32, part: &str) {
     let Outcome { stdout, stderr, .. } = outcome;
     assert_eq!((outcome.code, stdout.as_str()), (code, ""), "{stderr}");

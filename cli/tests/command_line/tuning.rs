@@ -26,8 +26,8 @@ fn a_tuning_made_in_f16_is_refused_in_f32() {
     assert_one_line(&refused, 1, "f16, and here they are in f32: give the --precision that it was made with");
 }
 
-/// Tunes network 55k for 250 samples. Returns the tuning's file, the objects that `tune` printed, and the arguments that
-/// classify an array of this shape.
+/// Tunes network 55k for 250 samples. Returns the tuning's file, the objects that `tune` printed, and the arguments
+/// that classify an array of this shape.
 fn tuned(folder: &Folder) -> (String, Vec<Value>, Vec<String>) {
     let file = folder.path("gpu.tuning");
     let arguments =

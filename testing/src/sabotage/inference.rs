@@ -66,7 +66,8 @@ pub const WRONG_MEAN_MAXIMUM_OR_SUM: &[Sabotage] = &[
     inference("max_pool/plain", "largest = max(", "largest = min("),
 ];
 
-/// The kernel that computes the global average pool and the linear layers after it, which are two or more stages, is wrong.
+/// The kernel that computes the global average pool and the linear layers after it, which are two or more stages, is
+/// wrong.
 pub const WRONG_FUSED_POOL_AND_LINEAR_LAYER: &[Sabotage] = &[
     by_stage("pooled_linear", "/ f32(size.samples)", "/ f32(size.samples + 1)", "global average pool"),
     by_stage("pooled_linear", "i < ACROSS", "i + 1 < ACROSS", "global average pool"),
@@ -118,8 +119,8 @@ pub const FAULTS_IN_F16: &[Sabotage] = &[
     inference_f16("linear/plain", "var sum = bias[o];", "var sum = 0.0 * bias[o];"),
 ];
 
-/// A convolution keeps its sum in f16, which loses the last digits of each term. Not by a conversion to f16 and back, which
-/// Mesa 26 leaves out.
+/// A convolution keeps its sum in f16, which loses the last digits of each term. Not by a conversion to f16 and back,
+/// which Mesa 26 leaves out.
 pub const SUM_IN_F16: &[Sabotage] =
     &[inference_f16("conv1d/plain", "sum0 += w * x_at(position);", "sum0 = quantizeToF16(sum0 + w * x_at(position));")];
 
@@ -134,7 +135,8 @@ pub const WRONG_MATRICES: &[Sabotage] = &[
     inference_native_f16("conv1d/matrices", "o >= conv.out_channels", "o + 1 >= conv.out_channels"),
 ];
 
-/// Convolutions fused with a max pool keep the smaller of two outputs, keep one of four twice, or begin a row elsewhere.
+/// Convolutions fused with a max pool keep the smaller of two outputs, keep one of four twice, or begin a row
+/// elsewhere.
 pub const WRONG_FUSED_MAX_POOL: &[Sabotage] = &[
     fused_max_pool("larger = max(sum.xz, sum.yw)", "larger = min(sum.xz, sum.yw)"),
     fused_max_pool("larger = max(sum.xz, sum.yw)", "larger = max(sum.xx, sum.yy)"),

@@ -24,7 +24,8 @@ use crate::{
 
 /// A deliberate fault in one shader, and the comparison that must notice it.
 pub struct Sabotage {
-    /// The shader's name under `shaders/`. The name of a variant may follow after a space, where the shader serves several.
+    /// The shader's name under `shaders/`. The name of a variant may follow after a space, where the shader serves
+    /// several.
     shader: &'static str,
     right: &'static str,
     wrong: &'static str,
@@ -33,7 +34,8 @@ pub struct Sabotage {
 
 /// What must notice a fault.
 enum Comparison {
-    /// `verify`, whose first failed stage begins with the name of an operation. Without a name any stage may fail first.
+    /// `verify`, whose first failed stage begins with the name of an operation. Without a name any stage may fail
+    /// first.
     Stages { storage: Storage, first: Option<&'static str> },
     /// The stages of a convolution fused with a max pool, in every variant that contains the text.
     FusedMaxPool,
@@ -114,8 +116,8 @@ const fn operation(shader: &str) -> &'static str {
     }
 }
 
-/// The line that is in the source of a convolution where it is fused with a max pool. Such sources write other lines, so
-/// that not every fault applies to them.
+/// The line that is in the source of a convolution where it is fused with a max pool. Such sources write other lines,
+/// so that not every fault applies to them.
 const FUSED: &str = "const POOLED: u32 = 2;";
 
 /// The variants of the convolution that can be fused with a max pool.
@@ -131,8 +133,8 @@ pub fn must_be_noticed(group: &[Sabotage]) {
 }
 
 impl Sabotage {
-    /// Fails unless the comparison notices the fault. Returns in how many fused variants it was noticed, or none for a fault
-    /// of other shaders.
+    /// Fails unless the comparison notices the fault. Returns in how many fused variants it was noticed, or none for a
+    /// fault of other shaders.
     fn must_be_noticed_in(&self) -> Option<usize> {
         match &self.noticed_by {
             Comparison::Stages { storage, first } => {
@@ -213,8 +215,8 @@ impl Sabotage {
         Some(first.unwrap_or_else(|| panic!("{} with `{}` passed unnoticed", self.shader, self.wrong)))
     }
 
-    /// Fails unless the fused stage, and no other, fails in every variant that contains the text. A variant without it must
-    /// pass. Returns how many contain it.
+    /// Fails unless the fused stage, and no other, fails in every variant that contains the text. A variant without it
+    /// must pass. Returns how many contain it.
     fn must_fail_where_fused(&self) -> Option<usize> {
         let folded = followed_by_max_pool(one_convolution([3, 19], 3, 1, 1, true));
         let mut noticed = 0;

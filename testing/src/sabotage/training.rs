@@ -35,8 +35,8 @@ pub const BATCH_NORM_OF_ANOTHER_GROUP: &[Sabotage] = &[
     training(plans::batch_norm, "batch_norm", "(g * 2 * norm.channels + c)", "c"),
 ];
 
-/// The contrastive losses compare the wrong pairs. In the published training code the positive of a row of the first half
-/// is the row itself.
+/// The contrastive losses compare the wrong pairs. In the published training code the positive of a row of the first
+/// half is the row itself.
 pub const WRONG_PAIRS: &[Sabotage] = &[
     training(
         plans::nt_xent,
