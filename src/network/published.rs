@@ -4,8 +4,11 @@
 
 use super::{Layer, NamedLayer, Network};
 
-/// All networks: the name and the function that builds the network of this name.
-const NETWORKS: [(&str, fn() -> Network); 2] = [("542k", training_code_542k), ("55k", model_card_55k)];
+/// The name of a network and the function that builds it.
+type Entry = (&'static str, fn() -> Network);
+
+/// All networks.
+const NETWORKS: [Entry; 2] = [("542k", training_code_542k), ("55k", model_card_55k)];
 
 /// The names of all networks.
 pub const NAMES: [&str; NETWORKS.len()] = {
