@@ -20,7 +20,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     })
 }
 
-/// Does what [`write`] does and returns the operating system's error.
+/// Does what [`write()`] does and returns the operating system's error.
 ///
 /// # Errors
 /// The file could not be written. The old one is unchanged.

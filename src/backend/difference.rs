@@ -5,7 +5,7 @@ use crate::kernels::Storage;
 /// The largest normalised mean square error of a stage that is stored in f32. Rounding alone gives about 1e-13.
 pub const LARGEST_NMSE: f64 = 1e-10;
 
-/// The largest normalised mean square error of one stage whose output is stored in f16. [`crate::verify`] derives it.
+/// The largest normalised mean square error of one stage whose output is stored in f16. The head of `src/verify.rs` derives it.
 pub const LARGEST_NMSE_F16: f64 = 1e-6;
 
 /// Returns the largest normalised mean square error that a stage with this storage may have.
