@@ -4,7 +4,7 @@ use std::fs;
 
 use ecgpu::Recording;
 use ecgpu::ecg::format::ReadOptions;
-use ecgpu::ecg::{Lead, format};
+use ecgpu::ecg::{Lead, Unit, format};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -137,7 +137,7 @@ fn the_recordings_of_a_folder_are_found_in_order() {
     assert_eq!(format::find(&at("a")).unwrap(), [at("a")], "a record's name");
     assert_says(&format::find(&at("none")).unwrap_err(), "none: ", "check the path");
     let empty = TempDir::new().unwrap();
-    assert_says(&format::find(empty.path()).unwrap_err(), "no recording in this folder", "name a folder with .hea");
+    assert_says(&format::find(empty.path()).unwrap_err(), "no recording in this folder", "name a folder with files that end in .hea");
 }
 
 /// Returns `bytes` after some changes.
@@ -195,4 +195,34 @@ fn a_square_array_is_taken_as_leads_by_samples() {
     fs::write(&path, npy("<f4", &[12, 12], 576)).unwrap();
     let warnings = read_one(&path).warnings().to_vec();
     assert!(warnings.contains(&"as many samples as leads: taken as [12 leads, 12 samples]".into()), "{warnings:?}");
+}
+
+#[test]
+fn a_recording_in_memory_is_the_recording_on_disk() {
+    let options = ReadOptions { sampling_rate: Some(100.0), unit: Some(Unit::Millivolt), leads: None };
+    let bytes = |name: &str| fs::read(data(name)).unwrap();
+    for name in ["expected.npy", "table.csv"] {
+        let in_memory = format::read_bytes(name, &bytes(name), &options).unwrap();
+        assert_eq!(in_memory, format::read(&data(name), &options).unwrap(), "{name}");
+    }
+    let (header, samples) = (bytes("format16.hea"), bytes("format16.dat"));
+    let parts = [("format16.hea", &header[..]), ("format16.dat", &samples[..])];
+    let in_memory = format::read_parts(&parts, &ReadOptions::default()).unwrap();
+    assert_eq!(in_memory, read(&data("format16.hea")).unwrap());
+    let error = format::read_bytes("format16.hea", &header, &ReadOptions::default()).unwrap_err();
+    assert_says(&error, "its signal file format16.dat was not given", "into one folder");
+}
+
+#[test]
+fn a_file_without_a_known_extension_is_recognised_by_its_content() {
+    let folder = TempDir::new().unwrap();
+    let options = ReadOptions { sampling_rate: Some(100.0), unit: Some(Unit::Millivolt), leads: None };
+    for name in ["expected.npy", "table.csv"] {
+        let path = folder.path().join(name).with_extension("bin");
+        fs::copy(data(name), &path).unwrap();
+        let expected = format::read(&data(name), &options).unwrap();
+        let found = format::read(&path, &options).unwrap();
+        assert_eq!(found.len(), expected.len(), "{name}");
+        assert!(found.iter().zip(&expected).all(|(a, b)| a.leads().eq(b.leads())), "{name}");
+    }
 }

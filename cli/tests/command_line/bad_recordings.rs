@@ -81,7 +81,7 @@ fn a_path_that_does_not_exist_is_explained() {
     for extension in ["", ".hea", ".npy", ".csv", ".edf", "\nname.hea"] {
         assert_refused(&format!("{none}{extension}"), "check the path");
     }
-    assert_refused(&folder.with("a.edf", "EDF"), "give a .hea or .dat (WFDB), .npy or .csv file");
+    assert_refused(&folder.with("a.edf", "EDF"), "give a file of WFDB (.hea, .dat), NumPy (.npy)");
     let empty = folder.path("empty");
     fs::create_dir(&empty).unwrap();
     assert_refused(&empty, "no recording in this folder");

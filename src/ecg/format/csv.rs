@@ -3,14 +3,12 @@
 //! The first line names the leads, in any order and case; without it the columns are the twelve standard leads, or
 //! those that the options name. A comma, a semicolon or a tab separates the columns.
 
-use std::path::Path;
-
 use ::csv::{ByteRecord, ReaderBuilder};
 
 use super::{
-    ReadOptions,
+    Format, ReadOptions, Source,
     assumptions::{self, Numbers},
-    damaged, open, read_start, stem,
+    damaged,
 };
 use crate::{Hint, Recording, Result, ecg::Lead};
 
@@ -20,13 +18,24 @@ const INDICES: [&str; 6] = ["", "time", "t", "sample", "index", "seconds"];
 /// A table over this size, 1 GiB, is no ECG, or the path is a device without end: it holds days of twelve leads.
 const LARGEST_TABLE: u64 = 1 << 30;
 
-/// Reads the table at `path`.
-pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Recording> {
-    let bytes = read_start(path, open(path)?.0, LARGEST_TABLE + 1)?;
+/// Tables of comma-separated values.
+pub(super) const FORMAT: Format = Format { name: "CSV", extensions: &["csv"], companions: &[], recognises, read };
+
+/// Whether the first line names at least two leads.
+fn recognises(start: &[u8]) -> bool {
+    let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
+    let line = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let names = std::str::from_utf8(line).unwrap_or_default().split([',', ';', '\t']);
+    names.filter(|name| name.trim().parse::<Lead>().is_ok()).count() >= 2
+}
+
+/// Reads a table.
+fn read(source: &Source, options: &ReadOptions) -> Result<Vec<Recording>> {
+    let bytes = source.open()?.read_start(LARGEST_TABLE + 1).map_err(|error| source.unreadable(error))?;
     if bytes.len() as u64 > LARGEST_TABLE {
         return Err(damaged(format!("a table of over {LARGEST_TABLE} bytes"), "cut it into shorter recordings"));
     }
-    parse(&bytes, stem(path), options)
+    parse(&bytes, source.stem(), options).map(|recording| vec![recording])
 }
 
 fn parse(bytes: &[u8], name: String, options: &ReadOptions) -> Result<Recording> {

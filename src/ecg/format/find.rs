@@ -5,11 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Format, unknown_format};
+use super::{FORMATS, Format, unknown_format};
 use crate::{Error, ErrorKind, Result};
 
-/// The files to read at `path`, sorted: of a folder and its subfolders those that end in .hea, .npy or .csv, in any
-/// case; of a file, or the name of a WFDB record, `path` itself. Links to folders are not followed, since they can form
+/// Finds the files to read at `path`, sorted: in a folder and its subfolders every file with a known extension, in any
+/// case; for a file, or the name of a WFDB record, `path` itself. Links to folders are not followed, since they can form
 /// a circle.
 ///
 /// # Errors
@@ -17,7 +17,11 @@ use crate::{Error, ErrorKind, Result};
 pub fn find(path: &Path) -> Result<Vec<PathBuf>> {
     if !path.is_dir() {
         let known = path.exists() || Format::of(path).is_some_and(|(_, file)| file.exists());
-        return if known { Ok(vec![path.to_path_buf()]) } else { Err(unknown_format(path)) };
+        return match path.metadata() {
+            _ if known => Ok(vec![path.to_path_buf()]),
+            Err(error) => Err(Error::file(path, error)),
+            Ok(_) => Err(unknown_format(path)),
+        };
     }
     let mut found = Vec::new();
     let mut folders = vec![path.to_path_buf()];
@@ -26,28 +30,25 @@ pub fn find(path: &Path) -> Result<Vec<PathBuf>> {
     }
     if found.is_empty() {
         let cause = format!("{}: no recording in this folder", path.display());
-        return Err(Error::new(ErrorKind::File, cause, "name a folder with .hea, .npy or .csv files"));
+        let extensions: Vec<String> =
+            FORMATS.iter().flat_map(|format| format.extensions).map(|extension| format!(".{extension}")).collect();
+        let remedy = format!("name a folder with files that end in {}", extensions.join(", "));
+        return Err(Error::new(ErrorKind::File, cause, remedy));
     }
     found.sort();
     Ok(found)
 }
 
-/// Adds what lies in `folder` to `found` and to the `folders` still to visit.
+/// Adds the files of `folder` to `found`, and its subfolders to the `folders` that are still to be visited.
 fn visit(folder: &Path, found: &mut Vec<PathBuf>, folders: &mut Vec<PathBuf>) -> std::io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let path = entry.path();
         if entry.file_type()?.is_dir() {
             folders.push(path);
-        } else if path.is_file() && is_recording(&path) {
+        } else if path.is_file() && Format::by_extension(&path).is_some() {
             found.push(path);
         }
     }
     Ok(())
-}
-
-/// Whether a file's extension is that of a recording. A signal file is none: its header is.
-fn is_recording(path: &Path) -> bool {
-    let extension = path.extension().unwrap_or_default();
-    ["hea", "npy", "csv"].iter().any(|known| extension.eq_ignore_ascii_case(known))
 }

@@ -1,31 +1,29 @@
-//! The files that hold ECGs: WFDB records (read and written), NumPy arrays and CSV tables (read).
+//! File formats of ECGs: WFDB records (read and written), NumPy arrays and CSV tables (read), from paths and from memory.
 //!
-//! A WFDB header states leads, sampling rate and unit. An array states none of them, and a table only the leads; what
-//! is missing comes from [`ReadOptions`], or else is assumed, and every assumption becomes a warning of the recording.
+//! A WFDB header states leads, sampling rate and unit. An array states none of them, and a table only the leads. What is
+//! missing comes from [`ReadOptions`] or is assumed, and every assumption becomes a warning of the recording.
 
 mod assumptions;
 mod csv;
 mod find;
 mod npy;
+mod source;
 mod wfdb;
 
-use std::{
-    fs::File,
-    io::Read,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 pub use find::find;
-pub use npy::{RawArray, read_raw};
+pub use npy::{RawArray, read_raw, read_raw_bytes};
+use source::Source;
 pub use wfdb::write as write_wfdb;
 
 use super::{Lead, Recording, Unit};
 use crate::{Error, ErrorKind, Result};
 
-/// What a file does not say, or says wrongly.
+/// States what a file does not say, or says wrongly.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ReadOptions {
-    /// Samples a second; overrides a WFDB header.
+    /// Sampling rate in Hz; overrides a WFDB header.
     pub sampling_rate: Option<f64>,
     /// The unit of the samples; overrides a WFDB header.
     pub unit: Option<Unit>,
@@ -35,7 +33,7 @@ pub struct ReadOptions {
 }
 
 impl ReadOptions {
-    /// Whether the options make sense, before any file is read.
+    /// Checks that the options make sense, before any file is read.
     ///
     /// # Errors
     /// A sampling rate that is not a positive number, or an empty list of leads.
@@ -50,12 +48,12 @@ impl ReadOptions {
         Ok(())
     }
 
-    /// The leads of a file that does not name them.
+    /// Returns the leads of a file that does not name them.
     fn leads(&self) -> &[Lead] {
         self.leads.as_deref().unwrap_or(&Lead::STANDARD)
     }
 
-    /// Tells whoever named leads for a file that names them itself.
+    /// Warns where leads were given for a file that names its leads.
     fn warn_of_unused_leads(&self, recording: &mut Recording) {
         if self.leads.is_some() {
             recording.warn("the file names its leads; the list of leads that was given is ignored");
@@ -63,86 +61,127 @@ impl ReadOptions {
     }
 }
 
-/// The file formats by their extensions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
-    Wfdb,
-    Npy,
-    Csv,
+/// A file format: how it is recognised and read. One line of [`FORMATS`].
+struct Format {
+    /// The name that messages use.
+    name: &'static str,
+    /// Extensions of the file that a reader begins with, in lower case.
+    extensions: &'static [&'static str],
+    /// Extensions of files that belong to such a file and are read with it.
+    companions: &'static [&'static str],
+    /// Whether the first bytes of a file are of this format. Asked where the extension does not tell.
+    recognises: fn(&[u8]) -> bool,
+    /// Reads every recording of a source.
+    read: fn(&Source, &ReadOptions) -> Result<Vec<Recording>>,
 }
 
+/// Every format. Adding one is a file in this folder and a line here.
+static FORMATS: [Format; 3] = [wfdb::FORMAT, npy::FORMAT, csv::FORMAT];
+
+/// The bytes from which a format is recognised.
+const RECOGNISED_BY: u64 = 4096;
+
 impl Format {
-    /// The format of `path` by its extension, in any case, and the file to read first: the header, if `path` is a WFDB
-    /// record's name or signal file.
-    fn of(path: &Path) -> Option<(Format, PathBuf)> {
-        let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
-        match extension.as_ref().and_then(|extension| extension.to_str()) {
-            Some("hea") => Some((Format::Wfdb, path.to_path_buf())),
-            Some("npy") => Some((Format::Npy, path.to_path_buf())),
-            Some("csv") => Some((Format::Csv, path.to_path_buf())),
-            Some("dat") => Some((Format::Wfdb, path.with_extension("hea"))),
-            _ => {
-                let mut header = path.as_os_str().to_owned();
-                header.push(".hea");
-                let header = PathBuf::from(header);
-                header.is_file().then_some((Format::Wfdb, header))
-            }
+    /// Returns the format that the extension of `path` stands for, in any case.
+    fn by_extension(path: &Path) -> Option<&'static Format> {
+        let extension = path.extension()?.to_str()?.to_ascii_lowercase();
+        FORMATS.iter().find(|format| format.extensions.contains(&extension.as_str()))
+    }
+
+    /// Returns the format of `path` and the file to begin with: `path` itself, the header of a signal file, or the header
+    /// of a WFDB record that is named without extension.
+    fn of(path: &Path) -> Option<(&'static Format, PathBuf)> {
+        if let Some(format) = Self::by_extension(path) {
+            return Some((format, path.to_path_buf()));
         }
+        let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
+        let companion = extension.as_ref().and_then(|extension| extension.to_str());
+        let belongs_to = |format: &&Format| companion.is_some_and(|extension| format.companions.contains(&extension));
+        if let Some(format) = FORMATS.iter().find(belongs_to) {
+            return Some((format, path.with_extension(format.extensions[0])));
+        }
+        let mut header = path.as_os_str().to_owned();
+        header.push(".hea");
+        let header = PathBuf::from(header);
+        header.is_file().then_some((&FORMATS[0], header))
+    }
+
+    /// Returns the format of a source by its content.
+    fn by_content(source: &Source) -> Result<Option<&'static Format>> {
+        let start = source.open()?.read_start(RECOGNISED_BY).map_err(|error| source.unreadable(error))?;
+        Ok(FORMATS.iter().find(|format| (format.recognises)(&start)))
+    }
+
+    /// Reads a source; the error names its main part.
+    fn read(&self, source: &Source, options: &ReadOptions) -> Result<Vec<Recording>> {
+        // An error of kind File already names its file, which may be another part.
+        (self.read)(source, options)
+            .map_err(|error| if error.kind() == ErrorKind::File { error } else { error.at(source.name()) })
     }
 }
 
-/// The recordings in a file: one in a WFDB record (`.hea`, `.dat`, or the record's name without extension) or a CSV
-/// table (`.csv`), one or more in a NumPy array (`.npy`).
+/// Reads the recordings of a file: one of a WFDB record (`.hea`, `.dat`, or the record's name without extension) or a CSV
+/// table (`.csv`), one or more of a NumPy array (`.npy`). A file with another extension is recognised by its content.
 ///
 /// # Errors
-/// An unknown format, a file that cannot be read, and whatever makes its contents no ECG; the message names the file.
+/// An unknown format, a file that cannot be read, or contents that are no ECG. The message names the file.
 pub fn read(path: &Path, options: &ReadOptions) -> Result<Vec<Recording>> {
     options.check()?;
     if path.is_dir() {
         let cause = format!("{} is a folder", path.display());
         return Err(Error::new(ErrorKind::Usage, cause, "name one of its files"));
     }
-    let (format, file) = Format::of(path).ok_or_else(|| unknown_format(path))?;
-    match format {
-        Format::Wfdb => wfdb::read(&file, options).map(|recording| vec![recording]),
-        Format::Npy => npy::read(&file, options),
-        Format::Csv => csv::read(&file, options).map(|recording| vec![recording]),
+    if let Some((format, file)) = Format::of(path) {
+        return format.read(&Source::File(file), options);
     }
-    // An error of kind File already names its file, which may be another one than `file`.
-    .map_err(|error| if error.kind() == ErrorKind::File { error } else { error.at(file.display()) })
+    let source = Source::File(path.to_path_buf());
+    Format::by_content(&source)?.ok_or_else(|| unknown_format(path))?.read(&source, options)
+}
+
+/// Reads the recordings of a file in memory. `name` is the file's name: its extension tells the format, or else the
+/// content does.
+///
+/// # Errors
+/// As for [`read`]; a WFDB header needs its signal files, see [`read_parts`].
+pub fn read_bytes(name: &str, bytes: &[u8], options: &ReadOptions) -> Result<Vec<Recording>> {
+    read_parts(&[(name, bytes)], options)
+}
+
+/// Reads the recordings of several files in memory that belong together, each with its name: the one to begin with first,
+/// such as a WFDB header, then its signal files.
+///
+/// # Errors
+/// As for [`read`], or a part that is missing.
+pub fn read_parts(parts: &[(&str, &[u8])], options: &ReadOptions) -> Result<Vec<Recording>> {
+    options.check()?;
+    let source = Source::Parts(parts.to_vec());
+    let format = match Format::by_extension(source.path()) {
+        Some(format) => Some(format),
+        None => Format::by_content(&source)?,
+    };
+    format.ok_or_else(|| unknown_format(source.path()))?.read(&source, options)
 }
 
 fn unknown_format(path: &Path) -> Error {
-    if let Err(error) = path.metadata() {
-        return Error::file(path, error);
-    }
     let extension = path.extension().map_or("no extension".into(), |text| format!("extension '{}'", text.display()));
-    let cause = format!("{} has {extension}, which stands for no known format", path.display());
-    Error::new(ErrorKind::Usage, cause, "give a .hea or .dat (WFDB), .npy or .csv file")
+    let cause = format!("{} has {extension}, and its content is of no known format", path.display());
+    Error::new(ErrorKind::Usage, cause, format!("give a file of {}", names()))
 }
 
-/// The name of a recording read from `path`: the file's, without extension.
-fn stem(path: &Path) -> String {
-    path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned())
+/// Lists the formats with their extensions: `WFDB (.hea, .dat), NumPy (.npy) or CSV (.csv)`.
+fn names() -> String {
+    let name = |format: &Format| {
+        let extensions = format.extensions.iter().chain(format.companions).map(|extension| format!(".{extension}"));
+        format!("{} ({})", format.name, extensions.collect::<Vec<_>>().join(", "))
+    };
+    let names: Vec<String> = FORMATS.iter().map(name).collect();
+    match names.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => names.concat(),
+    }
 }
 
-/// Opens a file and says how many bytes it has.
-fn open(path: &Path) -> Result<(File, u64)> {
-    let opened = File::open(path).and_then(|file| {
-        let size = file.metadata()?.len();
-        Ok((file, size))
-    });
-    opened.map_err(|error| Error::file(path, error))
-}
-
-/// Up to `limit` bytes from the start of a file.
-fn read_start(path: &Path, file: File, limit: u64) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    file.take(limit).read_to_end(&mut bytes).map_err(|error| Error::file(path, error))?;
-    Ok(bytes)
-}
-
-/// An error about a file's contents.
+/// Makes an error about a file's contents.
 fn damaged(cause: impl Into<String>, remedy: impl Into<String>) -> Error {
     Error::new(ErrorKind::Recording, cause, remedy)
 }

@@ -1,16 +1,16 @@
 //! NumPy arrays: [leads, samples] or [samples, leads], with or without a batch in front.
 
 use std::{
-    io::{BufReader, Read, Seek, SeekFrom},
+    io::{BufReader, Read, SeekFrom},
     path::Path,
 };
 
 use npyz::{DType, NpyFile, NpyHeader, TypeChar};
 
 use super::{
-    ReadOptions,
+    Format, ReadOptions, Source,
     assumptions::{self, Numbers},
-    damaged, open, stem,
+    damaged,
 };
 use crate::{Error, ErrorKind, Recording, Result};
 
@@ -32,21 +32,42 @@ pub struct RawArray {
 /// # Errors
 /// A file that is no such array, or a value that is not finite.
 pub fn read_raw(path: &Path) -> Result<RawArray> {
-    if !path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npy")) {
+    if !path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(FORMAT.extensions[0])) {
         let cause = format!("{} is no .npy file, and only an array can be read raw", path.display());
         return Err(Error::new(ErrorKind::Usage, cause, "save the array with numpy.save"));
     }
-    let raw = read_array(path).and_then(|array| array.raw());
-    raw.map_err(|error| if error.kind() == ErrorKind::File { error } else { error.at(path.display()) })
+    raw(&Source::File(path.to_path_buf()))
 }
 
-/// The recordings of the array at `path`.
-pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Vec<Recording>> {
-    let array = read_array(path)?;
+/// Reads a `.npy` file in memory the way [`read_raw`] reads one at a path. `name` is for messages.
+///
+/// # Errors
+/// The bytes are no such array, or a value is not finite.
+pub fn read_raw_bytes(name: &str, bytes: &[u8]) -> Result<RawArray> {
+    raw(&Source::Parts(vec![(name, bytes)]))
+}
+
+fn raw(source: &Source) -> Result<RawArray> {
+    let raw = read_array(source).and_then(|array| array.raw());
+    raw.map_err(|error| if error.kind() == ErrorKind::File { error } else { error.at(source.name()) })
+}
+
+/// NumPy arrays.
+pub(super) const FORMAT: Format = Format {
+    name: "NumPy",
+    extensions: &["npy"],
+    companions: &[],
+    recognises: |start| start.starts_with(b"\x93NUMPY"),
+    read,
+};
+
+/// Reads the recordings of an array.
+fn read(source: &Source, options: &ReadOptions) -> Result<Vec<Recording>> {
+    let array = read_array(source)?;
     let layout = Layout::of(&array, options)?;
     let name = |index: usize| match array.shape[0] {
-        1 => stem(path),
-        _ => format!("{}[{index}]", stem(path)),
+        1 => source.stem(),
+        _ => format!("{}[{index}]", source.stem()),
     };
     (0..array.shape[0]).map(|index| array.recording(name(index), index, layout, options)).collect()
 }
@@ -118,23 +139,22 @@ impl Array {
 }
 
 /// Reads a whole array, after checking that the file holds what its header declares.
-fn read_array(path: &Path) -> Result<Array> {
-    let (mut file, size) = open(path)?;
-    let failed = |error: std::io::Error| Error::file(path, error);
-    let mut start = Vec::new();
-    (&mut file).take(LARGEST_HEADER as u64).read_to_end(&mut start).map_err(failed)?;
+fn read_array(source: &Source) -> Result<Array> {
+    let mut part = source.open()?;
+    let failed = |error: std::io::Error| source.unreadable(error);
+    let start = part.read_start(LARGEST_HEADER as u64).map_err(failed)?;
     let (header, offset) = parse(&start)?;
     let shape = shape(&header)?;
     let element = element(&header)?;
     let expected = shape.iter().try_fold(element.bytes(), |product, side| product.checked_mul(*side));
-    let held = size.saturating_sub(offset as u64);
+    let held = part.size.saturating_sub(offset as u64);
     if expected.is_none_or(|expected| expected as u64 > held) {
         let cause = format!("an array of shape {:?} is declared, and {held} bytes follow", header.shape());
         return Err(damaged(cause, "the file is cut off or its header wrong: save the array again"));
     }
-    file.seek(SeekFrom::Start(offset as u64)).map_err(failed)?;
+    part.reader.seek(SeekFrom::Start(offset as u64)).map_err(failed)?;
     let (rank, strides) = (header.shape().len(), strides(&header));
-    let stored = element.read(NpyFile::with_header(header, BufReader::new(file))).map_err(failed)?;
+    let stored = element.read(NpyFile::with_header(header, BufReader::new(part.reader))).map_err(failed)?;
     Ok(Array { rank, shape, values: in_c_order(stored, shape, strides), numbers: element.numbers() })
 }
 

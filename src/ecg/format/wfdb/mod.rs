@@ -4,15 +4,13 @@ mod header;
 mod storage;
 mod write;
 
-use std::path::Path;
-
 pub use write::write;
 
 use self::{
     header::{DEFAULT_GAIN, DEFAULT_RATE, Header, Signal},
     storage::Storage,
 };
-use super::{ReadOptions, damaged, open, read_start, stem};
+use super::{Format, ReadOptions, Source, damaged};
 use crate::{
     Error, ErrorKind, Result,
     ecg::{Lead, Recording, Unit, synthetic::SYNTHETIC},
@@ -21,28 +19,38 @@ use crate::{
 /// The largest header that is read, in bytes; a real one has a few hundred.
 const LARGEST_HEADER: u64 = 1 << 20;
 
-/// Reads the record of the header at `path`.
-pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Recording> {
-    let (file, size) = open(path)?;
-    if size > LARGEST_HEADER {
-        let cause = format!("the header has {size} bytes, which no header needs");
+/// WFDB records: a header, and signal files beside it.
+pub(super) const FORMAT: Format = Format {
+    name: "WFDB",
+    extensions: &["hea"],
+    companions: &["dat"],
+    recognises: |start| header::parse(start).is_ok_and(|header| !header.signals.is_empty()),
+    read,
+};
+
+/// Reads the record of a header.
+fn read(source: &Source, options: &ReadOptions) -> Result<Vec<Recording>> {
+    let mut part = source.open()?;
+    if part.size > LARGEST_HEADER {
+        let cause = format!("the header has {} bytes, which no header needs", part.size);
         return Err(damaged(cause, "check that this is a WFDB header"));
     }
-    let header = header::parse(&read_start(path, file, LARGEST_HEADER)?)?;
+    let start = part.read_start(LARGEST_HEADER).map_err(|error| source.unreadable(error))?;
+    let header = header::parse(&start)?;
     let mut warnings: Vec<String> = header.synthetic.then(|| SYNTHETIC.to_string()).into_iter().collect();
     let mut leads = Vec::new();
     for group in groups(&header)? {
-        read_group(path, &header, &group, options, &mut leads, &mut warnings)?;
+        read_group(source, &header, &group, options, &mut leads, &mut warnings)?;
     }
     leads.sort_by_key(|(position, _, _)| *position);
     let leads = leads.into_iter().map(|(_, lead, signal)| (lead, signal)).collect();
-    let mut recording = Recording::new(stem(path), sampling_rate(&header, options, &mut warnings), leads)?;
+    let mut recording = Recording::new(source.stem(), sampling_rate(&header, options, &mut warnings), leads)?;
     warnings.extend(missing_gains(&header));
     warnings.extend(overridden_units(&header, options));
     warnings.extend(ignored(&header));
     warnings.into_iter().for_each(|warning| recording.warn(warning));
     options.warn_of_unused_leads(&mut recording);
-    Ok(recording)
+    Ok(vec![recording])
 }
 
 fn sampling_rate(header: &Header, options: &ReadOptions, warnings: &mut Vec<String>) -> f64 {
@@ -110,14 +118,14 @@ fn groups(header: &Header) -> Result<Vec<Group<'_>>> {
 
 /// Reads the standard leads of one signal file into `leads`, in millivolts.
 fn read_group(
-    path: &Path,
+    source: &Source,
     header: &Header,
     group: &Group,
     options: &ReadOptions,
     leads: &mut Vec<(usize, Lead, Vec<f32>)>,
     warnings: &mut Vec<String>,
 ) -> Result<()> {
-    let file = read_samples(path, header, group, warnings)?;
+    let file = read_samples(source, header, group, warnings)?;
     for (column, (position, signal)) in group.iter().enumerate() {
         let Some(lead) = signal.lead() else { continue };
         let unit = options.unit.map_or_else(|| signal.voltage(), Ok)?;
@@ -177,16 +185,16 @@ impl SignalFile {
 }
 
 /// Reads a group's file after checking that it holds what the header declares.
-fn read_samples(path: &Path, header: &Header, group: &Group, warnings: &mut Vec<String>) -> Result<SignalFile> {
+fn read_samples(source: &Source, header: &Header, group: &Group, warnings: &mut Vec<String>) -> Result<SignalFile> {
     let (storage, offset) = layout(group)?;
     let name = &group[0].1.file;
     check_name(name)?;
-    let (file, size) = open(&path.with_file_name(name)).map_err(|error| {
-        let cause = format!("{}: its signal file {}", path.display(), error.cause());
+    let mut part = source.open_beside(name).map_err(|error| {
+        let cause = format!("{}: its signal file {}", source.name(), error.cause());
         Error::new(ErrorKind::File, cause, "put the header and its signal files into one folder")
     })?;
     let signals = group.len();
-    let held = storage.samples(size.saturating_sub(offset)) / signals as u64;
+    let held = storage.samples(part.size.saturating_sub(offset)) / signals as u64;
     let declared = header.samples.unwrap_or(held);
     if declared > held || held == 0 {
         let stated = header.samples.map_or("some".into(), |samples| samples.to_string());
@@ -199,7 +207,8 @@ fn read_samples(path: &Path, header: &Header, group: &Group, warnings: &mut Vec<
     if held > declared {
         warnings.push(format!("{name} holds {held} samples, {declared} are declared: the rest is ignored"));
     }
-    let mut bytes = read_start(&path.with_file_name(name), file, end)?;
+    let read = part.read_start(end);
+    let mut bytes = read.map_err(|error| Error::file(&source.path().with_file_name(name), error))?;
     bytes.drain(..usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len()));
     Ok(SignalFile { storage, bytes, signals, samples: usize::try_from(declared).unwrap_or(usize::MAX) })
 }
