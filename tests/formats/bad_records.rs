@@ -94,7 +94,11 @@ fn an_unknown_format_is_refused_with_those_that_are_known() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("a.edf");
     fs::write(&path, "").unwrap();
-    assert_says(&read(&path).unwrap_err(), "extension 'edf', and its content is of no known format", "WFDB (.hea, .dat), NumPy (.npy)");
+    assert_says(
+        &read(&path).unwrap_err(),
+        "extension 'edf', and its content is of no known format",
+        "WFDB (.hea, .dat), NumPy (.npy)",
+    );
     assert_says(&read(folder.path()).unwrap_err(), "is a folder", "name one of its files");
     for missing in ["a.hea", "a.npy", "a.csv", "a", "b.edf"] {
         assert_says(&read(&folder.path().join(missing)).unwrap_err(), missing, "check the path");

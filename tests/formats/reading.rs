@@ -137,7 +137,11 @@ fn the_recordings_of_a_folder_are_found_in_order() {
     assert_eq!(format::find(&at("a")).unwrap(), [at("a")], "a record's name");
     assert_says(&format::find(&at("none")).unwrap_err(), "none: ", "check the path");
     let empty = TempDir::new().unwrap();
-    assert_says(&format::find(empty.path()).unwrap_err(), "no recording in this folder", "name a folder with files that end in .hea");
+    assert_says(
+        &format::find(empty.path()).unwrap_err(),
+        "no recording in this folder",
+        "name a folder with files that end in .hea",
+    );
 }
 
 /// Returns `bytes` after some changes.
