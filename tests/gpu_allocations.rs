@@ -90,7 +90,7 @@ const BYTES: u64 = 4096;
 /// Lists which of a step's reads its default variant takes from textures.
 fn textures(step: &Step, accelerator: &Accelerator) -> &'static [usize] {
     let Kernel::Conv1d(conv) = &step.kernel else { return &[] };
-    let operation = step.kernel.operation();
+    let operation = step.kernel.on_gpu();
     let row = |start, samples: usize| RowLayout {
         base_offset: 64,
         offset: start,

@@ -91,7 +91,7 @@ fn a_software_adapter_with_subgroups_of_eight_lanes_uses_them_by_default() {
     let Accelerator { software, subgroup_size, .. } = gpu.accelerator();
     let plan = Plan::new(&built_in(), 1, 1000, Keep::Results).unwrap();
     let row = RowLayout { base_offset: 8, offset: 0, pitch: 512, storage: Storage::F32 };
-    let variants = plan.steps[0].kernel.operation().variants(&[row, row], &gpu.accelerator());
+    let variants = plan.steps[0].kernel.on_gpu().variants(&[row, row], &gpu.accelerator());
     assert_eq!(variants[0].subgroups, software && subgroup_size == Some(8), "{:?}", gpu.accelerator());
     assert!(variants.iter().any(|variant| variant.name == "plain"));
 }

@@ -106,12 +106,12 @@ fn variants(step: &Step, storage: Storage) -> Vec<Variant> {
             let (int64, texture_rows) = (true, 8192);
             let accelerator =
                 Accelerator { software, subgroup_size, int64, matrix_side, texture_rows, workgroup_bytes, storage };
-            step.kernel.operation().variants(&rows, &accelerator)
+            step.kernel.on_gpu().variants(&rows, &accelerator)
         };
         [(true, 8, 8), (false, 32, 16)].into_iter().flat_map(of).collect::<Vec<_>>()
     };
     let first_x = variants(row(0, Storage::F32), row(2, storage));
-    let best = row(step.kernel.operation().offset(2), storage);
+    let best = row(step.kernel.on_gpu().offset(2), storage);
     // Training operations need equal row layouts.
     let other = [row(0, storage), row(1, storage), row(2, storage), best].map(|x| variants(x, row(2, storage)));
     let features = variants(row(0, storage), RowLayout { pitch: 1, ..row(0, Storage::F32) });

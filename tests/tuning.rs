@@ -35,7 +35,7 @@ fn tuned_with(gpu: Gpu, batch: usize, name: &'static str, right: &'static str, w
 /// Returns the shader of the first convolution's default variant.
 fn default_shader(gpu: &Gpu) -> &'static str {
     let plan = Plan::new(&built_in(), 1, 100, Keep::Results).unwrap();
-    let operation = plan.steps[0].kernel.operation();
+    let operation = plan.steps[0].kernel.on_gpu();
     let row = |offset| RowLayout { base_offset: 16, offset, pitch: 64, storage: Storage::F32 };
     operation.variants(&[row(operation.offset(0)), row(0)], &gpu.accelerator())[0].shader.name
 }

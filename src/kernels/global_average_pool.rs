@@ -1,18 +1,19 @@
-//! The mean over the samples of every channel. Twins: shaders/global_average_pool/plain.wgsl, where a workgroup takes a channel,
-//! and shaders/global_average_pool/rows.wgsl, where an invocation does.
+//! The mean of each channel over its samples.
 //!
-//! On lavapipe each barrier is a coroutine switch: the workgroup's six took 1.1 ms of the 7.2 ms that network 542k took
-//! on one thread, and the loop over a row without any too little to be seen.
+//! Counterparts: shaders/global_average_pool/plain.wgsl with a workgroup per channel, and
+//! shaders/global_average_pool/rows.wgsl with an invocation per channel. On lavapipe a barrier is a switch between
+//! coroutines, so that `rows`, which has none, is faster there: docs/measurements/pooling-lavapipe.md.
 
 use super::{
-    Accelerator, Operation, RowLayout, Shader, Variant, fill, input_and_output,
+    Accelerator, GpuOperation, Operation, RowLayout, Shader, Source, Variant, input_and_output,
+    list::sizes,
     storage::{self, Elements},
 };
 
 /// Invocations of a workgroup of the variant `rows`.
 const WORKGROUP: usize = 32;
 
-/// `y[b, c]` is the mean over t of `x[b, c, t]`.
+/// Computes `y[b, c]`, the mean of `x[b, c, t]` over t.
 ///
 /// Reads x `[batch, channels, samples]`; writes y `[batch, channels]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,41 +22,19 @@ pub struct GlobalAveragePool {
     pub batch: usize,
     /// Channels of x and y.
     pub channels: usize,
-    /// Samples of each channel.
+    /// Samples per channel.
     pub samples: usize,
 }
 
 impl Operation for GlobalAveragePool {
-    fn variants(&self, rows: &[RowLayout], accelerator: &Accelerator) -> Vec<Variant> {
-        let [x, y] = input_and_output(rows);
-        // Mirrors of `struct GlobalAveragePool` in the shaders.
-        let parameters =
-            |x_base_offset| [self.channels, self.samples, x_base_offset, x.pitch, y.base_offset, y.pitch, y.offset, 0];
-        let shader = |name, template, elements| {
-            let storage = storage::lines(&[("x", x.storage, elements)], None, 0);
-            let source = fill(template, &[("storage", storage)]).into();
-            Shader { name, source, notes_overflow: false, textures: &[], constants: Vec::new() }
-        };
-        let template = include_str!("../../shaders/global_average_pool/plain.wgsl");
-        let shader_plain = shader("global_average_pool/plain", template, Elements::One);
-        let plain = Variant::plain(shader_plain, parameters(x.base_offset + x.offset), [self.channels, self.batch, 1]);
-        // Rows that no reader or writer wants in whole vec4s are left to the plain variant.
-        if !x.pitch.is_multiple_of(4) {
-            return vec![plain];
-        }
-        let template = include_str!("../../shaders/global_average_pool/rows.wgsl");
-        let shader = shader("global_average_pool/rows", template, Elements::Four);
-        let grid = [self.channels.div_ceil(WORKGROUP), self.batch, 1];
-        let rows = Variant { name: "rows", ..Variant::plain(shader, parameters(x.base_offset), grid) };
-        if accelerator.software { vec![rows, plain] } else { vec![plain, rows] }
+    sizes!(batch, channels, samples);
+
+    fn describe(&self) -> String {
+        "global average pool".into()
     }
 
     fn floating_point_operations(&self) -> usize {
         self.batch * self.channels * self.samples
-    }
-
-    fn describe(&self) -> String {
-        "global average pool".into()
     }
 
     fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {
@@ -68,6 +47,35 @@ impl Operation for GlobalAveragePool {
             y[row] = sum / self.samples as f64;
         }
     }
+
+    fn channels(&self) -> [usize; 2] {
+        [self.channels; 2]
+    }
+}
+
+impl GpuOperation for GlobalAveragePool {
+    fn variants(&self, layouts: &[RowLayout], accelerator: &Accelerator) -> Vec<Variant> {
+        let [x, y] = input_and_output(layouts);
+        // Mirrors of `struct GlobalAveragePool` in the shaders.
+        let parameters =
+            |x_base_offset| [self.channels, self.samples, x_base_offset, x.pitch, y.base_offset, y.pitch, y.offset, 0];
+        let shader = |name, template: &'static str, elements| {
+            let lines = move || [("storage", storage::lines(&[("x", x.storage, elements)], None, 0))];
+            Shader::new(name, Source::filled(template, lines))
+        };
+        let template = include_str!("../../shaders/global_average_pool/plain.wgsl");
+        let plain = shader("global_average_pool/plain", template, Elements::One);
+        let plain = Variant::plain(plain, parameters(x.base_offset + x.offset), [self.channels, self.batch, 1]);
+        // Rows that are not whole vec4s, because no other operation demands it, are left to the plain variant.
+        if !x.pitch.is_multiple_of(4) {
+            return vec![plain];
+        }
+        let template = include_str!("../../shaders/global_average_pool/rows.wgsl");
+        let rows = shader("global_average_pool/rows", template, Elements::Four);
+        let grid = [self.channels.div_ceil(WORKGROUP), self.batch, 1];
+        let rows = Variant { name: "rows", ..Variant::plain(rows, parameters(x.base_offset), grid) };
+        if accelerator.software { vec![rows, plain] } else { vec![plain, rows] }
+    }
 }
 
 #[cfg(test)]
@@ -75,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_channel_gives_its_mean() {
+    fn the_output_is_the_mean_of_each_channel() {
         let mut y = [0.0; 2];
         GlobalAveragePool { batch: 1, channels: 2, samples: 3 }.reference(&[&[1., 2., 6., -1., 0., 1.]], &mut y);
         assert_eq!(y, [3., 0.]);

@@ -1,40 +1,38 @@
-//! The mean over the samples of every channel and a linear layer of the means, in one dispatch instead of two. Twin:
+//! The mean of each channel and a linear layer of the means, in one dispatch instead of two. Counterpart:
 //! shaders/pooled_linear.wgsl.
 //!
-//! No plan has it from the start: a GPU puts it in the place of a [`super::GlobalAveragePool`] and the
-//! [`super::Linear`] that reads it, see [`crate::plan::FusedPlan`].
-//!
-//! Reckoned, not yet measured on a real GPU: a dispatch and its gap less, 2 to 5 µs of a forward of one record, and one copy
-//! of results. A record of 5000 samples brings 640 KB through one multiprocessor, which takes 6 µs, about what the two take.
-//!
-//! On lavapipe with four threads on two cores, network 542k, 800 to 2000 forwards in turns, predicted 2 % less: within 1 %
-//! of the two dispatches at 12 × 1000 and 12 × 5000, as one thread then reads what two did; with 256 invocations 2 % more.
-//! It is joined there too, so that what every real GPU runs is what software proves.
+//! Only a [`FusedPlan`](crate::plan::FusedPlan) contains it, in the place of a [`super::GlobalAveragePool`] and the
+//! [`super::Linear`] that reads it. It saves a dispatch on a real GPU (estimated). On lavapipe it saves nothing and is used
+//! all the same, so that software proves what every real GPU runs. Numbers: docs/measurements/fused-plans.md.
 
 use super::{
-    Accelerator, Operation, RowLayout, Shader, Variant, fill, input_and_output,
+    Accelerator, FEW_CHANNELS, GpuOperation, Operation, Packing, RowLayout, Shader, Source, Variant, component,
+    declarations, input_and_output,
+    list::sizes,
     storage::{self, Elements},
 };
 
-/// Who sums what in a workgroup of `slices · outputs` invocations.
+/// How a workgroup of `slices · outputs` invocations divides the sums.
+#[derive(Clone, Copy)]
 struct Shares {
     name: &'static str,
-    /// Invocations that sum a row.
+    /// Invocations that sum one row of x.
     across: usize,
-    /// Invocations that sum an output.
+    /// Invocations that sum one output.
     slices: usize,
-    /// Outputs at once.
+    /// Outputs that are computed at once.
     outputs: usize,
 }
 
 /// For real GPUs: as many loads at once as a workgroup may have invocations.
-const WIDE: Shares = Shares { name: "joined 256", across: 8, slices: 16, outputs: 16 };
-/// For the CPU: one subgroup, as whatever crosses a barrier is put aside there, and no sum in shares.
-const NARROW: Shares = Shares { name: "joined 8", across: 1, slices: 1, outputs: 8 };
+const WIDE: Shares = Shares { name: "fused 256", across: 8, slices: 16, outputs: 16 };
+/// For the CPU: one subgroup and undivided sums, because what crosses a barrier is stored and loaded there.
+const NARROW: Shares = Shares { name: "fused 8", across: 1, slices: 1, outputs: 8 };
 
-/// `y[b, c]` is the mean over t of `x[b, c, t]`, and `y[b, channels + o] = bias[o] + Σ_c weight[o, c] · y[b, c]`.
+/// Computes `y[b, c]`, the mean of `x[b, c, t]` over t, and
+/// `y[b, channels + o] = bias[o] + Σ_c weight[o, c] · y[b, c]`.
 ///
-/// Reads x `[batch, channels, samples]`, weight `[out_features, channels]`, bias `[out_features]`; writes y
+/// Reads x `[batch, channels, samples]`, weight `[out_features, channels]` and bias `[out_features]`; writes y
 /// `[batch, channels + out_features]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PooledLinear {
@@ -42,14 +40,15 @@ pub struct PooledLinear {
     pub batch: usize,
     /// Channels of x.
     pub channels: usize,
-    /// Samples of each channel.
+    /// Samples per channel.
     pub samples: usize,
     /// Outputs of the linear layer.
     pub out_features: usize,
 }
 
 impl PooledLinear {
-    /// None where x does not lie in whole vec4s, y in gaps, or where the means of a record do not fit into workgroup memory.
+    /// None if the rows of x are not whole vec4s, if y has gaps, or if the means of a record do not fit into workgroup
+    /// memory.
     fn variant(&self, shares: Shares, x: RowLayout, y: RowLayout, accelerator: &Accelerator) -> Option<Variant> {
         let features = self.channels.next_multiple_of(4);
         let Shares { name, across, slices, outputs } = shares;
@@ -59,63 +58,35 @@ impl PooledLinear {
             return None;
         }
         let constants = [("CHANNELS", self.channels), ("ACROSS", across), ("SLICES", slices), ("OUTPUTS", outputs)];
-        let reads = [("x", x.storage, Elements::Four), ("weight", accelerator.storage, Elements::Four)];
-        let store = ["x", "y", "z", "w"].into_iter().enumerate();
-        let store = store.map(|(at, component)| {
-            format!("if 4 * i + {at} < CHANNELS {{ y[to + 4 * i + {at}] = four.{component}; }}")
-        });
-        let source = fill(
-            include_str!("../../shaders/pooled_linear.wgsl"),
-            &[
+        let weights = accelerator.storage;
+        let source = Source::filled(include_str!("../../shaders/pooled_linear.wgsl"), move || {
+            let reads = [("x", x.storage, Elements::Four), ("weight", weights, Elements::Four)];
+            let store = (0..4).map(|at| {
+                format!("if 4 * i + {at} < CHANNELS {{ y[to + 4 * i + {at}] = four.{}; }}", component(at))
+            });
+            [
                 ("storage", storage::lines(&reads, None, 2)),
-                ("constants", constants.map(|(name, value)| format!("const {name}: u32 = {value};")).into()),
+                ("constants", declarations(constants)),
                 ("store", store.collect()),
-            ],
-        );
-        let shader = Shader {
-            name: "pooled_linear",
-            source: source.into(),
-            notes_overflow: false,
-            textures: &[],
-            constants: Vec::new(),
-        };
+            ]
+        });
         // Mirror of `struct PooledLinear` in the shader.
         let parameters = [self.samples, self.out_features, x.base_offset, x.pitch, y.base_offset, 0, 0, 0];
-        Some(Variant { name, ..Variant::plain(shader, parameters, [self.batch, 1, 1]) })
+        let shader = Shader::new("pooled_linear", source);
+        let packing = Packing(|kernel, read, values| packed(kernel.of_type(), read, values));
+        Some(Variant { name, packing, ..Variant::plain(shader, parameters, [self.batch, 1, 1]) })
     }
 }
 
 impl Operation for PooledLinear {
-    fn variants(&self, rows: &[RowLayout], accelerator: &Accelerator) -> Vec<Variant> {
-        let [x, y] = input_and_output(rows);
-        let narrow = accelerator.software.then_some(NARROW);
-        let shares = narrow.into_iter().chain([WIDE]);
-        shares.filter_map(|shares| self.variant(shares, x, y, accelerator)).collect()
-    }
+    sizes!(batch, channels, samples, out_features);
 
-    fn constants(&self) -> Vec<usize> {
-        vec![self.out_features * self.channels, self.out_features]
-    }
-
-    /// Weights with each output's filled up with zeros to whole vec4s.
-    fn packed(&self, _: &str, read: usize, values: &[f32]) -> Vec<f32> {
-        if read != 1 {
-            return values.to_vec();
-        }
-        let row = self.channels.next_multiple_of(4);
-        let mut packed = vec![0.0; self.out_features * row];
-        for (to, from) in packed.chunks_exact_mut(row).zip(values.chunks_exact(self.channels)) {
-            to[..self.channels].copy_from_slice(from);
-        }
-        packed
+    fn describe(&self) -> String {
+        format!("global average pool + linear {}→{}", self.channels, self.out_features)
     }
 
     fn floating_point_operations(&self) -> usize {
         self.batch * self.channels * (self.samples + 2 * self.out_features)
-    }
-
-    fn describe(&self) -> String {
-        format!("global average pool + linear {}→{}", self.channels, self.out_features)
     }
 
     fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {
@@ -138,6 +109,41 @@ impl Operation for PooledLinear {
             }
         }
     }
+
+    fn constants(&self) -> Vec<usize> {
+        vec![self.out_features * self.channels, self.out_features]
+    }
+
+    fn channels(&self) -> [usize; 2] {
+        [self.channels, self.channels.saturating_add(self.out_features)]
+    }
+
+    fn with_few_channels(&self) -> Self {
+        let [channels, out_features] = FEW_CHANNELS;
+        Self { channels, out_features, ..self.clone() }
+    }
+}
+
+impl GpuOperation for PooledLinear {
+    fn variants(&self, layouts: &[RowLayout], accelerator: &Accelerator) -> Vec<Variant> {
+        let [x, y] = input_and_output(layouts);
+        let narrow = accelerator.software.then_some(NARROW);
+        let shares = narrow.into_iter().chain([WIDE]);
+        shares.filter_map(|shares| self.variant(shares, x, y, accelerator)).collect()
+    }
+}
+
+/// Packs weights with each output's padded with zeros to whole vec4s.
+fn packed(pooled: &PooledLinear, read: usize, values: &[f32]) -> Vec<f32> {
+    if read != 1 {
+        return values.to_vec();
+    }
+    let row = pooled.channels.next_multiple_of(4);
+    let mut packed = vec![0.0; pooled.out_features * row];
+    for (to, from) in packed.chunks_exact_mut(row).zip(values.chunks_exact(pooled.channels)) {
+        to[..pooled.channels].copy_from_slice(from);
+    }
+    packed
 }
 
 #[cfg(test)]
@@ -145,12 +151,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn means_and_what_a_linear_layer_makes_of_them() {
+    fn the_output_is_the_means_and_a_linear_layer_of_them() {
         let mut y = [0.0; 3];
         let pooled = PooledLinear { batch: 1, channels: 2, samples: 3, out_features: 1 };
         pooled.reference(&[&[1., 2., 6., -1., 0., 1.], &[10., 100.], &[0.5]], &mut y);
         assert_eq!(y, [3., 0., 30.5]);
-        assert_eq!(pooled.packed(WIDE.name, 1, &[10., 100.]), [10., 100., 0., 0.]);
-        assert_eq!(pooled.packed(WIDE.name, 2, &[0.5]), [0.5]);
+        assert_eq!(packed(&pooled, 1, &[10., 100.]), [10., 100., 0., 0.]);
+        assert_eq!(packed(&pooled, 2, &[0.5]), [0.5]);
     }
 }

@@ -1,33 +1,35 @@
-//! How numbers lie in a GPU's buffers, and the lines by which a shader reads and writes them there. Whatever the storage,
-//! a shader indexes in u32 and computes in f32: f16 counts to 2048 without gaps, and its sums would lose a digit a term.
+//! How numbers are stored in a GPU's buffers, and the WGSL functions that read and write them.
+//!
+//! Whatever the storage, a shader computes indices in u32 and numbers in f32: f16 has no gaps only up to 2048, and sums in
+//! f16 would lose a digit per term.
 
 use std::{borrow::Cow, fmt, str::FromStr};
 
 use half::f16;
 
-/// The largest number of f16.
+/// The largest finite number of f16.
 pub const LARGEST_F16: f32 = 65504.0;
 
-/// How numbers lie in a buffer.
+/// How numbers are stored in a buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Storage {
-    /// 32 bits each.
+    /// 32 bits per number.
     #[default]
     F32,
-    /// 16 bits each, for shaders that have the type.
+    /// 16 bits per number, for devices whose shaders have the type.
     F16,
-    /// The same 16 bits, which the shader takes out of u32 and puts there in pairs: runs on every device.
+    /// The same 16 bits, packed in pairs into u32 and unpacked by the shader: runs on every device.
     PackedF16,
 }
 
-/// Numbers that a shader reads with one index.
+/// How many numbers a shader reads with one index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Elements {
     One,
     Four,
 }
 
-/// Numbers that a shader writes with one index.
+/// How many numbers a shader writes with one index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Written {
     Two,
@@ -40,12 +42,12 @@ impl Storage {
         self != Storage::F32
     }
 
-    /// Bytes of a number.
+    /// Bytes per number.
     pub fn bytes(self) -> usize {
         if self.is_half() { size_of::<f16>() } else { size_of::<f32>() }
     }
 
-    /// Numbers as they are stored, f16 rounded to the nearest, in whole u32s.
+    /// Encodes numbers as they are stored, rounded to the nearest f16 if it is a half type, padded to whole u32s.
     pub fn encode(self, values: &[f32]) -> Cow<'_, [u8]> {
         if !self.is_half() {
             return Cow::Borrowed(bytemuck::cast_slice(values));
@@ -55,7 +57,7 @@ impl Storage {
         Cow::Owned(bytemuck::cast_slice(&halves).to_vec())
     }
 
-    /// Stored numbers, as many as the bytes hold.
+    /// Decodes stored numbers, as many as the bytes contain.
     pub fn decode(self, bytes: &[u8]) -> Cow<'_, [f32]> {
         if !self.is_half() {
             return Cow::Borrowed(bytemuck::cast_slice(bytes));
@@ -63,7 +65,7 @@ impl Storage {
         Cow::Owned(bytemuck::cast_slice::<u8, f16>(bytes).iter().map(|half| half.to_f32()).collect())
     }
 
-    /// `fn x_at(i) -> f32` or `-> vec4<f32>` for the binding `x`, and the type of its elements, `X`.
+    /// Generates the type `X` of the elements of the binding `x` and `fn x_at(i) -> f32` or `-> vec4<f32>`.
     fn reader(self, name: &str, elements: Elements) -> [String; 2] {
         let (stored, read, value) = match (self, elements) {
             (Storage::F32, Elements::One) => ("f32", "f32", format!("{name}[i]")),
@@ -82,16 +84,18 @@ impl Storage {
         [format!("alias {} = {stored};", type_name(name)), function]
     }
 
-    /// `fn set_y(i, vec4<f32>)` or `vec2` for the binding `y`, the type of its elements, `Y`, and `fn note_overflow(b)`: where
-    /// y is f16 the binding after y gets a 1 for record b if a number that this invocation has written, or handed to
-    /// `fn note_size`, is too large for it.
+    /// Generates the type `Y` of the elements of the binding `y`, `fn set_y(i, vec4<f32>)` or `vec2`, and
+    /// `fn note_overflow(b)`.
+    ///
+    /// If y is stored in 16 bits, `note_overflow` sets record b of the binding after y to 1 if a number that this invocation
+    /// has written, or has passed to `fn note_largest`, is too large for f16.
     fn writer(self, written: Written, binding: usize) -> Vec<String> {
-        let (given, four) = match written {
+        let (value_type, four) = match written {
             Written::Two => ("vec2<f32>", "value.xyxy"),
             Written::Four => ("vec4<f32>", "value"),
         };
         let (stored, value) = match (self, written) {
-            (Storage::F32, _) => (given, "value"),
+            (Storage::F32, _) => (value_type, "value"),
             (Storage::F16, Written::Two) => ("vec2<f16>", "vec2<f16>(value)"),
             (Storage::F16, Written::Four) => ("vec4<f16>", "vec4<f16>(value)"),
             (Storage::PackedF16, Written::Two) => ("u32", "pack2x16float(value)"),
@@ -101,31 +105,31 @@ impl Storage {
         };
         let mut lines = vec![format!("alias Y = {stored};")];
         if !self.is_half() {
-            lines.push(format!("fn set_y(i: u32, value: {given}) {{ y[i] = {value}; }}"));
+            lines.push(format!("fn set_y(i: u32, value: {value_type}) {{ y[i] = {value}; }}"));
             lines.push("fn note_overflow(b: u32) {}".into());
             return lines;
         }
         lines.push(format!(
             "@group(0) @binding({binding}) var<storage, read_write> overflow: array<atomic<u32>>;  // [batch]"
         ));
-        lines.push("var<private> largest_set: f32;".into());
-        lines.push("fn note_size(value: vec4<f32>) {".into());
-        lines.push("    let size = abs(value);".into());
-        lines.push("    largest_set = max(largest_set, max(max(size.x, size.y), max(size.z, size.w)));".into());
+        lines.push("var<private> largest_written: f32;".into());
+        lines.push("fn note_largest(value: vec4<f32>) {".into());
+        lines.push("    let magnitude = abs(value);".into());
+        lines.push("    largest_written = max(largest_written, max(max(magnitude.x, magnitude.y), max(magnitude.z, magnitude.w)));".into());
         lines.push("}".into());
-        lines.push(format!("fn set_y(i: u32, value: {given}) {{"));
-        lines.push(format!("    note_size({four});"));
+        lines.push(format!("fn set_y(i: u32, value: {value_type}) {{"));
+        lines.push(format!("    note_largest({four});"));
         lines.push(format!("    y[i] = {value};"));
         lines.push("}".into());
         lines.push("fn note_overflow(b: u32) {".into());
-        lines.push(format!("    if largest_set > {LARGEST_F16:.1} {{ atomicStore(&overflow[b], 1u); }}"));
+        lines.push(format!("    if largest_written > {LARGEST_F16:.1} {{ atomicStore(&overflow[b], 1u); }}"));
         lines.push("}".into());
         lines
     }
 }
 
-/// What stands at `//# storage`, before all else: how the bindings that are read are stored, by name, and what is written
-/// by `set_y`, if anything is. y is the last binding of the plan's step.
+/// Generates the lines `//# storage`, which are the first of a shader: a reader of each named binding in `reads`, and a
+/// writer of y if y is written by `set_y`. y is the last binding of the plan's step.
 pub(super) fn lines(
     reads: &[(&str, Storage, Elements)],
     y: Option<(Storage, Written)>,
@@ -133,13 +137,13 @@ pub(super) fn lines(
 ) -> Vec<String> {
     let mut stored = reads.iter().map(|(_, storage, _)| *storage).chain(y.map(|(storage, _)| storage));
     let native = stored.any(|storage| storage == Storage::F16);
-    // Binding 0 is the parameters, 1 x, then the constants, y, and the overflow.
+    // Binding 0 is the parameters and 1 is x. The constants, y and the overflow follow.
     let writer = y.into_iter().flat_map(|(storage, written)| storage.writer(written, 3 + constants));
     let readers = reads.iter().flat_map(|&(name, storage, elements)| storage.reader(name, elements));
     native.then(|| "enable f16;".to_string()).into_iter().chain(readers).chain(writer).collect()
 }
 
-/// `X` for `x`, `Weight` for `weight`.
+/// Names the type of a binding: `X` for `x`, `Weight` for `weight`.
 fn type_name(name: &str) -> String {
     let mut letters = name.chars();
     letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
@@ -158,7 +162,7 @@ impl fmt::Display for Storage {
 impl FromStr for Storage {
     type Err = ();
 
-    /// Reads what [`fmt::Display`] writes.
+    /// Parses the text that [`fmt::Display`] writes.
     fn from_str(text: &str) -> Result<Self, ()> {
         let all = [Storage::F32, Storage::F16, Storage::PackedF16];
         all.into_iter().find(|storage| storage.to_string() == text).ok_or(())
@@ -170,13 +174,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_survive_being_stored_to_eleven_bits() {
+    fn stored_numbers_keep_eleven_bits() {
         let values = [1.0, -0.333_251_95, LARGEST_F16, 6e-8, 2049.0];
         assert_eq!(Storage::F32.decode(&Storage::F32.encode(&values)), &values[..]);
         for storage in [Storage::F16, Storage::PackedF16] {
             let bytes = storage.encode(&values);
-            assert_eq!(bytes.len(), 12, "five halves and one to fill the last u32");
-            // 6e-8 lies nearest to the smallest subnormal, 2^-24, and 2049 between 2048 and 2050.
+            assert_eq!(bytes.len(), 12, "five f16 numbers and one to fill the last u32");
+            // 6e-8 is nearest to the smallest subnormal number, 2^-24. 2049 is between 2048 and 2050.
             let smallest = (-24f32).exp2();
             assert_eq!(storage.decode(&bytes), &[1.0, -0.333_251_95, LARGEST_F16, smallest, 2048.0, 0.0][..]);
         }

@@ -178,8 +178,8 @@ impl Plan {
     /// convolutions and max pools write. The input, biases and features stay in f32: they are few, and the host has them
     /// so.
     pub fn may_be_f16(&self, id: BufferId) -> bool {
-        let filters = |step: &Step| matches!(step.kernel, Kernel::Conv1d(_) | Kernel::MaxPool(_));
-        self.steps.iter().any(|step| (step.write == id && filters(step)) || step.reads.get(1) == Some(&id))
+        let written = |step: &Step| step.write == id && step.kernel.operation().writes_f16();
+        self.steps.iter().any(|step| written(step) || step.reads.get(1) == Some(&id))
     }
 
     /// The same plan with the weights that may be f16 rounded to it.

@@ -343,7 +343,8 @@ pub(super) fn constant(
 ) -> Result<Bound> {
     let uploads = gpu.constants.get(values, Arc::default);
     let mut uploads = uploads.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(uploaded) = uploads.get(variant.name) {
+    let key = format!("{} {}", step.kernel.name(), variant.name);
+    if let Some(uploaded) = uploads.get(&key) {
         return Ok(uploaded.clone());
     }
     let beyond = |value: &&f32| storage.is_half() && (value.is_nan() || value.abs() > LARGEST_F16);
@@ -351,12 +352,12 @@ pub(super) fn constant(
         let cause = format!("step {} has a weight of {value:e}, and f16 ends at {LARGEST_F16}", step.name);
         return Err(Error::new(ErrorKind::Weights, cause, "run it in f32").with_hint(Hint::UseF32));
     }
-    let packed = step.kernel.operation().packed(variant.name, read, values);
+    let packed = variant.packing.pack(&step.kernel, read, values);
     let bound = match variant.shader.textures.contains(&read) {
         true => Bound::Texture(texture::filled(gpu, &step.name, packed)),
         false => Bound::whole(filled(gpu, &step.name, &storage.encode(&packed), wgpu::BufferUsages::STORAGE)),
     };
-    uploads.insert(variant.name.to_string(), bound.clone());
+    uploads.insert(key, bound.clone());
     Ok(bound)
 }
 

@@ -199,7 +199,7 @@ impl Gpu {
 
     /// The ways to run a step here, the one that is believed to be the fastest first.
     fn variants(&self, shape: &StepShape) -> Vec<Variant> {
-        shape.kernel.operation().variants(&[shape.x, shape.y], &self.accelerator)
+        shape.kernel.on_gpu().variants(&[shape.x, shape.y], &self.accelerator)
     }
 
     /// The same with the sources that are compiled, for hashing.
@@ -214,7 +214,7 @@ impl Gpu {
     /// How a step is run: as forced or else as tuned, where it is, or by the variant that is believed to be the fastest.
     fn variant(&self, step: &Step, rows: &Rows) -> Result<Variant> {
         let shape = StepShape::of(step, rows, self.info.storage);
-        let mut variants = step.kernel.operation().variants(&rows.of_step(step), &self.accelerator);
+        let mut variants = step.kernel.on_gpu().variants(&rows.of_step(step), &self.accelerator);
         if variants.is_empty() {
             let cause = format!("step {} is not where {} can run it", step.name, self.info.name);
             return Err(Error::new(ErrorKind::Device, cause, "use the float64 reference").with_hint(Hint::UseReference));

@@ -14,7 +14,7 @@ impl Rows {
     /// With `storage` for what may be stored so.
     pub(super) fn of(plan: &Plan, storage: Storage) -> Self {
         // The head has the same bytes in all, so that buffers that share memory never write into another's.
-        let heads = plan.steps.iter().map(|step| step.kernel.operation().base_offset());
+        let heads = plan.steps.iter().map(|step| step.kernel.on_gpu().base_offset());
         let head_bytes = heads.max().unwrap_or(0).next_multiple_of(8) * size_of::<f32>();
         let alike = alike(plan);
         let mut starts = vec![0; plan.buffers.len()];
@@ -23,7 +23,7 @@ impl Rows {
         // From the last, because where y starts decides where x best does. The forward pass, which comes first, has the last
         // word.
         for Step { kernel, reads, write, .. } in plan.steps.iter().rev() {
-            let (operation, x, y) = (kernel.operation(), alike[reads[0]], alike[*write]);
+            let (operation, x, y) = (kernel.on_gpu(), alike[reads[0]], alike[*write]);
             if operation.needs_aligned_rows() {
                 multiples[x] = VEC4.max(multiples[x]);
                 continue;
@@ -82,7 +82,7 @@ const VEC4: usize = 4;
 /// number by number.
 fn alike(plan: &Plan) -> Vec<BufferId> {
     let mut alike: Vec<BufferId> = (0..plan.buffers.len()).collect();
-    for Step { reads, write, .. } in plan.steps.iter().filter(|step| step.kernel.operation().needs_aligned_rows()) {
+    for Step { reads, write, .. } in plan.steps.iter().filter(|step| step.kernel.on_gpu().needs_aligned_rows()) {
         let x = reads[0];
         for &id in reads.iter().chain([write]).filter(|&&id| plan.buffers[id].shape == plan.buffers[x].shape) {
             let (from, to) = (alike[id], alike[x]);
@@ -108,7 +108,7 @@ mod tests {
             let plan = Plan::new(&folded, 2, samples, Keep::Results).unwrap();
             let rows = Rows::of(&plan, storage);
             for step in &plan.steps {
-                let (x, y, operation) = (rows.row(step.reads[0]), rows.row(step.write), step.kernel.operation());
+                let (x, y, operation) = (rows.row(step.reads[0]), rows.row(step.write), step.kernel.on_gpu());
                 let [_, _, samples] = plan.buffers[step.reads[0]].shape;
                 assert!(
                     x.offset + samples + operation.padding() <= x.pitch && operation.base_offset() <= x.base_offset,
@@ -157,7 +157,7 @@ mod tests {
         let rows = Rows::of(&plan, Storage::F32);
         let mut aligned = 0;
         for step in &plan.steps {
-            let (operation, x) = (step.kernel.operation(), step.reads[0]);
+            let (operation, x) = (step.kernel.on_gpu(), step.reads[0]);
             let samples = plan.buffers[x].shape[2];
             if plan.buffers[x].slot().is_some() {
                 let RowLayout { base_offset, offset, pitch, .. } = rows.row(x);

@@ -19,7 +19,7 @@ use crate::{
     Error, ErrorKind, Hint, Result,
     backend::{Trainer, check_inputs, check_state},
     kernels::{
-        Kernel, RowLayout, Storage, Variant,
+        Kernel, Packing, RowLayout, Storage, Variant,
         training::{ChannelSum, Gather},
     },
     plan::{Buffer, BufferId, Plan, Role},
@@ -324,14 +324,14 @@ impl<'a> Dispatches<'a> {
         for (read, &id) in step.reads.iter().enumerate() {
             bound.push(match self.plan.buffers[id].constant() {
                 Some(values) => constant(self.gpu, step, &variant, read, (values, Storage::F32))?,
-                None if read > 0 && has_weights(&step.kernel) => {
+                None if read > 0 && !step.kernel.operation().constants().is_empty() => {
                     let numbers = self.plan.buffers[id].len();
-                    Bound::Buffer(self.packed(at, variant.name, read, (memory.of(id), rows.row(id), numbers))?)
+                    Bound::Buffer(self.packed(at, variant.packing, read, (memory.of(id), rows.row(id), numbers))?)
                 }
                 None => Bound::Buffer(memory.of(id)),
             });
         }
-        let parts = step.kernel.operation().parts(variant.name);
+        let parts = variant.parts;
         if parts == 1 {
             bound.push(Bound::Buffer(memory.of(step.write)));
             self.push(at, variant, bound);
@@ -351,7 +351,7 @@ impl<'a> Dispatches<'a> {
     fn packed(
         &mut self,
         at: usize,
-        variant: &str,
+        packing: Packing,
         read: usize,
         (weights, row, from): (Place, RowLayout, usize),
     ) -> Result<Place> {
@@ -363,7 +363,7 @@ impl<'a> Dispatches<'a> {
             );
         }
         let ramp: Vec<f32> = (1..=from).map(|place| place as f32).collect();
-        let order = step.kernel.operation().packed(variant, read, &ramp);
+        let order = packing.pack(&step.kernel, read, &ramp);
         if order == ramp && row.base_offset + row.offset == 0 {
             return Ok(weights);
         }
@@ -379,7 +379,7 @@ impl<'a> Dispatches<'a> {
     /// A dispatch that the plan does not have.
     fn push_kernel(&mut self, step: usize, kernel: &Kernel, rows: &[RowLayout], bound: Vec<Bound>) {
         // Gathers and sums take any rows.
-        let variant = kernel.operation().variants(rows, &self.gpu.accelerator).swap_remove(0);
+        let variant = kernel.on_gpu().variants(rows, &self.gpu.accelerator).swap_remove(0);
         self.push(step, variant, bound);
     }
 
@@ -400,9 +400,4 @@ impl<'a> Dispatches<'a> {
         }
         Ok(steps.into_iter().zip(Dispatch::all(self.gpu, &planned)?).collect())
     }
-}
-
-/// Whether what an operation reads after x are weights, which its variants read in an order of their own.
-fn has_weights(kernel: &Kernel) -> bool {
-    matches!(kernel, Kernel::Conv1d(_) | Kernel::Linear(_))
 }

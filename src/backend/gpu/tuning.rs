@@ -205,12 +205,12 @@ fn excerpt(text: &str) -> String {
 }
 
 /// The order in which a variant's shader reads its constants: what it makes of those that count up from 1.
-pub(super) fn order(kernel: &Kernel, variant: &str) -> Vec<Vec<f32>> {
+pub(super) fn order(kernel: &Kernel, variant: &Variant) -> Vec<Vec<f32>> {
     let kernel = kernel.with_few_channels();
     let constants = (1..).zip(kernel.operation().constants());
     let packed = |(read, length): (usize, usize)| {
         let counting: Vec<f32> = (1..=length).map(|number| number as f32).collect();
-        kernel.operation().packed(variant, read, &counting)
+        variant.packing.pack(&kernel, read, &counting)
     };
     constants.map(packed).collect()
 }
@@ -219,13 +219,13 @@ pub(super) fn order(kernel: &Kernel, variant: &str) -> Vec<Vec<f32>> {
 pub(super) fn hash<'a>(
     shapes: impl Iterator<Item = &'a StepShape>,
     variants: impl Fn(&StepShape) -> Vec<Variant>,
-    order: impl Fn(&Kernel, &str) -> Vec<Vec<f32>>,
+    order: impl Fn(&Kernel, &Variant) -> Vec<Vec<f32>>,
 ) -> u64 {
     let mut hash = fnv1a(FNV_OFFSET, env!("CARGO_PKG_VERSION").bytes().map(u64::from));
     for shape in shapes {
         let variants = variants(shape);
         hash = fnv1a(hash, format!("{shape} {variants:?}\n").bytes().map(u64::from));
-        for numbers in variants.iter().flat_map(|variant| order(&shape.kernel, variant.name)) {
+        for numbers in variants.iter().flat_map(|variant| order(&shape.kernel, variant)) {
             hash = fnv1a(hash, numbers.iter().map(|number| number.to_bits().into()));
         }
     }

@@ -27,7 +27,7 @@ fn accelerator() -> Accelerator {
 
 fn variants(shape: &StepShape) -> Vec<Variant> {
     let accelerator = Accelerator { storage: shape.storage, ..accelerator() };
-    shape.kernel.operation().variants(&[shape.x, shape.y], &accelerator)
+    shape.kernel.on_gpu().variants(&[shape.x, shape.y], &accelerator)
 }
 
 fn tuning() -> Tuning {
@@ -106,10 +106,10 @@ fn stale_shaders_are_refused() {
 fn weights_in_another_order_are_refused() {
     let tuning = tuning();
     let shapes = || tuning.choices.iter().map(|(shape, _)| shape);
-    let swapped = |kernel: &Kernel, variant: &str| {
+    let swapped = |kernel: &Kernel, variant: &Variant| {
         let mut constants = order(kernel, variant);
         // Two weights of the last variant alone.
-        if let Some(weights) = constants.first_mut().filter(|_| variant == "tile 4 sliced") {
+        if let Some(weights) = constants.first_mut().filter(|_| variant.name == "tile 4 sliced") {
             weights.swap(100, 101);
         }
         constants
@@ -122,11 +122,14 @@ fn weights_in_another_order_are_refused() {
 fn the_order_of_weights_shows_how_a_variant_packs_them() {
     let (conv, _) = &tuning().choices[0];
     // The first channel's second tap stands behind one of each channel where neighbours are channels.
-    let second = |variant: &str| order(&conv.kernel, variant)[0].iter().position(|&number| number == 2.0);
+    let accelerator = Accelerator { subgroup_size: Some(8), ..accelerator() };
+    let variants = conv.kernel.on_gpu().variants(&[conv.x, conv.y], &accelerator);
+    let named = |name: &str| variants.iter().find(|variant| variant.name == name).unwrap();
+    let second = |name: &str| order(&conv.kernel, named(name))[0].iter().position(|&number| number == 2.0);
     assert_eq!(["plain", "tile 8", "tile 4", "subgroups"].map(second), [68, 32, 16, 1].map(Some));
     let Kernel::Conv1d(sizes) = &conv.kernel else { panic!("the first step is a convolution") };
     let huge = Conv1d { in_channels: 1 << 31, out_channels: 1 << 31, kernel: 1 << 31, ..sizes.clone() };
-    let weights: usize = order(&Kernel::Conv1d(huge), "plain")[0].len();
+    let weights: usize = order(&Kernel::Conv1d(huge), named("plain"))[0].len();
     assert!(weights < 1 << 12, "a damaged file must not ask for {weights} numbers");
 }
 

@@ -1,44 +1,43 @@
-//! The convolution for GPUs that multiply matrices in f16 and add in f32, as the tensor cores of NVIDIA's do: a workgroup
-//! of four subgroups stages the samples of some input channels, and each subgroup keeps eight matrices of sums. Twin:
+//! The convolution for GPUs that multiply matrices in f16 and add in f32, such as NVIDIA's tensor cores: a workgroup of four
+//! subgroups stages the samples of some input channels, and each subgroup holds eight matrices of sums. Counterpart:
 //! shaders/conv1d/matrices.wgsl.
 //!
-//! For a tap and as many input channels as a matrix has rows, a subgroup loads two matrices of weights and four of samples
-//! and multiplies eight times. Matrices must begin at multiples of 16 bytes, and a window that moves by one tap does not
-//! where samples lie side by side; so staging turns them round, neighbouring invocations taking neighbouring channels,
-//! which meets no bank conflict in workgroup memory and reads whole 32-byte sectors through the cache in four turns.
+//! For each tap and as many input channels as a matrix has rows, a subgroup loads two matrices of weights and four of
+//! samples and multiplies eight times. A matrix must begin at a multiple of 16 bytes, which a window that moves by one tap
+//! does not if samples are contiguous. So the staging transposes: neighbouring invocations take neighbouring channels, which
+//! has no bank conflict in workgroup memory and reads whole 32-byte sectors through the cache in four passes.
 //!
-//! Reckoned, not yet measured on a real GPU: a staged number serves 64 channels × kernel / stride products, 96 at the
-//! least here. A multiprocessor stages at least 16 numbers a cycle and multiplies about 1024 pairs, so that the products
-//! are what counts; at a third of that rate a record of network 542k at 12 × 1000 takes 1.1 µs on 132 multiprocessors,
-//! beside 6 µs at half of their f32 rate. A single record's grid is too small for that, and left to [`super::tile`].
+//! The network's input is in f32 and is rounded to f16 as it is staged. A grid that is too small for matrices, as that of a
+//! single record, is left to [`super::tile`].
 //!
-//! The network's input, in f32, is rounded to f16 as it is staged: the first layer's error is 6.1e-8 in the mean square then,
-//! beside 4.8e-8 of storing its output alone. Left in f32 it would take 0.25 µs of those 1.1.
-//!
-//! Proved right on Mesa 26's lavapipe, which has matrices of 8 × 8 and runs it eight times as long as the variant for its
-//! subgroups. Of 16 × 16, as NVIDIA's GPUs have them, the shader's text is known to be valid, no more.
+//! Estimates, errors and measurements: docs/measurements/conv1d-matrices.md.
 
-use super::{Conv1d, RowLayout, Variant, blocks, shader, write_lines};
+use super::{Conv1d, Packing, RowLayout, Source, Variant, blocks, declarations, shader, write_lines};
 use crate::kernels::{
-    Accelerator, Storage, fill,
+    Accelerator, Storage,
     storage::{self, Elements},
 };
 
-/// Subgroups of a workgroup, two of channels by two of positions, and the matrices of each.
+/// Subgroups of a workgroup: two along the channels by two along the positions.
 const SUBGROUPS: usize = 4;
+/// Matrices of channels per subgroup.
 const ROWS: usize = 2;
+/// Matrices of positions per subgroup.
 const COLUMNS: usize = 4;
-/// Times that many input channels as a matrix has rows are staged at once at most.
+/// The most matrices of input channels that are staged at once.
 const MOST_STAGED: usize = 4;
 
-/// The sides that a matrix may have, and the variant's name for each.
-const SIDES: [(usize, &str); 2] = [(16, "matrices 16"), (8, "matrices 8")];
+/// The sides that a matrix may have, with the name and the packing of the variant.
+const SIDES: [(usize, &str, Packing); 2] = [
+    (16, "matrices 16", Packing(|kernel, read, values| packed(kernel.of_type(), 16, read, values))),
+    (8, "matrices 8", Packing(|kernel, read, values| packed(kernel.of_type(), 8, read, values))),
+];
 
-/// None where there are no such matrices or subgroups differ in size, where y or the weights are not in f16 as shaders have
-/// it, and where a window is too long to be staged.
+/// None if the device has no such matrices or its subgroups differ in size, if y or the weights are not native f16, or if
+/// a window is too long to be staged.
 pub(super) fn variant(conv: &Conv1d, x: RowLayout, y: RowLayout, accelerator: &Accelerator) -> Option<Variant> {
     let lanes = accelerator.subgroup_size?;
-    let (side, name) = SIDES.into_iter().find(|(side, _)| accelerator.matrix_side == Some(*side))?;
+    let (side, name, packing) = SIDES.into_iter().find(|(side, ..)| accelerator.matrix_side == Some(*side))?;
     if [y.storage, accelerator.storage] != [Storage::F16; 2] {
         return None;
     }
@@ -49,18 +48,69 @@ pub(super) fn variant(conv: &Conv1d, x: RowLayout, y: RowLayout, accelerator: &A
     if staged == 0 {
         return None;
     }
-    let sums = || (0..ROWS).flat_map(|r| (0..COLUMNS).map(move |c| (r, c)));
-    let matrix = |scalar: &str, role: &str| format!("coop_mat{side}x{side}<{scalar}, {role}>");
+    let constants = [
+        ("SIDE", side),
+        ("LANES", lanes),
+        ("KERNEL", conv.kernel),
+        ("STRIDE", conv.stride),
+        ("SHIFT", shift),
+        ("WINDOW", window),
+        ("STAGED", staged),
+    ];
+    let sizes = conv.clone();
+    let source = Source::filled(include_str!("../../../shaders/conv1d/matrices.wgsl"), move || {
+        let y = Some((y.storage, sizes.written()));
+        [
+            ("storage", storage::lines(&[("x", x.storage, Elements::Four)], y, 2)),
+            ("write", write_lines(&sizes)),
+            ("staged", staged_lines(x.storage)),
+            ("constants", declarations(constants)),
+            ("declare", declare(side)),
+            ("multiply", multiply(side)),
+            ("store", store()),
+        ]
+    });
+    let (overrides, base_offset) = conv.window_and_base_offset(x, y);
+    Some(Variant {
+        name,
+        shader: shader("conv1d/matrices", source, y, overrides),
+        parameters: conv.parameters(base_offset, x, y),
+        grid: [y.pitch.div_ceil(positions), conv.out_channels.div_ceil(SUBGROUPS * side), conv.batch],
+        subgroups: true,
+        parts: 1,
+        packing,
+    })
+}
+
+/// The row and the column of each matrix of sums.
+fn sums() -> impl Iterator<Item = (usize, usize)> {
+    (0..ROWS).flat_map(|r| (0..COLUMNS).map(move |c| (r, c)))
+}
+
+/// The type of a matrix in a role: A for weights, B for samples, C for sums.
+fn matrix(side: usize, scalar: &str, role: char) -> String {
+    format!("coop_mat{side}x{side}<{scalar}, {role}>")
+}
+
+fn declare(side: usize) -> Vec<String> {
+    sums().map(|(r, c)| format!("var sum{r}_{c}: {};", matrix(side, "f32", 'C'))).collect()
+}
+
+fn multiply(side: usize) -> Vec<String> {
     let weights = (0..ROWS).map(|r| {
         let from = format!("from_weight + {r} * blocks * KERNEL * MATRIX");
-        format!("let w{r} = coopLoadT<{}>(&weight[{from}], SIDE);", matrix("f16", "A"))
+        format!("let w{r} = coopLoadT<{}>(&weight[{from}], SIDE);", matrix(side, "f16", 'A'))
     });
     let samples = (0..COLUMNS).map(|c| {
         let from = format!("from_window + {c} * SIDE * STRIDE * SIDE");
-        format!("let x{c} = coopLoad<{}>(&window[{from}], STRIDE * SIDE);", matrix("f16", "B"))
+        format!("let x{c} = coopLoad<{}>(&window[{from}], STRIDE * SIDE);", matrix(side, "f16", 'B'))
     });
     let products = sums().map(|(r, c)| format!("sum{r}_{c} = coopMultiplyAdd(w{r}, x{c}, sum{r}_{c});"));
-    let store = sums().flat_map(|(r, c)| {
+    weights.chain(samples).chain(products).collect()
+}
+
+fn store() -> Vec<String> {
+    let lines = sums().flat_map(|(r, c)| {
         [
             format!("coopStoreT(sum{r}_{c}, &sums[from_sum], SIDE);"),
             "workgroupBarrier();".into(),
@@ -73,52 +123,19 @@ pub(super) fn variant(conv: &Conv1d, x: RowLayout, y: RowLayout, accelerator: &A
             "workgroupBarrier();".into(),
         ]
     });
-    let constants = [
-        ("SIDE", side),
-        ("LANES", lanes),
-        ("KERNEL", conv.kernel),
-        ("STRIDE", conv.stride),
-        ("SHIFT", shift),
-        ("WINDOW", window),
-        ("STAGED", staged),
-    ];
-    let declare = sums().map(|(r, c)| format!("var sum{r}_{c}: {};", matrix("f32", "C")));
-    let source = fill(
-        include_str!("../../../shaders/conv1d/matrices.wgsl"),
-        &[
-            ("storage", storage::lines(&[("x", x.storage, Elements::Four)], Some((y.storage, conv.written())), 2)),
-            ("write", write_lines(conv)),
-            ("staged", staged_lines(x.storage)),
-            ("constants", constants.map(|(name, value)| format!("const {name}: u32 = {value};")).into()),
-            ("declare", declare.collect()),
-            ("multiply", weights.chain(samples).chain(products).collect()),
-            ("store", store.collect()),
-        ],
-    );
-    let (constants, head) = conv.vector_window_and_base_offset(x, y);
-    Some(Variant {
-        name,
-        shader: shader("conv1d/matrices", source, y, constants),
-        parameters: conv.parameters(head, x, y),
-        grid: [y.pitch.div_ceil(positions), conv.out_channels.div_ceil(SUBGROUPS * side), conv.batch],
-        subgroups: true,
-    })
+    lines.collect()
 }
 
-/// `fn staged(i) -> vec4<f16>`, four samples of x. Those of the network's input are in f32, and may be too large.
+/// Generates `fn staged(i) -> vec4<f16>`, four samples of x. Those of the network's input are in f32 and may be too large
+/// for f16.
 fn staged_lines(storage: Storage) -> Vec<String> {
-    let note = if storage == Storage::F32 { &["    note_size(x[i]);"][..] } else { &[] };
+    let note = if storage == Storage::F32 { &["    note_largest(x[i]);"][..] } else { &[] };
     let lines = [&["fn staged(i: u32) -> vec4<f16> {"], note, &["    return vec4<f16>(x[i]);", "}"]];
     lines.concat().into_iter().map(String::from).collect()
 }
 
-/// The side of the matrices of a variant of this name.
-pub(super) fn side(variant: &str) -> Option<usize> {
-    SIDES.into_iter().find(|(_, name)| *name == variant).map(|(side, _)| side)
-}
-
-/// Weights as matrices `[out_channels, in_channels]` for each tap: `[out_channels / side, in_channels / side, kernel, side,
-/// side]`, filled up with zeros to whole matrices and workgroups. Biases filled up likewise.
+/// Packs weights as a matrix `[out_channels, in_channels]` per tap: `[out_channels / side, in_channels / side, kernel,
+/// side, side]`, padded with zeros to whole matrices and workgroups. Biases are padded likewise.
 pub(super) fn packed(conv: &Conv1d, side: usize, read: usize, values: &[f32]) -> Vec<f32> {
     let block = SUBGROUPS * side;
     if read != 1 {

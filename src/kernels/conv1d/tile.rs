@@ -1,56 +1,75 @@
-//! The convolution for real GPUs: a workgroup stages samples and weights of a few input channels in workgroup memory,
-//! and each invocation computes 8 or 4 channels by four positions in registers. Twin: shaders/conv1d/tile.wgsl.
+//! The convolution for real GPUs: a workgroup stages samples and weights of a few input channels in workgroup memory, and
+//! each invocation computes 8 or 4 channels at four positions in registers. Counterpart: shaders/conv1d/tile.wgsl.
 //!
-//! For every input channel and tap an invocation loads two vec4 of weights, the same for 16 neighbours, and does 32
-//! multiplications; its samples are loaded once a channel, vec4 by vec4, neighbours beside each other, so that neither
-//! load meets a bank conflict at stride 1. Workgroups of 64 with at most 16 KiB keep ten or more resident on a
-//! multiprocessor, which hides the staging of one behind the arithmetic of the others.
+//! For every input channel and tap, an invocation of `tile 8` loads two vec4s of weights, which 16 neighbours share, and does
+//! 32 multiplications. It loads its samples once per channel, in vec4s next to those of its neighbours, so that at stride 1
+//! neither load has a bank conflict. With workgroups of 64 invocations and at most 16 KiB, ten or more are resident on one
+//! multiprocessor, and the staging of one overlaps with the arithmetic of the others.
 //!
-//! With 4 channels there are twice as many workgroups: better while the grid is too small to fill the GPU. A single
-//! record's grid is so small that each multiprocessor would hold two or four warps, which wait for one another's loads
-//! and barriers: then four slices of invocations share the input channels of a tile, and add up in the end.
+//! `tile 4` has twice as many workgroups, which is better while the grid does not saturate the GPU. The grid of a single
+//! record is so small that a multiprocessor would hold two to four warps, which wait for one another's loads and barriers.
+//! There `tile 4 sliced` divides the input channels of a tile among four slices of invocations and adds up their sums.
 //!
-//! Reckoned, not yet measured on a real GPU:
-//! - a large batch: on a multiprocessor that issues four warps' multiplications a cycle, the 32 of a tap take a warp 8
-//!   cycles and its loads from workgroup memory 3 to 5, which run beside them, so that at least half of the f32 peak
-//!   should be reached;
-//! - one record of 5000 samples on 132 multiprocessors: 80 to 160 workgroups a layer, 12,288 multiplications one after
-//!   another an invocation in the longest layer with 4 channels and one slice, 7 to 14 µs; a quarter of it with four.
-//!
-//! On lavapipe it is slower than the plain variant: its barriers are coroutine switches.
+//! Estimates and measurements: docs/measurements/conv1d-tile.md.
 
-use super::{Conv1d, RowLayout, UNROLLED, Variant, blocks, saturates_gpu, shader, storage_lines, write_lines};
-use crate::kernels::{Accelerator, fill, storage::Elements};
+use super::{
+    Conv1d, Packing, RowLayout, Source, UNROLLED, Variant, blocks, component, declarations, saturates_gpu, shader,
+    storage_lines, write_lines,
+};
+use crate::kernels::{Accelerator, storage::Elements};
 
-/// Positions and vec4s of channels along a workgroup's two sides.
+/// Invocations of a slice along the positions.
 const LANES: usize = 16;
+/// Invocations of a slice along the channels.
 const GROUPS: usize = 4;
 const TILE_SAMPLES: usize = 4;
-/// Input channels staged at once at most: more would not save a barrier that counts.
+/// The most input channels that are staged at once. More would not save a barrier that counts.
 const MOST_STAGED: usize = 8;
 
-/// How a tile is divided.
+/// How a tile is divided among invocations.
 #[derive(Clone, Copy)]
 struct Division {
     name: &'static str,
-    /// Vec4s of channels an invocation.
+    /// Vec4s of channels per invocation.
     quads: usize,
     /// Sets of invocations that share the input channels.
     slices: usize,
+    packing: Packing,
 }
 
-/// From the one that loads least for what it computes to the one that spreads most.
+/// The divisions, from the fewest loads per multiplication to the most invocations.
 const DIVISIONS: [Division; 3] = [
-    Division { name: "tile 8", quads: 2, slices: 1 },
-    Division { name: "tile 4", quads: 1, slices: 1 },
-    Division { name: "tile 4 sliced", quads: 1, slices: 4 },
+    Division { name: "tile 8", quads: 2, slices: 1, packing: PACKING_OF_TWO_QUADS },
+    Division { name: "tile 4", quads: 1, slices: 1, packing: PACKING_OF_ONE_QUAD },
+    Division { name: "tile 4 sliced", quads: 1, slices: 4, packing: PACKING_OF_ONE_QUAD },
 ];
+const PACKING_OF_TWO_QUADS: Packing = Packing(|kernel, read, values| packed(kernel.of_type(), 2, read, values));
+const PACKING_OF_ONE_QUAD: Packing = Packing(|kernel, read, values| packed(kernel.of_type(), 1, read, values));
 
-/// All, the best first; none where the kernel is too large to unroll.
+/// Sizes that the text of the shader depends on.
+#[derive(Clone, Copy)]
+struct Tile {
+    kernel: usize,
+    stride: usize,
+    quads: usize,
+    slices: usize,
+    /// Numbers before the first tap of a window.
+    shift: usize,
+    /// Vec4s of x per staged input channel.
+    width: usize,
+    /// Vec4s of weights per staged input channel.
+    weights: usize,
+    /// Vec4s that the slices hand over.
+    partial: usize,
+    /// Input channels that are staged at once.
+    staged: usize,
+}
+
+/// The variants, the best first. None if the kernel is too long to unroll.
 pub(super) fn variants(conv: &Conv1d, x: RowLayout, y: RowLayout, accelerator: &Accelerator) -> Vec<Variant> {
     let variant = |division| variant(conv, x, y, division, accelerator);
     let mut variants: Vec<Variant> = DIVISIONS.into_iter().filter_map(variant).collect();
-    // The first whose invocations fill the GPU, or else the one with the most.
+    // The first that saturates the GPU is the best, or else the one with the most invocations.
     let best = variants.iter().position(saturates_gpu).or(variants.len().checked_sub(1));
     if let Some(best) = best {
         variants[..=best].rotate_right(1);
@@ -65,93 +84,122 @@ fn variant(
     division: Division,
     accelerator: &Accelerator,
 ) -> Option<Variant> {
-    let Division { name, quads, slices } = division;
-    if conv.kernel > UNROLLED || conv.stride > 4 {
-        return None;
-    }
-    let shift = conv.shift(x, y);
-    let width = (LANES * TILE_SAMPLES * conv.stride + shift + conv.kernel).div_ceil(4);
-    let weights = conv.kernel * GROUPS * quads;
-    // What the slices hand over, then what is staged, in vec4s.
-    let partial = if slices > 1 { LANES * GROUPS * quads * TILE_SAMPLES } else { 1 };
-    let memory = accelerator.workgroup_memory() / 16;
-    let staged = (memory.saturating_sub(partial) / (width + weights)).min(MOST_STAGED);
-    if staged == 0 {
-        return None;
-    }
-    let window = (TILE_SAMPLES - 1) * conv.stride + shift + conv.kernel;
-    let load = (0..window.div_ceil(4)).map(|i| format!("let x{i} = tile[first + {i}];"));
-    let multiply = (0..conv.kernel).flat_map(|k| {
-        (0..quads).flat_map(move |q| {
-            let weight = format!("let w{k}_{q} = weights[at + {}];", k * GROUPS * quads + q);
-            let sums = (0..TILE_SAMPLES).map(move |p| {
-                let position = p * conv.stride + k + shift;
-                format!("sum{q}_{p} = fma(w{k}_{q}, vec4(x{}.{}), sum{q}_{p});", position / 4, component(position))
-            });
-            std::iter::once(weight).chain(sums)
-        })
+    let Division { name, quads, packing, .. } = division;
+    let tile = Tile::new(conv, conv.shift(x, y), division, accelerator)?;
+    let (sizes, storage) = (conv.clone(), accelerator.storage);
+    let source = Source::filled(include_str!("../../../shaders/conv1d/tile.wgsl"), move || {
+        let [give, take] = tile.handover();
+        [
+            ("storage", storage_lines(&sizes, [x.storage, y.storage], storage, Elements::Four)),
+            ("write", write_lines(&sizes)),
+            ("constants", tile.constants()),
+            ("declare", tile.declare()),
+            ("give", give),
+            ("take", take),
+            ("load", tile.load()),
+            ("multiply", tile.multiply()),
+            ("store", tile.store()),
+        ]
     });
-    let sums =
-        |line: fn(usize, usize) -> String| (0..quads).flat_map(move |q| (0..TILE_SAMPLES).map(move |p| line(q, p)));
-    let transpose = (0..quads).flat_map(|q| {
-        "xyzw".chars().enumerate().map(move |(c, component)| {
-            let four: Vec<String> = (0..TILE_SAMPLES).map(|p| format!("sum{q}_{p}.{component}")).collect();
-            format!("store(b, o + {}, i, vec4({}));", 4 * q + c, four.join(", "))
-        })
-    });
-    let constants = [
-        ("STRIDE", conv.stride),
-        ("TILE_WIDTH", width),
-        ("WEIGHTS", weights),
-        ("STAGED", staged),
-        ("QUADS", quads),
-        ("SLICES", slices),
-        ("PARTIAL", partial),
-    ];
-    let source = fill(
-        include_str!("../../../shaders/conv1d/tile.wgsl"),
-        &[
-            ("storage", storage_lines(conv, x, y, accelerator, Elements::Four)),
-            ("write", write_lines(conv)),
-            ("constants", constants.map(|(name, value)| format!("const {name}: u32 = {value};")).into()),
-            (
-                "declare",
-                sums(|q, p| format!("var sum{q}_{p} = select(vec4(0.0), bias[quad + {q}], slice == 0);")).collect(),
-            ),
-            (
-                "give",
-                sums(|q, p| format!("partial[{} + member] = sum{q}_{p};", (q * TILE_SAMPLES + p) * LANES * GROUPS))
-                    .collect(),
-            ),
-            (
-                "take",
-                sums(|q, p| format!("sum{q}_{p} += partial[{} + member];", (q * TILE_SAMPLES + p) * LANES * GROUPS))
-                    .collect(),
-            ),
-            ("load", load.collect()),
-            ("multiply", multiply.collect()),
-            ("store", transpose.collect()),
-        ],
-    );
-    let columns = y.pitch.div_ceil(LANES * TILE_SAMPLES);
-    let (constants, head) = conv.vector_window_and_base_offset(x, y);
+    let (overrides, base_offset) = conv.window_and_base_offset(x, y);
     Some(Variant {
         name,
-        shader: shader("conv1d/tile", source, y, constants),
-        parameters: conv.parameters(head, x, y),
-        grid: [columns, conv.out_channels.div_ceil(4 * quads * GROUPS), conv.batch],
+        shader: shader("conv1d/tile", source, y, overrides),
+        parameters: conv.parameters(base_offset, x, y),
+        grid: [
+            y.pitch.div_ceil(LANES * TILE_SAMPLES),
+            conv.out_channels.div_ceil(4 * quads * GROUPS),
+            conv.batch,
+        ],
         subgroups: false,
+        parts: 1,
+        packing,
     })
 }
 
-fn component(index: usize) -> char {
-    ['x', 'y', 'z', 'w'][index % 4]
+impl Tile {
+    /// None if the kernel or the stride is too large, or if workgroup memory is too small for one input channel.
+    fn new(conv: &Conv1d, shift: usize, division: Division, accelerator: &Accelerator) -> Option<Self> {
+        let Conv1d { kernel, stride, .. } = *conv;
+        let Division { quads, slices, .. } = division;
+        if kernel > UNROLLED || stride > 4 {
+            return None;
+        }
+        let width = (LANES * TILE_SAMPLES * stride + shift + kernel).div_ceil(4);
+        let weights = kernel * GROUPS * quads;
+        let partial = if slices > 1 { LANES * GROUPS * quads * TILE_SAMPLES } else { 1 };
+        let memory = accelerator.workgroup_memory() / 16;
+        let staged = (memory.saturating_sub(partial) / (width + weights)).min(MOST_STAGED);
+        (staged > 0).then_some(Self { kernel, stride, quads, slices, shift, width, weights, partial, staged })
+    }
+
+    fn constants(&self) -> Vec<String> {
+        declarations([
+            ("STRIDE", self.stride),
+            ("TILE_WIDTH", self.width),
+            ("WEIGHTS", self.weights),
+            ("STAGED", self.staged),
+            ("QUADS", self.quads),
+            ("SLICES", self.slices),
+            ("PARTIAL", self.partial),
+        ])
+    }
+
+    /// One line for each sum, of vec4 q of channels at position p.
+    fn for_each_sum(&self, line: impl Fn(usize, usize) -> String) -> Vec<String> {
+        (0..self.quads).flat_map(|q| (0..TILE_SAMPLES).map(move |p| (q, p))).map(|(q, p)| line(q, p)).collect()
+    }
+
+    fn declare(&self) -> Vec<String> {
+        self.for_each_sum(|q, p| format!("var sum{q}_{p} = select(vec4(0.0), bias[quad + {q}], slice == 0);"))
+    }
+
+    /// The lines by which a slice gives its sums and by which the first slice takes them.
+    fn handover(&self) -> [Vec<String>; 2] {
+        let place = |q: usize, p: usize| format!("partial[{} + member]", (q * TILE_SAMPLES + p) * LANES * GROUPS);
+        [
+            self.for_each_sum(|q, p| format!("{} = sum{q}_{p};", place(q, p))),
+            self.for_each_sum(|q, p| format!("sum{q}_{p} += {};", place(q, p))),
+        ]
+    }
+
+    fn load(&self) -> Vec<String> {
+        let window = (TILE_SAMPLES - 1) * self.stride + self.shift + self.kernel;
+        (0..window.div_ceil(4)).map(|i| format!("let x{i} = tile[first + {i}];")).collect()
+    }
+
+    fn multiply(&self) -> Vec<String> {
+        let Self { quads, stride, shift, .. } = *self;
+        let lines = (0..self.kernel).flat_map(|k| {
+            (0..quads).flat_map(move |q| {
+                let weight = format!("let w{k}_{q} = weights[at + {}];", k * GROUPS * quads + q);
+                let sums = (0..TILE_SAMPLES).map(move |p| {
+                    let position = p * stride + k + shift;
+                    format!("sum{q}_{p} = fma(w{k}_{q}, vec4(x{}.{}), sum{q}_{p});", position / 4, component(position))
+                });
+                std::iter::once(weight).chain(sums)
+            })
+        });
+        lines.collect()
+    }
+
+    /// Transposes the sums, so that each store has four positions of one channel.
+    fn store(&self) -> Vec<String> {
+        let lines = (0..self.quads).flat_map(|q| {
+            (0..4).map(move |c| {
+                let four: Vec<String> = (0..TILE_SAMPLES).map(|p| format!("sum{q}_{p}.{}", component(c))).collect();
+                format!("store(b, o + {}, i, vec4({}));", 4 * q + c, four.join(", "))
+            })
+        });
+        lines.collect()
+    }
 }
 
-/// Weights as `[out_channels / block, in_channels, kernel, block]`, where a block is a workgroup's channels, the last
-/// padded with zeros: a workgroup's weights of some input channels lie in one piece. Biases padded likewise.
-pub(super) fn packed(conv: &Conv1d, name: &str, read: usize, values: &[f32]) -> Vec<f32> {
-    let block = 4 * GROUPS * if name == DIVISIONS[0].name { 2 } else { 1 };
+/// Packs weights as `[out_channels / block, in_channels, kernel, block]` and biases as `[out_channels / block, block]`,
+/// where a block is the channels of a workgroup, the last padded with zeros. The weights of a workgroup for some input
+/// channels are contiguous.
+pub(super) fn packed(conv: &Conv1d, quads: usize, read: usize, values: &[f32]) -> Vec<f32> {
+    let block = 4 * GROUPS * quads;
     let taps = if read == 1 { conv.in_channels * conv.kernel } else { 1 };
     blocks(values, conv.out_channels, block, taps, |block_of, o, tap| (block_of * taps + tap) * block + o, taps * block)
 }

@@ -5,7 +5,7 @@
 //! what a run stops at can be looked into.
 
 use super::{Schedule, SquaredSums, WORKGROUP, first, line, shader};
-use crate::kernels::{Accelerator, Operation, RowLayout, Shader, Variant, fill};
+use crate::kernels::{Accelerator, GpuOperation, Operation, RowLayout, Shader, Source, Variant};
 
 /// Numbers that an invocation takes, so that few workgroups add the sums of squares up again.
 const NUMBERS: usize = 16;
@@ -48,28 +48,17 @@ impl Adam {
             ],
         };
         let shader = shader!("adam", constants);
-        let source = fill(&shader.source, &[("bindings", bindings)]);
-        Shader { source: source.into(), ..shader }
+        Shader { source: Source::filled(shader.source, move || [("bindings", bindings)]), ..shader }
     }
 }
 
 impl Operation for Adam {
-    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
-        let [gradient, schedule, sums @ .., state] = rows else {
-            unreachable!("the plan gives Adam two or three reads")
-        };
-        let sums_first = sums.first().map_or(0, |sums| first(*sums));
-        // Mirror of `struct Adam` in the shader.
-        let parameters = [self.length, first(*gradient), first(*schedule), sums_first, first(*state)];
-        vec![Variant::plain(self.shader(), parameters, line(self.length.div_ceil(WORKGROUP * NUMBERS)))]
+    fn describe(&self) -> String {
+        "Adam".into()
     }
 
     fn floating_point_operations(&self) -> usize {
         14 * self.length
-    }
-
-    fn describe(&self) -> String {
-        "Adam".into()
     }
 
     fn reference(&self, reads: &[&[f64]], state: &mut [f64]) {
@@ -96,5 +85,17 @@ impl Operation for Adam {
             let step = m[i] / first / ((v[i] / second).sqrt() + f64::from(self.epsilon));
             parameters[i] -= rate * (f64::from(self.weight_decay) * parameters[i] + step);
         }
+    }
+}
+
+impl GpuOperation for Adam {
+    fn variants(&self, layouts: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
+        let [gradient, schedule, sums @ .., state] = layouts else {
+            unreachable!("the plan gives Adam two or three reads")
+        };
+        let sums_first = sums.first().map_or(0, |sums| first(*sums));
+        // Mirror of `struct Adam` in the shader.
+        let parameters = [self.length, first(*gradient), first(*schedule), sums_first, first(*state)];
+        vec![Variant::plain(self.shader(), parameters, line(self.length.div_ceil(WORKGROUP * NUMBERS)))]
     }
 }

@@ -9,11 +9,11 @@
 //! `[1, 1, 2 · channels]`, one row: the shaders count on it.
 
 use crate::{
-    kernels::{Accelerator, Operation, RowLayout, Shader, Variant},
+    kernels::{Accelerator, GpuOperation, Operation, RowLayout, Shader, Variant},
     network::BATCH_NORM_EPSILON,
 };
 
-use super::{NO_CONSTANTS, WORKGROUP, equal, first, shader};
+use super::{NO_CONSTANTS, WORKGROUP, equal_and_aligned, first, shader};
 
 /// Records that an invocation takes in turn, so that it loads a channel's four to six numbers once for all of them: with
 /// one record these would be two thirds of the loads, which are what lavapipe spends its time on.
@@ -114,28 +114,12 @@ impl Channel {
 pub struct BatchStatistics(pub Groups);
 
 impl Operation for BatchStatistics {
-    fn variants(&self, rows: &[RowLayout], accelerator: &Accelerator) -> Vec<Variant> {
-        let ([x, y], Groups { batch, channels, samples, .. }) = (rows, self.0) else {
-            unreachable!("the plan gives statistics one read")
-        };
-        if !equal(&[*x]) {
-            return Vec::new();
-        }
-        // Mirror of `struct BatchStatistics` in the shader.
-        let parameters = [batch, channels, samples, x.base_offset, x.pitch, x.offset, y.base_offset, y.pitch, y.offset];
-        reductions(shader!("batch_statistics", NO_CONSTANTS), parameters, self.0, accelerator.software)
-    }
-
-    fn needs_aligned_rows(&self) -> bool {
-        true
+    fn describe(&self) -> String {
+        "batch statistics".into()
     }
 
     fn floating_point_operations(&self) -> usize {
         4 * self.0.len()
-    }
-
-    fn describe(&self) -> String {
-        "batch statistics".into()
     }
 
     fn reference(&self, reads: &[&[f64]], statistics: &mut [f64]) {
@@ -148,6 +132,24 @@ impl Operation for BatchStatistics {
             statistics[group * 2 * sizes.channels + channel] = mean;
             statistics[(group * 2 + 1) * sizes.channels + channel] = squares / count;
         }
+    }
+}
+
+impl GpuOperation for BatchStatistics {
+    fn variants(&self, layouts: &[RowLayout], accelerator: &Accelerator) -> Vec<Variant> {
+        let ([x, y], Groups { batch, channels, samples, .. }) = (layouts, self.0) else {
+            unreachable!("the plan gives statistics one read")
+        };
+        if !equal_and_aligned(&[*x]) {
+            return Vec::new();
+        }
+        // Mirror of `struct BatchStatistics` in the shader.
+        let parameters = [batch, channels, samples, x.base_offset, x.pitch, x.offset, y.base_offset, y.pitch, y.offset];
+        reductions(shader!("batch_statistics", NO_CONSTANTS), parameters, self.0, accelerator.software)
+    }
+
+    fn needs_aligned_rows(&self) -> bool {
+        true
     }
 }
 
@@ -164,9 +166,29 @@ pub struct BatchNorm {
 }
 
 impl Operation for BatchNorm {
-    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
-        let [x, statistics, affine, y] = rows else { unreachable!("the plan gives a batch norm three reads") };
-        if !equal(&[*x, *y]) {
+    fn describe(&self) -> String {
+        format!("batch norm{}", if self.relu { " + ReLU" } else { "" })
+    }
+
+    fn floating_point_operations(&self) -> usize {
+        3 * self.sizes.len()
+    }
+
+    fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {
+        let [x, statistics, affine] = reads else { unreachable!("the plan gives a batch norm three reads") };
+        for of in self.sizes.each(statistics, Some(affine)) {
+            for i in self.sizes.places(of.group, of.channel) {
+                let value = of.gamma * of.normalised(x[i]) + of.beta;
+                y[i] = if self.relu { value.max(0.0) } else { value };
+            }
+        }
+    }
+}
+
+impl GpuOperation for BatchNorm {
+    fn variants(&self, layouts: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
+        let [x, statistics, affine, y] = layouts else { unreachable!("the plan gives a batch norm three reads") };
+        if !equal_and_aligned(&[*x, *y]) {
             return Vec::new();
         }
         let Groups { batch, channels, samples, .. } = self.sizes;
@@ -179,24 +201,6 @@ impl Operation for BatchNorm {
 
     fn needs_aligned_rows(&self) -> bool {
         true
-    }
-
-    fn floating_point_operations(&self) -> usize {
-        3 * self.sizes.len()
-    }
-
-    fn describe(&self) -> String {
-        format!("batch norm{}", if self.relu { " + ReLU" } else { "" })
-    }
-
-    fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {
-        let [x, statistics, affine] = reads else { unreachable!("the plan gives a batch norm three reads") };
-        for of in self.sizes.each(statistics, Some(affine)) {
-            for i in self.sizes.places(of.group, of.channel) {
-                let value = of.gamma * of.normalised(x[i]) + of.beta;
-                y[i] = if self.relu { value.max(0.0) } else { value };
-            }
-        }
     }
 }
 
@@ -213,9 +217,33 @@ pub struct BatchNormGradientSums {
 }
 
 impl Operation for BatchNormGradientSums {
-    fn variants(&self, rows: &[RowLayout], accelerator: &Accelerator) -> Vec<Variant> {
-        let [x, statistics, affine, dy, y] = rows else { unreachable!("the plan gives the sums four reads") };
-        if !equal(&[*x, *dy]) {
+    fn describe(&self) -> String {
+        "batch norm gradient sums".into()
+    }
+
+    fn floating_point_operations(&self) -> usize {
+        6 * self.sizes.len()
+    }
+
+    fn reference(&self, reads: &[&[f64]], sums: &mut [f64]) {
+        let [x, statistics, affine, dy] = reads else { unreachable!("the plan gives the sums four reads") };
+        for of in self.sizes.each(statistics, Some(affine)) {
+            let (mut gamma, mut beta) = (0.0, 0.0);
+            for i in self.sizes.places(of.group, of.channel) {
+                let dy = of.passed(self.relu, x[i], dy[i]);
+                gamma += dy * of.normalised(x[i]);
+                beta += dy;
+            }
+            sums[of.group * 2 * self.sizes.channels + of.channel] = gamma;
+            sums[(of.group * 2 + 1) * self.sizes.channels + of.channel] = beta;
+        }
+    }
+}
+
+impl GpuOperation for BatchNormGradientSums {
+    fn variants(&self, layouts: &[RowLayout], accelerator: &Accelerator) -> Vec<Variant> {
+        let [x, statistics, affine, dy, y] = layouts else { unreachable!("the plan gives the sums four reads") };
+        if !equal_and_aligned(&[*x, *dy]) {
             return Vec::new();
         }
         let Groups { batch, channels, .. } = self.sizes;
@@ -240,28 +268,6 @@ impl Operation for BatchNormGradientSums {
     fn needs_aligned_rows(&self) -> bool {
         true
     }
-
-    fn floating_point_operations(&self) -> usize {
-        6 * self.sizes.len()
-    }
-
-    fn describe(&self) -> String {
-        "batch norm gradient sums".into()
-    }
-
-    fn reference(&self, reads: &[&[f64]], sums: &mut [f64]) {
-        let [x, statistics, affine, dy] = reads else { unreachable!("the plan gives the sums four reads") };
-        for of in self.sizes.each(statistics, Some(affine)) {
-            let (mut gamma, mut beta) = (0.0, 0.0);
-            for i in self.sizes.places(of.group, of.channel) {
-                let dy = of.passed(self.relu, x[i], dy[i]);
-                gamma += dy * of.normalised(x[i]);
-                beta += dy;
-            }
-            sums[of.group * 2 * self.sizes.channels + of.channel] = gamma;
-            sums[(of.group * 2 + 1) * self.sizes.channels + of.channel] = beta;
-        }
-    }
 }
 
 /// The gradient by x.
@@ -277,11 +283,34 @@ pub struct BatchNormInputGradient {
 }
 
 impl Operation for BatchNormInputGradient {
-    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
-        let [x, statistics, affine, sums, dy, dx] = rows else {
+    fn describe(&self) -> String {
+        "batch norm gradient".into()
+    }
+
+    fn floating_point_operations(&self) -> usize {
+        9 * self.sizes.len()
+    }
+
+    fn reference(&self, reads: &[&[f64]], dx: &mut [f64]) {
+        let [x, statistics, affine, sums, dy] = reads else { unreachable!("the plan gives the gradient five reads") };
+        let count = self.sizes.count() as f64;
+        for of in self.sizes.each(statistics, Some(affine)) {
+            let [gamma, beta] =
+                [0, 1].map(|part| sums[(of.group * 2 + part) * self.sizes.channels + of.channel] / count);
+            for i in self.sizes.places(of.group, of.channel) {
+                let dy = of.passed(self.relu, x[i], dy[i]);
+                dx[i] = of.gamma * of.scale * (dy - beta - of.normalised(x[i]) * gamma);
+            }
+        }
+    }
+}
+
+impl GpuOperation for BatchNormInputGradient {
+    fn variants(&self, layouts: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
+        let [x, statistics, affine, sums, dy, dx] = layouts else {
             unreachable!("the plan gives the gradient five reads")
         };
-        if !equal(&[*x, *dy, *dx]) {
+        if !equal_and_aligned(&[*x, *dy, *dx]) {
             return Vec::new();
         }
         let Groups { batch, channels, samples, .. } = self.sizes;
@@ -306,27 +335,6 @@ impl Operation for BatchNormInputGradient {
     fn needs_aligned_rows(&self) -> bool {
         true
     }
-
-    fn floating_point_operations(&self) -> usize {
-        9 * self.sizes.len()
-    }
-
-    fn describe(&self) -> String {
-        "batch norm gradient".into()
-    }
-
-    fn reference(&self, reads: &[&[f64]], dx: &mut [f64]) {
-        let [x, statistics, affine, sums, dy] = reads else { unreachable!("the plan gives the gradient five reads") };
-        let count = self.sizes.count() as f64;
-        for of in self.sizes.each(statistics, Some(affine)) {
-            let [gamma, beta] =
-                [0, 1].map(|part| sums[(of.group * 2 + part) * self.sizes.channels + of.channel] / count);
-            for i in self.sizes.places(of.group, of.channel) {
-                let dy = of.passed(self.relu, x[i], dy[i]);
-                dx[i] = of.gamma * of.scale * (dy - beta - of.normalised(x[i]) * gamma);
-            }
-        }
-    }
 }
 
 /// running = (1 − momentum)·running + momentum·batch, group after group, with the unbiased variance m/(m − 1)·σ².
@@ -341,23 +349,12 @@ pub struct RunningStatistics {
 }
 
 impl Operation for RunningStatistics {
-    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
-        let [statistics, running] = rows else { unreachable!("the plan gives running statistics one read") };
-        let Groups { groups, channels, .. } = self.sizes;
-        let count = self.sizes.count() as f64;
-        let constants = [("MOMENTUM", f64::from(self.momentum)), ("UNBIASED", count / (count - 1.0))];
-        // Mirror of `struct RunningStatistics` in the shader.
-        let parameters = [groups, channels, first(*statistics), statistics.pitch, first(*running)];
-        let grid = [(2 * channels).div_ceil(WORKGROUP), 1, 1];
-        vec![Variant::plain(shader!("running_statistics", constants), parameters, grid)]
+    fn describe(&self) -> String {
+        "running statistics".into()
     }
 
     fn floating_point_operations(&self) -> usize {
         6 * self.sizes.groups * self.sizes.channels
-    }
-
-    fn describe(&self) -> String {
-        "running statistics".into()
     }
 
     fn reference(&self, reads: &[&[f64]], running: &mut [f64]) {
@@ -371,5 +368,18 @@ impl Operation for RunningStatistics {
                 running[i] = (1.0 - momentum) * running[i] + momentum * new;
             }
         }
+    }
+}
+
+impl GpuOperation for RunningStatistics {
+    fn variants(&self, layouts: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
+        let [statistics, running] = layouts else { unreachable!("the plan gives running statistics one read") };
+        let Groups { groups, channels, .. } = self.sizes;
+        let count = self.sizes.count() as f64;
+        let constants = [("MOMENTUM", f64::from(self.momentum)), ("UNBIASED", count / (count - 1.0))];
+        // Mirror of `struct RunningStatistics` in the shader.
+        let parameters = [groups, channels, first(*statistics), statistics.pitch, first(*running)];
+        let grid = [(2 * channels).div_ceil(WORKGROUP), 1, 1];
+        vec![Variant::plain(shader!("running_statistics", constants), parameters, grid)]
     }
 }

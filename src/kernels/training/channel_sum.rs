@@ -1,6 +1,6 @@
 //! The sum of each channel: the gradient by a bias.
 
-use crate::kernels::{Accelerator, Operation, RowLayout, Variant};
+use crate::kernels::{Accelerator, GpuOperation, Operation, RowLayout, Variant};
 
 use super::{NO_CONSTANTS, WORKGROUP, first, line, shader};
 
@@ -26,8 +26,31 @@ pub struct ChannelSum {
 }
 
 impl Operation for ChannelSum {
-    fn variants(&self, rows: &[RowLayout], accelerator: &Accelerator) -> Vec<Variant> {
-        let [x, y] = rows else { unreachable!("the plan gives a sum one read") };
+    fn describe(&self) -> String {
+        "sum of each channel".into()
+    }
+
+    fn floating_point_operations(&self) -> usize {
+        self.batch * self.channels * self.samples
+    }
+
+    fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {
+        let [x] = reads else { unreachable!("the plan gives a sum one read") };
+        for c in 0..self.channels {
+            let mut sum = 0.0;
+            for b in 0..self.batch {
+                for t in 0..self.samples {
+                    sum += x[(b * self.channels + c) * self.samples + t];
+                }
+            }
+            y[c] = sum;
+        }
+    }
+}
+
+impl GpuOperation for ChannelSum {
+    fn variants(&self, layouts: &[RowLayout], accelerator: &Accelerator) -> Vec<Variant> {
+        let [x, y] = layouts else { unreachable!("the plan gives a sum one read") };
         let Self { batch, channels, samples } = *self;
         // Mirror of `struct ChannelSum` in the shaders.
         let parameters = [batch, channels, samples, first(*x), x.pitch, first(*y)];
@@ -44,27 +67,6 @@ impl Operation for ChannelSum {
             vec![columns, plain, slices]
         } else {
             vec![slices, columns, plain]
-        }
-    }
-
-    fn floating_point_operations(&self) -> usize {
-        self.batch * self.channels * self.samples
-    }
-
-    fn describe(&self) -> String {
-        "sum of each channel".into()
-    }
-
-    fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {
-        let [x] = reads else { unreachable!("the plan gives a sum one read") };
-        for c in 0..self.channels {
-            let mut sum = 0.0;
-            for b in 0..self.batch {
-                for t in 0..self.samples {
-                    sum += x[(b * self.channels + c) * self.samples + t];
-                }
-            }
-            y[c] = sum;
         }
     }
 }

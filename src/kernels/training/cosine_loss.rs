@@ -8,7 +8,7 @@ use super::{
     l2_normalise::{SMALLEST_NORM, dot, norm},
     shader,
 };
-use crate::kernels::{Accelerator, Operation, RowLayout, Variant};
+use crate::kernels::{Accelerator, GpuOperation, Operation, RowLayout, Variant};
 
 /// The loss of each row: of p's row i and t's row i + N mod 2N, the other view.
 ///
@@ -23,8 +23,8 @@ pub struct CosineLoss {
 
 impl CosineLoss {
     /// Mirror of `struct CosineLoss` and `struct CosineLossGradient` in the shaders.
-    fn parameters(&self, rows: &[RowLayout]) -> [usize; 9] {
-        let [p, t, y] = rows else { unreachable!("the plan gives a cosine loss two reads") };
+    fn parameters(&self, layouts: &[RowLayout]) -> [usize; 9] {
+        let [p, t, y] = layouts else { unreachable!("the plan gives a cosine loss two reads") };
         [self.rows, self.features, first(*p), p.pitch, first(*t), t.pitch, y.base_offset, y.pitch, y.offset]
     }
 
@@ -36,17 +36,12 @@ impl CosineLoss {
 }
 
 impl Operation for CosineLoss {
-    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
-        let shader = shader!("cosine_loss", [("SMALLEST_NORM", SMALLEST_NORM)]);
-        vec![Variant::plain(shader, self.parameters(rows), [self.rows, 1, 1])]
+    fn describe(&self) -> String {
+        "cosine loss".into()
     }
 
     fn floating_point_operations(&self) -> usize {
         6 * self.rows * self.features
-    }
-
-    fn describe(&self) -> String {
-        "cosine loss".into()
     }
 
     fn reference(&self, reads: &[&[f64]], losses: &mut [f64]) {
@@ -58,6 +53,13 @@ impl Operation for CosineLoss {
     }
 }
 
+impl GpuOperation for CosineLoss {
+    fn variants(&self, layouts: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
+        let shader = shader!("cosine_loss", [("SMALLEST_NORM", SMALLEST_NORM)]);
+        vec![Variant::plain(shader, self.parameters(layouts), [self.rows, 1, 1])]
+    }
+}
+
 /// The gradient of the batch's loss by p.
 ///
 /// Reads p and t; writes dp, all `[rows, features]`.
@@ -65,17 +67,12 @@ impl Operation for CosineLoss {
 pub struct CosineLossGradient(pub CosineLoss);
 
 impl Operation for CosineLossGradient {
-    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
-        let shader = shader!("cosine_loss_gradient", [("SMALLEST_NORM", SMALLEST_NORM)]);
-        vec![Variant::plain(shader, self.0.parameters(rows), [self.0.rows, 1, 1])]
+    fn describe(&self) -> String {
+        "cosine loss gradient".into()
     }
 
     fn floating_point_operations(&self) -> usize {
         11 * self.0.rows * self.0.features
-    }
-
-    fn describe(&self) -> String {
-        "cosine loss gradient".into()
     }
 
     fn reference(&self, reads: &[&[f64]], dp: &mut [f64]) {
@@ -90,5 +87,12 @@ impl Operation for CosineLossGradient {
                 dp[i * features + d] = -2.0 * slope / (rows / 2) as f64;
             }
         }
+    }
+}
+
+impl GpuOperation for CosineLossGradient {
+    fn variants(&self, layouts: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
+        let shader = shader!("cosine_loss_gradient", [("SMALLEST_NORM", SMALLEST_NORM)]);
+        vec![Variant::plain(shader, self.0.parameters(layouts), [self.0.rows, 1, 1])]
     }
 }

@@ -1,7 +1,7 @@
 //! Channels that are the phases of fewer, faster ones are put back in turn: the last step of the gradient of a strided
 //! convolution by its input.
 
-use crate::kernels::{Accelerator, Operation, RowLayout, Variant};
+use crate::kernels::{Accelerator, GpuOperation, Operation, RowLayout, Variant};
 
 use super::{WORKGROUP, first, shader};
 
@@ -23,20 +23,12 @@ pub struct DepthToSpace {
 }
 
 impl Operation for DepthToSpace {
-    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
-        let [x, y] = rows else { unreachable!("the plan gives an interleave one read") };
-        // Mirror of `struct DepthToSpace` in the shader.
-        let parameters = [self.channels, self.out_samples, first(*x), x.pitch, y.base_offset, y.pitch, y.offset];
-        let shader = shader!("depth_to_space", [("FACTOR", self.factor as f64)]);
-        vec![Variant::plain(shader, parameters, [y.pitch.div_ceil(WORKGROUP), self.channels, self.batch])]
+    fn describe(&self) -> String {
+        format!("interleave {}", self.factor)
     }
 
     fn floating_point_operations(&self) -> usize {
         0
-    }
-
-    fn describe(&self) -> String {
-        format!("interleave {}", self.factor)
     }
 
     fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {
@@ -49,5 +41,15 @@ impl Operation for DepthToSpace {
                 }
             }
         }
+    }
+}
+
+impl GpuOperation for DepthToSpace {
+    fn variants(&self, layouts: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
+        let [x, y] = layouts else { unreachable!("the plan gives an interleave one read") };
+        // Mirror of `struct DepthToSpace` in the shader.
+        let parameters = [self.channels, self.out_samples, first(*x), x.pitch, y.base_offset, y.pitch, y.offset];
+        let shader = shader!("depth_to_space", [("FACTOR", self.factor as f64)]);
+        vec![Variant::plain(shader, parameters, [y.pitch.div_ceil(WORKGROUP), self.channels, self.batch])]
     }
 }

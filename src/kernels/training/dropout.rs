@@ -1,8 +1,8 @@
 //! Dropout (Srivastava et al. 2014), its own gradient: the same mask is drawn again for it.
 
-use super::{Schedule, WORKGROUP, drawing, first, key, line, shader};
+use super::{Schedule, WORKGROUP, with_philox, first, key, line, shader};
 use crate::{
-    kernels::{Accelerator, Operation, RowLayout, Variant},
+    kernels::{Accelerator, GpuOperation, Operation, RowLayout, Variant},
     random::philox,
 };
 
@@ -29,23 +29,12 @@ impl Dropout {
 }
 
 impl Operation for Dropout {
-    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
-        let [x, schedule, y] = rows else { unreachable!("the plan gives a dropout two reads") };
-        // Mirror of `struct Dropout` in the shader.
-        let parameters =
-            [self.rows, self.samples, first(*x), x.pitch, first(*schedule), y.base_offset, y.pitch, y.offset];
-        let constants = [("SCALE", 1.0 / (1.0 - f64::from(self.rate))), ("THRESHOLD", f64::from(self.threshold()))];
-        let shader = drawing(shader!("dropout", constants), self.seed);
-        let grid = line((self.rows * y.pitch).div_ceil(WORKGROUP));
-        vec![Variant::plain(shader, parameters, grid)]
+    fn describe(&self) -> String {
+        format!("dropout {}", self.rate)
     }
 
     fn floating_point_operations(&self) -> usize {
         self.rows * self.samples
-    }
-
-    fn describe(&self) -> String {
-        format!("dropout {}", self.rate)
     }
 
     fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {
@@ -55,5 +44,18 @@ impl Operation for Dropout {
             let word = philox([(i / 4) as u32, step, 0, 0], key)[i % 4];
             y[i] = if word < self.threshold() { x[i] / (1.0 - f64::from(self.rate)) } else { 0.0 };
         }
+    }
+}
+
+impl GpuOperation for Dropout {
+    fn variants(&self, layouts: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
+        let [x, schedule, y] = layouts else { unreachable!("the plan gives a dropout two reads") };
+        // Mirror of `struct Dropout` in the shader.
+        let parameters =
+            [self.rows, self.samples, first(*x), x.pitch, first(*schedule), y.base_offset, y.pitch, y.offset];
+        let constants = [("SCALE", 1.0 / (1.0 - f64::from(self.rate))), ("THRESHOLD", f64::from(self.threshold()))];
+        let shader = with_philox(shader!("dropout", constants), self.seed);
+        let grid = line((self.rows * y.pitch).div_ceil(WORKGROUP));
+        vec![Variant::plain(shader, parameters, grid)]
     }
 }

@@ -1,6 +1,6 @@
 //! Numbers in another order: how weights are turned for a gradient, and packed for a shader.
 
-use crate::kernels::{Accelerator, Operation, RowLayout, Variant};
+use crate::kernels::{Accelerator, GpuOperation, Operation, RowLayout, Variant};
 
 use super::{NO_CONSTANTS, WORKGROUP, first, line, shader};
 
@@ -16,19 +16,12 @@ pub struct Gather {
 }
 
 impl Operation for Gather {
-    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
-        let [x, order, y] = rows else { unreachable!("the plan gives a gather two reads") };
-        // Mirror of `struct Gather` in the shader.
-        let parameters = [self.length, first(*x), first(*order), y.base_offset, y.pitch, y.offset];
-        vec![Variant::plain(shader!("gather", NO_CONSTANTS), parameters, line(y.pitch.div_ceil(WORKGROUP)))]
+    fn describe(&self) -> String {
+        format!("gather {}", self.length)
     }
 
     fn floating_point_operations(&self) -> usize {
         0
-    }
-
-    fn describe(&self) -> String {
-        format!("gather {}", self.length)
     }
 
     fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {
@@ -37,5 +30,14 @@ impl Operation for Gather {
             let place = order[i] as usize;
             y[i] = if place == 0 { 0.0 } else { x[place - 1] };
         }
+    }
+}
+
+impl GpuOperation for Gather {
+    fn variants(&self, layouts: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
+        let [x, order, y] = layouts else { unreachable!("the plan gives a gather two reads") };
+        // Mirror of `struct Gather` in the shader.
+        let parameters = [self.length, first(*x), first(*order), y.base_offset, y.pitch, y.offset];
+        vec![Variant::plain(shader!("gather", NO_CONSTANTS), parameters, line(y.pitch.div_ceil(WORKGROUP)))]
     }
 }

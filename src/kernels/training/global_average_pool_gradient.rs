@@ -1,8 +1,8 @@
 //! The gradient of a global average pool.
 
-use crate::kernels::{Accelerator, Operation, RowLayout, Variant};
+use crate::kernels::{Accelerator, GpuOperation, Operation, RowLayout, Variant};
 
-use super::{NO_CONSTANTS, WORKGROUP, equal, first, line, shader};
+use super::{NO_CONSTANTS, WORKGROUP, equal_and_aligned, first, line, shader};
 
 /// `dx[b, c, t] = dy[b, c] / samples`.
 ///
@@ -16,9 +16,28 @@ pub struct GlobalAveragePoolGradient {
 }
 
 impl Operation for GlobalAveragePoolGradient {
-    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
-        let [dy, dx] = rows else { unreachable!("the plan gives a pool gradient one read") };
-        if !equal(&[*dx]) {
+    fn describe(&self) -> String {
+        "global average pool gradient".into()
+    }
+
+    fn floating_point_operations(&self) -> usize {
+        self.rows
+    }
+
+    fn reference(&self, reads: &[&[f64]], dx: &mut [f64]) {
+        let [dy] = reads else { unreachable!("the plan gives a pool gradient one read") };
+        for row in 0..self.rows {
+            for t in 0..self.samples {
+                dx[row * self.samples + t] = dy[row] / self.samples as f64;
+            }
+        }
+    }
+}
+
+impl GpuOperation for GlobalAveragePoolGradient {
+    fn variants(&self, layouts: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
+        let [dy, dx] = layouts else { unreachable!("the plan gives a pool gradient one read") };
+        if !equal_and_aligned(&[*dx]) {
             return Vec::new();
         }
         // Mirror of `struct GlobalAveragePoolGradient` in the shader.
@@ -29,22 +48,5 @@ impl Operation for GlobalAveragePoolGradient {
 
     fn pitch_multiple(&self) -> usize {
         4
-    }
-
-    fn floating_point_operations(&self) -> usize {
-        self.rows
-    }
-
-    fn describe(&self) -> String {
-        "global average pool gradient".into()
-    }
-
-    fn reference(&self, reads: &[&[f64]], dx: &mut [f64]) {
-        let [dy] = reads else { unreachable!("the plan gives a pool gradient one read") };
-        for row in 0..self.rows {
-            for t in 0..self.samples {
-                dx[row * self.samples + t] = dy[row] / self.samples as f64;
-            }
-        }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ŷ = x/‖x‖ has dx = (dy − ŷ·(ŷ·dy))/‖x‖. The norm is at least [`SMALLEST_NORM`], PyTorch's bound.
 
-use crate::kernels::{Accelerator, Operation, RowLayout, Variant};
+use crate::kernels::{Accelerator, GpuOperation, Operation, RowLayout, Variant};
 
 use super::{first, shader};
 
@@ -29,20 +29,12 @@ pub struct L2Normalise {
 }
 
 impl Operation for L2Normalise {
-    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
-        let [x, y] = rows else { unreachable!("the plan gives a normalisation one read") };
-        // Mirror of `struct L2Normalise` in the shader.
-        let parameters = [self.features, first(*x), x.pitch, y.base_offset, y.pitch, y.offset];
-        let shader = shader!("l2_normalise", [("SMALLEST_NORM", SMALLEST_NORM)]);
-        vec![Variant::plain(shader, parameters, [self.rows, 1, 1])]
+    fn describe(&self) -> String {
+        "L2 normalise".into()
     }
 
     fn floating_point_operations(&self) -> usize {
         3 * self.rows * self.features
-    }
-
-    fn describe(&self) -> String {
-        "L2 normalise".into()
     }
 
     fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {
@@ -51,6 +43,16 @@ impl Operation for L2Normalise {
             let norm = norm(x);
             x.iter().zip(y).for_each(|(x, y)| *y = x / norm);
         }
+    }
+}
+
+impl GpuOperation for L2Normalise {
+    fn variants(&self, layouts: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
+        let [x, y] = layouts else { unreachable!("the plan gives a normalisation one read") };
+        // Mirror of `struct L2Normalise` in the shader.
+        let parameters = [self.features, first(*x), x.pitch, y.base_offset, y.pitch, y.offset];
+        let shader = shader!("l2_normalise", [("SMALLEST_NORM", SMALLEST_NORM)]);
+        vec![Variant::plain(shader, parameters, [self.rows, 1, 1])]
     }
 }
 
@@ -66,20 +68,12 @@ pub struct L2NormaliseGradient {
 }
 
 impl Operation for L2NormaliseGradient {
-    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
-        let [x, dy, dx] = rows else { unreachable!("the plan gives a normalisation's gradient two reads") };
-        // Mirror of `struct L2NormaliseGradient` in the shader.
-        let parameters = [self.features, first(*x), x.pitch, first(*dy), dy.pitch, dx.base_offset, dx.pitch, dx.offset];
-        let shader = shader!("l2_normalise_gradient", [("SMALLEST_NORM", SMALLEST_NORM)]);
-        vec![Variant::plain(shader, parameters, [self.rows, 1, 1])]
+    fn describe(&self) -> String {
+        "L2 normalise gradient".into()
     }
 
     fn floating_point_operations(&self) -> usize {
         8 * self.rows * self.features
-    }
-
-    fn describe(&self) -> String {
-        "L2 normalise gradient".into()
     }
 
     fn reference(&self, reads: &[&[f64]], dx: &mut [f64]) {
@@ -93,5 +87,15 @@ impl Operation for L2NormaliseGradient {
                 *dx = (dy[i] - x[i] * along) / norm;
             }
         }
+    }
+}
+
+impl GpuOperation for L2NormaliseGradient {
+    fn variants(&self, layouts: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
+        let [x, dy, dx] = layouts else { unreachable!("the plan gives a normalisation's gradient two reads") };
+        // Mirror of `struct L2NormaliseGradient` in the shader.
+        let parameters = [self.features, first(*x), x.pitch, first(*dy), dy.pitch, dx.base_offset, dx.pitch, dx.offset];
+        let shader = shader!("l2_normalise_gradient", [("SMALLEST_NORM", SMALLEST_NORM)]);
+        vec![Variant::plain(shader, parameters, [self.rows, 1, 1])]
     }
 }

@@ -2,7 +2,7 @@
 //! batch that passes in parts add up.
 
 use super::{WORKGROUP, first, line, shader};
-use crate::kernels::{Accelerator, Operation, RowLayout, Variant};
+use crate::kernels::{Accelerator, GpuOperation, Operation, RowLayout, Variant};
 
 /// `state ← kept·state + share·x`, where both factors stand in the schedule; with kept 0 the state is forgotten, whatever it
 /// was.
@@ -17,20 +17,12 @@ pub struct LinearInterpolation {
 }
 
 impl Operation for LinearInterpolation {
-    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
-        let [x, schedule, state] = rows else { unreachable!("the plan gives a blend two reads") };
-        // Mirror of `struct LinearInterpolation` in the shader.
-        let parameters = [self.length, first(*x), first(*schedule) + self.factors, first(*state)];
-        let grid = line(self.length.div_ceil(WORKGROUP));
-        vec![Variant::plain(shader!("linear_interpolation", super::NO_CONSTANTS), parameters, grid)]
+    fn describe(&self) -> String {
+        "linear_interpolation".into()
     }
 
     fn floating_point_operations(&self) -> usize {
         3 * self.length
-    }
-
-    fn describe(&self) -> String {
-        "linear_interpolation".into()
     }
 
     fn reference(&self, reads: &[&[f64]], state: &mut [f64]) {
@@ -39,5 +31,15 @@ impl Operation for LinearInterpolation {
         for i in 0..self.length {
             state[i] = if kept == 0.0 { 0.0 } else { kept * state[i] } + share * x[i];
         }
+    }
+}
+
+impl GpuOperation for LinearInterpolation {
+    fn variants(&self, layouts: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
+        let [x, schedule, state] = layouts else { unreachable!("the plan gives a blend two reads") };
+        // Mirror of `struct LinearInterpolation` in the shader.
+        let parameters = [self.length, first(*x), first(*schedule) + self.factors, first(*state)];
+        let grid = line(self.length.div_ceil(WORKGROUP));
+        vec![Variant::plain(shader!("linear_interpolation", super::NO_CONSTANTS), parameters, grid)]
     }
 }

@@ -1,6 +1,6 @@
 //! The gradient of a max pool.
 
-use crate::kernels::{Accelerator, Operation, RowLayout, Variant};
+use crate::kernels::{Accelerator, GpuOperation, Operation, RowLayout, Variant};
 
 use super::{WORKGROUP, by_rows, first, line, shader};
 
@@ -24,41 +24,20 @@ pub struct MaxPoolGradient {
 }
 
 impl Operation for MaxPoolGradient {
-    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
-        let [x, dy, dx] = rows else { unreachable!("the plan gives a max pool gradient two reads") };
-        let rows = self.batch * self.channels;
-        // Mirror of `struct MaxPoolGradient` in the shader.
-        let parameters = [
-            rows,
-            self.in_samples,
-            self.out_samples,
-            first(*x),
-            x.pitch,
-            first(*dy),
-            dy.pitch,
-            dx.base_offset,
-            dx.pitch,
-            dx.offset,
-        ];
-        let constants = [("KERNEL", self.kernel as f64), ("STRIDE", self.stride as f64)];
-        let grid = line((rows * dx.pitch).div_ceil(WORKGROUP));
-        vec![Variant::plain(shader!("max_pool_gradient", constants), parameters, grid)]
+    fn describe(&self) -> String {
+        format!("max pool gradient kernel {} stride {}", self.kernel, self.stride)
     }
 
     fn floating_point_operations(&self) -> usize {
         self.batch * self.channels * self.out_samples * self.kernel
     }
 
-    fn describe(&self) -> String {
-        format!("max pool gradient kernel {} stride {}", self.kernel, self.stride)
+    fn independent_rows(&self) -> usize {
+        self.batch
     }
 
     fn reference(&self, reads: &[&[f64]], dx: &mut [f64]) {
         by_rows(self, reads, dx);
-    }
-
-    fn rows_apart(&self) -> usize {
-        self.batch
     }
 
     fn reference_row(&self, reads: &[&[f64]], record: usize, dx: &mut [f64]) {
@@ -77,5 +56,28 @@ impl Operation for MaxPoolGradient {
                 dx[largest] += dy[row * self.out_samples + t];
             }
         }
+    }
+}
+
+impl GpuOperation for MaxPoolGradient {
+    fn variants(&self, layouts: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
+        let [x, dy, dx] = layouts else { unreachable!("the plan gives a max pool gradient two reads") };
+        let rows = self.batch * self.channels;
+        // Mirror of `struct MaxPoolGradient` in the shader.
+        let parameters = [
+            rows,
+            self.in_samples,
+            self.out_samples,
+            first(*x),
+            x.pitch,
+            first(*dy),
+            dy.pitch,
+            dx.base_offset,
+            dx.pitch,
+            dx.offset,
+        ];
+        let constants = [("KERNEL", self.kernel as f64), ("STRIDE", self.stride as f64)];
+        let grid = line((rows * dx.pitch).div_ceil(WORKGROUP));
+        vec![Variant::plain(shader!("max_pool_gradient", constants), parameters, grid)]
     }
 }

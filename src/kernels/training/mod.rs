@@ -1,12 +1,10 @@
-//! What training adds to a plan: augmentations, the gradients of the operations, batch norm by batch statistics, losses,
-//! optimiser.
+//! The operations of training: augmentations, gradients, batch norm by batch statistics, losses and the optimiser.
 //!
-//! A gradient by an input is written `dx`, that by an output `dy`. An operation that is its own reverse with other
-//! weights has no kernel here: the gradient of a convolution or a linear layer by its input is a convolution or a
-//! linear layer whose weights [`Gather`] has turned.
+//! A gradient with respect to an input is named `dx`, one with respect to an output `dy`. The gradient of a convolution or a
+//! linear layer with respect to its input is a convolution or a linear layer itself, with weights that [`Gather`] reorders.
 //!
-//! Batch statistics are those of a group: the two views of a record pass in one batch, the first half one view, the
-//! second half the other, and each half is normalised by itself.
+//! Batch statistics are computed per group: if the two views of each record are one batch, its first half is one view and
+//! its second half the other, and each half is normalised separately.
 
 mod adam;
 pub mod augment;
@@ -26,123 +24,147 @@ mod relu;
 mod squared_sums;
 mod supervised_loss;
 
-use super::{Operation, RowLayout, Shader, fill};
-use augment::{BandPass, Draw, Mix, MixLabels, TemporalDropout, TimeWarp, WanderAndNoise};
+pub use batch_norm::Groups;
+pub use l2_normalise::SMALLEST_NORM;
+pub use supervised_loss::SupervisedLossKind;
 
-pub use adam::Adam;
-pub use batch_norm::{
-    BatchNorm, BatchNormGradientSums, BatchNormInputGradient, BatchStatistics, Groups, RunningStatistics,
-};
-pub use channel_sum::ChannelSum;
-pub use conv1d_weight_gradient::Conv1dWeightGradient;
-pub use cosine_loss::{CosineLoss, CosineLossGradient};
-pub use depth_to_space::DepthToSpace;
-pub use dropout::Dropout;
-pub use gather::Gather;
-pub use global_average_pool_gradient::GlobalAveragePoolGradient;
-pub use l2_normalise::{L2Normalise, L2NormaliseGradient, SMALLEST_NORM};
-pub use linear_interpolation::LinearInterpolation;
-pub use max_pool_gradient::MaxPoolGradient;
-pub use nt_xent::{NtXentGradient, NtXentLoss, Similarity};
-pub use relu::{Relu, ReluGradient};
-pub use squared_sums::SquaredSums;
-pub use supervised_loss::{SupervisedLoss, SupervisedLossGradient, SupervisedLossKind};
+use super::{Operation, RowLayout, Shader, Source, component, declarations, list};
+
+list::operations! {
+    /// Any operation that only training uses.
+    pub enum Training as super::Kernel::Training {
+        adam::Adam,
+        augment::BandPass,
+        augment::Draw,
+        augment::Mix,
+        augment::MixLabels,
+        augment::TemporalDropout,
+        augment::TimeWarp,
+        augment::WanderAndNoise,
+        batch_norm::BatchNorm,
+        batch_norm::BatchNormGradientSums,
+        batch_norm::BatchNormInputGradient,
+        batch_norm::BatchStatistics,
+        batch_norm::RunningStatistics,
+        channel_sum::ChannelSum,
+        conv1d_weight_gradient::Conv1dWeightGradient,
+        cosine_loss::CosineLoss,
+        cosine_loss::CosineLossGradient,
+        depth_to_space::DepthToSpace,
+        dropout::Dropout,
+        gather::Gather,
+        global_average_pool_gradient::GlobalAveragePoolGradient,
+        l2_normalise::L2Normalise,
+        l2_normalise::L2NormaliseGradient,
+        linear_interpolation::LinearInterpolation,
+        max_pool_gradient::MaxPoolGradient,
+        nt_xent::NtXentGradient,
+        nt_xent::NtXentLoss,
+        nt_xent::Similarity,
+        relu::Relu,
+        relu::ReluGradient,
+        squared_sums::SquaredSums,
+        supervised_loss::SupervisedLoss,
+        supervised_loss::SupervisedLossGradient,
+    }
+}
 
 /// Invocations of a workgroup in most of the shaders.
 const WORKGROUP: usize = 64;
 
-/// The shader shaders/training/`name`.wgsl.
+/// Makes the shader shaders/training/`name`.wgsl with the values of its `override` declarations.
 macro_rules! shader {
     ($name:literal, $constants:expr) => {
         crate::kernels::Shader {
-            name: concat!("training/", $name),
-            source: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/training/", $name, ".wgsl")).into(),
             constants: $constants.to_vec(),
-            notes_overflow: false,
-            textures: &[],
+            ..crate::kernels::Shader::new(
+                concat!("training/", $name),
+                include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/training/", $name, ".wgsl")),
+            )
         }
     };
 }
 use shader;
 
-/// A shader without constants.
+/// The constants of a shader without `override` declarations.
 const NO_CONSTANTS: [(&str, f64); 0] = [];
 
-/// The two words of a seed.
+/// Splits a seed into the two words of a Philox key.
 fn key(seed: u64) -> [u32; 2] {
     [seed as u32, (seed >> 32) as u32]
 }
 
-/// A shader with random numbers of this seed, which stand where its text has the line `//# philox`.
-fn drawing(mut shader: Shader, seed: u64) -> Shader {
+/// Adds the functions that draw random numbers from `seed` at the line `//# philox` of a shader.
+fn with_philox(mut shader: Shader, seed: u64) -> Shader {
     let philox = include_str!("../../../shaders/training/philox.wgsl");
-    shader.source = fill(&shader.source, &[("philox", vec![philox.into()])]).into();
+    shader.source = Source::filled(shader.source, move || [("philox", vec![philox.into()])]);
     let [key_0, key_1] = key(seed).map(f64::from);
     shader.constants.extend([("KEY_0", key_0), ("KEY_1", key_1)]);
     shader
 }
 
-/// A shader with sine and cosine, which stand where its text has the line `//# sine_cosine`.
+/// Adds sine and cosine at the line `//# sine_cosine` of a shader.
 fn with_sine_cosine(mut shader: Shader) -> Shader {
-    let turn = include_str!("../../../shaders/training/sine_cosine.wgsl");
-    shader.source = fill(&shader.source, &[("sine_cosine", vec![turn.into()])]).into();
+    let sine_cosine = include_str!("../../../shaders/training/sine_cosine.wgsl");
+    shader.source = Source::filled(shader.source, move || [("sine_cosine", vec![sine_cosine.into()])]);
     shader
 }
 
-/// Where the first sample lies.
-fn first(row: RowLayout) -> usize {
-    row.base_offset + row.offset
+/// The number of a buffer at which the first sample is stored.
+fn first(layout: RowLayout) -> usize {
+    layout.base_offset + layout.offset
 }
 
-/// Workgroups for so many of them in one line, which may be longer than one dimension of a grid.
+/// The grid of a number of workgroups in one line, which may be longer than one dimension of a grid.
 fn line(workgroups: usize) -> [usize; 3] {
     const LONGEST: usize = 1 << 15;
     if workgroups <= LONGEST { [workgroups, 1, 1] } else { [LONGEST, workgroups.div_ceil(LONGEST), 1] }
 }
 
-/// The reference of an operation whose rows are computed apart.
+/// Computes the reference of an operation row by row.
 fn by_rows(operation: &impl Operation, reads: &[&[f64]], write: &mut [f64]) {
-    let length = write.len() / operation.rows_apart();
+    let length = write.len() / operation.independent_rows();
     for (row, write) in write.chunks_mut(length).enumerate() {
         operation.reference_row(reads, row, write);
     }
 }
 
-/// Whether rows are equal and of whole vec4s, as an operation needs that is [`Operation::aligned`].
-fn equal(rows: &[RowLayout]) -> bool {
-    rows.iter().all(|row| *row == rows[0] && row.base_offset.is_multiple_of(4) && row.pitch.is_multiple_of(4))
+/// Whether layouts are equal and of whole vec4s, as [`needs_aligned_rows`](super::GpuOperation::needs_aligned_rows) demands.
+fn equal_and_aligned(layouts: &[RowLayout]) -> bool {
+    let aligned = |layout: &RowLayout| layout.base_offset.is_multiple_of(4) && layout.pitch.is_multiple_of(4);
+    layouts.iter().all(|layout| *layout == layouts[0] && aligned(layout))
 }
 
-/// What changes from step to step, in the order of the numbers that the host hands in: [`Schedule::LEN`] floats.
+/// The numbers that change from training step to training step, an input of [`Schedule::LEN`] numbers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Schedule {
-    /// Steps before this one, as the counter of the random numbers.
+    /// Steps before this one: the counter of the random numbers.
     pub step: u32,
-    /// Learning rate; 0 leaves parameters and moments as they are.
+    /// The learning rate. At 0, parameters and moments do not change.
     pub learning_rate: f64,
-    /// 1 − β₁ᵗ and 1 − β₂ᵗ of [`Adam`], t counting from 1.
+    /// 1 − β₁ᵗ and 1 − β₂ᵗ of [`Adam`], where t is the number of the step from 1.
     pub corrections: [f64; 2],
-    /// How much of the target network stays, for [`LinearInterpolation`].
+    /// The share of the old target network that stays, for [`LinearInterpolation`].
     pub target_momentum: f64,
-    /// What is left of the gradient so far and the share of this part of the batch, for [`LinearInterpolation`].
+    /// The share of the gradient so far and that of the current part of the batch, for [`LinearInterpolation`].
     pub accumulate: [f64; 2],
 }
 
 impl Schedule {
-    /// Numbers of the input.
+    /// The length of the input.
     pub const LEN: usize = 8;
-    /// Where [`Schedule::step`] stands: below 2²⁴, so that an f32 holds it.
+    /// The index of [`Schedule::step`], which is below 2²⁴, so that an f32 holds it exactly.
     pub const STEP: usize = 0;
-    /// Where the learning rate stands.
+    /// The index of the learning rate.
     pub const LEARNING_RATE: usize = 1;
-    /// Where the two corrections stand.
+    /// The index of the first of the two corrections.
     pub const CORRECTIONS: usize = 2;
-    /// Where the two factors of the target network stand: its momentum, and 1 less it.
+    /// The index of the first of the two factors of the target network: its momentum and 1 − momentum.
     pub const TARGET: usize = 4;
-    /// Where the two factors of a sum of gradients stand.
+    /// The index of the first of the two factors of a sum of gradients.
     pub const ACCUMULATE: usize = 6;
 
-    /// The numbers as kernels read them.
+    /// The numbers in the order in which operations read them.
     pub fn numbers(&self) -> [f32; Self::LEN] {
         let [first, second] = self.corrections;
         let [kept, share] = self.accumulate;
@@ -151,78 +173,3 @@ impl Schedule {
         numbers.map(|number| number as f32)
     }
 }
-
-/// Any operation that only training needs. Shapes and meaning stand with each.
-#[derive(Debug, Clone, PartialEq)]
-#[allow(missing_docs, reason = "each variant is the operation of its name")]
-pub enum Training {
-    Adam(Adam),
-    BandPass(BandPass),
-    BatchNorm(BatchNorm),
-    BatchNormGradientSums(BatchNormGradientSums),
-    BatchNormInputGradient(BatchNormInputGradient),
-    BatchStatistics(BatchStatistics),
-    LinearInterpolation(LinearInterpolation),
-    ChannelSum(ChannelSum),
-    Conv1dWeightGradient(Conv1dWeightGradient),
-    CosineLoss(CosineLoss),
-    CosineLossGradient(CosineLossGradient),
-    Draw(Draw),
-    Dropout(Dropout),
-    Gather(Gather),
-    GlobalAveragePoolGradient(GlobalAveragePoolGradient),
-    DepthToSpace(DepthToSpace),
-    L2Normalise(L2Normalise),
-    L2NormaliseGradient(L2NormaliseGradient),
-    MaxPoolGradient(MaxPoolGradient),
-    Mix(Mix),
-    MixLabels(MixLabels),
-    NtXentGradient(NtXentGradient),
-    NtXentLoss(NtXentLoss),
-    Relu(Relu),
-    ReluGradient(ReluGradient),
-    RunningStatistics(RunningStatistics),
-    Similarity(Similarity),
-    SquaredSums(SquaredSums),
-    SupervisedLoss(SupervisedLoss),
-    SupervisedLossGradient(SupervisedLossGradient),
-    TemporalDropout(TemporalDropout),
-    TimeWarp(TimeWarp),
-    WanderAndNoise(WanderAndNoise),
-}
-
-macro_rules! each {
-    ($self:expr, $kernel:ident => $result:expr, $($name:ident)*) => {
-        match $self { $(Training::$name($kernel) => $result,)* }
-    };
-}
-
-impl Training {
-    /// The operation behind the name.
-    pub fn operation(&self) -> &dyn Operation {
-        each!(self, kernel => kernel,
-            Adam BandPass BatchNorm BatchNormGradientSums BatchNormInputGradient BatchStatistics LinearInterpolation ChannelSum
-            Conv1dWeightGradient CosineLoss CosineLossGradient Draw Dropout Gather GlobalAveragePoolGradient DepthToSpace
-            L2Normalise L2NormaliseGradient MaxPoolGradient Mix MixLabels NtXentGradient NtXentLoss Relu
-            ReluGradient RunningStatistics Similarity SquaredSums SupervisedLoss SupervisedLossGradient TemporalDropout
-            TimeWarp WanderAndNoise)
-    }
-}
-
-macro_rules! into_kernel {
-    ($($name:ident)*) => {
-        $(impl From<$name> for super::Kernel {
-            fn from(kernel: $name) -> Self {
-                super::Kernel::Training(Training::$name(kernel))
-            }
-        })*
-    };
-}
-
-into_kernel!(
-    Adam BandPass BatchNorm BatchNormGradientSums BatchNormInputGradient BatchStatistics LinearInterpolation ChannelSum
-    Conv1dWeightGradient CosineLoss CosineLossGradient Draw Dropout Gather GlobalAveragePoolGradient DepthToSpace
-    L2Normalise L2NormaliseGradient MaxPoolGradient Mix MixLabels NtXentGradient NtXentLoss Relu
-    ReluGradient RunningStatistics Similarity SquaredSums SupervisedLoss SupervisedLossGradient TemporalDropout
-    TimeWarp WanderAndNoise
-);

@@ -4,7 +4,7 @@
 //! i + N mod 2N: rows 0..N are one view of N records, rows N..2N the other. With q_ij = e^{s_ij}/Σ_{k≠i} e^{s_ik} − [j = p],
 //! the mean loss has dz_i = Σ_{j≠i} (q_ij + q_ji)·z_j / (2N·τ).
 
-use crate::kernels::{Accelerator, Operation, RowLayout, Variant};
+use crate::kernels::{Accelerator, GpuOperation, Operation, RowLayout, Variant};
 
 use super::{NO_CONSTANTS, WORKGROUP, first, l2_normalise::dot, shader};
 
@@ -22,20 +22,12 @@ pub struct Similarity {
 }
 
 impl Operation for Similarity {
-    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
-        let [z, s] = rows else { unreachable!("the plan gives similarities one read") };
-        // Mirror of `struct Similarity` in the shader.
-        let parameters = [self.rows, self.features, first(*z), z.pitch, s.base_offset, s.pitch, s.offset];
-        let shader = shader!("similarity", [("TEMPERATURE", f64::from(self.temperature))]);
-        vec![Variant::plain(shader, parameters, [s.pitch.div_ceil(WORKGROUP), self.rows, 1])]
+    fn describe(&self) -> String {
+        "similarities".into()
     }
 
     fn floating_point_operations(&self) -> usize {
         2 * self.rows * self.rows * self.features
-    }
-
-    fn describe(&self) -> String {
-        "similarities".into()
     }
 
     fn reference(&self, reads: &[&[f64]], similarities: &mut [f64]) {
@@ -46,6 +38,16 @@ impl Operation for Similarity {
                 similarities[i * self.rows + j] = dot(z(i), z(j)) / f64::from(self.temperature);
             }
         }
+    }
+}
+
+impl GpuOperation for Similarity {
+    fn variants(&self, layouts: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
+        let [z, s] = layouts else { unreachable!("the plan gives similarities one read") };
+        // Mirror of `struct Similarity` in the shader.
+        let parameters = [self.rows, self.features, first(*z), z.pitch, s.base_offset, s.pitch, s.offset];
+        let shader = shader!("similarity", [("TEMPERATURE", f64::from(self.temperature))]);
+        vec![Variant::plain(shader, parameters, [s.pitch.div_ceil(WORKGROUP), self.rows, 1])]
     }
 }
 
@@ -66,19 +68,12 @@ impl NtXentLoss {
 }
 
 impl Operation for NtXentLoss {
-    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
-        let [s, loss] = rows else { unreachable!("the plan gives NT-Xent one read") };
-        // Mirror of `struct NtXentLoss` in the shader.
-        let parameters = [self.rows, first(*s), s.pitch, loss.base_offset, loss.pitch, loss.offset];
-        vec![Variant::plain(shader!("nt_xent_loss", NO_CONSTANTS), parameters, [self.rows, 1, 1])]
+    fn describe(&self) -> String {
+        "NT-Xent".into()
     }
 
     fn floating_point_operations(&self) -> usize {
         3 * self.rows * self.rows
-    }
-
-    fn describe(&self) -> String {
-        "NT-Xent".into()
     }
 
     fn reference(&self, reads: &[&[f64]], losses: &mut [f64]) {
@@ -93,6 +88,15 @@ impl Operation for NtXentLoss {
     }
 }
 
+impl GpuOperation for NtXentLoss {
+    fn variants(&self, layouts: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
+        let [s, loss] = layouts else { unreachable!("the plan gives NT-Xent one read") };
+        // Mirror of `struct NtXentLoss` in the shader.
+        let parameters = [self.rows, first(*s), s.pitch, loss.base_offset, loss.pitch, loss.offset];
+        vec![Variant::plain(shader!("nt_xent_loss", NO_CONSTANTS), parameters, [self.rows, 1, 1])]
+    }
+}
+
 /// The gradient of the mean loss by z.
 ///
 /// Reads z `[rows, features]`, similarities `[rows, rows]`, losses `[rows]`; writes dz, shaped like z.
@@ -100,22 +104,12 @@ impl Operation for NtXentLoss {
 pub struct NtXentGradient(pub Similarity);
 
 impl Operation for NtXentGradient {
-    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
-        let [z, s, loss, dz] = rows else { unreachable!("the plan gives NT-Xent's gradient three reads") };
-        let Similarity { rows, features, temperature } = self.0;
-        // Mirror of `struct NtXentGradient` in the shader.
-        let parameters =
-            [rows, features, first(*z), z.pitch, first(*s), s.pitch, first(*loss), dz.base_offset, dz.pitch, dz.offset];
-        let shader = shader!("nt_xent_gradient", [("TEMPERATURE", f64::from(temperature))]);
-        vec![Variant::plain(shader, parameters, [rows, features.div_ceil(WORKGROUP), 1])]
+    fn describe(&self) -> String {
+        "NT-Xent gradient".into()
     }
 
     fn floating_point_operations(&self) -> usize {
         2 * self.0.rows * self.0.rows * (self.0.features + 4)
-    }
-
-    fn describe(&self) -> String {
-        "NT-Xent gradient".into()
     }
 
     fn reference(&self, reads: &[&[f64]], dz: &mut [f64]) {
@@ -138,5 +132,17 @@ impl Operation for NtXentGradient {
                 dz[i * features + d] = sum / scale;
             }
         }
+    }
+}
+
+impl GpuOperation for NtXentGradient {
+    fn variants(&self, layouts: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
+        let [z, s, loss, dz] = layouts else { unreachable!("the plan gives NT-Xent's gradient three reads") };
+        let Similarity { rows, features, temperature } = self.0;
+        // Mirror of `struct NtXentGradient` in the shader.
+        let parameters =
+            [rows, features, first(*z), z.pitch, first(*s), s.pitch, first(*loss), dz.base_offset, dz.pitch, dz.offset];
+        let shader = shader!("nt_xent_gradient", [("TEMPERATURE", f64::from(temperature))]);
+        vec![Variant::plain(shader, parameters, [rows, features.div_ceil(WORKGROUP), 1])]
     }
 }

@@ -1,8 +1,8 @@
 //! ReLU where no batch norm or convolution takes it along, and its gradient.
 
-use crate::kernels::{Accelerator, Operation, RowLayout, Variant};
+use crate::kernels::{Accelerator, GpuOperation, Operation, RowLayout, Variant};
 
-use super::{NO_CONSTANTS, WORKGROUP, equal, line, shader};
+use super::{NO_CONSTANTS, WORKGROUP, equal_and_aligned, line, shader};
 
 /// `y = max(0, x)`, number by number.
 ///
@@ -16,21 +16,12 @@ pub struct Relu {
 }
 
 impl Operation for Relu {
-    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
-        let shader = shader!("relu", NO_CONSTANTS);
-        over_vec4s(self.rows, rows).map(|(sizes, grid)| Variant::plain(shader, sizes, grid)).into_iter().collect()
-    }
-
-    fn needs_aligned_rows(&self) -> bool {
-        true
+    fn describe(&self) -> String {
+        "ReLU".into()
     }
 
     fn floating_point_operations(&self) -> usize {
         self.rows * self.samples
-    }
-
-    fn describe(&self) -> String {
-        "ReLU".into()
     }
 
     fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {
@@ -38,6 +29,17 @@ impl Operation for Relu {
         for i in 0..self.rows * self.samples {
             y[i] = x[i].max(0.0);
         }
+    }
+}
+
+impl GpuOperation for Relu {
+    fn variants(&self, layouts: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
+        let shader = shader!("relu", NO_CONSTANTS);
+        over_vec4s(self.rows, layouts).map(|(sizes, grid)| Variant::plain(shader, sizes, grid)).into_iter().collect()
+    }
+
+    fn needs_aligned_rows(&self) -> bool {
+        true
     }
 }
 
@@ -53,21 +55,12 @@ pub struct ReluGradient {
 }
 
 impl Operation for ReluGradient {
-    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
-        let shader = shader!("relu_gradient", NO_CONSTANTS);
-        over_vec4s(self.rows, rows).map(|(sizes, grid)| Variant::plain(shader, sizes, grid)).into_iter().collect()
-    }
-
-    fn needs_aligned_rows(&self) -> bool {
-        true
+    fn describe(&self) -> String {
+        "ReLU gradient".into()
     }
 
     fn floating_point_operations(&self) -> usize {
         self.rows * self.samples
-    }
-
-    fn describe(&self) -> String {
-        "ReLU gradient".into()
     }
 
     fn reference(&self, reads: &[&[f64]], dx: &mut [f64]) {
@@ -78,8 +71,19 @@ impl Operation for ReluGradient {
     }
 }
 
+impl GpuOperation for ReluGradient {
+    fn variants(&self, layouts: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
+        let shader = shader!("relu_gradient", NO_CONSTANTS);
+        over_vec4s(self.rows, layouts).map(|(sizes, grid)| Variant::plain(shader, sizes, grid)).into_iter().collect()
+    }
+
+    fn needs_aligned_rows(&self) -> bool {
+        true
+    }
+}
+
 /// Mirror of `struct Relu` in the shaders, and the grid, where all rows are equal.
-fn over_vec4s(count: usize, rows: &[RowLayout]) -> Option<([usize; 2], [usize; 3])> {
-    let (head, length) = (rows[0].base_offset / 4, count * rows[0].pitch / 4);
-    equal(rows).then(|| ([head, length], line(length.div_ceil(WORKGROUP))))
+fn over_vec4s(rows: usize, layouts: &[RowLayout]) -> Option<([usize; 2], [usize; 3])> {
+    let (head, length) = (layouts[0].base_offset / 4, rows * layouts[0].pitch / 4);
+    equal_and_aligned(layouts).then(|| ([head, length], line(length.div_ceil(WORKGROUP))))
 }

@@ -1,6 +1,6 @@
 //! The first half of a norm: sums of squares, one for each stretch, in a fixed order.
 
-use crate::kernels::{Accelerator, Operation, RowLayout, Variant};
+use crate::kernels::{Accelerator, GpuOperation, Operation, RowLayout, Variant};
 
 use super::{NO_CONSTANTS, first, shader};
 
@@ -19,20 +19,12 @@ impl SquaredSums {
 }
 
 impl Operation for SquaredSums {
-    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
-        let [x, y] = rows else { unreachable!("the plan gives sums of squares one read") };
-        let stretch = self.length.div_ceil(Self::STRETCHES);
-        // Mirror of `struct SquaredSums` in the shader.
-        let parameters = [self.length, stretch, Self::STRETCHES, first(*x), y.base_offset, y.pitch, y.offset];
-        vec![Variant::plain(shader!("squared_sums", NO_CONSTANTS), parameters, [Self::STRETCHES, 1, 1])]
+    fn describe(&self) -> String {
+        "sums of squares".into()
     }
 
     fn floating_point_operations(&self) -> usize {
         2 * self.length
-    }
-
-    fn describe(&self) -> String {
-        "sums of squares".into()
     }
 
     fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {
@@ -42,5 +34,15 @@ impl Operation for SquaredSums {
             let x = &x[(s * stretch).min(self.length)..((s + 1) * stretch).min(self.length)];
             *y = x.iter().map(|x| x * x).sum();
         }
+    }
+}
+
+impl GpuOperation for SquaredSums {
+    fn variants(&self, layouts: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
+        let [x, y] = layouts else { unreachable!("the plan gives sums of squares one read") };
+        let stretch = self.length.div_ceil(Self::STRETCHES);
+        // Mirror of `struct SquaredSums` in the shader.
+        let parameters = [self.length, stretch, Self::STRETCHES, first(*x), y.base_offset, y.pitch, y.offset];
+        vec![Variant::plain(shader!("squared_sums", NO_CONSTANTS), parameters, [Self::STRETCHES, 1, 1])]
     }
 }

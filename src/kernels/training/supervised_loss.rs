@@ -4,7 +4,7 @@
 //! over classes and records. Focal loss has γ = 2, w₁ = α = 0.25, w₀ = 1 − α; cross entropy has γ = 0 and both weights 1.
 //! Labels y between 0 and 1, as mixed records have them, are mixtures of both terms.
 
-use crate::kernels::{Accelerator, Operation, RowLayout, Variant};
+use crate::kernels::{Accelerator, GpuOperation, Operation, RowLayout, Variant};
 
 use super::{WORKGROUP, first, shader};
 
@@ -59,8 +59,8 @@ pub struct SupervisedLoss {
 
 impl SupervisedLoss {
     /// The shader that gives the losses or the gradient, in so many invocations.
-    fn variant(&self, rows: &[RowLayout], gradient: bool, invocations: usize) -> Variant {
-        let [z, labels, weights, y] = rows else { unreachable!("the plan gives a loss three reads") };
+    fn variant(&self, layouts: &[RowLayout], gradient: bool, invocations: usize) -> Variant {
+        let [z, labels, weights, y] = layouts else { unreachable!("the plan gives a loss three reads") };
         let Self { batch, classes, kind } = *self;
         // Mirror of `struct SupervisedLoss` in the shader.
         let parameters = [
@@ -87,17 +87,12 @@ impl SupervisedLoss {
 }
 
 impl Operation for SupervisedLoss {
-    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
-        let losses = rows.last().map_or(0, |losses| losses.pitch);
-        vec![self.variant(rows, false, losses)]
+    fn describe(&self) -> String {
+        "supervised loss".into()
     }
 
     fn floating_point_operations(&self) -> usize {
         12 * self.batch * self.classes
-    }
-
-    fn describe(&self) -> String {
-        "supervised loss".into()
     }
 
     fn reference(&self, reads: &[&[f64]], losses: &mut [f64]) {
@@ -113,6 +108,13 @@ impl Operation for SupervisedLoss {
     }
 }
 
+impl GpuOperation for SupervisedLoss {
+    fn variants(&self, layouts: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
+        let losses = layouts.last().map_or(0, |losses| losses.pitch);
+        vec![self.variant(layouts, false, losses)]
+    }
+}
+
 /// The gradient of the mean loss of the batch by the logits.
 ///
 /// Reads as [`SupervisedLoss`]; writes `[batch, classes]`.
@@ -120,16 +122,12 @@ impl Operation for SupervisedLoss {
 pub struct SupervisedLossGradient(pub SupervisedLoss);
 
 impl Operation for SupervisedLossGradient {
-    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
-        vec![self.0.variant(rows, true, self.0.batch)]
+    fn describe(&self) -> String {
+        "supervised loss gradient".into()
     }
 
     fn floating_point_operations(&self) -> usize {
         self.0.floating_point_operations()
-    }
-
-    fn describe(&self) -> String {
-        "supervised loss gradient".into()
     }
 
     fn reference(&self, reads: &[&[f64]], gradient: &mut [f64]) {
@@ -138,5 +136,11 @@ impl Operation for SupervisedLossGradient {
         for i in 0..batch * classes {
             gradient[i] = weights[i % classes] * kind.mixed(logits[i], labels[i])[1] / (batch * classes) as f64;
         }
+    }
+}
+
+impl GpuOperation for SupervisedLossGradient {
+    fn variants(&self, layouts: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
+        vec![self.0.variant(layouts, true, self.0.batch)]
     }
 }

@@ -74,7 +74,7 @@ impl ByReference {
         let reads = step.reads.iter().map(|&id| (operand(id), WideNumbers::new(plan.buffers[id].len()))).collect();
         let write = operand(step.write);
         // Rows can be written separately only if each is a record of an activation with a buffer of its own.
-        let independent = step.kernel.operation().rows_apart();
+        let independent = step.kernel.operation().independent_rows();
         let rows = match &write {
             Operand::Activation(layout) if !layout.matrix && layout.buffers == independent => independent,
             _ => 1,

@@ -10,7 +10,7 @@
 
 use super::Draws;
 use crate::kernels::{
-    Accelerator, Operation, RowLayout, Variant,
+    Accelerator, GpuOperation, Operation, RowLayout, Variant,
     training::{by_rows, first, line, shader, with_sine_cosine},
 };
 
@@ -86,26 +86,15 @@ impl BandPass {
 }
 
 impl Operation for BandPass {
-    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
-        let [x, draws, y] = rows else { unreachable!("the plan gives a band-pass two reads") };
-        let read = [first(*x), x.pitch, first(*draws), draws.pitch];
-        // Mirror of `struct BandPass` in the shader.
-        let sizes = [self.rows, self.leads, self.samples, self.run_up()];
-        let parameters = [sizes.as_slice(), &read, &[y.base_offset, y.pitch, y.offset]].concat();
-        let constants = [("SAMPLING_RATE", f64::from(self.sampling_rate))];
-        let shader = with_sine_cosine(shader!("augment/band_pass", constants));
-        vec![Variant::plain(shader, parameters, line(self.rows * self.leads))]
+    fn describe(&self) -> String {
+        format!("band-pass at {} Hz", self.sampling_rate)
     }
 
     fn floating_point_operations(&self) -> usize {
         2 * 2 * 14 * self.rows * self.leads * (self.samples + self.run_up())
     }
 
-    fn describe(&self) -> String {
-        format!("band-pass at {} Hz", self.sampling_rate)
-    }
-
-    fn rows_apart(&self) -> usize {
+    fn independent_rows(&self) -> usize {
         self.rows
     }
 
@@ -123,5 +112,18 @@ impl Operation for BandPass {
                 self.pass(y, band, true);
             }
         }
+    }
+}
+
+impl GpuOperation for BandPass {
+    fn variants(&self, layouts: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
+        let [x, draws, y] = layouts else { unreachable!("the plan gives a band-pass two reads") };
+        let read = [first(*x), x.pitch, first(*draws), draws.pitch];
+        // Mirror of `struct BandPass` in the shader.
+        let sizes = [self.rows, self.leads, self.samples, self.run_up()];
+        let parameters = [sizes.as_slice(), &read, &[y.base_offset, y.pitch, y.offset]].concat();
+        let constants = [("SAMPLING_RATE", f64::from(self.sampling_rate))];
+        let shader = with_sine_cosine(shader!("augment/band_pass", constants));
+        vec![Variant::plain(shader, parameters, line(self.rows * self.leads))]
     }
 }

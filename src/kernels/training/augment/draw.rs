@@ -3,8 +3,8 @@
 use super::{Draws, Segment, below, between, uniform};
 use crate::{
     kernels::{
-        Accelerator, Operation, RowLayout, Variant,
-        training::{NO_CONSTANTS, Schedule, WORKGROUP, drawing, first, key, line, shader},
+        Accelerator, GpuOperation, Operation, RowLayout, Variant,
+        training::{NO_CONSTANTS, Schedule, WORKGROUP, with_philox, first, key, line, shader},
     },
     random::philox,
 };
@@ -111,21 +111,12 @@ impl Draw {
 }
 
 impl Operation for Draw {
-    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
-        let [schedule, settings, quantiles, y] = rows else { unreachable!("the plan gives a draw three reads") };
-        let tables = [first(*schedule), first(*settings), first(*quantiles)];
-        // Mirror of `struct Draw` in the shader.
-        let parameters = [[self.rows, self.records, self.samples], tables, [y.base_offset, y.pitch, y.offset]].concat();
-        let shader = drawing(shader!("augment/draw", NO_CONSTANTS), self.seed);
-        vec![Variant::plain(shader, parameters, line(self.rows.div_ceil(WORKGROUP)))]
+    fn describe(&self) -> String {
+        format!("draw augmentations of {} rows", self.rows)
     }
 
     fn floating_point_operations(&self) -> usize {
         self.rows * Draws::LEN
-    }
-
-    fn describe(&self) -> String {
-        format!("draw augmentations of {} rows", self.rows)
     }
 
     fn reference(&self, reads: &[&[f64]], draws: &mut [f64]) {
@@ -135,5 +126,16 @@ impl Operation for Draw {
             let numbers = self.row(row, step, settings, quantiles).numbers();
             draws[row * Draws::LEN..][..Draws::LEN].copy_from_slice(&numbers);
         }
+    }
+}
+
+impl GpuOperation for Draw {
+    fn variants(&self, layouts: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
+        let [schedule, settings, quantiles, y] = layouts else { unreachable!("the plan gives a draw three reads") };
+        let tables = [first(*schedule), first(*settings), first(*quantiles)];
+        // Mirror of `struct Draw` in the shader.
+        let parameters = [[self.rows, self.records, self.samples], tables, [y.base_offset, y.pitch, y.offset]].concat();
+        let shader = with_philox(shader!("augment/draw", NO_CONSTANTS), self.seed);
+        vec![Variant::plain(shader, parameters, line(self.rows.div_ceil(WORKGROUP)))]
     }
 }

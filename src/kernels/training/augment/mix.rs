@@ -2,7 +2,7 @@
 
 use super::Draws;
 use crate::kernels::{
-    Accelerator, Operation, RowLayout, Variant,
+    Accelerator, GpuOperation, Operation, RowLayout, Variant,
     training::{NO_CONSTANTS, WORKGROUP, by_rows, first, line, shader},
 };
 
@@ -20,25 +20,15 @@ pub struct Mix {
 }
 
 impl Operation for Mix {
-    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
-        let [x, draws, y] = rows else { unreachable!("the plan gives a mixture two reads") };
-        let read = [first(*x), x.pitch, first(*draws), draws.pitch];
-        // Mirror of `struct Mix` in the shader.
-        let parameters =
-            [[self.rows, self.leads, self.samples].as_slice(), &read, &[y.base_offset, y.pitch, y.offset]].concat();
-        let grid = line((self.rows * self.leads * y.pitch).div_ceil(WORKGROUP));
-        vec![Variant::plain(shader!("augment/mix", NO_CONSTANTS), parameters, grid)]
+    fn describe(&self) -> String {
+        "mixup and CutMix".into()
     }
 
     fn floating_point_operations(&self) -> usize {
         3 * self.rows * self.leads * self.samples
     }
 
-    fn describe(&self) -> String {
-        "mixup and CutMix".into()
-    }
-
-    fn rows_apart(&self) -> usize {
+    fn independent_rows(&self) -> usize {
         self.rows
     }
 
@@ -65,6 +55,18 @@ impl Operation for Mix {
     }
 }
 
+impl GpuOperation for Mix {
+    fn variants(&self, layouts: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
+        let [x, draws, y] = layouts else { unreachable!("the plan gives a mixture two reads") };
+        let read = [first(*x), x.pitch, first(*draws), draws.pitch];
+        // Mirror of `struct Mix` in the shader.
+        let parameters =
+            [[self.rows, self.leads, self.samples].as_slice(), &read, &[y.base_offset, y.pitch, y.offset]].concat();
+        let grid = line((self.rows * self.leads * y.pitch).div_ceil(WORKGROUP));
+        vec![Variant::plain(shader!("augment/mix", NO_CONSTANTS), parameters, grid)]
+    }
+}
+
 /// The labels of what [`Mix`] makes: each record's in the share of the samples that it has, times mixup's share.
 ///
 /// Reads labels `[rows, classes, 1]`, draws `[rows, 1, Draws::LEN]`; writes y, shaped like the labels.
@@ -79,22 +81,12 @@ pub struct MixLabels {
 }
 
 impl Operation for MixLabels {
-    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
-        let [labels, draws, y] = rows else { unreachable!("the plan gives mixed labels two reads") };
-        let read = [first(*labels), labels.pitch, first(*draws), draws.pitch];
-        // Mirror of `struct MixLabels` in the shader.
-        let sizes = [self.rows, self.classes, self.samples];
-        let parameters = [sizes.as_slice(), &read, &[y.base_offset, y.pitch, y.offset]].concat();
-        let grid = line((self.rows * self.classes * y.pitch).div_ceil(WORKGROUP));
-        vec![Variant::plain(shader!("augment/mix_labels", NO_CONSTANTS), parameters, grid)]
+    fn describe(&self) -> String {
+        "mixed labels".into()
     }
 
     fn floating_point_operations(&self) -> usize {
         6 * self.rows * self.classes
-    }
-
-    fn describe(&self) -> String {
-        "mixed labels".into()
     }
 
     fn reference(&self, reads: &[&[f64]], mixed: &mut [f64]) {
@@ -108,5 +100,17 @@ impl Operation for MixLabels {
                 mixed[row * self.classes + class] = kept + replaced * (label(cut_partner) - kept);
             }
         }
+    }
+}
+
+impl GpuOperation for MixLabels {
+    fn variants(&self, layouts: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
+        let [labels, draws, y] = layouts else { unreachable!("the plan gives mixed labels two reads") };
+        let read = [first(*labels), labels.pitch, first(*draws), draws.pitch];
+        // Mirror of `struct MixLabels` in the shader.
+        let sizes = [self.rows, self.classes, self.samples];
+        let parameters = [sizes.as_slice(), &read, &[y.base_offset, y.pitch, y.offset]].concat();
+        let grid = line((self.rows * self.classes * y.pitch).div_ceil(WORKGROUP));
+        vec![Variant::plain(shader!("augment/mix_labels", NO_CONSTANTS), parameters, grid)]
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Draws;
 use crate::kernels::{
-    Accelerator, Operation, RowLayout, Variant,
+    Accelerator, GpuOperation, Operation, RowLayout, Variant,
     training::{NO_CONSTANTS, WORKGROUP, by_rows, first, line, shader},
 };
 
@@ -20,25 +20,15 @@ pub struct TemporalDropout {
 }
 
 impl Operation for TemporalDropout {
-    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
-        let [x, draws, y] = rows else { unreachable!("the plan gives a temporal dropout two reads") };
-        let read = [first(*x), x.pitch, first(*draws), draws.pitch];
-        // Mirror of `struct TemporalDropout` in the shader.
-        let parameters =
-            [[self.rows, self.leads, self.samples].as_slice(), &read, &[y.base_offset, y.pitch, y.offset]].concat();
-        let grid = line((self.rows * self.leads * y.pitch).div_ceil(WORKGROUP));
-        vec![Variant::plain(shader!("augment/temporal_dropout", NO_CONSTANTS), parameters, grid)]
+    fn describe(&self) -> String {
+        "temporal dropout".into()
     }
 
     fn floating_point_operations(&self) -> usize {
         4 * self.rows * self.leads * self.samples
     }
 
-    fn describe(&self) -> String {
-        "temporal dropout".into()
-    }
-
-    fn rows_apart(&self) -> usize {
+    fn independent_rows(&self) -> usize {
         self.rows
     }
 
@@ -59,5 +49,17 @@ impl Operation for TemporalDropout {
                 *y = before + (after - before) * (at + 1) as f64 / (gap.len + 1) as f64;
             }
         }
+    }
+}
+
+impl GpuOperation for TemporalDropout {
+    fn variants(&self, layouts: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
+        let [x, draws, y] = layouts else { unreachable!("the plan gives a temporal dropout two reads") };
+        let read = [first(*x), x.pitch, first(*draws), draws.pitch];
+        // Mirror of `struct TemporalDropout` in the shader.
+        let parameters =
+            [[self.rows, self.leads, self.samples].as_slice(), &read, &[y.base_offset, y.pitch, y.offset]].concat();
+        let grid = line((self.rows * self.leads * y.pitch).div_ceil(WORKGROUP));
+        vec![Variant::plain(shader!("augment/temporal_dropout", NO_CONSTANTS), parameters, grid)]
     }
 }

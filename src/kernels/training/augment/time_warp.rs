@@ -2,7 +2,7 @@
 
 use super::Draws;
 use crate::kernels::{
-    Accelerator, Operation, RowLayout, Variant,
+    Accelerator, GpuOperation, Operation, RowLayout, Variant,
     training::{NO_CONSTANTS, WORKGROUP, by_rows, first, line, shader},
 };
 
@@ -38,25 +38,15 @@ fn catmull_rom([a, b, c, d]: [f64; 4], f: f64) -> f64 {
 }
 
 impl Operation for TimeWarp {
-    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
-        let [x, draws, y] = rows else { unreachable!("the plan gives a time warp two reads") };
-        let read = [first(*x), x.pitch, first(*draws), draws.pitch];
-        // Mirror of `struct TimeWarp` in the shader.
-        let parameters =
-            [[self.rows, self.leads, self.samples].as_slice(), &read, &[y.base_offset, y.pitch, y.offset]].concat();
-        let grid = line((self.rows * self.leads * y.pitch).div_ceil(WORKGROUP));
-        vec![Variant::plain(shader!("augment/time_warp", NO_CONSTANTS), parameters, grid)]
+    fn describe(&self) -> String {
+        format!("time warp of {} leads", self.leads)
     }
 
     fn floating_point_operations(&self) -> usize {
         20 * self.rows * self.leads * self.samples
     }
 
-    fn describe(&self) -> String {
-        format!("time warp of {} leads", self.leads)
-    }
-
-    fn rows_apart(&self) -> usize {
+    fn independent_rows(&self) -> usize {
         self.rows
     }
 
@@ -74,5 +64,17 @@ impl Operation for TimeWarp {
                 y[lead * self.samples + t] = if draws.factor == 1.0 { x[t] } else { warped() };
             }
         }
+    }
+}
+
+impl GpuOperation for TimeWarp {
+    fn variants(&self, layouts: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
+        let [x, draws, y] = layouts else { unreachable!("the plan gives a time warp two reads") };
+        let read = [first(*x), x.pitch, first(*draws), draws.pitch];
+        // Mirror of `struct TimeWarp` in the shader.
+        let parameters =
+            [[self.rows, self.leads, self.samples].as_slice(), &read, &[y.base_offset, y.pitch, y.offset]].concat();
+        let grid = line((self.rows * self.leads * y.pitch).div_ceil(WORKGROUP));
+        vec![Variant::plain(shader!("augment/time_warp", NO_CONSTANTS), parameters, grid)]
     }
 }

@@ -5,8 +5,8 @@ use std::f64::consts::TAU;
 use super::{Draws, between, domain, uniform};
 use crate::{
     kernels::{
-        Accelerator, Operation, RowLayout, Variant,
-        training::{Schedule, WORKGROUP, by_rows, drawing, first, key, line, shader, with_sine_cosine},
+        Accelerator, GpuOperation, Operation, RowLayout, Variant,
+        training::{Schedule, WORKGROUP, by_rows, with_philox, first, key, line, shader, with_sine_cosine},
     },
     random::philox,
 };
@@ -84,35 +84,15 @@ fn normal(words: [u32; 4], n: usize) -> f64 {
 }
 
 impl Operation for WanderAndNoise {
-    fn variants(&self, rows: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
-        let [x, draws, statistics, sources, schedule, y] = rows else {
-            unreachable!("the plan gives wander and noise five reads")
-        };
-        let sizes = [self.rows, self.leads, self.samples];
-        let read = [first(*x), x.pitch, first(*draws), draws.pitch, first(*statistics), statistics.pitch];
-        let rest = [first(*sources), first(*schedule), y.base_offset, y.pitch, y.offset];
-        // Mirror of `struct WanderAndNoise` in the shader.
-        let parameters = [sizes.as_slice(), &read, &rest].concat();
-        let [smallest, largest] = self.amplitude.map(f64::from);
-        let constants = [
-            ("SAMPLING_RATE", f64::from(self.sampling_rate)),
-            ("SMALLEST_AMPLITUDE", smallest),
-            ("LARGEST_AMPLITUDE", largest),
-        ];
-        let shader = with_sine_cosine(drawing(shader!("augment/wander_and_noise", constants), self.seed));
-        let grid = line((self.rows * self.leads * y.pitch.div_ceil(SAMPLES)).div_ceil(WORKGROUP));
-        vec![Variant::plain(shader, parameters, grid)]
+    fn describe(&self) -> String {
+        format!("wander and noise at {} Hz", self.sampling_rate)
     }
 
     fn floating_point_operations(&self) -> usize {
         20 * self.rows * self.leads * self.samples
     }
 
-    fn describe(&self) -> String {
-        format!("wander and noise at {} Hz", self.sampling_rate)
-    }
-
-    fn rows_apart(&self) -> usize {
+    fn independent_rows(&self) -> usize {
         self.rows
     }
 
@@ -136,5 +116,27 @@ impl Operation for WanderAndNoise {
                 self.add(y, weight, [row, from], step, [wander, deviation]);
             }
         }
+    }
+}
+
+impl GpuOperation for WanderAndNoise {
+    fn variants(&self, layouts: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
+        let [x, draws, statistics, sources, schedule, y] = layouts else {
+            unreachable!("the plan gives wander and noise five reads")
+        };
+        let sizes = [self.rows, self.leads, self.samples];
+        let read = [first(*x), x.pitch, first(*draws), draws.pitch, first(*statistics), statistics.pitch];
+        let rest = [first(*sources), first(*schedule), y.base_offset, y.pitch, y.offset];
+        // Mirror of `struct WanderAndNoise` in the shader.
+        let parameters = [sizes.as_slice(), &read, &rest].concat();
+        let [smallest, largest] = self.amplitude.map(f64::from);
+        let constants = [
+            ("SAMPLING_RATE", f64::from(self.sampling_rate)),
+            ("SMALLEST_AMPLITUDE", smallest),
+            ("LARGEST_AMPLITUDE", largest),
+        ];
+        let shader = with_sine_cosine(with_philox(shader!("augment/wander_and_noise", constants), self.seed));
+        let grid = line((self.rows * self.leads * y.pitch.div_ceil(SAMPLES)).div_ceil(WORKGROUP));
+        vec![Variant::plain(shader, parameters, grid)]
     }
 }

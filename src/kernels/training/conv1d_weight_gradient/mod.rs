@@ -1,21 +1,20 @@
-//! The gradient of a convolution, or of a linear layer as one of one tap, by its weights. Each way to run it on a GPU has
-//! a file.
+//! The gradient of a convolution with respect to its weights. A linear layer is a convolution of one tap. Each variant has a
+//! file.
 
 mod plain;
 mod subgroups;
 mod tile;
 
 use super::first;
-use crate::kernels::{Accelerator, Operation, RowLayout, Variant};
-use tile::Tile;
+use crate::kernels::{Accelerator, GpuOperation, Operation, RowLayout, Variant};
 
-/// Numbers that one sum may have in f32: more are added up in parts, by records, so that the rounding of a long sum stays
-/// small beside the gradient, most of whose terms cancel, and so that there are more workgroups.
+/// The most terms of one sum in f32. Longer sums are divided into parts by records. So the rounding error stays small beside
+/// the gradient, most of whose terms cancel, and there are more workgroups.
 const TERMS: usize = 4096;
-/// Parts at most, so that what they take stays small beside the activations of so many records.
+/// The most parts, so that their memory stays small beside the activations of as many records.
 const MOST_PARTS: usize = 32;
 
-/// `dw[o, c, k] = Σ_b Σ_t dy[b, o, t] · x[b, c, t·stride + k − padding]`, where x is 0 outside its samples.
+/// Computes `dw[o, c, k] = Σ_b Σ_t dy[b, o, t] · x[b, c, t·stride + k − padding]`, where x is 0 outside its samples.
 ///
 /// Reads x `[batch, in_channels, in_samples]`, dy `[batch, out_channels, out_samples]`; writes dw
 /// `[out_channels, in_channels, kernel]`, a state.
@@ -25,13 +24,13 @@ pub struct Conv1dWeightGradient {
     pub batch: usize,
     /// Channels of x.
     pub in_channels: usize,
-    /// Samples of each channel of x.
+    /// Samples per channel of x.
     pub in_samples: usize,
     /// Channels of dy.
     pub out_channels: usize,
-    /// Samples of each channel of dy.
+    /// Samples per channel of dy.
     pub out_samples: usize,
-    /// Samples that one output sees.
+    /// Samples that one output depends on.
     pub kernel: usize,
     /// Samples from one output to the next.
     pub stride: usize,
@@ -40,61 +39,28 @@ pub struct Conv1dWeightGradient {
 }
 
 impl Conv1dWeightGradient {
-    /// Records that are added up at a stretch.
+    /// Records per part.
     fn records(&self) -> usize {
         (TERMS / self.out_samples).max(self.batch.div_ceil(MOST_PARTS)).min(self.batch)
     }
 
-    /// How far before a row of x the windows of whole vec4s begin that vec4s of a row of dy meet, negative where they begin
-    /// later; and how many samples before its first tap each does.
-    fn lead_and_shift(&self, x: RowLayout, dy: RowLayout) -> (isize, usize) {
+    /// For windows of whole vec4s of x that belong to vec4s of dy: how many numbers before a row of x the first window begins,
+    /// negative if after its start, and how many samples before its first tap each window begins.
+    fn window_offset_and_shift(&self, x: RowLayout, dy: RowLayout) -> (isize, usize) {
         let before = self.padding + dy.offset * self.stride;
         let shift = (x.offset + 3 * before) % 4;
         ((before + shift) as isize - x.offset as isize, shift)
     }
 }
 
-fn component(index: usize) -> char {
-    ['x', 'y', 'z', 'w'][index % 4]
-}
-
 impl Operation for Conv1dWeightGradient {
-    fn variants(&self, rows: &[RowLayout], accelerator: &Accelerator) -> Vec<Variant> {
-        let [x, dy, dw] = rows else { unreachable!("the plan gives a weight gradient two reads") };
-        let plain = plain::variant(self, *x, *dy, first(*dw));
-        let subgroups = subgroups::variant(self, [*x, *dy], first(*dw), accelerator);
-        let tile = tile::variant(self, [*x, *dy], first(*dw), accelerator);
-        if accelerator.software {
-            return subgroups.into_iter().chain([plain]).chain(tile).collect();
-        }
-        tile.into_iter().chain([plain]).chain(subgroups).collect()
-    }
-
-    fn parts(&self, variant: &str) -> usize {
-        let tile = Tile::new(self).filter(|_| variant == tile::NAME);
-        tile.map_or_else(|| self.batch.div_ceil(self.records()), |tile| tile.parts())
-    }
-
-    fn padding(&self) -> usize {
-        self.padding
-    }
-
-    fn base_offset(&self) -> usize {
-        // The furthest that a window begins before its row, see `WINDOW_OFFSET`; a row of dy starts at float 7 at most.
-        self.padding + 7 * self.stride + 3
-    }
-
-    fn pitch_multiple(&self) -> usize {
-        4
+    fn describe(&self) -> String {
+        let Self { in_channels, out_channels, kernel, stride, .. } = self;
+        format!("weight gradient {in_channels}→{out_channels} kernel {kernel} stride {stride}")
     }
 
     fn floating_point_operations(&self) -> usize {
         2 * self.batch * self.out_channels * self.out_samples * self.in_channels * self.kernel
-    }
-
-    fn describe(&self) -> String {
-        let Self { in_channels, out_channels, kernel, stride, .. } = self;
-        format!("weight gradient {in_channels}→{out_channels} kernel {kernel} stride {stride}")
     }
 
     fn reference(&self, reads: &[&[f64]], dw: &mut [f64]) {
@@ -104,11 +70,11 @@ impl Operation for Conv1dWeightGradient {
                 for k in 0..self.kernel {
                     let mut sum = 0.0;
                     for b in 0..self.batch {
-                        let (x_pitch, dy_row) = (b * self.in_channels + c, b * self.out_channels + o);
+                        let (x_row, dy_row) = (b * self.in_channels + c, b * self.out_channels + o);
                         for t in 0..self.out_samples {
                             let position = t * self.stride + k;
                             if position >= self.padding && position - self.padding < self.in_samples {
-                                let x = x[x_pitch * self.in_samples + position - self.padding];
+                                let x = x[x_row * self.in_samples + position - self.padding];
                                 sum += dy[dy_row * self.out_samples + t] * x;
                             }
                         }
@@ -117,5 +83,31 @@ impl Operation for Conv1dWeightGradient {
                 }
             }
         }
+    }
+}
+
+impl GpuOperation for Conv1dWeightGradient {
+    fn variants(&self, layouts: &[RowLayout], accelerator: &Accelerator) -> Vec<Variant> {
+        let [x, dy, dw] = layouts else { unreachable!("the plan gives a weight gradient two reads") };
+        let plain = plain::variant(self, *x, *dy, first(*dw));
+        let subgroups = subgroups::variant(self, [*x, *dy], first(*dw), accelerator);
+        let tile = tile::variant(self, [*x, *dy], first(*dw), accelerator);
+        if accelerator.software {
+            return subgroups.into_iter().chain([plain]).chain(tile).collect();
+        }
+        tile.into_iter().chain([plain]).chain(subgroups).collect()
+    }
+
+    fn padding(&self) -> usize {
+        self.padding
+    }
+
+    fn base_offset(&self) -> usize {
+        // The largest number of samples that a window begins before its row, see `WINDOW_OFFSET`. The largest offset of dy is 7.
+        self.padding + 7 * self.stride + 3
+    }
+
+    fn pitch_multiple(&self) -> usize {
+        4
     }
 }

@@ -1,34 +1,28 @@
-//! The weight gradient for software Vulkan whose subgroups are exactly eight lanes, as Mesa's lavapipe has on AVX. Twin:
-//! shaders/training/conv1d_weight_gradient/subgroups.wgsl.
+//! The weight gradient for software adapters whose subgroups have exactly eight lanes, such as Mesa's lavapipe on AVX.
+//! Counterpart: shaders/training/conv1d_weight_gradient/subgroups.wgsl.
 //!
-//! As in the convolution of the same name, a load whose address differs between lanes costs lavapipe about 95 cycles, for
-//! 8 or for 32 numbers, and a multiplication and addition of all lanes 0.7. So both operands come 32 numbers at a time, dy
-//! with a lane for each output channel and x by broadcasts, and each is multiplied as often as the sums fit into what the
-//! compiler keeps at hand: 16 output channels by 16, 8 or 4 input channels and all taps, 80 to 110 multiplications a
-//! load. The plain variant loads five times for four: 0.3 GFLOP/s beside 20 in network 542k at 64 records.
-//!
-//! Tried: two sums in turns instead of one after the other, which halves what is fetched of x: 6 % faster.
-//!
-//! Tried for kernel 3, which has the fewest taps a sample: 32 output channels by 16 input channels, for 115
-//! multiplications a load instead of 82, and 24 by 16. Expected a quarter; was no faster than the noise, 10 %, and took
-//! seconds longer to compile.
+//! A load whose address differs between lanes costs lavapipe as much for 32 numbers as for 8, and a multiplication very
+//! little. So both operands come 32 numbers at a time, dy with a lane for each output channel and x by broadcasts. Each is
+//! multiplied as often as the sums fit into what the compiler keeps at hand: 16 output channels by 16, 8 or 4 input channels
+//! and all taps. Measurements: docs/measurements/conv1d-weight-gradient.md.
 
-use super::{super::shader, Conv1dWeightGradient, component};
-use crate::kernels::{Accelerator, RowLayout, Shader, Variant, fill};
+use super::{
+    super::{component, declarations, shader},
+    Conv1dWeightGradient,
+};
+use crate::kernels::{Accelerator, RowLayout, Source, Variant};
 
 const LANES: usize = 8;
-/// Numbers that one load brings to a subgroup.
+/// Numbers per load of a subgroup.
 const LOADED: usize = 4 * LANES;
-/// Output channels of a lane.
+/// Output channels per lane.
 const LANE_CHANNELS: usize = 2;
-/// Sums of a lane at most.
+/// The most sums of a lane.
 const SUMS: usize = 112;
-/// Vec4s of dy at most that a lane loads at once of each channel.
+/// The most vec4s of dy that a lane loads at once of each channel.
 const MOST_QUADS: usize = 6;
 
-pub(super) const NAME: &str = "subgroups";
-
-/// None where subgroups differ from eight lanes, rows are not of whole vec4s or the kernel is too long.
+/// None if a subgroup does not have eight lanes, if rows are not whole vec4s, or if the kernel is too long.
 pub(super) fn variant(
     gradient: &Conv1dWeightGradient,
     [x, dy]: [RowLayout; 2],
@@ -36,67 +30,107 @@ pub(super) fn variant(
     accelerator: &Accelerator,
 ) -> Option<Variant> {
     let Conv1dWeightGradient { batch, in_channels, out_channels, kernel, stride, .. } = *gradient;
-    let vec4s = [x.base_offset, x.pitch, dy.base_offset, dy.pitch].iter().all(|floats| floats.is_multiple_of(4));
+    let vec4s = [x.base_offset, x.pitch, dy.base_offset, dy.pitch].iter().all(|numbers| numbers.is_multiple_of(4));
     if accelerator.subgroup_size != Some(LANES) || !vec4s {
         return None;
     }
-    let (window_offset, shift) = gradient.lead_and_shift(x, dy);
+    let (window_offset, shift) = gradient.window_offset_and_shift(x, dy);
     let quads = (1..=MOST_QUADS).rev().find(|quads| (4 * quads - 1) * stride + kernel + shift <= LOADED)?;
     let channels = [16, 8, 4, 2, 1].into_iter().find(|channels| LANE_CHANNELS * channels * kernel <= SUMS)?;
-
-    let sums = || {
-        let taps = move |c| (0..kernel).map(move |k| (c, k));
-        (0..LANE_CHANNELS).flat_map(move |o| (0..channels).flat_map(taps).map(move |(c, k)| (o, c, k)))
-    };
-    let load = (0..LANE_CHANNELS).flat_map(|o| {
-        (0..quads).map(move |q| {
-            let place = format!("dy_first + {} * quads + i + {q}", o * LANES);
-            // Behind the row lies the next.
-            format!("let dy{o}_{q} = select(vec4(0.0), dy[{place}], i + {q} < quads);")
-        })
-    });
-    let multiply = (0..channels).flat_map(|c| {
-        let load = format!("let x{c} = x[window + {c} * (sizes.x_pitch / 4)];");
-        let window = (shift..(4 * quads - 1) * stride + kernel + shift)
-            .map(move |at| format!("let x{c}_{at} = subgroupBroadcast(x{c}.{}, {}u);", component(at), at / 4));
-        // The sums of a lane's channels in turns: each addition waits for the one before.
-        let sums = (0..kernel).flat_map(move |k| {
-            let product = move |o: usize, t: usize| {
-                let before = if t == 0 { format!("sum{o}_{c}_{k}") } else { format!("sum{o}_{c}_{k}_{}", t - 1) };
-                let (dy, x) = (format!("dy{o}_{}.{}", t / 4, component(t)), t * stride + k + shift);
-                format!("let sum{o}_{c}_{k}_{t} = fma({dy}, x{c}_{x}, {before});")
-            };
-            let products = (0..4 * quads).flat_map(move |t| (0..LANE_CHANNELS).map(move |o| product(o, t)));
-            let last = 4 * quads - 1;
-            products.chain((0..LANE_CHANNELS).map(move |o| format!("sum{o}_{c}_{k} = sum{o}_{c}_{k}_{last};")))
-        });
-        std::iter::once(load).chain(window).chain(sums)
-    });
-    let store = sums().map(|(o, c, k)| {
-        format!("store(part, first_output + {}, from_channel + {c}, {k}u, sum{o}_{c}_{k});", o * LANES)
-    });
-    let block = LANES * LANE_CHANNELS;
-    let sizes =
-        [("KERNEL", kernel), ("STRIDE", stride), ("QUADS", quads), ("IN_CHANNELS", channels), ("OUT_CHANNELS", block)];
-    let shader = shader!(
+    let lines = Lines { kernel, stride, shift, quads, channels };
+    let mut shader = shader!(
         "conv1d_weight_gradient/subgroups",
         [("WINDOW_OFFSET", window_offset.max(0) as f64), ("RECORDS", gradient.records() as f64)]
     );
-    let source = fill(
-        &shader.source,
-        &[
-            ("constants", sizes.map(|(name, value)| format!("const {name}: u32 = {value};")).into()),
-            ("declare", sums().map(|(o, c, k)| format!("var sum{o}_{c}_{k} = 0.0;")).collect()),
-            ("load", load.collect()),
-            ("multiply", multiply.collect()),
-            ("store", store.collect()),
-        ],
-    );
-    // Negative where another reader of x has its rows start behind the first window.
+    shader.source = Source::filled(shader.source, move || {
+        [
+            ("constants", lines.constants()),
+            ("declare", lines.for_each_sum(|o, c, k| format!("var sum{o}_{c}_{k} = 0.0;"))),
+            ("load", lines.load()),
+            ("multiply", lines.multiply()),
+            ("store", lines.store()),
+        ]
+    });
+    // The window offset is negative if another reader of x decided that its rows start after the first window.
     let x_base_offset = x.base_offset + (-window_offset).max(0) as usize;
     // Mirror of `struct Conv1dWeightGradient` in the shader.
     let parameters = [batch, in_channels, out_channels, x_base_offset, x.pitch, dy.base_offset, dy.pitch, dw_first];
-    let grid = [in_channels.div_ceil(channels), out_channels.div_ceil(block), batch.div_ceil(gradient.records())];
-    let shader = Shader { source: source.into(), ..shader };
-    Some(Variant { name: NAME, subgroups: true, ..Variant::plain(shader, parameters, grid) })
+    let parts = batch.div_ceil(gradient.records());
+    let grid = [in_channels.div_ceil(channels), out_channels.div_ceil(LANES * LANE_CHANNELS), parts];
+    Some(Variant { name: "subgroups", subgroups: true, parts, ..Variant::plain(shader, parameters, grid) })
+}
+
+/// The sizes that the unrolled lines depend on.
+#[derive(Clone, Copy)]
+struct Lines {
+    kernel: usize,
+    stride: usize,
+    /// Numbers before the first tap of a window.
+    shift: usize,
+    /// Vec4s of dy that a lane loads at once of each channel.
+    quads: usize,
+    /// Input channels of a tile.
+    channels: usize,
+}
+
+impl Lines {
+    fn constants(&self) -> Vec<String> {
+        declarations([
+            ("KERNEL", self.kernel),
+            ("STRIDE", self.stride),
+            ("QUADS", self.quads),
+            ("IN_CHANNELS", self.channels),
+            ("OUT_CHANNELS", LANES * LANE_CHANNELS),
+        ])
+    }
+
+    /// One line for each sum of a lane: of its output channel o, input channel c and tap k.
+    fn for_each_sum(&self, line: impl Fn(usize, usize, usize) -> String) -> Vec<String> {
+        let mut lines = Vec::new();
+        for o in 0..LANE_CHANNELS {
+            for c in 0..self.channels {
+                lines.extend((0..self.kernel).map(|k| line(o, c, k)));
+            }
+        }
+        lines
+    }
+
+    fn load(&self) -> Vec<String> {
+        let lines = (0..LANE_CHANNELS).flat_map(|o| {
+            (0..self.quads).map(move |q| {
+                let place = format!("dy_first + {} * quads + i + {q}", o * LANES);
+                // The next row follows this one.
+                format!("let dy{o}_{q} = select(vec4(0.0), dy[{place}], i + {q} < quads);")
+            })
+        });
+        lines.collect()
+    }
+
+    fn multiply(&self) -> Vec<String> {
+        let Self { kernel, stride, shift, quads, channels } = *self;
+        let lines = (0..channels).flat_map(|c| {
+            let load = format!("let x{c} = x[window + {c} * (sizes.x_pitch / 4)];");
+            let window = (shift..(4 * quads - 1) * stride + kernel + shift)
+                .map(move |at| format!("let x{c}_{at} = subgroupBroadcast(x{c}.{}, {}u);", component(at), at / 4));
+            // The sums of a lane's output channels alternate, because each addition waits for the previous one to a sum.
+            let sums = (0..kernel).flat_map(move |k| {
+                let product = move |o: usize, t: usize| {
+                    let before = if t == 0 { format!("sum{o}_{c}_{k}") } else { format!("sum{o}_{c}_{k}_{}", t - 1) };
+                    let (dy, x) = (format!("dy{o}_{}.{}", t / 4, component(t)), t * stride + k + shift);
+                    format!("let sum{o}_{c}_{k}_{t} = fma({dy}, x{c}_{x}, {before});")
+                };
+                let products = (0..4 * quads).flat_map(move |t| (0..LANE_CHANNELS).map(move |o| product(o, t)));
+                let last = 4 * quads - 1;
+                products.chain((0..LANE_CHANNELS).map(move |o| format!("sum{o}_{c}_{k} = sum{o}_{c}_{k}_{last};")))
+            });
+            std::iter::once(load).chain(window).chain(sums)
+        });
+        lines.collect()
+    }
+
+    fn store(&self) -> Vec<String> {
+        self.for_each_sum(|o, c, k| {
+            format!("store(part, first_output + {}, from_channel + {c}, {k}u, sum{o}_{c}_{k});", o * LANES)
+        })
+    }
 }

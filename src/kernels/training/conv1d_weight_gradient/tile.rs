@@ -1,51 +1,46 @@
 //! The weight gradient for real GPUs: a workgroup stages a stretch of samples of 64 output channels and of some input
-//! channels in workgroup memory, and each invocation adds up 4 output channels by all taps of its input channels in
-//! registers. Twin: shaders/training/conv1d_weight_gradient/tile.wgsl.
+//! channels in workgroup memory, and each invocation sums 4 output channels by all taps of its input channels in registers.
+//! Counterpart: shaders/training/conv1d_weight_gradient/tile.wgsl.
 //!
 //! For four samples an invocation loads four vec4s of dy and, of each input channel, the two to five vec4s that all taps
-//! share. With as many input channels as make up 7 to 12 vec4s of sums that is 12 to 20 multiplications of a vec4's
-//! number a load in the layers of network 542k, as many as in a product of matrices with 8 by 8 sums an invocation. Rows
-//! of dy in workgroup memory are an odd number of vec4s apart, and an invocation's output channels 16 apart, so that 8
-//! neighbours meet all banks; x is the same for 16 neighbours. Rows are staged 128 bytes at a time, and the sums change
-//! places through workgroup memory before they are stored, as a row of taps each instead of a number here and there.
+//! share. With as many input channels as make 7 to 12 vec4s of sums, that is 12 to 20 multiplications per loaded vec4 in the
+//! layers of network 542k, as many as in a product of matrices with 8 by 8 sums per invocation. Rows of dy in workgroup
+//! memory are an odd number of vec4s apart, and the output channels of an invocation are 16 apart, so that 8 neighbours
+//! access all banks; x is the same for 16 neighbours. Rows are staged 128 bytes at a time. The sums are exchanged through
+//! workgroup memory before they are stored, so that whole rows of taps are stored instead of scattered numbers.
 //!
-//! Reckoned, not yet measured on a real GPU, for network 542k at 64 records of 1000 samples: on a multiprocessor that
-//! issues four warps' multiplications a cycle, the 112 to 192 of a warp's step take 28 to 48 cycles and its loads from
-//! workgroup memory 11 to 32, which run beside them: at half of 60 TFLOP/s 0.4 ms for the six layers, as for the forward
-//! pass. A workgroup has up to 128 invocations and 16 KiB, so that four or more are resident on a multiprocessor, which
-//! hides the staging of one behind the arithmetic of the others; each layer has 512 or 528 of them.
-//!
-//! A linear layer's only sum is that over the records: four records make a vec4. The 256 by 2048 and the 2048 by 128 of
-//! SimCLR's head have 384 and 172 workgroups at 256 rows, each of four stretches one after another, about 10 µs.
-//!
-//! On lavapipe its barriers are coroutine switches.
+//! The only sum of a linear layer is over the records: four records make a vec4. On lavapipe a barrier is a switch between
+//! coroutines, so that this variant is slow there. Estimates: docs/measurements/conv1d-weight-gradient.md.
 
-use super::{super::shader, Conv1dWeightGradient, TERMS, component};
-use crate::kernels::{Accelerator, RowLayout, Shader, Variant, fill, training::first};
+use super::{
+    super::{component, declarations, first, shader},
+    Conv1dWeightGradient, TERMS,
+};
+use crate::kernels::{Accelerator, RowLayout, Source, Variant};
 
-/// Invocations side by side, of four output channels each, and sets of them at most, for input channels.
+/// Invocations along the output channels, of which each has four.
 const LANES: usize = 16;
+/// The most sets of invocations along the input channels.
 const MOST_GROUPS: usize = 8;
-/// Vec4s of a row of dy that are staged at once.
+/// Vec4s of a row of dy that are staged at once: a stretch.
 const QUADS: usize = 8;
-/// Vec4s of sums of an invocation, where there are so few taps that it may take several input channels.
+/// The most vec4s of sums per invocation, if the taps are few enough for several input channels.
 const SUMS: usize = 12;
-/// The longest kernel and the largest stride that are written out.
+/// The longest kernel that is unrolled.
 const MOST_TAPS: usize = 16;
+/// The largest stride that is unrolled.
 const MOST_STRIDE: usize = 4;
 /// Bytes of workgroup memory that every adapter has.
 const WORKGROUP_BYTES: usize = 16 << 10;
-/// Workgroups that fill a large GPU, of which one has 132 multiprocessors, four times.
+/// Workgroups that saturate a large GPU: four for each of 132 multiprocessors.
 const SATURATING_WORKGROUPS: usize = 528;
-/// Stretches that a part has at least, so that it loads more than it stores.
+/// The fewest stretches of a part, so that it loads more than it stores.
 const FEWEST_STRETCHES: usize = 4;
 
-/// What a quarter of the lanes hands over takes the place of dy.
+/// The sums that a quarter of the lanes hands over are stored in the memory of dy.
 const _: () = assert!(LANES / 4 * MOST_GROUPS * MOST_TAPS <= 4 * LANES * (QUADS + 1) && SUMS <= MOST_TAPS);
 
-pub(super) const NAME: &str = "tile";
-
-/// How four terms of a channel are read: samples of a row.
+/// Reads four terms of a channel: samples of a row.
 const READ_SAMPLES: &str = "\
 alias Stored = vec4<f32>;
 
@@ -54,9 +49,9 @@ fn x_quad(b: u32, c: u32, i: u32) -> vec4<f32> {
 }
 
 fn dy_quad(b: u32, o: u32, i: u32) -> vec4<f32> {
-    return dy[(sizes.dy_first + (b * sizes.out_channels + o) * sizes.dy_row) / 4 + i];
+    return dy[(sizes.dy_first + (b * sizes.out_channels + o) * sizes.dy_pitch) / 4 + i];
 }";
-/// The only sample of each of four records.
+/// Reads four terms of a channel of a linear layer: the only sample of each of four records.
 const READ_RECORDS: &str = "\
 alias Stored = f32;
 
@@ -67,27 +62,27 @@ fn x_quad(b: u32, c: u32, i: u32) -> vec4<f32> {
 }
 
 fn dy_quad(b: u32, o: u32, i: u32) -> vec4<f32> {
-    let record = sizes.out_channels * sizes.dy_row;
-    let at = sizes.dy_first + o * sizes.dy_row + 4 * i * record;
+    let record = sizes.out_channels * sizes.dy_pitch;
+    let at = sizes.dy_first + o * sizes.dy_pitch + 4 * i * record;
     return vec4(dy[at], dy[at + record], dy[at + 2 * record], dy[at + 3 * record]);
 }";
 
-/// How a gradient is divided, which depends on nothing but its sizes.
-pub(super) struct Tile<'a> {
+/// How a gradient is divided among invocations. It depends only on the sizes.
+struct Tile<'a> {
     gradient: &'a Conv1dWeightGradient,
     /// Whether the terms are records.
     linear: bool,
-    /// Input channels of an invocation.
+    /// Input channels per invocation.
     channels: usize,
-    /// Sets of invocations.
+    /// Sets of invocations along the input channels.
     groups: usize,
     /// Workgroups along the input and the output channels.
     grid: [usize; 2],
 }
 
 impl<'a> Tile<'a> {
-    /// None where the kernel is too long or the stride too large.
-    pub(super) fn new(gradient: &'a Conv1dWeightGradient) -> Option<Self> {
+    /// None if the kernel is too long or the stride too large.
+    fn new(gradient: &'a Conv1dWeightGradient) -> Option<Self> {
         let Conv1dWeightGradient { in_channels, in_samples, out_channels, kernel, stride, padding, .. } = *gradient;
         let linear = [kernel, in_samples, padding] == [1, 1, 0];
         if kernel > MOST_TAPS || stride > MOST_STRIDE {
@@ -99,39 +94,39 @@ impl<'a> Tile<'a> {
         };
         let channels = (1..=(SUMS / kernel).clamp(1, in_channels)).rev().find(fits)?;
         let sets = in_channels.div_ceil(channels);
-        // As many sets in each workgroup, that none has next to nothing to do.
+        // The sets are divided evenly, so that no workgroup is nearly empty.
         let groups = sets.div_ceil(sets.div_ceil(MOST_GROUPS));
         let grid = [sets.div_ceil(groups), out_channels.div_ceil(4 * LANES)];
         Some(Self { gradient, linear, channels, groups, grid })
     }
 
-    /// So many that a large GPU is filled, as far as there are terms for them, and that no sum is too long. The six layers of
-    /// network 542k at 64 records of 1000 samples have 256, 66, 33, 33, 16 and 16 parts, 58 MB in all.
-    pub(super) fn parts(&self) -> usize {
+    /// The parts of the terms: enough to saturate a large GPU, if there are enough terms, and so many that no sum is too long.
+    /// The six layers of network 542k at 64 records of 1000 samples have 256, 66, 33, 33, 16 and 16 parts, 58 MB in all.
+    fn parts(&self) -> usize {
         let stretches = self.stretches(self.gradient.out_samples.div_ceil(4));
-        let filling = (SATURATING_WORKGROUPS / self.grid.iter().product::<usize>()).min(stretches / FEWEST_STRETCHES);
-        filling.max((stretches * QUADS * 4).div_ceil(TERMS))
+        let saturating = (SATURATING_WORKGROUPS / self.grid.iter().product::<usize>()).min(stretches / FEWEST_STRETCHES);
+        saturating.max((stretches * QUADS * 4).div_ceil(TERMS))
     }
 
-    /// All stretches, where a row of dy has so many vec4s.
+    /// All stretches, if a row of dy has `quads` vec4s.
     fn stretches(&self, quads: usize) -> usize {
         let batch = self.gradient.batch;
         if self.linear { batch.div_ceil(4 * QUADS) } else { batch * quads.div_ceil(QUADS) }
     }
 }
 
-/// Vec4s of a row of x that a stretch of dy meets, if a window of whole vec4s begins `shift` samples before its first tap:
-/// an odd number, so that two input channels meet other banks.
+/// Vec4s of a row of x that belong to a stretch of dy, if a window of whole vec4s begins `shift` samples before its first
+/// tap. It is odd, so that two input channels are in different banks.
 fn x_width(kernel: usize, stride: usize, shift: usize) -> usize {
     ((QUADS - 1) * stride + window(kernel, stride, shift)) | 1
 }
 
-/// Vec4s of x that one of dy meets.
+/// Vec4s of x that belong to one vec4 of dy.
 fn window(kernel: usize, stride: usize, shift: usize) -> usize {
     (3 * stride + kernel + shift).div_ceil(4)
 }
 
-/// None where there is no tile, workgroup memory is short or rows are not of whole vec4s.
+/// None if the sizes have no tile, if workgroup memory is too small, or if rows are not whole vec4s.
 pub(super) fn variant(
     gradient: &Conv1dWeightGradient,
     [x, dy]: [RowLayout; 2],
@@ -140,11 +135,11 @@ pub(super) fn variant(
 ) -> Option<Variant> {
     let tile = Tile::new(gradient)?;
     let Conv1dWeightGradient { batch, in_channels, out_channels, kernel, .. } = *gradient;
-    let vec4s = [x.base_offset, x.pitch, dy.base_offset, dy.pitch].iter().all(|floats| floats.is_multiple_of(4));
+    let vec4s = [x.base_offset, x.pitch, dy.base_offset, dy.pitch].iter().all(|numbers| numbers.is_multiple_of(4));
     if accelerator.workgroup_bytes < WORKGROUP_BYTES || !(vec4s || tile.linear) {
         return None;
     }
-    let (window_offset, shift) = if tile.linear { (0, 0) } else { gradient.lead_and_shift(x, dy) };
+    let (window_offset, shift) = if tile.linear { (0, 0) } else { gradient.window_offset_and_shift(x, dy) };
     let stride = if tile.linear { 1 } else { gradient.stride };
     let sizes = [
         ("KERNEL", kernel),
@@ -155,37 +150,34 @@ pub(super) fn variant(
         ("QUADS", QUADS),
         ("X_WIDTH", x_width(kernel, stride, shift)),
     ];
-    let constants = sizes.map(|(name, value)| format!("const {name}: u32 = {value};"));
     let (parts, stretches) = (tile.parts(), tile.stretches(dy.pitch / 4));
-    let shader = shader!(
+    let mut shader = shader!(
         "conv1d_weight_gradient/tile",
         [("WINDOW_OFFSET", window_offset.max(0) as f64), ("STRETCHES", stretches.div_ceil(parts) as f64)]
     );
-    let read = if tile.linear { READ_RECORDS } else { READ_SAMPLES };
-    let [declare, load, multiply, give] = unrolled(tile.channels, kernel, stride, shift);
-    let source = fill(
-        &shader.source,
-        &[
-            ("constants", constants.into()),
+    let (read, channels) = (if tile.linear { READ_RECORDS } else { READ_SAMPLES }, tile.channels);
+    shader.source = Source::filled(shader.source, move || {
+        let [declare, load, multiply, give] = unrolled(channels, kernel, stride, shift);
+        [
+            ("constants", declarations(sizes)),
             ("read", read.lines().map(String::from).collect()),
             ("declare", declare),
             ("load", load),
             ("multiply", multiply),
             ("give", give),
-        ],
-    );
-    // Negative where another reader of x has its rows start behind the first window.
+        ]
+    });
+    // The window offset is negative if another reader of x decided that its rows start after the first window.
     let x_base_offset = x.base_offset + (-window_offset).max(0) as usize;
     let [x_first, dy_first, terms] =
         if tile.linear { [first(x), first(dy), batch] } else { [x_base_offset, dy.base_offset, dy.pitch] };
     // Mirror of `struct Conv1dWeightGradient` in the shader.
     let parameters = [in_channels, out_channels, terms, stretches, x_first, x.pitch, dy_first, dy.pitch, dw_first];
     let [x_groups, y_groups] = tile.grid;
-    let shader = Shader { source: source.into(), ..shader };
-    Some(Variant { name: NAME, ..Variant::plain(shader, parameters, [x_groups, y_groups, parts]) })
+    Some(Variant { name: "tile", parts, ..Variant::plain(shader, parameters, [x_groups, y_groups, parts]) })
 }
 
-/// The lines at `declare`, `load`, `multiply` and `give`.
+/// Generates the lines `//# declare`, `//# load`, `//# multiply` and `//# give`.
 fn unrolled(channels: usize, kernel: usize, stride: usize, shift: usize) -> [Vec<String>; 4] {
     let sums = || (0..channels).flat_map(|c| (0..kernel).map(move |k| (c, k)));
     let declare = sums().map(|(c, k)| format!("var sum{c}_{k} = vec4(0.0);"));
@@ -210,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_layer_of_network_542k_fills_a_large_gpu_and_no_sum_is_long() {
+    fn each_layer_of_network_542k_saturates_a_large_gpu_and_no_sum_is_long() {
         const LAYERS: [[usize; 5]; 6] = [
             [12, 64, 11, 2, 500],
             [64, 64, 7, 1, 500],
@@ -240,7 +232,7 @@ mod tests {
                 "{in_channels}→{out_channels}: {workgroups}"
             );
             assert!(batch * out_samples / tile.parts() <= TERMS, "{in_channels}→{out_channels}: {}", tile.parts());
-            // Idle invocations would be as many as the channels that are not there.
+            // No invocation is idle.
             assert_eq!(tile.grid[0] * tile.groups * tile.channels, in_channels);
         }
     }
