@@ -16,8 +16,8 @@ mod storage;
 #[cfg(feature = "train")]
 pub mod training;
 
-use gpu::{component, declarations, input_and_output};
 pub use gpu::{Accelerator, GpuOperation, Packing, RowLayout, Shader, Source, TEXTURE_WIDTH, Variant};
+use gpu::{component, declarations, input_and_output};
 pub use storage::{LARGEST_F16, Storage};
 
 /// What every backend knows of an operation.

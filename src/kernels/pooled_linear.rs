@@ -61,9 +61,8 @@ impl PooledLinear {
         let weights = accelerator.storage;
         let source = Source::filled(include_str!("../../shaders/pooled_linear.wgsl"), move || {
             let reads = [("x", x.storage, Elements::Four), ("weight", weights, Elements::Four)];
-            let store = (0..4).map(|at| {
-                format!("if 4 * i + {at} < CHANNELS {{ y[to + 4 * i + {at}] = four.{}; }}", component(at))
-            });
+            let store = (0..4)
+                .map(|at| format!("if 4 * i + {at} < CHANNELS {{ y[to + 4 * i + {at}] = four.{}; }}", component(at)));
             [
                 ("storage", storage::lines(&reads, None, 2)),
                 ("constants", declarations(constants)),

@@ -12,7 +12,7 @@ use crate::{
             RunningStatistics,
         },
     },
-    network::{Layer, NamedLayer},
+    network::{BATCH_NORM_EPSILON, Layer, NamedLayer},
     plan::{BufferId, Builder},
 };
 
@@ -164,7 +164,7 @@ impl<'a> GradientTape<'a> {
         let update = RunningStatistics { sizes, momentum: MOMENTUM };
         self.builder.step_into(&format!("{step}.running"), update, &[statistics], running);
         let affine = self.part(self.states.trained, &format!("{name}.weight"), 2 * channels)?;
-        let norm = BatchNorm { sizes, relu };
+        let norm = BatchNorm { sizes, relu, epsilon: BATCH_NORM_EPSILON };
         let y = self.builder.step(&step, norm.clone(), &[x, statistics, affine], shape)?;
         self.entries.push(Entry::BatchNorm { name, norm, x, statistics, affine });
         Ok(y)
@@ -279,19 +279,19 @@ impl<'a> GradientTape<'a> {
     fn batch_norm_gradient(
         &mut self,
         name: &str,
-        BatchNorm { sizes, relu }: BatchNorm,
+        BatchNorm { sizes, relu, epsilon }: BatchNorm,
         [x, statistics, affine, dy]: [BufferId; 4],
         gradient: BufferId,
     ) -> Result<BufferId> {
         let (shape, channels) = (self.builder.shape(x), sizes.channels);
         let step = format!("{}{name}", self.prefix);
-        let sums = BatchNormGradientSums { sizes, relu };
+        let sums = BatchNormGradientSums { sizes, relu, epsilon };
         let reads = [x, statistics, affine, dy];
         let sums = self.builder.step(&format!("{step}.sums"), sums, &reads, [sizes.groups, 2 * channels, 1])?;
         let into = self.part(gradient, &format!("{name}.weight"), 2 * channels)?;
         let over_groups = ChannelSum { batch: sizes.groups, channels: 2 * channels, samples: 1 };
         self.builder.step_into(&format!("{step}.gradient"), over_groups, &[sums], into);
-        let kernel = BatchNormInputGradient { sizes, relu };
+        let kernel = BatchNormInputGradient { sizes, relu, epsilon };
         let reads = [x, statistics, affine, sums, dy];
         self.builder.step(&format!("{step}.input_gradient"), kernel, &reads, shape)
     }

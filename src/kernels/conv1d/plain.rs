@@ -19,11 +19,7 @@ pub(super) fn variant(conv: &Conv1d, x: RowLayout, y: RowLayout, accelerator: &A
         name: "plain",
         shader: shader("conv1d/plain", source, y, overrides),
         parameters: conv.parameters(x.base_offset + x.offset, x, y),
-        grid: [
-            y.pitch.div_ceil(WORKGROUP * TILE_SAMPLES),
-            conv.out_channels.div_ceil(TILE_CHANNELS),
-            conv.batch,
-        ],
+        grid: [y.pitch.div_ceil(WORKGROUP * TILE_SAMPLES), conv.out_channels.div_ceil(TILE_CHANNELS), conv.batch],
         subgroups: false,
         parts: 1,
         packing: Packing(|kernel, read, values| packed(kernel.of_type(), read, values)),

@@ -106,11 +106,7 @@ fn variant(
         name,
         shader: shader("conv1d/tile", source, y, overrides),
         parameters: conv.parameters(base_offset, x, y),
-        grid: [
-            y.pitch.div_ceil(LANES * TILE_SAMPLES),
-            conv.out_channels.div_ceil(4 * quads * GROUPS),
-            conv.batch,
-        ],
+        grid: [y.pitch.div_ceil(LANES * TILE_SAMPLES), conv.out_channels.div_ceil(4 * quads * GROUPS), conv.batch],
         subgroups: false,
         parts: 1,
         packing,

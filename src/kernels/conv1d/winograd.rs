@@ -135,8 +135,7 @@ fn load(conv: &Conv1d, beyond: usize) -> Vec<String> {
         (0..beyond.div_ceil(LOADED)).map(|i| format!("let behind{i} = x_at((behind + {i}) & behind{i}_inside);"));
     let weights = (0..loads(conv)).map(|i| format!("let weights{i} = weight_at(at + {});", i * LANES));
     let tail = (0..beyond).map(|i| format!("let tail{i} = {};", of_eight("behind", i)));
-    let values = (0..CHANNELS * conv.kernel)
-        .map(|i| format!("let v{i} = weights{}.{};", i / TEXEL, component(i)));
+    let values = (0..CHANNELS * conv.kernel).map(|i| format!("let v{i} = weights{}.{};", i / TEXEL, component(i)));
     behind.chain(weights).chain(tail).chain(values).collect()
 }
 

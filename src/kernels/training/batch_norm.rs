@@ -1,115 +1,111 @@
-//! Batch norm by the statistics of the batch (Ioffe and Szegedy 2015), with the ReLU that follows it, its gradients, and
-//! the running statistics that inference uses.
+//! Batch norm by the statistics of the batch (Ioffe and Szegedy 2015), with the ReLU that follows it, its gradients, and the
+//! running statistics that inference uses.
 //!
-//! With x̂ = (x − μ)/√(σ² + ε) it gives γ·x̂ + β, where μ and the biased σ² are those of a channel over the records of a
-//! group and all samples, m numbers. By the chain rule through both, with the sums over the group,
-//! dβ = Σ dy, dγ = Σ dy·x̂, dx = γ/√(σ² + ε) · (dy − dβ/m − x̂·dγ/m). A ReLU behind it makes dy 0 where γ·x̂ + β ≤ 0.
+//! With x̂ = (x − μ)/√(σ² + ε), the output is γ·x̂ + β. μ and the biased σ² are those of a channel over all samples of the
+//! records of a group, m numbers. The chain rule through both gives, with sums over the group, dβ = Σ dy, dγ = Σ dy·x̂ and
+//! dx = γ/√(σ² + ε) · (dy − dβ/m − x̂·dγ/m). With a ReLU behind it, dy is 0 where γ·x̂ + β ≤ 0.
 //!
-//! In a plan `[groups, 2, channels]` is shaped `[groups, 2 · channels, 1]`, one number a row, and `[2, channels]` is shaped
-//! `[1, 1, 2 · channels]`, one row: the shaders count on it.
+//! In a plan, `[groups, 2, channels]` has the shape `[groups, 2 · channels, 1]`, one number per row, and `[2, channels]` has
+//! the shape `[1, 1, 2 · channels]`, one row. The shaders depend on that.
 
-use crate::{
-    kernels::{Accelerator, GpuOperation, Operation, RowLayout, Shader, Variant},
-    network::BATCH_NORM_EPSILON,
-};
+use crate::kernels::{Accelerator, GpuOperation, Operation, RowLayout, Shader, Variant};
 
 use super::{NO_CONSTANTS, WORKGROUP, equal_and_aligned, first, shader};
 
-/// Records that an invocation takes in turn, so that it loads a channel's four to six numbers once for all of them: with
-/// one record these would be two thirds of the loads, which are what lavapipe spends its time on.
+/// Records per invocation, which loads a channel's four to six numbers once for all of them. With one record these would be
+/// two thirds of the loads, on which lavapipe spends its time.
 const RECORDS: usize = 8;
-/// Invocations of a workgroup beside one another in a row: rows have 32 to 128 vec4s in network 542k.
+/// Invocations of a workgroup along a row. Rows have 32 to 128 vec4s in network 542k.
 const LANES: usize = 32;
 
-/// The sizes that all of batch norm's kernels share. Records are in `groups` groups of equal size.
+/// The sizes that all operations of batch norm share. The records are divided into groups of equal size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Groups {
-    /// Groups, each normalised by itself.
+    /// Groups, each normalised separately.
     pub groups: usize,
-    /// Records of one group.
+    /// Records per group.
     pub batch: usize,
     /// Channels.
     pub channels: usize,
-    /// Samples of each channel.
+    /// Samples per channel.
     pub samples: usize,
 }
 
 impl Groups {
-    /// Numbers that one mean is taken over.
+    /// Numbers per mean.
     pub fn count(&self) -> usize {
         self.batch * self.samples
     }
 
-    /// Workgroups of an operation that changes every number, [`RECORDS`] records at a time.
-    fn grid(&self, stride: usize) -> [usize; 3] {
-        [(stride / 4).div_ceil(LANES), self.channels, self.groups * self.batch.div_ceil(RECORDS)]
+    /// The grid of an operation that computes every number, [`RECORDS`] records per invocation.
+    fn grid(&self, pitch: usize) -> [usize; 3] {
+        [(pitch / 4).div_ceil(LANES), self.channels, self.groups * self.batch.div_ceil(RECORDS)]
     }
 
     fn len(&self) -> usize {
         self.groups * self.batch * self.channels * self.samples
     }
 
-    /// Where a channel's numbers of one group stand, in order.
-    fn places(self, group: usize, channel: usize) -> impl Iterator<Item = usize> {
+    /// The indices of a channel's numbers in one group, in order.
+    fn indices(self, group: usize, channel: usize) -> impl Iterator<Item = usize> {
         let row = move |b: usize| ((group * self.batch + b) * self.channels + channel) * self.samples;
         (0..self.batch).flat_map(move |b| (0..self.samples).map(move |t| row(b) + t))
     }
 
-    /// Every group and channel, with what batch norm does to it.
-    fn each(self, statistics: &[f64], affine: Option<&[f64]>) -> impl Iterator<Item = Channel> {
+    /// Every channel of every group with its statistics, γ and β.
+    fn each(self, statistics: &[f64], affine: &[f64], epsilon: f64) -> impl Iterator<Item = Channel> {
         (0..self.groups * self.channels).map(move |at| {
             let (group, channel) = (at / self.channels, at % self.channels);
             let [mean, variance] = [0, 1].map(|part| statistics[(group * 2 + part) * self.channels + channel]);
-            let [gamma, beta] = [0, 1].map(|part| affine.map_or(0.0, |affine| affine[part * self.channels + channel]));
-            Channel { group, channel, mean, scale: 1.0 / (variance + BATCH_NORM_EPSILON).sqrt(), gamma, beta }
+            let [gamma, beta] = [0, 1].map(|part| affine[part * self.channels + channel]);
+            Channel { group, channel, mean, scale: 1.0 / (variance + epsilon).sqrt(), gamma, beta }
         })
     }
 }
 
-/// What the shaders of batch norm are specialised by.
-fn constants(relu: bool) -> [(&'static str, f64); 3] {
-    [("EPSILON", BATCH_NORM_EPSILON), ("RELU", f64::from(u8::from(relu))), ("RECORDS", RECORDS as f64)]
+/// The values of the shaders' `override` declarations.
+fn constants(epsilon: f64, relu: bool) -> [(&'static str, f64); 3] {
+    [("EPSILON", epsilon), ("RELU", f64::from(u8::from(relu))), ("RECORDS", RECORDS as f64)]
 }
 
-/// The ways to add up each channel in a workgroup: with the invocations that suit lavapipe, which took two and a half
-/// times as long with more, or with all that every adapter has. On a real GPU the 64 channels of network 542k's first
-/// layers give 64 workgroups, so that it is the loads that each invocation makes one after another which take the time:
-/// with 64 invocations 128 vec4s at 64 records of 500 samples, 20 to 80 µs a pass, with 256 a fourth. Reckoned, not yet
-/// measured.
+/// The variants of a sum over each channel by one workgroup: with 64 invocations, which suits lavapipe, and with 256, which
+/// every adapter has and which is estimated to be faster on a real GPU: docs/measurements/training-operations.md.
 fn reductions<const N: usize>(shader: Shader, parameters: [usize; N], sizes: Groups, software: bool) -> Vec<Variant> {
     let variant = |name, workgroup, lanes| {
         let mut shader = shader.clone();
         shader.constants.extend([("WORKGROUP", f64::from(workgroup)), ("LANES", f64::from(lanes))]);
         Variant { name, ..Variant::plain(shader, parameters, [sizes.channels, sizes.groups, 1]) }
     };
-    let [few, many] = [variant("plain", 64, 8), variant("many", 256, 32)];
-    if software { vec![few, many] } else { vec![many, few] }
+    let [plain, many] = [variant("plain", 64, 8), variant("many", 256, 32)];
+    if software { vec![plain, many] } else { vec![many, plain] }
 }
 
+/// One channel of one group.
 struct Channel {
     group: usize,
     channel: usize,
     mean: f64,
-    /// 1/√(σ² + ε).
+    /// The value 1/√(σ² + ε).
     scale: f64,
     gamma: f64,
     beta: f64,
 }
 
 impl Channel {
+    /// Computes x̂.
     fn normalised(&self, x: f64) -> f64 {
         (x - self.mean) * self.scale
     }
 
-    /// dy behind the ReLU, where there is one.
+    /// Passes dy through the ReLU, if there is one.
     fn passed(&self, relu: bool, x: f64, dy: f64) -> f64 {
         if relu && self.gamma * self.normalised(x) + self.beta <= 0.0 { 0.0 } else { dy }
     }
 }
 
-/// Mean and biased variance of each channel.
+/// Computes the mean and the biased variance of each channel.
 ///
-/// Reads x `[groups · batch, channels, samples]`; writes `[groups, 2, channels]`: means, then variances.
+/// Reads x `[groups · batch, channels, samples]`; writes the means and the variances `[groups, 2, channels]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BatchStatistics(pub Groups);
 
@@ -127,8 +123,8 @@ impl Operation for BatchStatistics {
         for at in 0..sizes.groups * sizes.channels {
             let (group, channel) = (at / sizes.channels, at % sizes.channels);
             let count = sizes.count() as f64;
-            let mean = sizes.places(group, channel).map(|i| x[i]).sum::<f64>() / count;
-            let squares = sizes.places(group, channel).map(|i| (x[i] - mean).powi(2)).sum::<f64>();
+            let mean = sizes.indices(group, channel).map(|i| x[i]).sum::<f64>() / count;
+            let squares = sizes.indices(group, channel).map(|i| (x[i] - mean).powi(2)).sum::<f64>();
             statistics[group * 2 * sizes.channels + channel] = mean;
             statistics[(group * 2 + 1) * sizes.channels + channel] = squares / count;
         }
@@ -153,16 +149,18 @@ impl GpuOperation for BatchStatistics {
     }
 }
 
-/// γ·x̂ + β, then max(0, y) with `relu`.
+/// Computes γ·x̂ + β; with `relu`, max(0, y) follows.
 ///
-/// Reads x `[groups · batch, channels, samples]`, statistics `[groups, 2, channels]`, γ and β `[2, channels]`; writes y,
-/// shaped like x.
+/// Reads x `[groups · batch, channels, samples]`, statistics `[groups, 2, channels]`, and γ and β `[2, channels]`; writes y with
+/// the shape of x.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BatchNorm {
-    /// Sizes.
+    /// The sizes.
     pub sizes: Groups,
     /// Whether max(0, y) follows.
     pub relu: bool,
+    /// The ε that is added to the variance.
+    pub epsilon: f64,
 }
 
 impl Operation for BatchNorm {
@@ -176,9 +174,9 @@ impl Operation for BatchNorm {
 
     fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {
         let [x, statistics, affine] = reads else { unreachable!("the plan gives a batch norm three reads") };
-        for of in self.sizes.each(statistics, Some(affine)) {
-            for i in self.sizes.places(of.group, of.channel) {
-                let value = of.gamma * of.normalised(x[i]) + of.beta;
+        for it in self.sizes.each(statistics, affine, self.epsilon) {
+            for i in self.sizes.indices(it.group, it.channel) {
+                let value = it.gamma * it.normalised(x[i]) + it.beta;
                 y[i] = if self.relu { value.max(0.0) } else { value };
             }
         }
@@ -196,7 +194,11 @@ impl GpuOperation for BatchNorm {
         // Mirror of `struct BatchNorm` in the shader.
         let parameters =
             [batch, channels, samples, x.base_offset, x.pitch, x.offset, moments, statistics.pitch, first(*affine)];
-        vec![Variant::plain(shader!("batch_norm", constants(self.relu)), parameters, self.sizes.grid(x.pitch))]
+        vec![Variant::plain(
+            shader!("batch_norm", constants(self.epsilon, self.relu)),
+            parameters,
+            self.sizes.grid(x.pitch),
+        )]
     }
 
     fn needs_aligned_rows(&self) -> bool {
@@ -204,16 +206,18 @@ impl GpuOperation for BatchNorm {
     }
 }
 
-/// Σ dy·x̂ and Σ dy of each group, which added up are the gradients by γ and β.
+/// Computes Σ dy·x̂ and Σ dy of each group. Their sums over the groups are the gradients with respect to γ and β.
 ///
-/// Reads x, statistics `[groups, 2, channels]`, γ and β `[2, channels]`, dy shaped like x; writes
+/// Reads x, statistics `[groups, 2, channels]`, γ and β `[2, channels]`, and dy with the shape of x; writes
 /// `[groups, 2, channels]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BatchNormGradientSums {
-    /// Sizes.
+    /// The sizes.
     pub sizes: Groups,
-    /// Whether max(0, y) followed.
+    /// Whether max(0, y) follows in the forward pass.
     pub relu: bool,
+    /// The ε that is added to the variance.
+    pub epsilon: f64,
 }
 
 impl Operation for BatchNormGradientSums {
@@ -227,15 +231,15 @@ impl Operation for BatchNormGradientSums {
 
     fn reference(&self, reads: &[&[f64]], sums: &mut [f64]) {
         let [x, statistics, affine, dy] = reads else { unreachable!("the plan gives the sums four reads") };
-        for of in self.sizes.each(statistics, Some(affine)) {
+        for it in self.sizes.each(statistics, affine, self.epsilon) {
             let (mut gamma, mut beta) = (0.0, 0.0);
-            for i in self.sizes.places(of.group, of.channel) {
-                let dy = of.passed(self.relu, x[i], dy[i]);
-                gamma += dy * of.normalised(x[i]);
+            for i in self.sizes.indices(it.group, it.channel) {
+                let dy = it.passed(self.relu, x[i], dy[i]);
+                gamma += dy * it.normalised(x[i]);
                 beta += dy;
             }
-            sums[of.group * 2 * self.sizes.channels + of.channel] = gamma;
-            sums[(of.group * 2 + 1) * self.sizes.channels + of.channel] = beta;
+            sums[it.group * 2 * self.sizes.channels + it.channel] = gamma;
+            sums[(it.group * 2 + 1) * self.sizes.channels + it.channel] = beta;
         }
     }
 }
@@ -261,7 +265,7 @@ impl GpuOperation for BatchNormGradientSums {
             y.pitch,
             y.offset,
         ];
-        let [epsilon, relu, _] = constants(self.relu);
+        let [epsilon, relu, _] = constants(self.epsilon, self.relu);
         reductions(shader!("batch_norm_gradient_sums", [epsilon, relu]), parameters, self.sizes, accelerator.software)
     }
 
@@ -270,16 +274,18 @@ impl GpuOperation for BatchNormGradientSums {
     }
 }
 
-/// The gradient by x.
+/// Computes the gradient with respect to x.
 ///
-/// Reads x, statistics `[groups, 2, channels]`, γ and β `[2, channels]`, the sums of [`BatchNormGradientSums`], dy shaped
-/// like x; writes dx.
+/// Reads x, statistics `[groups, 2, channels]`, γ and β `[2, channels]`, the sums of [`BatchNormGradientSums`], and dy with the
+/// shape of x; writes dx.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BatchNormInputGradient {
-    /// Sizes.
+    /// The sizes.
     pub sizes: Groups,
-    /// Whether max(0, y) followed.
+    /// Whether max(0, y) follows in the forward pass.
     pub relu: bool,
+    /// The ε that is added to the variance.
+    pub epsilon: f64,
 }
 
 impl Operation for BatchNormInputGradient {
@@ -294,12 +300,12 @@ impl Operation for BatchNormInputGradient {
     fn reference(&self, reads: &[&[f64]], dx: &mut [f64]) {
         let [x, statistics, affine, sums, dy] = reads else { unreachable!("the plan gives the gradient five reads") };
         let count = self.sizes.count() as f64;
-        for of in self.sizes.each(statistics, Some(affine)) {
+        for it in self.sizes.each(statistics, affine, self.epsilon) {
             let [gamma, beta] =
-                [0, 1].map(|part| sums[(of.group * 2 + part) * self.sizes.channels + of.channel] / count);
-            for i in self.sizes.places(of.group, of.channel) {
-                let dy = of.passed(self.relu, x[i], dy[i]);
-                dx[i] = of.gamma * of.scale * (dy - beta - of.normalised(x[i]) * gamma);
+                [0, 1].map(|part| sums[(it.group * 2 + part) * self.sizes.channels + it.channel] / count);
+            for i in self.sizes.indices(it.group, it.channel) {
+                let dy = it.passed(self.relu, x[i], dy[i]);
+                dx[i] = it.gamma * it.scale * (dy - beta - it.normalised(x[i]) * gamma);
             }
         }
     }
@@ -328,7 +334,7 @@ impl GpuOperation for BatchNormInputGradient {
             first(*sums),
             sums.pitch,
         ];
-        let shader = shader!("batch_norm_input_gradient", constants(self.relu));
+        let shader = shader!("batch_norm_input_gradient", constants(self.epsilon, self.relu));
         vec![Variant::plain(shader, parameters, self.sizes.grid(x.pitch))]
     }
 
@@ -337,14 +343,15 @@ impl GpuOperation for BatchNormInputGradient {
     }
 }
 
-/// running = (1 − momentum)·running + momentum·batch, group after group, with the unbiased variance m/(m − 1)·σ².
+/// Computes running ← (1 − momentum)·running + momentum·batch for one group after another, with the unbiased variance
+/// m/(m − 1)·σ².
 ///
 /// Reads statistics `[groups, 2, channels]`; changes the running mean and variance `[2, channels]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunningStatistics {
-    /// Sizes of the batch.
+    /// The sizes of the batch.
     pub sizes: Groups,
-    /// Share of the new statistics; PyTorch's default is 0.1.
+    /// The share of the new statistics. PyTorch's default is 0.1.
     pub momentum: f32,
 }
 

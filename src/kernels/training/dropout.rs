@@ -1,6 +1,6 @@
 //! Dropout (Srivastava et al. 2014), its own gradient: the same mask is drawn again for it.
 
-use super::{Schedule, WORKGROUP, with_philox, first, key, line, shader};
+use super::{Schedule, WORKGROUP, first, key, line, shader, with_philox};
 use crate::{
     kernels::{Accelerator, GpuOperation, Operation, RowLayout, Variant},
     random::philox,

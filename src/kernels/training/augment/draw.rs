@@ -4,7 +4,7 @@ use super::{Draws, Segment, below, between, uniform};
 use crate::{
     kernels::{
         Accelerator, GpuOperation, Operation, RowLayout, Variant,
-        training::{NO_CONSTANTS, Schedule, WORKGROUP, with_philox, first, key, line, shader},
+        training::{NO_CONSTANTS, Schedule, WORKGROUP, first, key, line, shader, with_philox},
     },
     random::philox,
 };

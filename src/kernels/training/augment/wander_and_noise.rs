@@ -6,7 +6,7 @@ use super::{Draws, between, domain, uniform};
 use crate::{
     kernels::{
         Accelerator, GpuOperation, Operation, RowLayout, Variant,
-        training::{Schedule, WORKGROUP, by_rows, with_philox, first, key, line, shader, with_sine_cosine},
+        training::{Schedule, WORKGROUP, by_rows, first, key, line, shader, with_philox, with_sine_cosine},
     },
     random::philox,
 };

@@ -104,7 +104,8 @@ impl<'a> Tile<'a> {
     /// The six layers of network 542k at 64 records of 1000 samples have 256, 66, 33, 33, 16 and 16 parts, 58 MB in all.
     fn parts(&self) -> usize {
         let stretches = self.stretches(self.gradient.out_samples.div_ceil(4));
-        let saturating = (SATURATING_WORKGROUPS / self.grid.iter().product::<usize>()).min(stretches / FEWEST_STRETCHES);
+        let saturating =
+            (SATURATING_WORKGROUPS / self.grid.iter().product::<usize>()).min(stretches / FEWEST_STRETCHES);
         saturating.max((stretches * QUADS * 4).div_ceil(TERMS))
     }
 

@@ -10,7 +10,6 @@ use super::super::{
 };
 use crate::{
     kernels::training::{BatchNorm, BatchNormGradientSums, BatchNormInputGradient, Groups},
-    network::BATCH_NORM_EPSILON,
     plan::Step,
 };
 
@@ -102,7 +101,7 @@ impl<'a> Coefficients<'a> {
     ///
     /// # Safety
     /// No other thread uses the context's scratch memory.
-    unsafe fn new(width: usize, [statistics, affine]: [&[f32]; 2], context: &Context<'a>) -> Self {
+    unsafe fn new(width: usize, [statistics, affine]: [&[f32]; 2], epsilon: f64, context: &Context<'a>) -> Self {
         // SAFETY: the caller guarantees exclusive access.
         let scratch = unsafe { context.scratch.write(0..COEFFICIENTS * width) };
         scratch.fill(0.0);
@@ -112,7 +111,7 @@ impl<'a> Coefficients<'a> {
         let (scale, rest) = rest.split_at_mut(width);
         let channels = statistics.len() / 2;
         for c in 0..channels {
-            let inverse = 1.0 / (f64::from(statistics[channels + c]) + BATCH_NORM_EPSILON).sqrt();
+            let inverse = 1.0 / (f64::from(statistics[channels + c]) + epsilon).sqrt();
             let factor = f64::from(affine[c]) * inverse;
             a[c] = factor as f32;
             b[c] = affine[channels + c];
@@ -223,6 +222,7 @@ impl CpuOperation for Statistics {
 pub(super) struct Normalisation {
     chunks: Chunks,
     relu: bool,
+    epsilon: f64,
     x: BatchLayout,
     statistics: BatchLayout,
     affine: BufferSlice,
@@ -235,6 +235,7 @@ impl Normalisation {
         Self {
             chunks: Chunks::new(&x, kernel.sizes),
             relu: kernel.relu,
+            epsilon: kernel.epsilon,
             x,
             statistics: layouts.activation(step.reads[1]),
             affine: layouts.slice(step.reads[2]),
@@ -256,7 +257,12 @@ impl CpuOperation for Normalisation {
         // SAFETY: each item has its own chunk or group; the processor has the micro-kernels' instructions.
         unsafe {
             let statistics = row(&self.statistics, self.chunks.group(item), context);
-            let of = Coefficients::new(self.x.rows.pitch, [statistics, self.affine.read(context.workspace)], context);
+            let of = Coefficients::new(
+                self.x.rows.pitch,
+                [statistics, self.affine.read(context.workspace)],
+                self.epsilon,
+                context,
+            );
             let x = self.chunks.block(&self.x, item, context);
             let y = self.chunks.target(&self.y, item, context);
             (context.kernels.training.normalise)(&mut Normalise { x, affine: of.affine(self.relu), y });
@@ -268,6 +274,7 @@ impl CpuOperation for Normalisation {
 pub(super) struct Sums {
     chunks: Chunks,
     relu: bool,
+    epsilon: f64,
     reads: [BatchLayout; 2],
     statistics: BatchLayout,
     affine: BufferSlice,
@@ -283,6 +290,7 @@ impl Sums {
             partial: Partial::new(&chunks, reads[0].rows.pitch),
             chunks,
             relu: kernel.relu,
+            epsilon: kernel.epsilon,
             reads,
             statistics: layouts.activation(step.reads[1]),
             affine: layouts.slice(step.reads[2]),
@@ -308,7 +316,7 @@ impl Sums {
                     let part = self.partial.read(chunk, c);
                     total = [total[0] + part[0], total[1] + part[1]];
                 }
-                to[c] = (total[0] / (f64::from(variances[c]) + BATCH_NORM_EPSILON).sqrt()) as f32;
+                to[c] = (total[0] / (f64::from(variances[c]) + self.epsilon).sqrt()) as f32;
                 to[channels + c] = total[1] as f32;
             }
         }
@@ -332,7 +340,7 @@ impl CpuOperation for Sums {
             }
             let statistics = row(&self.statistics, self.chunks.group(item), context);
             let affine = self.affine.read(context.workspace);
-            let of = Coefficients::new(self.reads[0].rows.pitch, [statistics, affine], context);
+            let of = Coefficients::new(self.reads[0].rows.pitch, [statistics, affine], self.epsilon, context);
             let [x, dy] = self.reads.each_ref().map(|from| self.chunks.block(from, item, context));
             let [products, sums] = self.partial.write(item);
             let mut job = GradientSums { x, dy, affine: of.affine(self.relu), products, sums };
@@ -345,6 +353,7 @@ impl CpuOperation for Sums {
 pub(super) struct Gradient {
     chunks: Chunks,
     relu: bool,
+    epsilon: f64,
     reads: [BatchLayout; 2],
     statistics: BatchLayout,
     affine: BufferSlice,
@@ -358,6 +367,7 @@ impl Gradient {
         Self {
             chunks: Chunks::new(&reads[0], kernel.sizes),
             relu: kernel.relu,
+            epsilon: kernel.epsilon,
             reads,
             statistics: layouts.activation(step.reads[1]),
             affine: layouts.slice(step.reads[2]),
@@ -382,8 +392,12 @@ impl CpuOperation for Gradient {
         unsafe {
             let group = self.chunks.group(item);
             let affine = self.affine.read(context.workspace);
-            let of =
-                Coefficients::new(self.reads[0].rows.pitch, [row(&self.statistics, group, context), affine], context);
+            let of = Coefficients::new(
+                self.reads[0].rows.pitch,
+                [row(&self.statistics, group, context), affine],
+                self.epsilon,
+                context,
+            );
             let affine = of.affine(self.relu);
             let sums = row(&self.sums, group, context);
             let width = self.reads[0].rows.pitch;
