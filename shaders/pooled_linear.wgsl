@@ -1,17 +1,17 @@
-// The mean over the samples of every channel, and a linear layer of the means. Twin: src/kernels/pooled_linear.rs.
+// The mean over the samples of every channel, and a linear layer of the means. Counterpart: src/kernels/pooled_linear.rs.
 //
 // y[b, c] = mean over t of x[b, c, t]
 // y[b, channels + o] = bias[o] + sum over c of weight[o, c] * y[b, c]
 //
-// A workgroup takes one record. ACROSS invocations sum a row, which has nothing but zeros beside its samples, and SLICES
-// an output; what each has summed is added in the same order every time, so that the result has the same bits.
+// A workgroup computes one record. ACROSS invocations sum one row, whose other numbers are zeros, and SLICES invocations sum
+// one output. Their sums are added in the same order every time, so that the result has the same bits.
 
 //# storage
 
 //# constants
 
 const WORKGROUP: u32 = OUTPUTS * SLICES;
-const FEATURES: u32 = (CHANNELS + 3) / 4;  // in vec4s, the last filled up with zeros
+const FEATURES: u32 = (CHANNELS + 3) / 4;  // in vec4s, the last padded with zeros
 
 struct PooledLinear {
     samples: u32,

@@ -1,11 +1,12 @@
 // Convolution along the samples, with bias and ReLU, on cooperative matrices of SIDE × SIDE numbers: f16 multiplied, f32
-// added. Twin: src/kernels/conv1d/matrices.rs, which puts the unrolled lines where `//#` stands.
+// added. Counterpart: src/kernels/conv1d/matrices.rs, which generates the lines `//#`.
 //
 // y[b, o, t] = bias[o] + sum over c and k of weight[o, c, k] * x[b, c, t * STRIDE + k - PADDING]
 //
 // A workgroup of four subgroups computes 4 * SIDE channels at POSITIONS positions; a subgroup two matrices of channels by
-// four of positions. For each tap the sum over SIDE input channels is one product of matrices: the weights lie in memory
-// as they are loaded, and x is staged with its channels side by side, so that a tap further means SIDE numbers further.
+// four of positions. For each tap the sum over SIDE input channels is one product of matrices: the weights are stored
+// in the order in which they are loaded, and x is staged with its channels contiguous, so that the next tap is SIDE numbers
+// further.
 
 enable wgpu_cooperative_matrix;
 
@@ -13,14 +14,14 @@ enable wgpu_cooperative_matrix;
 
 //# constants
 
-override WINDOW_OFFSET: u32;  // floats from a row's first to the first window's, back and in whole vec4s
+override WINDOW_OFFSET: u32;  // numbers from the start of a row back to its first window, in whole vec4s
 override RELU: bool;
 
 const SUBGROUPS: u32 = 4;
 const WORKGROUP: u32 = SUBGROUPS * LANES;
 const MATRIX: u32 = SIDE * SIDE;
-const ROWS: u32 = 2;     // matrices of channels a subgroup
-const COLUMNS: u32 = 4;  // matrices of positions a subgroup
+const ROWS: u32 = 2;     // matrices of channels per subgroup
+const COLUMNS: u32 = 4;  // matrices of positions per subgroup
 const POSITIONS: u32 = 2 * COLUMNS * SIDE;
 
 struct Conv1d {
@@ -57,7 +58,7 @@ fn main(
     let b = group.z;
     let row = conv.x_pitch / 4;
     let record = conv.x_base_offset / 4 + b * conv.in_channels * row;
-    // In its row; what lies before it wraps to a large number.
+    // The index in the row; a large number before it, by wraparound.
     let start = group.x * POSITIONS * STRIDE / 4 - WINDOW_OFFSET / 4;
     let blocks = (conv.in_channels + SIDE - 1) / SIDE;
     let channels = group.y * SUBGROUPS + subgroup / 2 * ROWS;
@@ -69,7 +70,7 @@ fn main(
             let c = i % (STAGED * SIDE);
             let p = i / (STAGED * SIDE);
             let channel = from_block * SIDE + c;
-            // Never from other rows, whose numbers may be too large even for weights of zero.
+            // Numbers of other rows are never read: they may be too large even for weights of zero.
             var four = vec4<f16>();
             if channel < conv.in_channels && start + p < row {
                 four = staged(record + channel * row + start + p);

@@ -1,9 +1,9 @@
-// Convolution along the samples, with bias and ReLU, for any size. Twin: src/kernels/conv1d/plain.rs.
+// Convolution along the samples, with bias and ReLU, for any size. Counterpart: src/kernels/conv1d/plain.rs.
 //
 // y[b, o, t] = bias[o] + sum over c and k of weight[o, c, k] * x[b, c, t * STRIDE + k - PADDING]
 //
 // One invocation computes four channels (a vec4) at four neighbouring positions, which it stores as vec4s.
-// Around each row of x lie at least PADDING zeros; what lies beyond them is read only for positions that are not stored.
+// Each row of x is surrounded by at least PADDING zeros; numbers beyond them are read only for positions that are not stored.
 
 //# storage
 
@@ -36,7 +36,7 @@ struct Conv1d {
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let i = (group.x * WORKGROUP + lane) * 4;
-    let t = i - POOLED * conv.y_offset; // wraps to a large number before the first sample
+    let t = i - POOLED * conv.y_offset; // a large number before the first sample, by wraparound
     let b = group.z;
     let quads = (conv.out_channels + 3) / 4;
 

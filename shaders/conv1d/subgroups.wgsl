@@ -1,17 +1,17 @@
-// Convolution along the samples, with bias and ReLU, on subgroups of exactly 8. Twin: src/kernels/conv1d/subgroups.rs,
-// which puts the unrolled lines where `//#` stands.
+// Convolution along the samples, with bias and ReLU, on subgroups of exactly 8. Counterpart: src/kernels/conv1d/subgroups.rs,
+// which generates the lines `//#`.
 //
 // y[b, o, t] = bias[o] + sum over c and k of weight[o, c, k] * x[b, c, t * STRIDE + k - PADDING]
 //
-// A workgroup is one subgroup and computes CHANNELS channels at 64 positions, eight a lane. Each lane loads a vec4 of
-// weights, and broadcasts hand out all 32. Around each row of x lie at least PADDING zeros; what lies beyond them is
-// read only for positions that are not stored.
+// A workgroup is one subgroup and computes CHANNELS channels at 64 positions, eight per lane. Each lane loads a vec4 of
+// weights, and broadcasts hand out all 32. Each row of x is surrounded by at least PADDING zeros;
+// numbers beyond them are read only for positions that are not stored.
 
 //# storage
 
 //# constants
 
-override WINDOW_OFFSET: u32;  // floats from a row's first to the first window's, back and in whole vec4s
+override WINDOW_OFFSET: u32;  // numbers from the start of a row back to its first window, in whole vec4s
 override RELU: bool;
 
 const LANES: u32 = 8;

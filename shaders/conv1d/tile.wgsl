@@ -1,18 +1,18 @@
-// Convolution along the samples, with bias and ReLU, in tiles of workgroup memory. Twin: src/kernels/conv1d/tile.rs,
-// which puts the unrolled lines where `//#` stands.
+// Convolution along the samples, with bias and ReLU, in tiles of workgroup memory. Counterpart: src/kernels/conv1d/tile.rs,
+// which generates the lines `//#`.
 //
 // y[b, o, t] = bias[o] + sum over c and k of weight[o, c, k] * x[b, c, t * STRIDE + k - PADDING]
 //
 // A workgroup computes 16 * QUADS channels at 64 positions: 16 lanes of four positions, four groups of QUADS vec4s of
-// channels. There are SLICES such sets of 64 invocations, which take turns at the input channels; their sums are
-// added in the order of the slices, so that the result has the same bits every time. Around each row of x lie at least
-// PADDING zeros; what lies beyond them is read only for positions that are not stored.
+// channels. There are SLICES such sets of 64 invocations, which share the input channels; their sums are
+// added in the order of the slices, so that the result has the same bits every time. Each row of x is surrounded by at least
+// PADDING zeros; numbers beyond them are read only for positions that are not stored.
 
 //# storage
 
 //# constants
 
-override WINDOW_OFFSET: u32;  // floats from a row's first to the first window's, back and in whole vec4s
+override WINDOW_OFFSET: u32;  // numbers from the start of a row back to its first window, in whole vec4s
 override RELU: bool;
 
 const LANES: u32 = 16;

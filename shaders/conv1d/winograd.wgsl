@@ -1,16 +1,16 @@
 // Convolution along the samples, with bias and ReLU, by Winograd on subgroups of exactly 8 lanes that store eight
-// floats at once, as four 64-bit integers, and load as many of x. Twin: src/kernels/conv1d/winograd.rs, which puts the
-// unrolled lines where `//#` stands.
+// floats at once, as four 64-bit integers, and load as many of x. Counterpart: src/kernels/conv1d/winograd.rs, which generates the
+// lines `//#`.
 //
 // y[b, o, t] = bias[o] + sum over c and k of weight[o, c, k] * x[b, c, t * STRIDE + k - PADDING]
 //
-// A workgroup is one subgroup and computes CHANNELS channels at 8 * SAMPLES positions, SAMPLES a lane. Input channels are
+// A workgroup is one subgroup and computes CHANNELS channels at 8 * SAMPLES positions, SAMPLES per lane. Input channels are
 // taken eight at a time: lane l loads the weights of channel l, evaluates its filters at the points, and loads what
 // follows the tile in its row; shuffles hand both out. A lane's window goes on in the next lane's samples.
 
 //# constants
 
-override BEGIN: i32;  // loads from a row's first to the first window's
+override BEGIN: i32;  // loads from the start of a row to its first window
 override RELU: bool;
 
 const LANES: u32 = 8;
@@ -40,7 +40,7 @@ struct Eight {
 // Binding 1 and `x_at`.
 //# x
 
-// Where a texture that stands for a buffer has a texel.
+// The place of a texel in a texture that holds a copy of a buffer.
 fn texel_at(texel: u32) -> vec2<u32> {
     return vec2(texel % TEXTURE_WIDTH, texel / TEXTURE_WIDTH);
 }
@@ -53,15 +53,15 @@ fn pair(low: f32, high: f32) -> u64 {
     return u64(bitcast<u32>(low)) | (u64(bitcast<u32>(high)) << 32u);
 }
 
-// Four numbers, the first for float i of a row. The zeros beside the samples are written with them.
+// Four numbers, the first for number i of a row. The zeros around the samples are written too.
 fn finished(i: u32, sum: vec4<f32>) -> vec4<f32> {
-    let t = i - conv.y_offset; // wraps to a large number before the first sample
+    let t = i - conv.y_offset; // a large number before the first sample, by wraparound
     let inside = vec4(t, t + 1, t + 2, t + 3) < vec4(conv.out_samples);
     let rectified = select(sum, max(sum, vec4(0.0)), RELU);
     return select(vec4(0.0), rectified, inside);
 }
 
-// Eight positions of one channel, the first at float i of its row.
+// Stores eight positions of one channel, the first at number i of its row.
 fn store(b: u32, o: u32, i: u32, first: vec4<f32>, second: vec4<f32>) {
     if i >= conv.y_pitch || o >= conv.out_channels {
         return;
@@ -79,7 +79,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id
     let row = conv.x_pitch / LOADED;
     let rows = LANES * row;
     let record = conv.x_base_offset / LOADED + b * conv.in_channels * row;
-    // In its row, in loads; what lies before it wraps to a large number.
+    // The index in the row, in loads; a large number before it, by wraparound.
     let position = i * STRIDE / LOADED + u32(BEGIN);
     let end = (group.x + 1) * LANES * SAMPLES * STRIDE / LOADED + u32(BEGIN);
     //# inside
@@ -89,7 +89,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id
     let biases = bias[group.y * LANES + lane];
     let next = (lane + 1) % LANES;
     let last = lane == LANES - 1;
-    // Behind the samples lie zeros alone.
+    // Only zeros follow the samples.
     let behind_samples = group.x * LANES * SAMPLES >= POOLED * (conv.y_offset + conv.out_samples);
     let channels = select(conv.in_channels, 0u, behind_samples);
     //# declare

@@ -1,8 +1,8 @@
-// The mean over the samples of every channel. Twin: src/kernels/global_average_pool.rs.
+// The mean over the samples of every channel. Counterpart: src/kernels/global_average_pool.rs.
 //
 // y[b, c] = mean over t of x[b, c, t]
 //
-// A workgroup takes one channel. Its invocations sum every 64th sample each and are then added in pairs, always in the
+// A workgroup computes one channel. Its invocations sum every 64th sample each and are then added in pairs, always in the
 // same order, so that the result has the same bits every time.
 
 //# storage

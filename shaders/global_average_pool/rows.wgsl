@@ -1,8 +1,8 @@
-// The mean over the samples of every channel, one channel an invocation. Twin: src/kernels/global_average_pool.rs.
+// The mean over the samples of every channel, one channel per invocation. Counterpart: src/kernels/global_average_pool.rs.
 //
 // y[b, c] = mean over t of x[b, c, t]
 //
-// A row has nothing but zeros beside its samples, so whole rows are summed.
+// All other numbers of a row are zeros, so whole rows are summed.
 
 //# storage
 

@@ -1,4 +1,4 @@
-// A linear layer with bias, one output an invocation. Twin: src/kernels/linear.rs.
+// A linear layer with bias, one output per invocation. Counterpart: src/kernels/linear.rs.
 //
 // y[b, o] = bias[o] + sum over i of weight[o, i] * x[b, i]
 

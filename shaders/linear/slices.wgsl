@@ -1,9 +1,9 @@
-// A linear layer with bias, for GPUs that many loads at once serve better than many after one another. Twin:
+// A linear layer with bias, for GPUs where many loads at once are faster than many loads one after another. Counterpart:
 // src/kernels/linear.rs.
 //
 // y[b, o] = bias[o] + sum over i of weight[o, i] * x[b, i]
 //
-// A workgroup takes OUTPUTS outputs of a record. For each of them SLICES invocations add up every 16th feature and are then
+// A workgroup computes OUTPUTS outputs of a record. For each of them SLICES invocations add up every 16th feature and are then
 // added in pairs, always in the same order, so that the result has the same bits every time.
 
 //# storage

@@ -1,4 +1,4 @@
-// The larger of each two samples. Twin: src/kernels/max_pool.rs.
+// The larger of each two samples. Counterpart: src/kernels/max_pool.rs.
 //
 // y[b, c, t] = max(x[b, c, 2 * t], x[b, c, 2 * t + 1])
 //
@@ -11,7 +11,7 @@ const WORKGROUP: u32 = 64;
 struct MaxPool {
     channels: u32,
     out_samples: u32,
-    x_base_offset: u32, // of the vec4 whose first two samples give the first of a row of y
+    x_base_offset: u32, // of the vec4 whose first two samples become the first of a row of y
     x_pitch: u32,
     y_base_offset: u32,
     y_pitch: u32,
@@ -34,8 +34,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let a = x_at(first);
     let b = x_at(first + 1);
     let largest = vec4(max(a.x, a.y), max(a.z, a.w), max(b.x, b.y), max(b.z, b.w));
-    // The zeros beside a row are written with it.
-    let t = i - pool.y_offset; // wraps to a large number before the first sample
+    // The zeros around the samples of a row are written too.
+    let t = i - pool.y_offset; // a large number before the first sample, by wraparound
     let inside = vec4(t, t + 1, t + 2, t + 3) < vec4(pool.out_samples);
     set_y((pool.y_base_offset + row * pool.y_pitch + i) / 4, select(vec4(0.0), largest, inside));
     note_overflow(group.z);

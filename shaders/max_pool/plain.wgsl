@@ -1,4 +1,4 @@
-// The largest sample of each window. Twin: src/kernels/max_pool.rs.
+// The largest sample of each window. Counterpart: src/kernels/max_pool.rs.
 //
 // y[b, c, t] = max over k < KERNEL of x[b, c, t * STRIDE + k]
 //
@@ -26,7 +26,7 @@ struct MaxPool {
 @group(0) @binding(1) var<storage, read> x: array<X>;        // [batch, channels, x_pitch] after x_base_offset
 @group(0) @binding(2) var<storage, read_write> y: array<Y>;  // vec4s [batch, channels, y_pitch / 4] after y_base_offset / 4
 
-// What four neighbouring windows have at one place; the first has it at position i.
+// The samples of four neighbouring windows at one index, which is position i for the first.
 fn four_at(i: u32) -> vec4<f32> {
     return vec4(x_at(i), x_at(i + STRIDE), x_at(i + 2 * STRIDE), x_at(i + 3 * STRIDE));
 }
@@ -38,13 +38,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         return;
     }
     let row = group.z * pool.channels + group.y;
-    let t = i - pool.y_offset; // wraps to a large number before the first sample
+    let t = i - pool.y_offset; // a large number before the first sample, by wraparound
     let first = pool.x_base_offset + row * pool.x_pitch + t * STRIDE;
     var largest = four_at(first);
     for (var k = 1u; k < KERNEL; k++) {
         largest = max(largest, four_at(first + k));
     }
-    // The zeros beside a row are written with it.
+    // The zeros around the samples of a row are written too.
     let inside = vec4(t, t + 1, t + 2, t + 3) < vec4(pool.out_samples);
     set_y((pool.y_base_offset + row * pool.y_pitch + i) / 4, select(vec4(0.0), largest, inside));
     note_overflow(group.z);

@@ -1,10 +1,10 @@
-// Adam with decoupled weight decay and clipping. Twin: src/kernels/training/adam.rs, which puts the last
-// bindings where `//#` stands: those of the gradient's sums of squares only if it is clipped.
+// Adam with decoupled weight decay and clipping. Counterpart: src/kernels/training/adam.rs, which generates the
+// last bindings at `//#`: the sums of squares are bound only if the gradient is clipped.
 //
 // m = BETA_1 * m + (1 - BETA_1) * g, v = BETA_2 * v + (1 - BETA_2) * g^2
 // w = w - rate * (WEIGHT_DECAY * w + m / correction_1 / (sqrt(v / correction_2) + EPSILON))
 //
-// An invocation takes every 64th of its workgroup's numbers.
+// An invocation computes every 64th of its workgroup's numbers.
 
 override BETA_1: f32;
 override BETA_2: f32;
@@ -14,8 +14,8 @@ override LARGEST_NORM: f32;
 override SUMS: u32; // of squares, 0 if the gradient is not clipped
 
 const WORKGROUP: u32 = 64;
-const NUMBERS: u32 = 16; // of an invocation
-const LEARNING_RATE: u32 = 1; // in the schedule
+const NUMBERS: u32 = 16; // per invocation
+const LEARNING_RATE: u32 = 1; // index in the schedule
 const CORRECTIONS: u32 = 2;
 
 struct Adam {
@@ -37,7 +37,7 @@ fn is_finite(x: f32) -> bool {
 
 var<workgroup> partial: array<f32, WORKGROUP>;
 
-// What makes a gradient as long as LARGEST_NORM that is longer.
+// The factor that shortens a longer gradient to LARGEST_NORM.
 fn scale(lane: u32) -> f32 {
     var sum = 0.0;
     for (var s = lane; s < SUMS; s += WORKGROUP) {

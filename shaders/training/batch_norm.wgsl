@@ -1,4 +1,4 @@
-// Batch norm by the statistics of the batch, and ReLU. Twin: src/kernels/training/batch_norm.rs.
+// Batch norm by the statistics of the batch, and ReLU. Counterpart: src/kernels/training/batch_norm.rs.
 //
 // y[b, c, t] = gamma[c] * (x[b, c, t] - mean[g, c]) / sqrt(variance[g, c] + EPSILON) + beta[c], b in group g
 //
@@ -11,27 +11,27 @@ override RELU: bool;
 const WORKGROUP: u32 = 32;
 
 struct BatchNorm {
-    batch: u32, // of a group
+    batch: u32, // per group
     channels: u32,
     samples: u32,
-    head: u32, // of x and y
-    row: u32,
-    start: u32,
+    base_offset: u32, // of x and y
+    pitch: u32,
+    offset: u32,
     statistics_first: u32,
-    statistics_row: u32,
+    statistics_pitch: u32,
     affine_first: u32,
 }
 
 @group(0) @binding(0) var<uniform> norm: BatchNorm;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;        // [groups * batch, channels, row / 4] after head / 4
-@group(0) @binding(2) var<storage, read> statistics: array<f32>;     // [groups, 2, channels, statistics_row]
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;        // [groups * batch, channels, pitch / 4] after base_offset / 4
+@group(0) @binding(2) var<storage, read> statistics: array<f32>;     // [groups, 2, channels, statistics_pitch]
 @group(0) @binding(3) var<storage, read> affine: array<f32>;         // [2, channels]
 @group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;  // like x
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let i = group.x * WORKGROUP + lane;
-    if i >= norm.row / 4 {
+    if i >= norm.pitch / 4 {
         return;
     }
     let c = group.y;
@@ -39,20 +39,20 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let g = group.z / parts;
     let from_record = group.z % parts * RECORDS;
 
-    let moments = norm.statistics_first + (g * 2 * norm.channels + c) * norm.statistics_row;
+    let moments = norm.statistics_first + (g * 2 * norm.channels + c) * norm.statistics_pitch;
     let mean = statistics[moments];
-    let variance = statistics[moments + norm.channels * norm.statistics_row];
+    let variance = statistics[moments + norm.channels * norm.statistics_pitch];
     let gamma = affine[norm.affine_first + c];
     let beta = affine[norm.affine_first + norm.channels + c];
     let scale = gamma / sqrt(variance + EPSILON);
 
-    let t = i * 4 - norm.start; // wraps to a large number before the first sample
+    let t = i * 4 - norm.offset; // a large number before the first sample, by wraparound
     let inside = vec4(t, t + 1, t + 2, t + 3) < vec4(norm.samples);
     for (var b = from_record; b < min(from_record + RECORDS, norm.batch); b++) {
-        let at = (norm.head + ((g * norm.batch + b) * norm.channels + c) * norm.row) / 4 + i;
+        let at = (norm.base_offset + ((g * norm.batch + b) * norm.channels + c) * norm.pitch) / 4 + i;
         let value = scale * (x[at] - mean) + beta;
         let rectified = select(value, max(value, vec4(0.0)), RELU);
-        // The zeros beside a row are written with it.
+        // The zeros around the samples of a row are written too.
         y[at] = select(vec4(0.0), rectified, inside);
     }
 }

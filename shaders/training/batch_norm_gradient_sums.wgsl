@@ -1,9 +1,9 @@
-// The gradients by gamma and beta, group by group. Twin: src/kernels/training/batch_norm.rs.
+// The gradients by gamma and beta, group by group. Counterpart: src/kernels/training/batch_norm.rs.
 //
 // y[g, 0, c] = sum over b in g and t of dy[b, c, t] * (x[b, c, t] - mean[g, c]) / sqrt(variance[g, c] + EPSILON)
 // y[g, 1, c] = sum over b in g and t of dy[b, c, t]
 //
-// where dy counts as 0 where the ReLU gave 0. A workgroup takes one channel of one group. Its invocations add up every
+// where dy is 0 if the ReLU wrote 0. A workgroup computes one channel of one group. Its invocations add up every
 // eighth vec4 of every eighth record and are then added in pairs, always in the same order, so that the result has the same bits
 // every time.
 
@@ -11,15 +11,15 @@ override EPSILON: f32;
 override RELU: bool;
 
 override WORKGROUP: u32;
-override LANES: u32; // beside one another in a row
+override LANES: u32; // invocations along a row
 
 struct BatchNormGradientSums {
-    batch: u32, // of a group
+    batch: u32, // per group
     channels: u32,
-    head: u32, // of x and dy
-    row: u32,
+    base_offset: u32, // of x and dy
+    pitch: u32,
     statistics_first: u32,
-    statistics_row: u32,
+    statistics_pitch: u32,
     affine_first: u32,
     y_base_offset: u32,
     y_pitch: u32,
@@ -27,8 +27,8 @@ struct BatchNormGradientSums {
 }
 
 @group(0) @binding(0) var<uniform> sizes: BatchNormGradientSums;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;      // [groups * batch, channels, row / 4] after head / 4
-@group(0) @binding(2) var<storage, read> statistics: array<f32>;   // [groups, 2, channels, statistics_row]
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;      // [groups * batch, channels, pitch / 4] after base_offset / 4
+@group(0) @binding(2) var<storage, read> statistics: array<f32>;   // [groups, 2, channels, statistics_pitch]
 @group(0) @binding(3) var<storage, read> affine: array<f32>;       // [2, channels]
 @group(0) @binding(4) var<storage, read> dy: array<vec4<f32>>;     // like x
 @group(0) @binding(5) var<storage, read_write> y: array<f32>;      // [groups, 2, channels, y_pitch] after y_base_offset
@@ -39,19 +39,19 @@ var<workgroup> partial: array<vec2<f32>, WORKGROUP>;
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let c = group.x;
     let g = group.y;
-    let moments = sizes.statistics_first + (g * 2 * sizes.channels + c) * sizes.statistics_row;
+    let moments = sizes.statistics_first + (g * 2 * sizes.channels + c) * sizes.statistics_pitch;
     let mean = statistics[moments];
-    let scale = 1.0 / sqrt(statistics[moments + sizes.channels * sizes.statistics_row] + EPSILON);
+    let scale = 1.0 / sqrt(statistics[moments + sizes.channels * sizes.statistics_pitch] + EPSILON);
     let gamma = affine[sizes.affine_first + c];
     let beta = affine[sizes.affine_first + sizes.channels + c];
 
     var products = vec4(0.0);
     var plain = vec4(0.0);
     for (var b = lane / LANES; b < sizes.batch; b += WORKGROUP / LANES) {
-        let first = (sizes.head + ((g * sizes.batch + b) * sizes.channels + c) * sizes.row) / 4;
-        for (var i = lane % LANES; i < sizes.row / 4; i += LANES) {
+        let first = (sizes.base_offset + ((g * sizes.batch + b) * sizes.channels + c) * sizes.pitch) / 4;
+        for (var i = lane % LANES; i < sizes.pitch / 4; i += LANES) {
             let normalised = (x[first + i] - mean) * scale;
-            // Beside the samples dy is 0.
+            // Around the samples dy is 0.
             let passed = select(dy[first + i], vec4(0.0), vec4(RELU) & (gamma * normalised + beta <= vec4(0.0)));
             products += passed * normalised;
             plain += passed;

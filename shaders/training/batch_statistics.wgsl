@@ -1,17 +1,17 @@
-// Mean and biased variance of each channel of each group. Twin: src/kernels/training/batch_norm.rs.
+// Mean and biased variance of each channel of each group. Counterpart: src/kernels/training/batch_norm.rs.
 //
 // mean[g, c] = mean over b in g and t of x[b, c, t]
 // variance[g, c] = mean over b in g and t of (x[b, c, t] - mean[g, c])^2
 //
-// A workgroup takes one channel of one group. Its invocations add up every LANES-th vec4 of a row, of every eighth record, and
+// A workgroup computes one channel of one group. Its invocations add up every LANES-th vec4 of a row, of every eighth record, and
 // are then added in pairs, always in the same order, so that the result has the same bits every time. The variance is
-// taken in a second pass: E[x^2] - mean^2 would lose most digits where the mean is large beside the deviation.
+// taken in a second pass: E[x^2] - mean^2 would lose most digits if the mean is much larger than the deviation.
 
 override WORKGROUP: u32;
-override LANES: u32; // beside one another in a row
+override LANES: u32; // invocations along a row
 
 struct BatchStatistics {
-    batch: u32, // of a group
+    batch: u32, // per group
     channels: u32,
     samples: u32,
     x_base_offset: u32,
@@ -28,7 +28,7 @@ struct BatchStatistics {
 
 var<workgroup> partial: array<f32, WORKGROUP>;
 
-// The sum of what all invocations give.
+// The sum over all invocations.
 fn total(lane: u32, value: f32) -> f32 {
     workgroupBarrier();
     partial[lane] = value;
@@ -59,7 +59,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var b = lane / LANES; b < sizes.batch; b += WORKGROUP / LANES) {
         let first = (sizes.x_base_offset + ((g * sizes.batch + b) * sizes.channels + c) * sizes.x_pitch) / 4;
         for (var i = lane % LANES; i < sizes.x_pitch / 4; i += LANES) {
-            sum += x[first + i]; // beside the samples are zeros
+            sum += x[first + i]; // the numbers around the samples are zeros
         }
     }
     let mean = total(lane, sum.x + sum.y + sum.z + sum.w) / count;
@@ -68,7 +68,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var b = lane / LANES; b < sizes.batch; b += WORKGROUP / LANES) {
         let first = (sizes.x_base_offset + ((g * sizes.batch + b) * sizes.channels + c) * sizes.x_pitch) / 4;
         for (var i = lane % LANES; i < sizes.x_pitch / 4; i += LANES) {
-            let t = i * 4 - sizes.x_offset; // wraps to a large number before the first sample
+            let t = i * 4 - sizes.x_offset; // a large number before the first sample, by wraparound
             let inside = vec4(t, t + 1, t + 2, t + 3) < vec4(sizes.samples);
             let deviation = select(vec4(0.0), x[first + i] - mean, inside);
             squares += deviation * deviation;

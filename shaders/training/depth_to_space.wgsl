@@ -1,4 +1,4 @@
-// Channels that are the phases of fewer, faster ones, put back in turn. Twin: src/kernels/training/depth_to_space.rs.
+// Moves groups of channels into neighbouring samples. Counterpart: src/kernels/training/depth_to_space.rs.
 //
 // y[b, c, t] = x[b, t % FACTOR * channels + c, t / FACTOR]
 
@@ -23,7 +23,7 @@ struct DepthToSpace {
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let i = group.x * WORKGROUP + lane;
-    let t = i - sizes.y_offset; // wraps to a large number before the first sample
+    let t = i - sizes.y_offset; // a large number before the first sample, by wraparound
     if i >= sizes.y_pitch {
         return;
     }
@@ -34,6 +34,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let row = (b * FACTOR + t % FACTOR) * sizes.channels + c;
         value = x[sizes.x_first + row * sizes.x_pitch + t / FACTOR];
     }
-    // The zeros beside a row are written with it.
+    // The zeros around the samples of a row are written too.
     y[sizes.y_base_offset + (b * sizes.channels + c) * sizes.y_pitch + i] = value;
 }

@@ -1,14 +1,14 @@
-// Dropout, and its own gradient. Twin: src/kernels/training/dropout.rs.
+// Dropout, and its own gradient. Counterpart: src/kernels/training/dropout.rs.
 //
 // y[i] = x[i] / (1 - rate) where the i-th random word is below THRESHOLD, else 0
 //
-// The words are Philox4x32-10's, which stand where `//#` does: number i is word i % 4 of block i / 4, counted by the step.
+// The words are those of Philox4x32-10 (`//# philox`): number i is word i % 4 of block i / 4 of the step.
 
 override SCALE: f32; // 1 / (1 - rate)
 override THRESHOLD: u32;
 
 const WORKGROUP: u32 = 64;
-const STEP: u32 = 0; // in the schedule
+const STEP: u32 = 0; // index in the schedule
 
 struct Dropout {
     rows: u32,
@@ -39,7 +39,7 @@ fn main(
     if row >= dropout.rows {
         return;
     }
-    let t = at % dropout.y_pitch - dropout.y_offset; // wraps to a large number before the first sample
+    let t = at % dropout.y_pitch - dropout.y_offset; // a large number before the first sample, by wraparound
     var value = 0.0;
     if t < dropout.samples {
         let i = row * dropout.samples + t;
@@ -48,6 +48,6 @@ fn main(
             value = x[dropout.x_first + row * dropout.x_pitch + t] * SCALE;
         }
     }
-    // The zeros beside a row are written with it.
+    // The zeros around the samples of a row are written too.
     y[dropout.y_base_offset + at] = value;
 }

@@ -1,4 +1,4 @@
-// Numbers in another order. Twin: src/kernels/training/gather.rs.
+// Reorders numbers. Counterpart: src/kernels/training/gather.rs.
 //
 // y[i] = x[order[i] - 1], and 0 where order[i] is 0
 
@@ -25,7 +25,7 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let at = (group.y * groups.x + group.x) * WORKGROUP + lane;
-    let i = at - gather.y_offset; // wraps to a large number before the first
+    let i = at - gather.y_offset; // a large number before the first, by wraparound
     if at >= gather.y_pitch {
         return;
     }

@@ -1,4 +1,4 @@
-// The gradient of a global average pool. Twin: src/kernels/training/global_average_pool_gradient.rs.
+// The gradient of a global average pool. Counterpart: src/kernels/training/global_average_pool_gradient.rs.
 //
 // dx[row, t] = dy[row] / samples, a row being a channel of a record
 //
@@ -10,15 +10,15 @@ struct GlobalAveragePoolGradient {
     rows: u32,
     samples: u32,
     dy_first: u32,
-    dy_row: u32,
-    dx_head: u32,
-    dx_row: u32,
-    dx_start: u32,
+    dy_pitch: u32,
+    dx_base_offset: u32,
+    dx_pitch: u32,
+    dx_offset: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: GlobalAveragePoolGradient;
-@group(0) @binding(1) var<storage, read> dy: array<f32>;              // [rows, dy_row] after dy_first
-@group(0) @binding(2) var<storage, read_write> dx: array<vec4<f32>>;  // [rows, dx_row / 4] after dx_head / 4
+@group(0) @binding(1) var<storage, read> dy: array<f32>;              // [rows, dy_pitch] after dy_first
+@group(0) @binding(2) var<storage, read_write> dx: array<vec4<f32>>;  // [rows, dx_pitch / 4] after dx_base_offset / 4
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -27,13 +27,13 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let i = (group.y * groups.x + group.x) * WORKGROUP + lane;
-    let row = i / (sizes.dx_row / 4);
+    let row = i / (sizes.dx_pitch / 4);
     if row >= sizes.rows {
         return;
     }
-    let t = i % (sizes.dx_row / 4) * 4 - sizes.dx_start; // wraps to a large number before the first sample
+    let t = i % (sizes.dx_pitch / 4) * 4 - sizes.dx_offset; // a large number before the first sample, by wraparound
     let inside = vec4(t, t + 1, t + 2, t + 3) < vec4(sizes.samples);
-    let value = dy[sizes.dy_first + row * sizes.dy_row] / f32(sizes.samples);
-    // The zeros beside a row are written with it.
-    dx[sizes.dx_head / 4 + i] = select(vec4(0.0), vec4(value), inside);
+    let value = dy[sizes.dy_first + row * sizes.dy_pitch] / f32(sizes.samples);
+    // The zeros around the samples of a row are written too.
+    dx[sizes.dx_base_offset / 4 + i] = select(vec4(0.0), vec4(value), inside);
 }

@@ -1,8 +1,8 @@
-// Rows brought to length 1. Twin: src/kernels/training/l2_normalise.rs.
+// Scales rows to length 1. Counterpart: src/kernels/training/l2_normalise.rs.
 //
 // y[r, i] = x[r, i] / max(sqrt(sum over j of x[r, j]^2), SMALLEST_NORM)
 //
-// A workgroup takes one row. Its invocations add up every 64th number and are then added in pairs, always in the same
+// A workgroup computes one row. Its invocations add up every 64th number and are then added in pairs, always in the same
 // order, so that the result has the same bits every time.
 
 override SMALLEST_NORM: f32;
@@ -43,8 +43,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let norm = max(sqrt(partial[0]), SMALLEST_NORM);
     for (var i = lane; i < sizes.features; i += WORKGROUP) {
         let value = x[sizes.x_first + (row + i) * sizes.x_pitch] / norm;
-        for (var beside = 0u; beside < sizes.y_pitch; beside++) {
-            y[sizes.y_base_offset + (row + i) * sizes.y_pitch + beside] = select(0.0, value, beside == sizes.y_offset);
+        for (var in_row = 0u; in_row < sizes.y_pitch; in_row++) {
+            y[sizes.y_base_offset + (row + i) * sizes.y_pitch + beside] = select(0.0, value, in_row == sizes.y_offset);
         }
     }
 }

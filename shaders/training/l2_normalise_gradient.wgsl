@@ -1,8 +1,8 @@
-// The gradient of rows brought to length 1. Twin: src/kernels/training/l2_normalise.rs.
+// The gradient of rows scaled to length 1. Counterpart: src/kernels/training/l2_normalise.rs.
 //
 // dx[r, i] = (dy[r, i] - x[r, i] * (x[r] . dy[r]) / norm^2) / norm with norm = max(sqrt(x[r] . x[r]), SMALLEST_NORM)
 //
-// A workgroup takes one row. Its invocations add up every 64th number and are then added in pairs, always in the same
+// A workgroup computes one row. Its invocations add up every 64th number and are then added in pairs, always in the same
 // order, so that the result has the same bits every time.
 
 override SMALLEST_NORM: f32;
@@ -14,16 +14,16 @@ struct L2NormaliseGradient {
     x_first: u32,
     x_pitch: u32,
     dy_first: u32,
-    dy_row: u32,
-    dx_head: u32,
-    dx_row: u32,
-    dx_start: u32,
+    dy_pitch: u32,
+    dx_base_offset: u32,
+    dx_pitch: u32,
+    dx_offset: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: L2NormaliseGradient;
 @group(0) @binding(1) var<storage, read> x: array<f32>;         // [rows, features, x_pitch] after x_first
-@group(0) @binding(2) var<storage, read> dy: array<f32>;        // [rows, features, dy_row] after dy_first
-@group(0) @binding(3) var<storage, read_write> dx: array<f32>;  // [rows, features, dx_row] after dx_head
+@group(0) @binding(2) var<storage, read> dy: array<f32>;        // [rows, features, dy_pitch] after dy_first
+@group(0) @binding(3) var<storage, read_write> dx: array<f32>;  // [rows, features, dx_pitch] after dx_base_offset
 
 var<workgroup> partial: array<vec2<f32>, WORKGROUP>;
 
@@ -33,7 +33,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var sums = vec2(0.0);
     for (var i = lane; i < sizes.features; i += WORKGROUP) {
         let value = x[sizes.x_first + (row + i) * sizes.x_pitch];
-        sums += value * vec2(value, dy[sizes.dy_first + (row + i) * sizes.dy_row]);
+        sums += value * vec2(value, dy[sizes.dy_first + (row + i) * sizes.dy_pitch]);
     }
     partial[lane] = sums;
     for (var half = WORKGROUP / 2; half > 0; half /= 2) {
@@ -44,12 +44,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     workgroupBarrier();
     let norm = max(sqrt(partial[0].x), SMALLEST_NORM);
-    // Divided twice: the square of the smallest norm would be next to nothing.
+    // Divides twice, because the square of the smallest norm would underflow.
     let along = partial[0].y / norm / norm;
     for (var i = lane; i < sizes.features; i += WORKGROUP) {
-        let across = dy[sizes.dy_first + (row + i) * sizes.dy_row] - x[sizes.x_first + (row + i) * sizes.x_pitch] * along;
-        for (var beside = 0u; beside < sizes.dx_row; beside++) {
-            dx[sizes.dx_head + (row + i) * sizes.dx_row + beside] = select(0.0, across / norm, beside == sizes.dx_start);
+        let across = dy[sizes.dy_first + (row + i) * sizes.dy_pitch] - x[sizes.x_first + (row + i) * sizes.x_pitch] * along;
+        for (var in_row = 0u; in_row < sizes.dx_pitch; in_row++) {
+            dx[sizes.dx_base_offset + (row + i) * sizes.dx_pitch + beside] = select(0.0, across / norm, in_row == sizes.dx_offset);
         }
     }
 }

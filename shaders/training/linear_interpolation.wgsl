@@ -1,4 +1,4 @@
-// Numbers mixed into a state. Twin: src/kernels/training/linear_interpolation.rs.
+// Interpolates between a state and new numbers. Counterpart: src/kernels/training/linear_interpolation.rs.
 //
 // state[i] = kept * state[i] + share * x[i]
 
@@ -7,7 +7,7 @@ const WORKGROUP: u32 = 64;
 struct LinearInterpolation {
     length: u32,
     x_first: u32,
-    factors: u32, // where kept and share stand in the schedule
+    factors: u32, // index of kept in the schedule; share follows
     state_first: u32,
 }
 
@@ -29,6 +29,6 @@ fn main(
     let kept = schedule[blend.factors];
     let share = schedule[blend.factors + 1];
     let at = blend.state_first + i;
-    // With kept 0 the state is forgotten, whatever it was.
+    // With kept 0 the old state has no effect, even if it is not finite.
     state[at] = select(kept * state[at], 0.0, kept == 0.0) + share * x[blend.x_first + i];
 }

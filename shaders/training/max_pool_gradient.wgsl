@@ -1,4 +1,4 @@
-// The gradient of a max pool. Twin: src/kernels/training/max_pool_gradient.rs.
+// The gradient of a max pool. Counterpart: src/kernels/training/max_pool_gradient.rs.
 //
 // dx[row, i] = sum of dy[row, t] over the windows t whose first largest sample is i, a row being a channel of a record
 
@@ -14,16 +14,16 @@ struct MaxPoolGradient {
     x_first: u32,
     x_pitch: u32,
     dy_first: u32,
-    dy_row: u32,
-    dx_head: u32,
-    dx_row: u32,
-    dx_start: u32,
+    dy_pitch: u32,
+    dx_base_offset: u32,
+    dx_pitch: u32,
+    dx_offset: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: MaxPoolGradient;
 @group(0) @binding(1) var<storage, read> x: array<f32>;         // [rows, x_pitch] after x_first
-@group(0) @binding(2) var<storage, read> dy: array<f32>;        // [rows, dy_row] after dy_first
-@group(0) @binding(3) var<storage, read_write> dx: array<f32>;  // [rows, dx_row] after dx_head
+@group(0) @binding(2) var<storage, read> dy: array<f32>;        // [rows, dy_pitch] after dy_first
+@group(0) @binding(3) var<storage, read_write> dx: array<f32>;  // [rows, dx_pitch] after dx_base_offset
 
 // The first largest sample of window t.
 fn largest(row: u32, t: u32) -> u32 {
@@ -46,21 +46,21 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let at = (group.y * groups.x + group.x) * WORKGROUP + lane;
-    let row = at / sizes.dx_row;
+    let row = at / sizes.dx_pitch;
     if row >= sizes.rows {
         return;
     }
-    let i = at % sizes.dx_row - sizes.dx_start; // wraps to a large number before the first sample
+    let i = at % sizes.dx_pitch - sizes.dx_offset; // a large number before the first sample, by wraparound
     var sum = 0.0;
     if i < sizes.in_samples {
-        // The windows that see sample i.
+        // The windows that contain sample i.
         let from_window = (max(i + 1, KERNEL) - KERNEL + STRIDE - 1) / STRIDE;
         for (var t = from_window; t <= min(i / STRIDE, sizes.out_samples - 1); t++) {
             if largest(sizes.x_first + row * sizes.x_pitch, t) == i {
-                sum += dy[sizes.dy_first + row * sizes.dy_row + t];
+                sum += dy[sizes.dy_first + row * sizes.dy_pitch + t];
             }
         }
     }
-    // The zeros beside a row are written with it.
-    dx[sizes.dx_head + at] = sum;
+    // The zeros around the samples of a row are written too.
+    dx[sizes.dx_base_offset + at] = sum;
 }

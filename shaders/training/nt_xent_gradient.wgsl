@@ -1,9 +1,9 @@
-// The gradient of NT-Xent by the unit rows. Twin: src/kernels/training/nt_xent.rs.
+// The gradient of NT-Xent with respect to the rows of length 1. Counterpart: src/kernels/training/nt_xent.rs.
 //
 // dz[i] = sum over j != i of (q[i, j] + q[j, i]) * z[j] / (rows * TEMPERATURE)
 // q[i, j] = e^(s[i, j] - loss[i] - s[i, positive of i]) - (1 where j is the positive of i)
 //
-// A workgroup takes one row and 64 features. For 64 rows at a time each invocation computes the factor of one, then all
+// A workgroup computes one row and 64 features. For 64 rows at a time each invocation computes the factor of one, then all
 // go through them in order.
 
 override TEMPERATURE: f32;
@@ -14,27 +14,27 @@ struct NtXentGradient {
     rows: u32,
     features: u32,
     z_first: u32,
-    z_row: u32,
+    z_pitch: u32,
     s_first: u32,
-    s_row: u32,
+    s_pitch: u32,
     loss_first: u32,
-    dz_head: u32,
-    dz_row: u32,
-    dz_start: u32,
+    dz_base_offset: u32,
+    dz_pitch: u32,
+    dz_offset: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: NtXentGradient;
-@group(0) @binding(1) var<storage, read> z: array<f32>;         // [rows, features, z_row] after z_first
-@group(0) @binding(2) var<storage, read> s: array<f32>;         // [rows, s_row] after s_first
+@group(0) @binding(1) var<storage, read> z: array<f32>;         // [rows, features, z_pitch] after z_first
+@group(0) @binding(2) var<storage, read> s: array<f32>;         // [rows, s_pitch] after s_first
 @group(0) @binding(3) var<storage, read> loss: array<f32>;      // [rows] after loss_first
-@group(0) @binding(4) var<storage, read_write> dz: array<f32>;  // [rows, features, dz_row] after dz_head
+@group(0) @binding(4) var<storage, read_write> dz: array<f32>;  // [rows, features, dz_pitch] after dz_base_offset
 
 var<workgroup> factors: array<f32, WORKGROUP>;
 
 fn q(i: u32, j: u32) -> f32 {
     let positive = (i + sizes.rows / 2) % sizes.rows;
-    let row = sizes.s_first + i * sizes.s_row;
-    // The logarithm of the sum is the loss and the positive's similarity together.
+    let row = sizes.s_first + i * sizes.s_pitch;
+    // The logarithm of the sum is the loss plus the similarity of the positive.
     let logarithm = loss[sizes.loss_first + i] + s[row + positive];
     return exp(s[row + j] - logarithm) - select(0.0, 1.0, j == positive);
 }
@@ -55,7 +55,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         workgroupBarrier();
         if d < sizes.features {
             for (var at = 0u; at < min(WORKGROUP, sizes.rows - from_row); at++) {
-                sum += factors[at] * z[sizes.z_first + ((from_row + at) * sizes.features + d) * sizes.z_row];
+                sum += factors[at] * z[sizes.z_first + ((from_row + at) * sizes.features + d) * sizes.z_pitch];
             }
         }
     }
@@ -63,8 +63,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         return;
     }
     let value = sum / (f32(sizes.rows) * TEMPERATURE);
-    for (var beside = 0u; beside < sizes.dz_row; beside++) {
-        let at = sizes.dz_head + (i * sizes.features + d) * sizes.dz_row + beside;
-        dz[at] = select(0.0, value, beside == sizes.dz_start);
+    for (var in_row = 0u; in_row < sizes.dz_pitch; in_row++) {
+        let at = sizes.dz_base_offset + (i * sizes.features + d) * sizes.dz_pitch + in_row;
+        dz[at] = select(0.0, value, in_row == sizes.dz_offset);
     }
 }

@@ -1,4 +1,4 @@
-// Random words by Philox4x32-10, as in src/random.rs. Part of every shader that draws.
+// Random words by Philox4x32-10, as in src/random.rs. Part of every shader that draws random numbers.
 
 override KEY_0: u32;
 override KEY_1: u32;

@@ -1,8 +1,8 @@
-// ReLU. Twin: src/kernels/training/relu.rs.
+// ReLU. Counterpart: src/kernels/training/relu.rs.
 //
 // y[i] = max(0, x[i])
 //
-// One invocation computes four numbers, a vec4. The zeros beside a row stay zeros.
+// One invocation computes four numbers, a vec4. The zeros around the samples stay zeros.
 
 const WORKGROUP: u32 = 64;
 

@@ -1,8 +1,8 @@
-// The gradient of ReLU. Twin: src/kernels/training/relu.rs.
+// The gradient of ReLU. Counterpart: src/kernels/training/relu.rs.
 //
 // dx[i] = dy[i] where x[i] > 0, else 0
 //
-// One invocation computes four numbers, a vec4. The zeros beside a row stay zeros.
+// One invocation computes four numbers, a vec4. The zeros around the samples stay zeros.
 
 const WORKGROUP: u32 = 64;
 

@@ -1,4 +1,4 @@
-// The running mean and variance that inference uses. Twin: src/kernels/training/batch_norm.rs.
+// The running mean and variance that inference uses. Counterpart: src/kernels/training/batch_norm.rs.
 //
 // running[i] = (1 - MOMENTUM) * running[i] + MOMENTUM * statistics[g, i], group after group
 //
@@ -13,12 +13,12 @@ struct RunningStatistics {
     groups: u32,
     channels: u32,
     statistics_first: u32,
-    statistics_row: u32,
+    statistics_pitch: u32,
     running_first: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: RunningStatistics;
-@group(0) @binding(1) var<storage, read> statistics: array<f32>;     // [groups, 2, channels, statistics_row]
+@group(0) @binding(1) var<storage, read> statistics: array<f32>;     // [groups, 2, channels, statistics_pitch]
 @group(0) @binding(2) var<storage, read_write> running: array<f32>;  // [2, channels]
 
 @compute @workgroup_size(WORKGROUP)
@@ -30,7 +30,7 @@ fn main(@builtin(global_invocation_id) invocation: vec3<u32>) {
     let unbiased = select(UNBIASED, 1.0, i < sizes.channels);
     var value = running[sizes.running_first + i];
     for (var g = 0u; g < sizes.groups; g++) {
-        let of_batch = statistics[sizes.statistics_first + (g * 2 * sizes.channels + i) * sizes.statistics_row] * unbiased;
+        let of_batch = statistics[sizes.statistics_first + (g * 2 * sizes.channels + i) * sizes.statistics_pitch] * unbiased;
         value = (1.0 - MOMENTUM) * value + MOMENTUM * of_batch;
     }
     running[sizes.running_first + i] = value;

@@ -1,5 +1,5 @@
-// Cosine and sine of a part of a turn, by Taylor's series: a device's own may be wrong by 2^-11 (Vulkan's precision of
-// SPIR-V instructions), and a lower edge of 0.5 Hz at 500 Hz has a tangent of 0.003. Part of every shader that needs them.
+// Cosine and sine of an angle in turns, by Taylor's series. A device's own functions may have an error of 2^-11 (Vulkan's
+// precision of SPIR-V instructions), and a lower edge of 0.5 Hz at 500 Hz has a tangent of 0.003. Part of several shaders.
 
 const QUARTER: f32 = 1.57079633; // in radians
 

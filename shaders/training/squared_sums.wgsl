@@ -1,8 +1,8 @@
-// Sums of squares, one for each stretch. Twin: src/kernels/training/squared_sums.rs.
+// Sums of squares, one per stretch. Counterpart: src/kernels/training/squared_sums.rs.
 //
 // y[s] = sum over stretch s of x[i]^2
 //
-// A workgroup takes one stretch. Its invocations add up every 64th number and are then added in pairs, always in the
+// A workgroup computes one stretch. Its invocations add up every 64th number and are then added in pairs, always in the
 // same order, so that the result has the same bits every time.
 
 const WORKGROUP: u32 = 64;
@@ -41,7 +41,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if lane == 0 {
         y[sizes.y_base_offset + sizes.y_offset + s] = partial[0];
     }
-    // The zeros beside the sums.
+    // Writes the zeros around the sums.
     let sums_end = sizes.y_offset + sizes.stretches;
     for (var at = lane; s == 0 && at < sizes.y_pitch; at += WORKGROUP) {
         if at < sizes.y_offset || at >= sums_end {

@@ -32,10 +32,10 @@ pub fn batch_norm(seed: u64) -> TrainingPlan {
     let [x, dy, affine] = [plan.input(shape), plan.input(shape), plan.input([1, 1, 2 * channels])];
     let statistics = plan.step(BatchStatistics(sizes), &[x], [groups, 2 * channels, 1]);
     plan.state_step(RunningStatistics { sizes, momentum: 0.1 }, &[statistics], vec![0.5; 2 * channels]);
-    plan.step(BatchNorm { sizes, relu }, &[x, statistics, affine], shape);
+    plan.step(BatchNorm { sizes, relu, epsilon: 1e-5 }, &[x, statistics, affine], shape);
     let reads = [x, statistics, affine, dy];
-    let sums = plan.step(BatchNormGradientSums { sizes, relu }, &reads, [groups, 2 * channels, 1]);
-    plan.step(BatchNormInputGradient { sizes, relu }, &[x, statistics, affine, sums, dy], shape);
+    let sums = plan.step(BatchNormGradientSums { sizes, relu, epsilon: 1e-5 }, &reads, [groups, 2 * channels, 1]);
+    plan.step(BatchNormInputGradient { sizes, relu, epsilon: 1e-5 }, &[x, statistics, affine, sums, dy], shape);
     plan
 }
 

@@ -1,13 +1,14 @@
-// A high-pass and a low-pass filter of order 2, forward and backward. Twin: src/kernels/training/augment/band_pass.rs.
+// A high-pass and a low-pass filter of order 2, forward and backward. Counterpart: src/kernels/training/augment/band_pass.rs.
 //
-// A workgroup takes one lead. Each sample needs what the filters hold after the one before; so each invocation filters one
-// stretch of the lead from rest, and what a stretch leaves is that and, as all is linear, what becomes of what it finds.
-// From these the first invocation goes from stretch to stretch, and then each filters its own again from what it finds.
+// A workgroup computes one lead. Each sample depends on the state of the filters after the previous one. So each invocation
+// first filters one stretch of the lead from a state of zeros. The filters are linear, so the state after a stretch is that
+// result plus the response to the state before it. From these the first invocation computes the state before each stretch,
+// and then each invocation filters its stretch again from that state.
 
 override SAMPLING_RATE: f32;
 
 const WORKGROUP: u32 = 64;
-const BAND: u32 = 2; // in the draws
+const BAND: u32 = 2; // index in the draws
 const DAMPING: f32 = 1.41421356;
 
 struct BandPass {
@@ -18,7 +19,7 @@ struct BandPass {
     x_first: u32,
     x_pitch: u32,
     draws_first: u32,
-    draws_row: u32,
+    draws_pitch: u32,
     y_base_offset: u32,
     y_pitch: u32,
     y_offset: u32,
@@ -26,17 +27,17 @@ struct BandPass {
 
 @group(0) @binding(0) var<uniform> sizes: BandPass;
 @group(0) @binding(1) var<storage, read> x: array<f32>;        // [rows, leads, x_pitch] after x_first
-@group(0) @binding(2) var<storage, read> draws: array<f32>;    // [rows, draws_row] after draws_first
+@group(0) @binding(2) var<storage, read> draws: array<f32>;    // [rows, draws_pitch] after draws_first
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;  // [rows, leads, y_pitch] after y_base_offset
 
 struct Section {
     a: vec3<f32>,
-    state: vec2<f32>, // what its two integrators hold
+    state: vec2<f32>, // of the two integrators
 }
 
-var<workgroup> left: array<vec4<f32>, WORKGROUP>;   // by each stretch from rest, for both sections
-var<workgroup> found: array<vec4<f32>, WORKGROUP>;  // by each stretch
-var<workgroup> kept: array<vec4<f32>, 4>;           // of each number that a stretch finds
+var<workgroup> left: array<vec4<f32>, WORKGROUP>;   // the state after each stretch from zeros, for both sections
+var<workgroup> found: array<vec4<f32>, WORKGROUP>;  // the state before each stretch
+var<workgroup> kept: array<vec4<f32>, 4>;           // the response to each number of the state before a stretch
 
 //# sine_cosine
 
@@ -58,8 +59,8 @@ fn next(section: ptr<function, Section>, value: f32) -> vec2<f32> {
     return vec2(low, value - DAMPING * band - low);
 }
 
-// Where the number i of a sweep lies behind the first sample: before the `before` that stand in whole stretches before
-// it is the signal mirrored there, and before the run-up always the run-up's first.
+// The index of number i of a sweep. The first `before` numbers, in whole stretches, are the run-up: the signal mirrored at
+// its first sample, and before that the first number of the run-up repeated.
 fn place(i: u32, before: u32, backward: bool) -> u32 {
     let last = sizes.samples - 1;
     let mirrored = min(before - min(i, before), sizes.run_up);
@@ -67,9 +68,9 @@ fn place(i: u32, before: u32, backward: bool) -> u32 {
     return select(t, last - t, backward);
 }
 
-// Filters y from the first sample to the last, or the other way round.
+// Filters y from the first sample to the last, or backward.
 fn sweep(lane: u32, first: u32, edges: vec2<f32>, backward: bool) {
-    // One less, because neither the run-up nor the samples need fill their last stretch.
+    // One stretch less than invocations, because the last stretches of the run-up and of the samples may be incomplete.
     let length = (sizes.run_up + sizes.samples + WORKGROUP - 2) / (WORKGROUP - 1);
     let before = (sizes.run_up + length - 1) / length * length;
     let start = lane * length;
@@ -91,7 +92,7 @@ fn sweep(lane: u32, first: u32, edges: vec2<f32>, backward: bool) {
     workgroupBarrier();
     if lane == 0 {
         let keep = mat4x4(kept[0], kept[1], kept[2], kept[3]);
-        // What a signal leaves that always was the run-up's first.
+        // The state after a constant signal of the run-up's first number.
         var state = vec4(0.0, y[first + place(0, before, backward)], 0.0, 0.0);
         for (var stretch = 0u; stretch < WORKGROUP; stretch++) {
             found[stretch] = state;
@@ -123,16 +124,16 @@ fn main(
     }
     let row = sizes.y_base_offset + channel * sizes.y_pitch;
     for (var i = lane; i < sizes.y_pitch; i += WORKGROUP) {
-        let t = i - sizes.y_offset; // wraps to a large number before the first sample
+        let t = i - sizes.y_offset; // a large number before the first sample, by wraparound
         var value = 0.0;
         if t < sizes.samples {
             value = x[sizes.x_first + channel * sizes.x_pitch + t];
         }
-        // The zeros beside a row are written with it.
+        // The zeros around the samples of a row are written too.
         y[row + i] = value;
     }
     storageBarrier();
-    let drawn = sizes.draws_first + channel / sizes.leads * sizes.draws_row + BAND;
+    let drawn = sizes.draws_first + channel / sizes.leads * sizes.draws_pitch + BAND;
     let edges = vec2(draws[drawn], draws[drawn + 1]);
     if edges.x > 0.0 {
         sweep(lane, row + sizes.y_offset, edges, false);

@@ -1,12 +1,13 @@
-// What happens to each record. Twin: src/kernels/training/augment/draw.rs. Its random numbers stand where `//#` does.
+// Draws the random parameters of each record. Counterpart: src/kernels/training/augment/draw.rs, which adds the random
+// numbers at `//# philox`.
 //
-// An invocation takes one row: block a of it, [0, step, row, a + 1], is augmentation a's.
+// An invocation computes one row. Augmentation a uses the random words of counter [0, step, row, a + 1].
 
 const WORKGROUP: u32 = 64;
-const STEP: u32 = 0; // in the schedule
-const SETTING: u32 = 5; // numbers of one: rate, range, second range
+const STEP: u32 = 0; // index in the schedule
+const SETTING: u32 = 5; // numbers per setting: rate, range, second range
 const QUANTILES: f32 = 257.0;
-const DRAWS: u32 = 16; // numbers of one row
+const DRAWS: u32 = 16; // numbers per row
 
 struct Draw {
     rows: u32,
@@ -45,7 +46,7 @@ fn happens(augmentation: u32, words: vec4<u32>) -> bool {
     return unit(words.x) < setting(augmentation, 0);
 }
 
-// An amount between numbers `low` and `low + 1` of the setting, or else `neutral`.
+// An amount between numbers `low` and `low + 1` of the setting, or `neutral` if the row is not augmented.
 fn amount(augmentation: u32, words: vec4<u32>, low: u32, word: u32, neutral: f32) -> f32 {
     let smallest = setting(augmentation, low);
     let drawn = smallest + (setting(augmentation, low + 1) - smallest) * unit(word);
@@ -113,9 +114,9 @@ fn main(
         0.0,
         0.0,
     );
-    // The zeros beside a row are written with it.
+    // The zeros around the samples of a row are written too.
     for (var i = 0u; i < sizes.y_pitch; i++) {
-        let at = i - sizes.y_offset; // wraps to a large number before the first
+        let at = i - sizes.y_offset; // a large number before the first, by wraparound
         y[sizes.y_base_offset + row * sizes.y_pitch + i] = select(0.0, numbers[min(at, DRAWS - 1)], at < DRAWS);
     }
 }

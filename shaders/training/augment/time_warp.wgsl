@@ -1,11 +1,11 @@
-// Another heart rate. Twin: src/kernels/training/augment/time_warp.rs.
+// Another heart rate. Counterpart: src/kernels/training/augment/time_warp.rs.
 //
 // y[r, l, t] = x[r, l](anchor + (t - anchor) * factor)
 //
 // with Catmull and Rom's cubic between the samples, and x mirrored at its ends.
 
 const WORKGROUP: u32 = 64;
-const FACTOR: u32 = 0; // in the draws
+const FACTOR: u32 = 0; // index in the draws
 const ANCHOR: u32 = 1;
 
 struct TimeWarp {
@@ -15,7 +15,7 @@ struct TimeWarp {
     x_first: u32,
     x_pitch: u32,
     draws_first: u32,
-    draws_row: u32,
+    draws_pitch: u32,
     y_base_offset: u32,
     y_pitch: u32,
     y_offset: u32,
@@ -23,7 +23,7 @@ struct TimeWarp {
 
 @group(0) @binding(0) var<uniform> sizes: TimeWarp;
 @group(0) @binding(1) var<storage, read> x: array<f32>;        // [rows, leads, x_pitch] after x_first
-@group(0) @binding(2) var<storage, read> draws: array<f32>;    // [rows, draws_row] after draws_first
+@group(0) @binding(2) var<storage, read> draws: array<f32>;    // [rows, draws_pitch] after draws_first
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;  // [rows, leads, y_pitch] after y_base_offset
 
 fn sample(first: u32, at: u32) -> f32 {
@@ -54,9 +54,9 @@ fn main(
     if channel >= sizes.rows * sizes.leads {
         return;
     }
-    let t = at % sizes.y_pitch - sizes.y_offset; // wraps to a large number before the first sample
+    let t = at % sizes.y_pitch - sizes.y_offset; // a large number before the first sample, by wraparound
     let row = channel / sizes.leads;
-    let drawn = sizes.draws_first + row * sizes.draws_row;
+    let drawn = sizes.draws_first + row * sizes.draws_pitch;
     var value = 0.0;
     if t < sizes.samples {
         let first = sizes.x_first + channel * sizes.x_pitch;
@@ -67,6 +67,6 @@ fn main(
             value = warped(first, draws[drawn + ANCHOR], factor, t);
         }
     }
-    // The zeros beside a row are written with it.
+    // The zeros around the samples of a row are written too.
     y[sizes.y_base_offset + at] = value;
 }

@@ -1,18 +1,18 @@
-// Wander of the baseline, and noise. Twin: src/kernels/training/augment/wander_and_noise.rs. Its random numbers, and
-// sine and cosine, stand where `//#` does.
+// Wander of the baseline, and noise. Counterpart: src/kernels/training/augment/wander_and_noise.rs. It adds the
+// random numbers and sine and cosine at `//#`.
 //
 // y = x + sum over the lead's two sources s of weight * (a[s] * sin(2 pi (f * t + phase[s])) + level * deviation[s] * n[s, t])
 //
-// An invocation takes four samples, for which four random words give four normal numbers.
+// An invocation computes four samples: four random words give four normal numbers.
 
 override SAMPLING_RATE: f32;
 override SMALLEST_AMPLITUDE: f32;
 override LARGEST_AMPLITUDE: f32;
 
 const WORKGROUP: u32 = 64;
-const SAMPLES: u32 = 4; // of an invocation
-const STEP: u32 = 0; // in the schedule
-const WANDER: u32 = 9; // in the draws
+const SAMPLES: u32 = 4; // per invocation
+const STEP: u32 = 0; // index in the schedule
+const WANDER: u32 = 9; // index in the draws
 const NOISE: u32 = 10;
 const WANDER_DOMAIN: u32 = 8; // the last word of a counter
 const NOISE_DOMAIN: u32 = 9;
@@ -24,9 +24,9 @@ struct WanderAndNoise {
     x_first: u32,
     x_pitch: u32,
     draws_first: u32,
-    draws_row: u32,
+    draws_pitch: u32,
     statistics_first: u32,
-    statistics_row: u32,
+    statistics_pitch: u32,
     sources_first: u32,
     schedule_first: u32,
     y_base_offset: u32,
@@ -36,8 +36,8 @@ struct WanderAndNoise {
 
 @group(0) @binding(0) var<uniform> sizes: WanderAndNoise;
 @group(0) @binding(1) var<storage, read> x: array<f32>;           // [rows, leads, x_pitch] after x_first
-@group(0) @binding(2) var<storage, read> draws: array<f32>;       // [rows, draws_row] after draws_first
-@group(0) @binding(3) var<storage, read> statistics: array<f32>;  // [rows, 2, leads, statistics_row] after statistics_first
+@group(0) @binding(2) var<storage, read> draws: array<f32>;       // [rows, draws_pitch] after draws_first
+@group(0) @binding(3) var<storage, read> statistics: array<f32>;  // [rows, 2, leads, statistics_pitch] after statistics_first
 @group(0) @binding(4) var<storage, read> sources: array<f32>;     // [leads, 2, 2] after sources_first
 @group(0) @binding(5) var<storage, read> schedule: array<f32>;    // after schedule_first
 @group(0) @binding(6) var<storage, read_write> y: array<f32>;     // [rows, leads, y_pitch] after y_base_offset
@@ -56,16 +56,16 @@ fn wander(row: u32, source: u32, t: vec4<f32>, frequency: f32) -> vec4<f32> {
     return amplitude * vec4(sine_cosine(part.x).y, sine_cosine(part.y).y, sine_cosine(part.z).y, sine_cosine(part.w).y);
 }
 
-// Four normal numbers by Box and Muller. 1 - u lies in (0, 1], so that its logarithm is finite; near 1 a
-// device may take it for more than 0.
+// Four normal numbers by Box and Muller. 1 - u is in (0, 1], so that its logarithm is finite; near 1 a
+// device may compute a logarithm above 0.
 fn normal(words: vec4<u32>) -> vec4<f32> {
     let radius = sqrt(max(vec2(0.0), -2.0 * log(1.0 - vec2(unit(words.x), unit(words.z)))));
     return radius.xxyy * vec4(sine_cosine(unit(words.y)), sine_cosine(unit(words.w)));
 }
 
-// What is added to samples 4 * block to 4 * block + 3.
+// The wander and noise of samples 4 * block to 4 * block + 3.
 fn added(row: u32, lead: u32, block: u32) -> vec4<f32> {
-    let drawn = sizes.draws_first + row * sizes.draws_row;
+    let drawn = sizes.draws_first + row * sizes.draws_pitch;
     let frequency = draws[drawn + WANDER];
     let level = draws[drawn + NOISE];
     let t = f32(SAMPLES * block) + vec4(0.0, 1.0, 2.0, 3.0);
@@ -79,7 +79,7 @@ fn added(row: u32, lead: u32, block: u32) -> vec4<f32> {
         }
         if weight != 0.0 && level > 0.0 {
             let variance =
-                statistics[sizes.statistics_first + ((row * 2 + 1) * sizes.leads + source) * sizes.statistics_row];
+                statistics[sizes.statistics_first + ((row * 2 + 1) * sizes.leads + source) * sizes.statistics_pitch];
             let blocks = (sizes.samples + SAMPLES - 1) / SAMPLES;
             sum += weight * level * sqrt(variance) * normal(draw(source * blocks + block, row, NOISE_DOMAIN));
         }
@@ -107,8 +107,8 @@ fn main(
         if t < sizes.samples {
             y[row + sizes.y_offset + t] = x[sizes.x_first + channel * sizes.x_pitch + t] + sum[i];
         }
-        // The zeros beside a row are written with it.
-        if t < sizes.y_pitch && t - sizes.y_offset >= sizes.samples { // wraps to a large number before the first sample
+        // The zeros around the samples of a row are written too.
+        if t < sizes.y_pitch && t - sizes.y_offset >= sizes.samples { // a large number before the first sample, by wraparound
             y[row + t] = 0.0;
         }
     }

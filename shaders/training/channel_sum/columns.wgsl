@@ -1,8 +1,8 @@
-// The sum of each of many channels of few samples. Twin: src/kernels/training/channel_sum.rs.
+// The sum of each of many channels of few samples. Counterpart: src/kernels/training/channel_sum.rs.
 //
 // y[c] = sum over b and t of x[b, c, t]
 //
-// An invocation takes one channel.
+// An invocation computes one channel.
 
 const WORKGROUP: u32 = 64;
 

@@ -1,8 +1,8 @@
-// The sum of each channel. Twin: src/kernels/training/channel_sum.rs.
+// The sum of each channel. Counterpart: src/kernels/training/channel_sum.rs.
 //
 // y[c] = sum over b and t of x[b, c, t]
 //
-// A workgroup takes one channel. Its invocations add up every 64th sample of each row and are then added in pairs,
+// A workgroup computes one channel. Its invocations add up every 64th sample of each row and are then added in pairs,
 // always in the same order, so that the result has the same bits every time.
 
 const WORKGROUP: u32 = 64;

@@ -1,8 +1,8 @@
-// The sum of each of many channels of few samples and many records. Twin: src/kernels/training/channel_sum.rs.
+// The sum of each of many channels of few samples and many records. Counterpart: src/kernels/training/channel_sum.rs.
 //
 // y[c] = sum over b and t of x[b, c, t]
 //
-// A workgroup takes CHANNELS channels. For each of them SLICES invocations add up every 16th record and are then added in
+// A workgroup computes CHANNELS channels. For each of them SLICES invocations add up every 16th record and are then added in
 // pairs, always in the same order, so that the result has the same bits every time.
 
 const CHANNELS: u32 = 16;

@@ -1,42 +1,42 @@
-// The gradient of a convolution by its weights, in tiles of workgroup memory. Twin:
-// src/kernels/training/conv1d_weight_gradient/tile.rs, which puts the unrolled lines where `//#` stands.
+// The gradient of a convolution by its weights, in tiles of workgroup memory. Counterpart:
+// src/kernels/training/conv1d_weight_gradient/tile.rs, which generates the lines `//#`.
 //
 // dw[o, c, k] = sum over b and t of dy[b, o, t] * x[b, c, t * STRIDE + k - PADDING]
 //
 // A workgroup computes all taps of IN_CHANNELS by OUT_CHANNELS channels over one part of the terms: LANES invocations of
 // four output channels each, LANES apart, by GROUPS of CHANNELS input channels. It stages a stretch of QUADS vec4s of dy
-// and what of x these meet, and adds up the stretches in order, so that the result has the same bits every time. Beside
-// the samples dy is 0, so that it does not matter what lies beside those of x.
+// and the part of x that belongs to it, and adds up the stretches in order, so that the result has the same bits every time. Around
+// the samples dy is 0, so that the numbers around those of x do not matter.
 //
 // The terms of a linear layer are its records, four of which make a vec4.
 
 //# constants
 
-override WINDOW_OFFSET: u32;       // floats from a row's first to the first window's, back and in whole vec4s
-override STRETCHES: u32;  // of a part
+override WINDOW_OFFSET: u32;       // numbers from the start of a row back to its first window, in whole vec4s
+override STRETCHES: u32;  // per part
 
 const WORKGROUP: u32 = LANES * GROUPS;
 const IN_CHANNELS: u32 = GROUPS * CHANNELS;
 const OUT_CHANNELS: u32 = 4 * LANES;
-const DY_WIDTH: u32 = QUADS + 1; // odd, so that neighbours meet other banks
+const DY_WIDTH: u32 = QUADS + 1; // odd, so that neighbours access different banks
 const COLUMNS: u32 = IN_CHANNELS * KERNEL;
 const HANDED_OVER: u32 = LANES / 4;
 
 struct Conv1dWeightGradient {
     in_channels: u32,
     out_channels: u32,
-    terms: u32, // of a row of dy, zeros beside its samples included, or of a linear layer
+    terms: u32, // of a row of dy with the zeros around its samples, or of a linear layer
     stretches: u32,
     x_first: u32,
     x_pitch: u32,
     dy_first: u32,
-    dy_row: u32,
+    dy_pitch: u32,
     dw_first: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: Conv1dWeightGradient;
 @group(0) @binding(1) var<storage, read> x: array<Stored>;      // [batch, in_channels, x_pitch] after x_first, in floats
-@group(0) @binding(2) var<storage, read> dy: array<Stored>;     // [batch, out_channels, dy_row] after dy_first
+@group(0) @binding(2) var<storage, read> dy: array<Stored>;     // [batch, out_channels, dy_pitch] after dy_first
 @group(0) @binding(3) var<storage, read_write> dw: array<f32>;  // [parts, out_channels, in_channels, KERNEL] after dw_first
 
 var<workgroup> dy_tile: array<vec4<f32>, OUT_CHANNELS * DY_WIDTH>;
@@ -44,7 +44,7 @@ var<workgroup> x_tile: array<vec4<f32>, IN_CHANNELS * X_WIDTH>;
 
 //# read
 
-// Beside the row of dy lies the next.
+// The next row follows a row of dy.
 fn dy_inside(b: u32, o: u32, i: u32) -> vec4<f32> {
     let term = 4 * i;
     return select(vec4(0.0), dy_quad(b, o, i), vec4(term, term + 1, term + 2, term + 3) < vec4(sizes.terms));
@@ -78,7 +78,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
     }
 
-    // A quarter of the lanes at a time hands its sums over, for all to store side by side.
+    // A quarter of the lanes at a time hands its sums over, and all invocations store them contiguously.
     let taps = sizes.in_channels * KERNEL;
     let from_tap = from_channel * KERNEL;
     for (var from_lane = 0u; from_lane < LANES; from_lane += HANDED_OVER) {

@@ -1,28 +1,28 @@
 //! Adam (Kingma and Ba 2015) with decoupled weight decay (Loshchilov and Hutter 2019) and clipping by the gradient's norm.
 //!
 //! m ← β₁·m + (1 − β₁)·g, v ← β₂·v + (1 − β₂)·g², w ← w − η·λ·w − η·(m/(1 − β₁ᵗ)) / (√(v/(1 − β₂ᵗ)) + ε), as PyTorch does,
-//! where g is scaled to the largest norm if it is longer. A number whose gradient is not finite stays as it is, so that
-//! what a run stops at can be looked into.
+//! where g is scaled to the largest norm if it is longer. A parameter whose gradient is not finite does not change, so that
+//! the state at which a run stops can be inspected.
 
 use super::{Schedule, SquaredSums, WORKGROUP, first, line, shader};
 use crate::kernels::{Accelerator, GpuOperation, Operation, RowLayout, Shader, Source, Variant};
 
-/// Numbers that an invocation takes, so that few workgroups add the sums of squares up again.
+/// Numbers per invocation. With many, few workgroups have to add up the sums of squares again.
 const NUMBERS: usize = 16;
 
-/// One step.
+/// Does one step of the optimiser.
 ///
-/// Reads the gradient `[length]`, the schedule, and with `clip` the sums of [`super::SquaredSums`]; changes parameters, m
-/// and v `[3, length]`.
+/// Reads the gradient `[length]`, the schedule and, with `clip`, the sums of [`super::SquaredSums`]; changes the parameters,
+/// m and v `[3, length]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Adam {
     /// Parameters.
     pub length: usize,
-    /// Decay of the two moments, β₁ and β₂; PyTorch's defaults are 0.9 and 0.999.
+    /// The decay of the two moments, β₁ and β₂. PyTorch's defaults are 0.9 and 0.999.
     pub betas: [f32; 2],
-    /// ε, 1e-8 in PyTorch.
+    /// The ε that is added to the divisor. PyTorch's default is 1e-8.
     pub epsilon: f32,
-    /// λ: weight decay, 0 for plain Adam.
+    /// The weight decay λ, 0 for plain Adam.
     pub weight_decay: f32,
     /// The largest norm that the gradient may have.
     pub clip: Option<f32>,

@@ -1,18 +1,18 @@
-//! The sum of each channel: the gradient by a bias.
+//! The sum of each channel: the gradient with respect to a bias.
 
 use crate::kernels::{Accelerator, GpuOperation, Operation, RowLayout, Variant};
 
 use super::{NO_CONSTANTS, WORKGROUP, first, line, shader};
 
-/// Samples below which a workgroup has too little to do with one channel.
+/// Samples below which one channel is too little work for a workgroup.
 const FEW_SAMPLES: usize = 16;
-/// Records from which a real GPU would wait too long for one invocation's loads, one after another: 256 parts of a weight
-/// gradient take 30 to 80 µs so, and 16 loads 5.
+/// Records from which one invocation's loads, one after another, take too long on a real GPU (estimated:
+/// docs/measurements/training-operations.md).
 const MANY_RECORDS: usize = 16;
-/// Channels of a workgroup of `slices`.
+/// Channels per workgroup of the variant `slices`.
 const SLICED_CHANNELS: usize = 16;
 
-/// `y[c] = Σ_b Σ_t x[b, c, t]`.
+/// Computes `y[c] = Σ_b Σ_t x[b, c, t]`.
 ///
 /// Reads x `[batch, channels, samples]`; writes y `[channels]`, a state.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,7 +21,7 @@ pub struct ChannelSum {
     pub batch: usize,
     /// Channels of x.
     pub channels: usize,
-    /// Samples of each channel.
+    /// Samples per channel.
     pub samples: usize,
 }
 

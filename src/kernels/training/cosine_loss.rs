@@ -1,7 +1,7 @@
-//! BYOL's loss (Grill et al. 2020): each prediction must point where the target network's projection of the other view
-//! points. The target gets no gradient.
+//! BYOL's loss (Grill et al. 2020): each prediction must have the direction of the target network's projection of the other
+//! view. The target has no gradient.
 //!
-//! Of p and t the loss is 2 − 2·cos(p, t), and its gradient by p is −2·(t̂ − p̂·cos(p, t))/‖p‖.
+//! The loss of p and t is 2 − 2·cos(p, t), and its gradient with respect to p is −2·(t̂ − p̂·cos(p, t))/‖p‖.
 
 use super::{
     first,
@@ -10,14 +10,14 @@ use super::{
 };
 use crate::kernels::{Accelerator, GpuOperation, Operation, RowLayout, Variant};
 
-/// The loss of each row: of p's row i and t's row i + N mod 2N, the other view.
+/// Computes the loss of each row: of p's row i and t's row i + N mod 2N, the other view.
 ///
 /// Reads p and t `[rows, features]`, 2N rows; writes `[rows]`. The loss of a batch is the sum over rows divided by N.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CosineLoss {
-    /// Rows, two for each record.
+    /// Rows, two per record.
     pub rows: usize,
-    /// Numbers of a row.
+    /// Numbers per row.
     pub features: usize,
 }
 
@@ -28,7 +28,7 @@ impl CosineLoss {
         [self.rows, self.features, first(*p), p.pitch, first(*t), t.pitch, y.base_offset, y.pitch, y.offset]
     }
 
-    /// A row of p and the target's of the other view.
+    /// Returns a row of p and the target's row of the other view.
     fn pair<'a>(&self, row: usize, p: &'a [f64], t: &'a [f64]) -> [&'a [f64]; 2] {
         let other = (row + self.rows / 2) % self.rows;
         [&p[row * self.features..][..self.features], &t[other * self.features..][..self.features]]
@@ -60,7 +60,7 @@ impl GpuOperation for CosineLoss {
     }
 }
 
-/// The gradient of the batch's loss by p.
+/// Computes the gradient of the batch's loss with respect to p.
 ///
 /// Reads p and t; writes dp, all `[rows, features]`.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,11 +1,11 @@
-//! Channels that are the phases of fewer, faster ones are put back in turn: the last step of the gradient of a strided
-//! convolution by its input.
+//! Moves groups of channels into neighbouring samples, as ONNX's DepthToSpace does in two dimensions: the last step of the
+//! gradient of a strided convolution with respect to its input.
 
 use crate::kernels::{Accelerator, GpuOperation, Operation, RowLayout, Variant};
 
 use super::{WORKGROUP, first, shader};
 
-/// `y[b, c, t] = x[b, (t mod factor) · channels + c, t / factor]`.
+/// Computes `y[b, c, t] = x[b, (t mod factor) · channels + c, t / factor]`.
 ///
 /// Reads x `[batch, factor · channels, in_samples]`; writes y `[batch, channels, out_samples]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,17 +14,17 @@ pub struct DepthToSpace {
     pub batch: usize,
     /// Channels of y.
     pub channels: usize,
-    /// Phases of each.
+    /// Groups of channels of x: the phases of each channel of y.
     pub factor: usize,
-    /// Samples of each phase.
+    /// Samples per channel of x.
     pub in_samples: usize,
-    /// Samples of y, at most `factor · in_samples`.
+    /// Samples per channel of y, at most `factor · in_samples`.
     pub out_samples: usize,
 }
 
 impl Operation for DepthToSpace {
     fn describe(&self) -> String {
-        format!("interleave {}", self.factor)
+        format!("depth to space {}", self.factor)
     }
 
     fn floating_point_operations(&self) -> usize {
@@ -32,7 +32,7 @@ impl Operation for DepthToSpace {
     }
 
     fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {
-        let [x] = reads else { unreachable!("the plan gives an interleave one read") };
+        let [x] = reads else { unreachable!("the plan gives depth-to-space one read") };
         for b in 0..self.batch {
             for c in 0..self.channels {
                 for t in 0..self.out_samples {
@@ -46,7 +46,7 @@ impl Operation for DepthToSpace {
 
 impl GpuOperation for DepthToSpace {
     fn variants(&self, layouts: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
-        let [x, y] = layouts else { unreachable!("the plan gives an interleave one read") };
+        let [x, y] = layouts else { unreachable!("the plan gives depth-to-space one read") };
         // Mirror of `struct DepthToSpace` in the shader.
         let parameters = [self.channels, self.out_samples, first(*x), x.pitch, y.base_offset, y.pitch, y.offset];
         let shader = shader!("depth_to_space", [("FACTOR", self.factor as f64)]);

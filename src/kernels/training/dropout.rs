@@ -1,4 +1,4 @@
-//! Dropout (Srivastava et al. 2014), its own gradient: the same mask is drawn again for it.
+//! Dropout (Srivastava et al. 2014). It is its own gradient, because the same mask is drawn again.
 
 use super::{Schedule, WORKGROUP, first, key, line, shader, with_philox};
 use crate::{
@@ -6,23 +6,23 @@ use crate::{
     random::philox,
 };
 
-/// `y = x / (1 − rate)` with probability 1 − rate, else 0. The mask is a function of seed, step and place alone.
+/// Computes `y = x / (1 − rate)` with probability 1 − rate, else 0. The mask depends only on seed, step and index.
 ///
 /// Reads x (or dy), schedule; writes y (or dx).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dropout {
-    /// Rows: records times channels.
+    /// Rows: records × channels.
     pub rows: usize,
-    /// Samples of each.
+    /// Samples per row.
     pub samples: usize,
-    /// Share that becomes 0, in [0, 1).
+    /// The share that becomes 0, in [0, 1).
     pub rate: f32,
-    /// What the mask is drawn from.
+    /// The seed of the mask.
     pub seed: u64,
 }
 
 impl Dropout {
-    /// Words below this keep their number.
+    /// The random words below this threshold keep their number.
     pub fn threshold(&self) -> u32 {
         ((1.0 - f64::from(self.rate)) * 2f64.powi(32)).min(f64::from(u32::MAX)) as u32
     }

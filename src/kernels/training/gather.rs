@@ -1,12 +1,12 @@
-//! Numbers in another order: how weights are turned for a gradient, and packed for a shader.
+//! Reorders numbers: weights for a gradient, and weights in the packing of a shader.
 
 use crate::kernels::{Accelerator, GpuOperation, Operation, RowLayout, Variant};
 
 use super::{NO_CONSTANTS, WORKGROUP, first, line, shader};
 
-/// `y[i] = x[order[i] − 1]`, and 0 where `order[i]` is 0.
+/// Computes `y[i] = x[order[i] − 1]`, and 0 where `order[i]` is 0.
 ///
-/// Reads x, and order as whole numbers in f32, below 2²⁴; writes y, as long as order.
+/// Reads x and order, whole numbers in f32 below 2²⁴; writes y with the length of order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gather {
     /// Numbers of x.

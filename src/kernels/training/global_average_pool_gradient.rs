@@ -4,14 +4,14 @@ use crate::kernels::{Accelerator, GpuOperation, Operation, RowLayout, Variant};
 
 use super::{NO_CONSTANTS, WORKGROUP, equal_and_aligned, first, line, shader};
 
-/// `dx[b, c, t] = dy[b, c] / samples`.
+/// Computes `dx[b, c, t] = dy[b, c] / samples`.
 ///
 /// Reads dy `[batch, channels]`; writes dx `[batch, channels, samples]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GlobalAveragePoolGradient {
-    /// Rows: records times channels.
+    /// Rows: records × channels.
     pub rows: usize,
-    /// Samples of each channel.
+    /// Samples per channel.
     pub samples: usize,
 }
 

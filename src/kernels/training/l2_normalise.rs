@@ -1,12 +1,12 @@
-//! Rows brought to length 1, and the gradient.
+//! Scales rows to length 1, and the gradient.
 //!
-//! ŷ = x/‖x‖ has dx = (dy − ŷ·(ŷ·dy))/‖x‖. The norm is at least [`SMALLEST_NORM`], PyTorch's bound.
+//! The gradient of ŷ = x/‖x‖ is dx = (dy − ŷ·(ŷ·dy))/‖x‖. The norm is at least [`SMALLEST_NORM`], PyTorch's lower bound.
 
 use crate::kernels::{Accelerator, GpuOperation, Operation, RowLayout, Variant};
 
 use super::{first, shader};
 
-/// A row shorter than this is divided by it.
+/// The smallest divisor of a row.
 pub const SMALLEST_NORM: f64 = 1e-12;
 
 pub(super) fn norm(x: &[f64]) -> f64 {
@@ -17,14 +17,14 @@ pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// `y[r] = x[r] / ‖x[r]‖`.
+/// Computes `y[r] = x[r] / ‖x[r]‖`.
 ///
-/// Reads x `[rows, features]`; writes y, shaped like x.
+/// Reads x `[rows, features]`; writes y with the shape of x.
 #[derive(Debug, Clone, PartialEq)]
 pub struct L2Normalise {
     /// Rows.
     pub rows: usize,
-    /// Numbers of a row.
+    /// Numbers per row.
     pub features: usize,
 }
 
@@ -56,14 +56,14 @@ impl GpuOperation for L2Normalise {
     }
 }
 
-/// The gradient by x.
+/// Computes the gradient with respect to x.
 ///
 /// Reads x and dy; writes dx, all `[rows, features]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct L2NormaliseGradient {
     /// Rows.
     pub rows: usize,
-    /// Numbers of a row.
+    /// Numbers per row.
     pub features: usize,
 }
 

@@ -1,24 +1,24 @@
-//! A whole set of numbers mixed into a state: BYOL's target network follows the one that learns, and the gradients of a
-//! batch that passes in parts add up.
+//! Interpolates between a state and new numbers: BYOL's target network follows the network that learns, and the gradients of
+//! a batch that is computed in parts are added up.
 
 use super::{WORKGROUP, first, line, shader};
 use crate::kernels::{Accelerator, GpuOperation, Operation, RowLayout, Variant};
 
-/// `state ← kept·state + share·x`, where both factors stand in the schedule; with kept 0 the state is forgotten, whatever it
-/// was.
+/// Computes `state ← kept·state + share·x` with two factors of the schedule. If kept is 0, the old state has no effect, even if
+/// it is not finite.
 ///
-/// Reads x `[length]`, the schedule; changes state `[length]`.
+/// Reads x `[length]` and the schedule; changes state `[length]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LinearInterpolation {
-    /// Numbers.
+    /// The length.
     pub length: usize,
-    /// Where in the schedule kept and share stand: [`super::Schedule::TARGET`] or [`super::Schedule::ACCUMULATE`].
+    /// The index of kept in the schedule, which share follows: [`super::Schedule::TARGET`] or [`super::Schedule::ACCUMULATE`].
     pub factors: usize,
 }
 
 impl Operation for LinearInterpolation {
     fn describe(&self) -> String {
-        "linear_interpolation".into()
+        "linear interpolation".into()
     }
 
     fn floating_point_operations(&self) -> usize {
@@ -26,7 +26,7 @@ impl Operation for LinearInterpolation {
     }
 
     fn reference(&self, reads: &[&[f64]], state: &mut [f64]) {
-        let [x, schedule] = reads else { unreachable!("the plan gives a blend two reads") };
+        let [x, schedule] = reads else { unreachable!("the plan gives a linear interpolation two reads") };
         let [kept, share] = [0, 1].map(|factor| schedule[self.factors + factor]);
         for i in 0..self.length {
             state[i] = if kept == 0.0 { 0.0 } else { kept * state[i] } + share * x[i];
@@ -36,7 +36,7 @@ impl Operation for LinearInterpolation {
 
 impl GpuOperation for LinearInterpolation {
     fn variants(&self, layouts: &[RowLayout], _: &Accelerator) -> Vec<Variant> {
-        let [x, schedule, state] = layouts else { unreachable!("the plan gives a blend two reads") };
+        let [x, schedule, state] = layouts else { unreachable!("the plan gives a linear interpolation two reads") };
         // Mirror of `struct LinearInterpolation` in the shader.
         let parameters = [self.length, first(*x), first(*schedule) + self.factors, first(*state)];
         let grid = line(self.length.div_ceil(WORKGROUP));

@@ -4,20 +4,20 @@ use crate::kernels::{Accelerator, GpuOperation, Operation, RowLayout, Variant};
 
 use super::{WORKGROUP, by_rows, first, line, shader};
 
-/// `dx[b, c, i]` is the sum of `dy[b, c, t]` over the windows t whose first largest sample is i.
+/// Computes `dx[b, c, i]`, the sum of `dy[b, c, t]` over the windows t whose first largest sample is i.
 ///
-/// Reads x `[batch, channels, in_samples]`, dy `[batch, channels, out_samples]`; writes dx, shaped like x.
+/// Reads x `[batch, channels, in_samples]`, dy `[batch, channels, out_samples]`; writes dx with the shape of x.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MaxPoolGradient {
     /// Records.
     pub batch: usize,
     /// Channels.
     pub channels: usize,
-    /// Samples of each channel of x.
+    /// Samples per channel of x.
     pub in_samples: usize,
-    /// Samples of each channel of dy.
+    /// Samples per channel of dy.
     pub out_samples: usize,
-    /// Samples that one output sees.
+    /// Samples of a window.
     pub kernel: usize,
     /// Samples from one output to the next.
     pub stride: usize,

@@ -1,6 +1,7 @@
-//! NT-Xent, SimCLR's loss (Chen et al. 2020): each embedding must find the other view of its record among all others.
+//! NT-Xent, SimCLR's loss (Chen et al. 2020): each embedding must be more similar to the other view of its record than to all
+//! others.
 //!
-//! With s_ij = z_i·z_j/τ of unit rows, the loss of row i is ln Σ_{j≠i} e^{s_ij} − s_ip, where its positive p is
+//! With s_ij = z_i·z_j/τ of rows of length 1, the loss of row i is ln Σ_{j≠i} e^{s_ij} − s_ip, where its positive p is
 //! i + N mod 2N: rows 0..N are one view of N records, rows N..2N the other. With q_ij = e^{s_ij}/Σ_{k≠i} e^{s_ik} − [j = p],
 //! the mean loss has dz_i = Σ_{j≠i} (q_ij + q_ji)·z_j / (2N·τ).
 
@@ -8,14 +9,14 @@ use crate::kernels::{Accelerator, GpuOperation, Operation, RowLayout, Variant};
 
 use super::{NO_CONSTANTS, WORKGROUP, first, l2_normalise::dot, shader};
 
-/// `s[i, j] = z_i · z_j / temperature`.
+/// Computes `s[i, j] = z_i · z_j / temperature`.
 ///
-/// Reads z `[rows, features]`, unit rows; writes `[rows, rows]`.
+/// Reads z `[rows, features]` of length 1; writes `[rows, rows]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Similarity {
-    /// Rows, two for each record.
+    /// Rows, two per record.
     pub rows: usize,
-    /// Numbers of a row.
+    /// Numbers per row.
     pub features: usize,
     /// The temperature τ.
     pub temperature: f32,
@@ -51,17 +52,17 @@ impl GpuOperation for Similarity {
     }
 }
 
-/// The loss of each row.
+/// Computes the loss of each row.
 ///
 /// Reads similarities `[rows, rows]`; writes `[rows]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NtXentLoss {
-    /// Rows, two for each record.
+    /// Rows, two per record.
     pub rows: usize,
 }
 
 impl NtXentLoss {
-    /// The row that shows the same record.
+    /// Returns the row of the other view of the same record.
     fn positive(&self, row: usize) -> usize {
         (row + self.rows / 2) % self.rows
     }
@@ -97,9 +98,9 @@ impl GpuOperation for NtXentLoss {
     }
 }
 
-/// The gradient of the mean loss by z.
+/// Computes the gradient of the mean loss with respect to z.
 ///
-/// Reads z `[rows, features]`, similarities `[rows, rows]`, losses `[rows]`; writes dz, shaped like z.
+/// Reads z `[rows, features]`, similarities `[rows, rows]`, losses `[rows]`; writes dz with the shape of z.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NtXentGradient(pub Similarity);
 
@@ -116,7 +117,7 @@ impl Operation for NtXentGradient {
         let [z, similarities, losses] = reads else { unreachable!("the plan gives NT-Xent's gradient three reads") };
         let Similarity { rows, features, temperature } = self.0;
         let loss = NtXentLoss { rows };
-        // q_ij: the logarithm of the sum is the loss and the positive's similarity together.
+        // The logarithm of the sum in q_ij is the loss plus the similarity of the positive.
         let q = |i: usize, j: usize| {
             let positive = loss.positive(i);
             let logarithm = losses[i] + similarities[i * rows + positive];

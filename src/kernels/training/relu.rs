@@ -1,17 +1,17 @@
-//! ReLU where no batch norm or convolution takes it along, and its gradient.
+//! ReLU that is not part of a batch norm or a convolution, and its gradient.
 
 use crate::kernels::{Accelerator, GpuOperation, Operation, RowLayout, Variant};
 
 use super::{NO_CONSTANTS, WORKGROUP, equal_and_aligned, line, shader};
 
-/// `y = max(0, x)`, number by number.
+/// Computes `y = max(0, x)` for each number.
 ///
-/// Reads x `[batch, channels, samples]`; writes y, shaped like x.
+/// Reads x `[batch, channels, samples]`; writes y with the shape of x.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Relu {
-    /// Rows: records times channels.
+    /// Rows: records × channels.
     pub rows: usize,
-    /// Samples of each.
+    /// Samples per row.
     pub samples: usize,
 }
 
@@ -43,14 +43,14 @@ impl GpuOperation for Relu {
     }
 }
 
-/// `dx = dy` where x > 0, else 0; at 0 it is 0, as in PyTorch.
+/// Computes `dx = dy` where x > 0, else 0. At x = 0 it is 0, as in PyTorch.
 ///
 /// Reads x and dy; writes dx, all `[batch, channels, samples]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReluGradient {
-    /// Rows: records times channels.
+    /// Rows: records × channels.
     pub rows: usize,
-    /// Samples of each.
+    /// Samples per row.
     pub samples: usize,
 }
 
@@ -82,7 +82,7 @@ impl GpuOperation for ReluGradient {
     }
 }
 
-/// Mirror of `struct Relu` in the shaders, and the grid, where all rows are equal.
+/// Mirror of `struct Relu` in the shaders, and the grid. None if the layouts differ.
 fn over_vec4s(rows: usize, layouts: &[RowLayout]) -> Option<([usize; 2], [usize; 3])> {
     let (head, length) = (layouts[0].base_offset / 4, rows * layouts[0].pitch / 4);
     equal_and_aligned(layouts).then(|| ([head, length], line(length.div_ceil(WORKGROUP))))

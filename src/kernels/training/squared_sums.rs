@@ -1,10 +1,10 @@
-//! The first half of a norm: sums of squares, one for each stretch, in a fixed order.
+//! The first half of a norm: the sum of squares of each stretch, in a fixed order.
 
 use crate::kernels::{Accelerator, GpuOperation, Operation, RowLayout, Variant};
 
 use super::{NO_CONSTANTS, first, shader};
 
-/// `y[s] = Σ x[i]²` over stretch s of [`SquaredSums::STRETCHES`] equally long ones.
+/// Computes `y[s] = Σ x[i]²` over stretch s of [`SquaredSums::STRETCHES`] equally long stretches.
 ///
 /// Reads x `[length]`; writes `[STRETCHES]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,7 +14,7 @@ pub struct SquaredSums {
 }
 
 impl SquaredSums {
-    /// How many sums there are: few enough that every reader may add them up again.
+    /// The number of sums: few enough that every reader can add them up again.
     pub const STRETCHES: usize = 256;
 }
 

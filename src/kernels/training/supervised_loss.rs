@@ -1,6 +1,6 @@
-//! Weighted binary cross entropy and focal loss (Lin et al. 2017, with its α_t), of several labels a record.
+//! Weighted binary cross entropy and focal loss (Lin et al. 2017, with its α_t), of several labels per record.
 //!
-//! With p = σ(z): y·w₁·(1 − p)^γ·(−ln p) + (1 − y)·w₀·p^γ·(−ln(1 − p)) for each class, times the class's weight, mean
+//! With p = σ(z): y·w₁·(1 − p)^γ·(−ln p) + (1 − y)·w₀·p^γ·(−ln(1 − p)) for each class, times the class's weight, averaged
 //! over classes and records. Focal loss has γ = 2, w₁ = α = 0.25, w₀ = 1 − α; cross entropy has γ = 0 and both weights 1.
 //! Labels y between 0 and 1, as mixed records have them, are mixtures of both terms.
 
@@ -8,24 +8,24 @@ use crate::kernels::{Accelerator, GpuOperation, Operation, RowLayout, Variant};
 
 use super::{WORKGROUP, first, shader};
 
-/// What the loss is.
+/// The parameters that distinguish the losses.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SupervisedLossKind {
-    /// How much the well classified are played down: the exponent γ.
+    /// The exponent γ, which reduces the loss of records that are classified well.
     pub focus: u32,
-    /// Weight of a positive.
+    /// The weight of a positive label.
     pub positive: f32,
-    /// Weight of a negative.
+    /// The weight of a negative label.
     pub negative: f32,
 }
 
 impl SupervisedLossKind {
-    /// Binary cross entropy.
+    /// The binary cross entropy.
     pub const CROSS_ENTROPY: Self = Self { focus: 0, positive: 1.0, negative: 1.0 };
-    /// Focal loss with γ = 2 and α = 0.25, as Lin et al. found best.
+    /// The focal loss with γ = 2 and α = 0.25, which Lin et al. found best.
     pub const FOCAL: Self = Self { focus: 2, positive: 0.25, negative: 0.75 };
 
-    /// The loss for a logit and its derivative, for a positive and for a negative.
+    /// Computes the loss of a logit and its derivative, for a positive and for a negative label.
     fn terms(&self, z: f64) -> [[f64; 2]; 2] {
         let (p, gamma) = (1.0 / (1.0 + (-z).exp()), f64::from(self.focus));
         // −ln σ(x) = ln(1 + e^−x), without overflow.
@@ -38,13 +38,14 @@ impl SupervisedLossKind {
         [term(self.positive, p, 1.0 - p, entropy(z)), [negative, -slope]]
     }
 
+    /// Computes the loss of a logit with label y, from 0 to 1, and its derivative.
     fn mixed(&self, z: f64, y: f64) -> [f64; 2] {
         let [positive, negative] = self.terms(z);
         [0, 1].map(|part| y * positive[part] + (1.0 - y) * negative[part])
     }
 }
 
-/// The loss of each record, mean over its classes.
+/// Computes the loss of each record, the mean over its classes.
 ///
 /// Reads logits `[batch, classes]`, labels `[batch, classes]`, class weights `[classes]`; writes `[batch]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,12 +54,12 @@ pub struct SupervisedLoss {
     pub batch: usize,
     /// Classes.
     pub classes: usize,
-    /// Which loss.
+    /// The loss.
     pub kind: SupervisedLossKind,
 }
 
 impl SupervisedLoss {
-    /// The shader that gives the losses or the gradient, in so many invocations.
+    /// The variant that computes the losses or the gradient, in a number of invocations.
     fn variant(&self, layouts: &[RowLayout], gradient: bool, invocations: usize) -> Variant {
         let [z, labels, weights, y] = layouts else { unreachable!("the plan gives a loss three reads") };
         let Self { batch, classes, kind } = *self;
@@ -115,9 +116,9 @@ impl GpuOperation for SupervisedLoss {
     }
 }
 
-/// The gradient of the mean loss of the batch by the logits.
+/// Computes the gradient of the mean loss of the batch with respect to the logits.
 ///
-/// Reads as [`SupervisedLoss`]; writes `[batch, classes]`.
+/// Reads logits `[batch, classes]`, labels `[batch, classes]`, class weights `[classes]`; writes `[batch, classes]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SupervisedLossGradient(pub SupervisedLoss);
 

@@ -1,12 +1,12 @@
-//! Another recorder's filters: a high-pass and a low-pass filter of drawn edges.
+//! The filters of another recorder: a high-pass and a low-pass filter with random edges.
 //!
-//! Both are Butterworth filters of order 2, run forward and then backward, so that no wave moves: ST segments keep their
-//! shape. At each edge 6 dB are lost, 3 each way. The sections are Simper's trapezoidal state variable filter ("Linear
-//! Trapezoidal Integrated State Variable Filter", Cytomic 2013), the bilinear transform in another arithmetic: a lower
-//! edge of 0.5 Hz at 500 Hz puts the poles of the usual direct form so near to 1 that f32 would spoil them.
+//! Both are Butterworth filters of order 2, run forward and then backward, so that no wave is delayed and ST segments
+//! keep their shape. The loss at each edge is 6 dB, 3 in each direction. The sections are Simper's trapezoidal state variable filter ("Linear
+//! Trapezoidal Integrated State Variable Filter", Cytomic 2013), the bilinear transform in another form: with a
+//! lower edge of 0.5 Hz at 500 Hz the poles of the usual direct form are so near to 1 that f32 is not precise enough.
 //!
-//! The shader filters a lead in 63 stretches at once: sample by sample in one invocation the 2400 steps of ten seconds at
-//! 100 Hz would each wait for the one before, 0.1 to 0.4 ms on a real GPU. Reckoned, not yet measured there.
+//! The shader filters 63 stretches of a lead at once, because sample by sample each step would wait for the previous one.
+//! Estimate: docs/measurements/training-operations.md.
 
 use super::Draws;
 use crate::kernels::{
@@ -14,25 +14,25 @@ use crate::kernels::{
     training::{by_rows, first, line, shader, with_sine_cosine},
 };
 
-/// Filters each lead to its row's band.
+/// Filters each lead to the pass band of its row.
 ///
-/// Reads x `[rows, leads, samples]`, draws `[rows, 1, Draws::LEN]`; writes y, shaped like x.
+/// Reads x `[rows, leads, samples]`, draws `[rows, 1, Draws::LEN]`; writes y with the shape of x.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BandPass {
-    /// Rows.
+    /// Rows: views × records.
     pub rows: usize,
     /// Leads.
     pub leads: usize,
-    /// Samples of each.
+    /// Samples per lead.
     pub samples: usize,
-    /// Hz.
+    /// The sampling rate in Hz.
     pub sampling_rate: f32,
 }
 
-/// One section of order 2.
+/// A section of order 2.
 struct Section {
     a: [f64; 3],
-    /// What its two integrators hold.
+    /// The contents of the two integrators.
     state: [f64; 2],
 }
 
@@ -40,14 +40,14 @@ struct Section {
 const DAMPING: f64 = std::f64::consts::SQRT_2;
 
 impl Section {
-    /// In the state that a signal leaves which always was `value`.
+    /// Creates a section in the state after a constant signal `value`.
     fn new(edge: f64, sampling_rate: f64, value: f64) -> Self {
         let g = (std::f64::consts::PI * edge / sampling_rate).tan();
         let first = 1.0 / (1.0 + g * (g + DAMPING));
         Self { a: [first, g * first, g * g * first], state: [0.0, value] }
     }
 
-    /// The low-pass and the high-pass output for the next sample.
+    /// Computes the low-pass and the high-pass output of the next sample.
     fn next(&mut self, x: f64) -> [f64; 2] {
         let ([a1, a2, a3], [s1, s2]) = (self.a, self.state);
         let rest = x - s2;
@@ -59,16 +59,16 @@ impl Section {
 }
 
 impl BandPass {
-    /// Seconds of the mirrored signal that the filters see before its first sample: four time constants of the lowest edge,
-    /// 0.5 Hz.
+    /// Seconds of the mirrored signal that the filters run through before the first sample: four time constants of the lowest
+    /// edge, 0.5 Hz.
     const RUN_UP: f32 = 2.0;
 
-    /// Samples of that, as far as there are any.
+    /// Samples of the run-up, at most all but one.
     pub fn run_up(&self) -> usize {
         ((Self::RUN_UP * self.sampling_rate) as usize).min(self.samples - 1)
     }
 
-    /// Filters in place, from the first sample to the last, or the other way round.
+    /// Filters in place, from the first sample to the last or backward.
     fn pass(&self, y: &mut [f64], [low, high]: [f64; 2], backward: bool) {
         let (run_up, rate) = (self.run_up(), f64::from(self.sampling_rate));
         let place = |at: usize| if backward { self.samples - 1 - at } else { at };

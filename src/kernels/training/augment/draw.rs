@@ -1,4 +1,4 @@
-//! What happens to each record, drawn.
+//! Draws the random parameters of each record.
 
 use super::{Draws, Segment, below, between, uniform};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     random::philox,
 };
 
-/// Draws for each row whether it is warped, mixed, filtered and so on, and how much.
+/// Draws for each row whether it is warped, mixed, filtered and so on, and the amounts.
 ///
 /// Reads the schedule; settings `[7, 5]`, of [`Setting`]s for warping, mixup, band-pass, CutMix, wander, noise and
 /// temporal dropout; quantiles `[QUANTILES]` of mixup's share. Writes [`Draws`] `[rows, 1, Draws::LEN]`.
@@ -17,38 +17,38 @@ use crate::{
 pub struct Draw {
     /// Rows: views times records. Partners are drawn among the records of the same view.
     pub rows: usize,
-    /// Records.
+    /// Records per view.
     pub records: usize,
-    /// Samples of each lead.
+    /// Samples per lead.
     pub samples: usize,
-    /// What everything is drawn from.
+    /// The seed of all random numbers.
     pub seed: u64,
 }
 
-/// How often an augmentation happens, and the ranges of its amounts. One that is off has a rate of 0.
+/// The rate of an augmentation and the ranges of its amounts. The rate 0 turns it off.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Setting {
-    /// Share of the rows that it happens to.
+    /// The share of the rows that are augmented.
     pub rate: f32,
-    /// Factor of warping; lower edge of the band in Hz; shortest and longest segment in samples; frequency of the wander in
-    /// Hz; deviation of the noise.
+    /// The range of the amount: factor of warping, lower edge of the band in Hz, segment in samples, frequency of the wander
+    /// in Hz, or standard deviation of the noise.
     pub range: [f32; 2],
-    /// Upper edge of the band in Hz.
+    /// The range of the upper edge of the band in Hz.
     pub second: [f32; 2],
 }
 
 impl Setting {
-    /// Numbers of one.
+    /// Numbers per setting.
     pub const LEN: usize = 5;
 
-    /// The numbers as [`Draw`] reads them.
+    /// The numbers in the order in which [`Draw`] reads them.
     pub fn numbers(&self) -> [f32; Self::LEN] {
         let ([low, high], [second_low, second_high]) = (self.range, self.second);
         [self.rate, low, high, second_low, second_high]
     }
 }
 
-/// One augmentation of one row.
+/// The random words and the setting of one augmentation of one row.
 struct One<'a> {
     words: [u32; 4],
     setting: &'a [f64],
@@ -59,7 +59,7 @@ impl One<'_> {
         uniform(self.words[0]) < self.setting[0]
     }
 
-    /// An amount in the range, or else `neutral`.
+    /// Draws an amount from the range, or returns `neutral` if the row is not augmented.
     fn amount(&self, neutral: f64) -> f64 {
         if self.happens() { between([self.setting[1], self.setting[2]], self.words[1]) } else { neutral }
     }
@@ -75,12 +75,12 @@ impl One<'_> {
 }
 
 impl Draw {
-    /// Augmentations that are drawn.
+    /// The number of augmentations.
     pub const AUGMENTATIONS: usize = 7;
-    /// Numbers of the table of quantiles.
+    /// The length of the table of quantiles.
     pub const QUANTILES: usize = 257;
 
-    /// Another record of the same view.
+    /// Draws another record of the same view.
     fn partner(&self, row: usize, word: u32) -> usize {
         let (view, record) = (row / self.records, row % self.records);
         view * self.records + (record + 1 + below(word, self.records - 1)) % self.records

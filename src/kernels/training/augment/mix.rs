@@ -1,4 +1,4 @@
-//! Two records made one: mixup (Zhang et al. 2018) and CutMix (Yun et al. 2019) along time.
+//! Mixes two records: mixup (Zhang et al. 2018) and CutMix (Yun et al. 2019) along time.
 
 use super::Draws;
 use crate::kernels::{
@@ -6,16 +6,16 @@ use crate::kernels::{
     training::{NO_CONSTANTS, WORKGROUP, by_rows, first, line, shader},
 };
 
-/// `y = (1 − share)·x + share·x[partner]`, and `x[cut_partner]` within the drawn segment.
+/// Computes `y = (1 − share)·x + share·x[partner]`, and `x[cut_partner]` inside the segment.
 ///
-/// Reads x `[rows, leads, samples]`, draws `[rows, 1, Draws::LEN]`; writes y, shaped like x.
+/// Reads x `[rows, leads, samples]`, draws `[rows, 1, Draws::LEN]`; writes y with the shape of x.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mix {
-    /// Rows.
+    /// Rows: views × records.
     pub rows: usize,
     /// Leads.
     pub leads: usize,
-    /// Samples of each.
+    /// Samples per lead.
     pub samples: usize,
 }
 
@@ -67,16 +67,17 @@ impl GpuOperation for Mix {
     }
 }
 
-/// The labels of what [`Mix`] makes: each record's in the share of the samples that it has, times mixup's share.
+/// Computes the labels of the records that [`Mix`] makes: the labels of each source record by its share of the samples, times
+/// mixup's share.
 ///
-/// Reads labels `[rows, classes, 1]`, draws `[rows, 1, Draws::LEN]`; writes y, shaped like the labels.
+/// Reads labels `[rows, classes, 1]`, draws `[rows, 1, Draws::LEN]`; writes y with the shape of the labels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MixLabels {
-    /// Rows.
+    /// Rows: views × records.
     pub rows: usize,
     /// Classes.
     pub classes: usize,
-    /// Samples of each lead of a record.
+    /// Samples per lead.
     pub samples: usize,
 }
 

@@ -1,14 +1,15 @@
-//! Augmentations of a batch of ECGs: one step draws what happens to each record, the others do it.
+//! Augmentations of a batch of ECGs: one step draws the random parameters of each record, the others apply them.
 //!
-//! [`Draw`] writes [`Draws`] for every row of the batch, a function of seed, step and row alone, so that every device
-//! draws the same and a run that starts again goes on as it would have. Each later step turns what was not drawn into a
-//! plain copy.
+//! [`Draw`] writes [`Draws`] for every row of the batch, which depend only on seed, step and row. So every device
+//! draws the same, and a resumed run continues as if it had not stopped. A later step copies the rows for which nothing was
+//! drawn.
 //!
-//! Twins: shaders/training/augment/. Whole numbers that are drawn, and whether something happens, are exact in f32, so a
-//! GPU draws them as the reference does; amounts agree to rounding.
+//! Counterparts: shaders/training/augment/. Whole numbers that are drawn, and whether something happens, are exact in f32,
+//! so that a GPU draws what the reference draws; amounts agree up to rounding.
 //!
-//! III, aVR, aVL and aVF follow from I and II, and still do afterwards: warping, filtering, mixing and dropping do the
-//! same linear thing to every lead, and what is added is drawn for I, II and V1 to V6 alone; the others get what follows.
+//! III, aVR, aVL and aVF are sums of I and II, and still are after the augmentations: warping, filtering, mixing and dropping
+//! are the same linear operation for every lead, and wander and noise are drawn for I, II and V1 to V6 only and computed for
+//! the others.
 
 mod band_pass;
 mod draw;
@@ -24,52 +25,52 @@ pub use temporal_dropout::TemporalDropout;
 pub use time_warp::TimeWarp;
 pub use wander_and_noise::WanderAndNoise;
 
-/// What was drawn for one row of the batch, in the order of the numbers in the buffer: [`Draws::LEN`] floats.
+/// The random parameters of one row of the batch, in the order of the numbers in the buffer: [`Draws::LEN`] floats.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Draws {
-    /// What the heart rate is multiplied by; 1 where it stays.
+    /// The factor of the heart rate; 1 if it does not change.
     pub factor: f64,
-    /// The sample that stays where it is when time is warped.
+    /// The sample that does not move when time is warped.
     pub anchor: f64,
-    /// The pass band's edges in Hz; 0 where nothing is filtered.
+    /// The edges of the pass band in Hz; 0 if the row is not filtered.
     pub band: [f64; 2],
-    /// Mixup's share of the partner; 0 where nothing is mixed.
+    /// Mixup's share of the partner; 0 if the row is not mixed.
     pub share: f64,
     /// The row that is mixed in.
     pub partner: usize,
-    /// CutMix: what comes from its partner.
+    /// The segment that CutMix copies from its partner.
     pub cut: Segment,
     /// The row that the segment comes from.
     pub cut_partner: usize,
-    /// Frequency of the baseline wander in Hz; 0 where there is none.
+    /// The frequency of the baseline wander in Hz; 0 if there is none.
     pub wander: f64,
-    /// Deviation of the noise as a share of the lead's; 0 where there is none.
+    /// The standard deviation of the noise as a share of the lead's; 0 if there is none.
     pub noise: f64,
-    /// Temporal dropout: what becomes a straight line.
+    /// The segment that temporal dropout replaces by a straight line.
     pub gap: Segment,
 }
 
-/// A stretch of samples; its ends are never the record's first or last sample.
+/// A stretch of samples. It never contains the record's first or last sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Segment {
-    /// Its first sample.
+    /// The first sample.
     pub start: usize,
-    /// Samples; 0 where there is none.
+    /// The number of samples; 0 if there is no segment.
     pub len: usize,
 }
 
 impl Segment {
-    /// Whether sample t lies in it.
+    /// Whether the segment contains sample t.
     pub fn contains(&self, t: usize) -> bool {
         t >= self.start && t < self.start + self.len
     }
 }
 
 impl Draws {
-    /// Numbers of one row: 13, and room.
+    /// Numbers per row: 13 and unused ones.
     pub const LEN: usize = 16;
 
-    /// Reads the numbers of row `row`.
+    /// Reads the numbers of a row.
     pub fn of(draws: &[f64], row: usize) -> Self {
         let number = |at: usize| draws[row * Self::LEN + at];
         let segment = |at| Segment { start: number(at) as usize, len: number(at + 1) as usize };
@@ -87,7 +88,7 @@ impl Draws {
         }
     }
 
-    /// The numbers as kernels read them.
+    /// The numbers in the order in which operations read them.
     pub fn numbers(&self) -> [f64; Self::LEN] {
         let [partner, start, len, cut_partner] =
             [self.partner, self.cut.start, self.cut.len, self.cut_partner].map(|n| n as f64);
@@ -114,25 +115,26 @@ impl Draws {
     }
 }
 
-/// The last word of a Philox counter `[place, step, row, domain]`: what is drawn from it. [`Draw`] takes 1 to 7, one for
-/// each augmentation; dropout and [`crate::random::Random`] have 0 there.
+/// The last word of a Philox counter `[index, step, row, domain]`, which separates the uses of random numbers. [`Draw`] uses 1
+/// to 7, one per augmentation; dropout and [`crate::random::Random`] use 0.
 mod domain {
-    /// Amplitude and phase of each lead's wander.
+    /// The amplitude and the phase of each lead's wander.
     pub const WANDER: u32 = 8;
     /// The noise of each sample.
     pub const NOISE: u32 = 9;
 }
 
-/// A word's upper 24 bits as a number in [0, 1): exact in f32, so that every device decides alike.
+/// Converts a word's upper 24 bits to a number in [0, 1). It is exact in f32, so that every device makes the same decisions.
 fn uniform(word: u32) -> f64 {
     f64::from(word >> 8) * 2f64.powi(-24)
 }
 
-/// One of 0..n, exact on every device.
+/// Draws one of 0..n, exactly the same on every device.
 fn below(word: u32, n: usize) -> usize {
     ((u64::from(word) * n as u64) >> 32) as usize
 }
 
+/// Draws a number between two bounds.
 fn between([low, high]: [f64; 2], word: u32) -> f64 {
     low + (high - low) * uniform(word)
 }

@@ -1,4 +1,4 @@
-//! A gap in the recording, bridged: what lies between two samples becomes the straight line from one to the other.
+//! A gap in the recording: the samples between two others are replaced by the straight line between those.
 
 use super::Draws;
 use crate::kernels::{
@@ -6,16 +6,16 @@ use crate::kernels::{
     training::{NO_CONSTANTS, WORKGROUP, by_rows, first, line, shader},
 };
 
-/// Draws a line through each row's gap, in every lead.
+/// Replaces the samples in each row's gap by a straight line, in every lead.
 ///
-/// Reads x `[rows, leads, samples]`, draws `[rows, 1, Draws::LEN]`; writes y, shaped like x.
+/// Reads x `[rows, leads, samples]`, draws `[rows, 1, Draws::LEN]`; writes y with the shape of x.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TemporalDropout {
-    /// Rows.
+    /// Rows: views × records.
     pub rows: usize,
     /// Leads.
     pub leads: usize,
-    /// Samples of each.
+    /// Samples per lead.
     pub samples: usize,
 }
 

@@ -1,4 +1,4 @@
-//! Another heart rate: time runs faster or slower about a drawn sample.
+//! Another heart rate: time runs faster or slower around a random sample.
 
 use super::Draws;
 use crate::kernels::{
@@ -6,22 +6,23 @@ use crate::kernels::{
     training::{NO_CONSTANTS, WORKGROUP, by_rows, first, line, shader},
 };
 
-/// `y[t] = x(anchor + (t − anchor)·factor)`, interpolated by Catmull and Rom's cubic (1974): a straight line would take a
-/// fifth off what lies at 20 Hz in a record of 100 Hz, half a sample away from its samples. Beyond its ends a record goes on
-/// mirrored.
+/// Computes `y[t] = x(anchor + (t − anchor)·factor)`, interpolated by Catmull and Rom's cubic (1974). A straight line would
+/// attenuate 20 Hz in a record of 100 Hz by a fifth, half a sample from the samples. A record is continued beyond its ends by
+/// its mirror image.
 ///
-/// Reads x `[rows, leads, samples]`, draws `[rows, 1, Draws::LEN]`; writes y, shaped like x.
+/// Reads x `[rows, leads, samples]`, draws `[rows, 1, Draws::LEN]`; writes y with the shape of x.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TimeWarp {
-    /// Rows.
+    /// Rows: views × records.
     pub rows: usize,
     /// Leads.
     pub leads: usize,
-    /// Samples of each.
+    /// Samples per lead.
     pub samples: usize,
 }
 
 impl TimeWarp {
+    /// Computes sample t of a lead.
     fn sample(&self, x: &[f64], draws: &Draws, t: usize) -> f64 {
         let last = (self.samples - 1) as f64;
         let moved = (draws.anchor + (t as f64 - draws.anchor) * draws.factor).abs();
@@ -32,7 +33,7 @@ impl TimeWarp {
     }
 }
 
-/// The curve between b and c.
+/// Interpolates between b and c.
 fn catmull_rom([a, b, c, d]: [f64; 4], f: f64) -> f64 {
     b + 0.5 * f * (c - a + f * (2.0 * a - 5.0 * b + 4.0 * c - d + f * (3.0 * (b - c) + d - a)))
 }

@@ -1,4 +1,4 @@
-//! What moving electrodes and muscles add: wander of the baseline, and noise.
+//! Wander of the baseline and noise, as moving electrodes and muscles add them.
 
 use std::f64::consts::TAU;
 
@@ -11,38 +11,37 @@ use crate::{
     random::philox,
 };
 
-/// Samples that an invocation takes: as many as four random words give normal numbers.
+/// Samples per invocation: four random words give as many normal numbers.
 const SAMPLES: usize = 4;
 
-/// `y = x + a·sin(2π(f·t + φ)) + level·deviation·n`: f and level were drawn for the row; each lead draws its own amplitude
-/// a and phase φ, as each electrode moves by itself, and a normal number n for each sample.
-///
-/// A lead that follows from others gets what follows of theirs.
+/// Computes `y = x + a·sin(2π(f·t + φ)) + level·deviation·n`: f and level are those of the row. Each lead has its own
+/// amplitude a and phase φ, because each electrode moves separately, and a normal number n per sample. A lead that is a sum
+/// of others gets the sum of their wander and noise.
 ///
 /// Reads x `[rows, leads, samples]`; draws `[rows, 1, Draws::LEN]`; the mean and variance of each lead `[rows, 2, leads]`;
-/// sources `[leads, 4]`: the two leads that each follows from, each before its weight, a lead by itself with weight 1;
-/// and the schedule. Writes y, shaped like x.
+/// sources `[leads, 4]`: two pairs of a lead and its weight, of which the lead is a sum (a lead that is not a sum has itself
+/// with weight 1); and the schedule. Writes y with the shape of x.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WanderAndNoise {
-    /// Rows.
+    /// Rows: views × records.
     pub rows: usize,
     /// Leads.
     pub leads: usize,
-    /// Samples of each.
+    /// Samples per lead.
     pub samples: usize,
-    /// Hz.
+    /// The sampling rate in Hz.
     pub sampling_rate: f32,
-    /// Smallest and largest amplitude of the wander, in the unit of x.
+    /// The smallest and the largest amplitude of the wander, in the unit of x.
     pub amplitude: [f32; 2],
-    /// What everything is drawn from.
+    /// The seed of all random numbers.
     pub seed: u64,
 }
 
 /// The wander of one lead of one row.
 struct Wander {
-    /// In the unit of x.
+    /// The amplitude in the unit of x.
     amplitude: f64,
-    /// Of a turn, at the first sample.
+    /// The phase at the first sample, in turns.
     phase: f64,
 }
 
@@ -56,7 +55,7 @@ impl WanderAndNoise {
         Wander { amplitude: between(self.amplitude.map(f64::from), words[0]), phase: uniform(words[1]) }
     }
 
-    /// Adds a lead's wander and noise, times `weight`.
+    /// Adds a lead's wander and noise times `weight`.
     fn add(&self, y: &mut [f64], weight: f64, [row, lead]: [usize; 2], step: u32, [frequency, deviation]: [f64; 2]) {
         if frequency > 0.0 {
             let Wander { amplitude, phase } = self.wander(row, lead, step);
@@ -75,9 +74,9 @@ impl WanderAndNoise {
     }
 }
 
-/// The n-th of the four normal numbers of four words, by Box and Muller (1958).
+/// Computes number n of the four normal numbers of four words, by Box and Muller (1958).
 fn normal(words: [u32; 4], n: usize) -> f64 {
-    // 1 − u lies in (0, 1], so that its logarithm is finite.
+    // 1 − u is in (0, 1], so that its logarithm is finite.
     let radius = (-2.0 * (1.0 - uniform(words[n / 2 * 2])).ln()).sqrt();
     let angle = TAU * uniform(words[n / 2 * 2 + 1]);
     radius * if n.is_multiple_of(2) { angle.cos() } else { angle.sin() }
