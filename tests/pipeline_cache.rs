@@ -1,10 +1,10 @@
-//! A file of compiled pipelines that an application names. Whatever is wrong with it gives a warning and never a
+//! Tests of a file of compiled pipelines: nothing is logged for a valid file, and any problem is one logged warning, never a
 //! failure.
 
 use std::{
     fs,
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{Mutex, Once, PoisonError},
 };
 
 use ecgpu::{
@@ -13,7 +13,32 @@ use ecgpu::{
 };
 use ecgpu_testing::skip;
 
-/// Runs on a newly opened device with a cache in `file`. Returns the logits and the warnings.
+/// Keeps the warnings that are logged.
+struct Warnings(Mutex<Vec<String>>);
+
+static WARNINGS: Warnings = Warnings(Mutex::new(Vec::new()));
+
+impl Warnings {
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+}
+
+impl log::Log for Warnings {
+    fn enabled(&self, metadata: &log::Metadata) -> bool {
+        metadata.level() <= log::Level::Warn && metadata.target().starts_with("ecgpu")
+    }
+
+    fn log(&self, record: &log::Record) {
+        if self.enabled(record.metadata()) {
+            self.0.lock().unwrap().push(record.args().to_string());
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// Runs on a device with a cache in `file`. Returns the logits and the logged warnings.
 fn run(file: Option<&Path>) -> Option<(Vec<f32>, Vec<String>)> {
     let Some(adapter) = adapters().into_iter().next() else {
         skip("no Vulkan, Metal or DX12 adapter");
@@ -23,17 +48,23 @@ fn run(file: Option<&Path>) -> Option<(Vec<f32>, Vec<String>)> {
         skip("an adapter without pipeline caches");
         return None;
     }
-    let warnings = Arc::new(Mutex::new(Vec::new()));
+    static LOGGER: Once = Once::new();
+    LOGGER.call_once(|| {
+        log::set_logger(&WARNINGS).unwrap();
+        log::set_max_level(log::LevelFilter::Warn);
+    });
+    // One run at a time, so that each has its own warnings.
+    static RUNNING: Mutex<()> = Mutex::new(());
+    let _running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+    WARNINGS.take();
     let mut gpu = Gpu::open(&adapter).unwrap();
     if let Some(file) = file {
-        let warnings = warnings.clone();
-        gpu = gpu.with_pipeline_cache(file, move |warning| warnings.lock().unwrap().push(warning.to_string()));
+        gpu = gpu.with_pipeline_cache(file);
     }
     let classifier = Classifier::on(Weights::built_in().unwrap(), Box::new(gpu)).unwrap();
     let input: Vec<f32> = (0..12 * 200).map(|at| (at as f32 * 0.01).sin()).collect();
     let logits = classifier.run(&input, 1, 200).unwrap().logits;
-    let warnings = warnings.lock().unwrap().clone();
-    Some((logits, warnings))
+    Some((logits, WARNINGS.take()))
 }
 
 /// A file of the documented format: magic, version, lengths, FNV-1a checksum, key, data.

@@ -130,7 +130,7 @@ impl DeviceOptions {
             gpu = gpu.with_tuning(Tuning::from_path(path)?).map_err(|error| error.at(path.display()))?;
         }
         if let Some(path) = &self.pipeline_cache {
-            gpu = gpu.with_pipeline_cache(path, |warning| terminal::note(&warning.to_string()));
+            gpu = gpu.with_pipeline_cache(path);
         }
         Ok(Box::new(gpu))
     }

@@ -1,4 +1,4 @@
-//! The GPUs of this machine.
+//! Lists the adapters of this machine and opens devices.
 
 use std::fmt;
 
@@ -7,25 +7,26 @@ use crate::{
     kernels::{Accelerator, Storage},
 };
 
-/// What shaders, profiles and pipeline caches use where it is there.
-const USED: wgpu::Features = wgpu::Features::SUBGROUP
+/// The optional features that shaders, profiles and pipeline caches use.
+const OPTIONAL_FEATURES: wgpu::Features = wgpu::Features::SUBGROUP
     .union(wgpu::Features::SHADER_INT64)
     .union(wgpu::Features::SHADER_F16)
     .union(wgpu::Features::TIMESTAMP_QUERY)
     .union(wgpu::Features::PIPELINE_CACHE);
 
-/// Textures that one shader reads at most.
+/// The most textures that one shader reads.
 const READ_TEXTURES: u32 = 2;
 
-/// A GPU, not yet opened.
+/// A GPU that is not yet opened.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Adapter {
-    /// Its place in [`adapters`], as in `gpu:0`.
+    /// The index in [`adapters`], as in `gpu:0`.
     pub index: usize,
     adapter: wgpu::Adapter,
 }
 
-/// Every adapter that a Vulkan, Metal or DX12 driver offers, in the driver's order. Without a driver there is none.
+/// Lists every adapter that a Vulkan, Metal or DX12 driver offers, in the driver's order.
 pub fn adapters() -> Vec<Adapter> {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
@@ -34,28 +35,28 @@ pub fn adapters() -> Vec<Adapter> {
     found.into_iter().enumerate().map(|(index, adapter)| Adapter { index, adapter }).collect()
 }
 
-/// The backend as users write it: `vulkan`, `metal`, `dx12`.
+/// Names a backend as users write it: `vulkan`, `metal`, `dx12`.
 pub(super) fn backend_name(backend: wgpu::Backend) -> String {
     backend.to_string().to_lowercase()
 }
 
 impl Adapter {
-    /// What the driver says of it.
+    /// Returns the driver's description of the adapter.
     pub fn info(&self) -> wgpu::AdapterInfo {
         self.adapter.get_info()
     }
 
-    /// What it allows at most.
+    /// Returns the largest limits that the adapter offers.
     pub fn limits(&self) -> wgpu::Limits {
         self.adapter.limits()
     }
 
-    /// `vulkan`, `metal` or `dx12`.
+    /// Names the backend: `vulkan`, `metal` or `dx12`.
     pub fn backend(&self) -> String {
         backend_name(self.info().backend)
     }
 
-    /// The type in words: `discrete`, `integrated`, `virtual`, `software` or `other`.
+    /// Names the type: `discrete`, `integrated`, `virtual`, `software` or `other`.
     pub fn kind(&self) -> &'static str {
         match self.info().device_type {
             wgpu::DeviceType::DiscreteGpu => "discrete",
@@ -66,12 +67,12 @@ impl Adapter {
         }
     }
 
-    /// Whether it computes on the CPU, as Mesa's lavapipe, SwiftShader and WARP do.
+    /// Whether the adapter computes on the CPU, as Mesa's lavapipe, SwiftShader and WARP do.
     pub fn is_software(&self) -> bool {
         self.info().device_type == wgpu::DeviceType::Cpu
     }
 
-    /// Features that matter to compute shaders, and whether the adapter has them.
+    /// Lists the features that the engine can use, and whether the adapter has them.
     pub fn features(&self) -> Vec<(&'static str, bool)> {
         let has = self.adapter.features();
         [
@@ -86,7 +87,7 @@ impl Adapter {
         .to_vec()
     }
 
-    /// How much an adapter is to be preferred where several would do, the least first.
+    /// Ranks the adapter among several: the smallest rank is preferred.
     pub(in crate::backend) fn rank(&self) -> usize {
         ["discrete", "integrated", "virtual", "other", "software"]
             .iter()
@@ -94,8 +95,8 @@ impl Adapter {
             .unwrap_or(3)
     }
 
-    /// The side of the square matrices that a subgroup multiplies in f16 and adds in f32, the largest of those that
-    /// WGSL has.
+    /// Returns the side of the largest square matrices that a subgroup multiplies in f16 and adds in f32; none without
+    /// cooperative matrices.
     pub(super) fn matrix_side(&self) -> Option<usize> {
         let features = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SHADER_F16;
         if !self.adapter.features().contains(features) {
@@ -107,8 +108,11 @@ impl Adapter {
         of_f16.filter(|it| it.m_size == it.n_size && it.n_size == it.k_size).map(|it| it.m_size as usize).max()
     }
 
-    /// A device with the default limits, buffers and textures raised to what the adapter offers, and subgroups, 64-bit
-    /// integers, f16, cooperative matrices, timestamps and pipeline caches where it has them.
+    /// Opens a device with the default limits, except that buffers and textures may be as large as the adapter allows, and
+    /// with the optional features that the adapter has.
+    ///
+    /// # Errors
+    /// The driver gives no device.
     pub(super) fn request(&self) -> Result<(wgpu::Device, wgpu::Queue)> {
         let offered = self.adapter.limits();
         let limits = wgpu::Limits {
@@ -119,29 +123,30 @@ impl Adapter {
         };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("ecgpu"),
-            required_features: self.adapter.features() & USED,
+            required_features: self.adapter.features() & OPTIONAL_FEATURES,
             required_limits: limits,
             ..wgpu::DeviceDescriptor::default()
         };
         let request = |descriptor: &_| pollster::block_on(self.adapter.request_device(descriptor));
         let with_matrices = self.matrix_side().and_then(|_| {
             let features = descriptor.required_features | wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
-            // SAFETY: what wgpu asks is to know that these may have bugs beyond its checks. One shader uses them; that its
-            // matrices lie within their buffers, aligned as Vulkan asks, stands with it, and it is proved like every other.
+            // SAFETY: wgpu asks for the acknowledgement that experimental features may have bugs beyond its checks. One
+            // shader uses them. Its comments show that its matrices are within their buffers and aligned as Vulkan demands,
+            // and it is compared with the reference like every other shader.
             let experimental_features = unsafe { wgpu::ExperimentalFeatures::enabled() };
             let descriptor =
                 wgpu::DeviceDescriptor { required_features: features, experimental_features, ..descriptor.clone() };
-            // A driver that fails at what is experimental still serves without.
+            // A driver that fails with experimental features may work without them.
             request(&descriptor).ok()
         });
         with_matrices.map_or_else(|| request(&descriptor), Ok).map_err(|error| {
             let cause = format!("{self} gives no device ({error})");
-            Error::new(ErrorKind::Device, cause, "update its driver, or choose another of `ecgpu devices`")
+            Error::new(ErrorKind::Device, cause, "update its driver, or choose another device")
         })
     }
 }
 
-/// What the choice among a kernel's variants depends on.
+/// Describes the properties of a device that the choice among variants depends on.
 pub(super) fn accelerator(device: &wgpu::Device, matrix_side: Option<usize>) -> Accelerator {
     let info = device.adapter_info();
     let sizes = [info.subgroup_min_size, info.subgroup_max_size];

@@ -1,19 +1,19 @@
-//! What goes wrong on a device, turned into errors: wgpu would panic or only call back.
+//! Turns the failures of a device into errors. wgpu itself panics or calls a handler.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::{Error, ErrorKind, Hint, Result};
 
-/// The first fault of a device, which is not to be used after it.
+/// The first failure of a device, after which the device is not used any more.
 #[derive(Default)]
 pub(super) struct Faults {
     first: Mutex<Option<Error>>,
-    /// Whether wgpu reports to it what no scope catches.
+    /// Whether wgpu reports errors here that no error scope catches.
     watching: bool,
 }
 
 impl Faults {
-    /// Listens to a device of our own.
+    /// Sets the error handlers of a device that this crate opened.
     pub(super) fn watching(device: &wgpu::Device) -> Arc<Self> {
         let faults = Arc::new(Self { first: Mutex::default(), watching: true });
         let uncaptured = faults.clone();
@@ -22,7 +22,7 @@ impl Faults {
         }));
         let lost = faults.clone();
         device.set_device_lost_callback(move |reason, message| {
-            // wgpu also calls back when the device is dropped, which is no fault.
+            // wgpu also calls back when the device is dropped, which is no failure.
             if reason != wgpu::DeviceLostReason::Destroyed {
                 lost.record(failed(&format!("the device was lost: {message}")));
             }
@@ -30,31 +30,37 @@ impl Faults {
         faults
     }
 
-    /// Keeps an error unless there is an earlier one, and returns the one that is kept.
+    /// Keeps an error unless an earlier one is kept, and returns the kept one.
     fn record(&self, error: Error) -> Error {
         self.first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error).clone()
     }
 
+    /// Returns the first failure as an error.
+    ///
     /// # Errors
-    /// The device has failed before.
+    /// The device has failed.
     pub(super) fn check(&self) -> Result<()> {
         self.first.lock().unwrap_or_else(PoisonError::into_inner).clone().map_or(Ok(()), Err)
     }
 
-    /// Runs a part of a forward. What goes wrong in it is the device's end: all that comes after is refused by the same
-    /// error, as nothing is known of what the device still does.
+    /// Runs a part of a run. If it fails, every later call returns the same error, because the state of the device is
+    /// unknown from then on.
     ///
-    /// A device of our own needs no scopes, which take some allocations each, because it reports here.
+    /// A device that this crate opened needs no error scopes, which cost some allocations each, because its handlers report
+    /// here.
+    ///
+    /// # Errors
+    /// The device has failed, now or earlier.
     pub(super) fn guard<T>(&self, device: &wgpu::Device, work: impl FnOnce() -> Result<T>) -> Result<T> {
         self.check()?;
         let result = if self.watching { work() } else { scoped(device, work) };
-        // Why the device failed says more than what failed by it.
+        // The first failure is the cause of later ones.
         let value = result.map_err(|error| self.record(error))?;
         self.check().map(|()| value)
     }
 }
 
-/// An error of the device, its text on one line.
+/// Makes an error of a failure of the device, with its text on one line.
 pub(super) fn failed(what: &str) -> Error {
     let line = what.split_whitespace().collect::<Vec<_>>().join(" ");
     Error::new(ErrorKind::Device, format!("the GPU failed: {line}"), "open the classifier again, or use the CPU")
@@ -71,12 +77,15 @@ fn of_wgpu(error: &wgpu::Error) -> Error {
     }
 }
 
-/// Runs `work` and returns whatever wgpu found wrong with it.
+/// Runs `work` within error scopes, so that errors of wgpu are returned.
+///
+/// # Errors
+/// `work` failed, or wgpu reported an error.
 pub(super) fn scoped<T>(device: &wgpu::Device, work: impl FnOnce() -> Result<T>) -> Result<T> {
     use wgpu::ErrorFilter::{Internal, OutOfMemory, Validation};
     let scopes = [Validation, Internal, OutOfMemory].map(|filter| device.push_error_scope(filter));
     let result = work();
-    // Each must be popped, the last first, also when an earlier one has found the error.
+    // All scopes must be popped, the innermost first, even if one has already caught the error.
     let mut fault = None;
     for scope in scopes.into_iter().rev() {
         fault = pollster::block_on(scope.pop()).or(fault);

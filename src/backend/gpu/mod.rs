@@ -1,16 +1,24 @@
-//! The plan on any GPU through wgpu: one compute pass, one submit and one readback a forward. The only module that names
-//! wgpu.
+//! Executes plans on a GPU through wgpu: one submission and one readback per run. Dispatches share one compute pass, except
+//! where an activation is copied to a texture in between.
+//!
+//! No other module of the library uses wgpu. This one exports it as [`wgpu`], because host applications hand over their own
+//! device with [`Gpu::from_host`].
 
 mod adapter;
+mod buffer;
+mod device_memory;
 mod dispatch;
 mod executor;
 mod faults;
+mod layouts;
+mod limits;
 mod open;
 mod overflow;
 mod pipeline;
 mod pipeline_cache;
+mod plan_dispatches;
+mod prepared_plan;
 mod profile;
-mod rows;
 mod staging;
 mod step_shape;
 mod texture;
@@ -36,45 +44,47 @@ use super::{Backend, ConstantCache, DeviceInfo, Executor, Precision, batch_by_me
 use crate::{
     Error, ErrorKind, Hint, Result,
     kernels::{Accelerator, Kernel, Storage, Variant},
-    plan::{BufferId, FusedPlan, Plan, Step},
+    plan::{FusedPlan, Plan, Step},
 };
-use dispatch::Bound;
+use dispatch::Resource;
 use executor::GpuExecutor;
 use faults::Faults;
+use layouts::Layouts;
+use limits::Purpose;
 use pipeline::Pipelines;
 use pipeline_cache::PipelineCache;
-use rows::Rows;
 
-/// Changes a shader before it is compiled: called with its name and its source. For proving that a comparison notices.
+/// Changes a shader before it is compiled. It is called with the name and the source. Tests use it to prove that comparisons
+/// detect wrong shaders.
 pub type EditShader = Arc<dyn Fn(&str, &str) -> String + Send + Sync>;
 
-/// A GPU as a device.
+/// The GPU backend: a wgpu device with compiled pipelines and uploaded constants.
 pub struct Gpu {
     device: wgpu::Device,
     queue: wgpu::Queue,
     info: DeviceInfo,
     faults: Arc<Faults>,
     pipelines: Pipelines,
-    /// By variant, as each has its own order.
-    constants: ConstantCache<Arc<Mutex<HashMap<String, Bound>>>>,
+    /// Uploaded constants, by operation and variant, because each variant has its own order.
+    constants: ConstantCache<Arc<Mutex<HashMap<String, Resource>>>>,
     accelerator: Accelerator,
     forced: Option<String>,
     tuning: Option<Tuning>,
 }
 
 impl Gpu {
-    /// Opens an adapter with all that it offers.
+    /// Opens a device on an adapter, with the optional features that the adapter has.
     ///
     /// # Errors
-    /// The driver refuses to give a device.
+    /// The driver gives no device.
     pub fn open(adapter: &Adapter) -> Result<Self> {
         let (device, queue) = adapter.request()?;
         let faults = Faults::watching(&device);
         Ok(Self::on(device, queue, faults, adapter.matrix_side()))
     }
 
-    /// Runs on a device that the host application already has. Its error handlers are left as they are. Cooperative
-    /// matrices are not used, as a device does not tell their sizes.
+    /// Uses a device of the host application. Its error handlers are not changed. Cooperative matrices are not used,
+    /// because a device does not report their sizes.
     pub fn from_host(device: wgpu::Device, queue: wgpu::Queue) -> Self {
         Self::on(device, queue, Arc::default(), None)
     }
@@ -85,37 +95,40 @@ impl Gpu {
         let info = DeviceInfo { name: adapter.name.clone(), backend, storage: Storage::F32 };
         let pipelines = Pipelines::new(device.clone());
         let accelerator = adapter::accelerator(&device, matrix_side);
+        log::info!("GPU: {} ({})", info.name, info.backend);
+        log::debug!("{accelerator:?}");
         let constants = ConstantCache::default();
         Self { device, queue, info, faults, pipelines, constants, accelerator, forced: None, tuning: None }
     }
 
-    /// The same device, with every shader changed by `edit` before it is compiled.
+    /// Changes every shader with `edit` before it is compiled.
     pub fn with_edited_shaders(mut self, edit: EditShader) -> Self {
         self.pipelines.edit = Some(edit);
         self
     }
 
-    /// The same device, where every operation that has a variant of this name is run by it. For comparing variants.
+    /// Runs every operation that has a variant of this name by that variant, to compare variants.
     pub fn with_variant(mut self, name: &str) -> Self {
         self.forced = Some(name.into());
         self
     }
 
-    /// The same device, where every step that `tuning` has is run as it says.
+    /// Runs every step that `tuning` contains by the variant chosen there. Call it after [`Gpu::with_precision`], because a
+    /// tuning is valid for one precision.
     ///
     /// # Errors
-    /// It was made on another machine, for other shaders, or names a variant that the device cannot run.
+    /// The tuning was made on another machine or for other shaders, or names a variant that the device cannot run.
     pub fn with_tuning(mut self, tuning: Tuning) -> Result<Self> {
         tuning.check(&self.machine(), self.info.storage, |shape| self.compiled_variants(shape))?;
         self.tuning = Some(tuning);
         Ok(self)
     }
 
-    /// The same device, storing weights and activations in this precision. In f16 a device without the feature
-    /// `SHADER_F16` packs them into u32, as [`DeviceInfo::storage`] tells. Comes before a tuning, which is for one of them.
+    /// Stores weights and activations in this precision. A device without the feature `SHADER_F16` packs f16 in pairs into
+    /// u32; [`DeviceInfo::storage`] reports it.
     ///
-    /// An f16 holds numbers up to 65504. A larger weight is an error when a plan is prepared; a larger activation turns
-    /// its record's outputs into NaN.
+    /// An f16 holds numbers up to 65504. A larger weight is an error when a plan is prepared. A larger activation turns the
+    /// outputs of its record into NaN.
     pub fn with_precision(self, precision: Precision) -> Self {
         let native = self.device.features().contains(wgpu::Features::SHADER_F16);
         self.storing(match precision {
@@ -125,84 +138,86 @@ impl Gpu {
         })
     }
 
-    /// The same device in f16 as if its shaders did not have the type.
+    /// Stores f16 packed into u32, as on a device without the feature `SHADER_F16`.
     pub fn with_packed_f16(self) -> Self {
         self.storing(Storage::PackedF16)
     }
 
     fn storing(mut self, storage: Storage) -> Self {
         (self.accelerator.storage, self.info.storage) = (storage, storage);
-        // What was uploaded before was stored otherwise.
+        // Constants that were uploaded before have another storage.
         self.constants = ConstantCache::default();
         self
     }
 
-    /// The same device, which takes its compiled pipelines from a file where they are in it, and writes those that are
-    /// not into it. It is for drivers that keep none themselves; only Vulkan has it. Drivers trust the bytes: name a file
-    /// that nobody can write who is not trusted with this process.
+    /// Loads compiled pipelines from a file, and saves new ones to it. It is for drivers that have no cache of their own;
+    /// only Vulkan supports it. Drivers trust the bytes: name a file that only trusted users can write.
     ///
-    /// A cache is never a reason to fail: what is wrong with the file, now or when it is written, goes to `warn`, pipelines
-    /// are compiled as without it, and a file that is damaged or holds for another adapter, driver or build is replaced.
-    pub fn with_pipeline_cache(
-        mut self,
-        path: impl Into<PathBuf>,
-        warn: impl Fn(&Error) + Send + Sync + 'static,
-    ) -> Self {
-        self.pipelines.cache = PipelineCache::open(&self.device, path.into(), Box::new(warn));
+    /// A cache is never a reason to fail. Problems with the file, now or when it is written, are logged as warnings, and
+    /// pipelines are compiled as without a cache. A file that is damaged or was made for another adapter, driver or build is
+    /// replaced.
+    pub fn with_pipeline_cache(mut self, path: impl Into<PathBuf>) -> Self {
+        self.pipelines.cache = PipelineCache::open(&self.device, path.into());
         self
     }
 
-    /// The same device as if it had no subgroups.
+    /// Does not use subgroups, as on a device without them.
     pub fn without_subgroups(mut self) -> Self {
         self.accelerator.subgroup_size = None;
         self
     }
 
-    /// What the choice among variants depends on.
+    /// Returns the properties that the choice among variants depends on.
     pub fn accelerator(&self) -> Accelerator {
         self.accelerator
     }
 
-    /// What a tuning holds for.
+    /// Describes the adapter and the driver for which a tuning is valid.
     pub fn machine(&self) -> Machine {
         Machine::of(&self.device)
     }
 
-    fn rows(&self, plan: &Plan) -> Rows {
-        Rows::of(plan, self.info.storage)
+    /// Chooses the row layouts of a plan's buffers.
+    fn layouts(&self, plan: &Plan) -> Layouts {
+        Layouts::new(plan, self.info.storage)
     }
 
-    /// The plan as it is run here. Pool and linear layer are fused where that can be run, unless a variant of one of them
-    /// alone is forced; every variant of a convolution can halve its outputs.
+    /// Fuses a plan for this device. Max pools of two are always fused to the convolution before them. A global average pool
+    /// and a linear layer are fused if the device can run the result, unless a forced variant is one of either alone.
     fn fused(&self, plan: &Plan) -> FusedPlan {
-        let variants = |step: &Step, rows: &Rows| self.variants(&StepShape::of(step, rows, self.info.storage));
-        let joins = |step: &&Step| matches!(step.kernel, Kernel::GlobalAveragePool(_) | Kernel::Linear(_));
-        let alone = |forced: &str| {
-            let rows = self.rows(plan);
-            let is = |step: &Step| variants(step, &rows).iter().any(|variant| variant.name == forced);
-            plan.steps.iter().filter(joins).any(is)
-        };
-        let runs = |fused: &FusedPlan| {
-            let rows = self.rows(&fused.plan);
-            fused
-                .plan
-                .steps
-                .iter()
-                .zip(&fused.source_steps)
-                .all(|(step, &of)| of == 1 || !variants(step, &rows).is_empty())
-        };
-        let wanted = !self.forced.as_deref().is_some_and(alone);
-        let fused_max_pool = FusedPlan::unfused(plan).with_fused_max_pools();
-        let fused = wanted.then(|| fused_max_pool.clone().with_fused_pooled_linear()).flatten().filter(runs);
-        fused.unwrap_or(fused_max_pool)
+        let with_max_pools = FusedPlan::unfused(plan).with_fused_max_pools();
+        if self.forced.as_deref().is_some_and(|forced| self.forces_pool_or_linear(plan, forced)) {
+            return with_max_pools;
+        }
+        match with_max_pools.clone().with_fused_pooled_linear() {
+            Some(fused) if self.can_run_fused_steps(&fused) => fused,
+            _ => with_max_pools,
+        }
     }
 
-    /// The ways to run a step here, the one that is believed to be the fastest first.
+    /// Whether a global average pool or a linear layer has a variant of this name.
+    fn forces_pool_or_linear(&self, plan: &Plan, forced: &str) -> bool {
+        let layouts = self.layouts(plan);
+        let of_pooled_linear = |step: &&Step| matches!(step.kernel, Kernel::GlobalAveragePool(_) | Kernel::Linear(_));
+        plan.steps.iter().filter(of_pooled_linear).any(|step| {
+            self.variants(&StepShape::new(step, &layouts, self.info.storage)).iter().any(|it| it.name == forced)
+        })
+    }
+
+    /// Whether every fused step has a variant.
+    fn can_run_fused_steps(&self, fused: &FusedPlan) -> bool {
+        let layouts = self.layouts(&fused.plan);
+        fused.plan.steps.iter().zip(&fused.source_steps).all(|(step, &source_steps)| {
+            source_steps == 1 || !self.variants(&StepShape::new(step, &layouts, self.info.storage)).is_empty()
+        })
+    }
+
+    /// Lists the variants of a step that this device can run, the one estimated to be the fastest first.
     fn variants(&self, shape: &StepShape) -> Vec<Variant> {
         shape.kernel.on_gpu().variants(&[shape.x, shape.y], &self.accelerator)
     }
 
-    /// The same with the sources that are compiled, for hashing.
+    /// Lists the same variants with the sources that are compiled, for hashing.
     fn compiled_variants(&self, shape: &StepShape) -> Vec<Variant> {
         let mut variants = self.variants(shape);
         for Variant { shader, .. } in &mut variants {
@@ -211,10 +226,13 @@ impl Gpu {
         variants
     }
 
-    /// How a step is run: as forced or else as tuned, where it is, or by the variant that is believed to be the fastest.
-    fn variant(&self, step: &Step, rows: &Rows) -> Result<Variant> {
-        let shape = StepShape::of(step, rows, self.info.storage);
-        let mut variants = step.kernel.on_gpu().variants(&rows.of_step(step), &self.accelerator);
+    /// Chooses the variant of a step: the forced one, else the tuned one, else the one estimated to be the fastest.
+    ///
+    /// # Errors
+    /// The device has no variant for the step, or not the tuned one.
+    fn variant(&self, step: &Step, layouts: &Layouts) -> Result<Variant> {
+        let shape = StepShape::new(step, layouts, self.info.storage);
+        let mut variants = step.kernel.on_gpu().variants(&layouts.of_step(step), &self.accelerator);
         if variants.is_empty() {
             let cause = format!("step {} is not where {} can run it", step.name, self.info.name);
             return Err(Error::new(ErrorKind::Device, cause, "use the float64 reference").with_hint(Hint::UseReference));
@@ -223,31 +241,10 @@ impl Gpu {
         let tuned = self.tuning.as_ref().and_then(|tuning| tuning.variant(&shape));
         let chosen = match (forced, tuned) {
             (Some(forced), _) => forced,
-            (None, Some(tuned)) => tuning::runnable(&shape, tuned, &variants)?,
+            (None, Some(tuned)) => tuning::index_of(&shape, tuned, &variants)?,
             (None, None) => 0,
         };
         Ok(variants.swap_remove(chosen))
-    }
-
-    /// The largest buffer that one binding can see, in bytes: whole rows of a texture, as activations take.
-    fn largest_binding(&self) -> u64 {
-        let limits = self.device.limits();
-        texture::rows_within(limits.max_storage_buffer_binding_size.min(limits.max_buffer_size))
-    }
-
-    /// How often a buffer fits into one binding.
-    fn check_buffer(&self, plan: &Plan, rows: &Rows, id: BufferId) -> Result<usize> {
-        let (buffer, bytes) = (&plan.buffers[id], rows.bytes(plan, id));
-        let largest = self.largest_binding();
-        if bytes > largest {
-            let cause = format!(
-                "buffer {} of one record would take {bytes} bytes, and {} allows {largest}",
-                buffer.name, self.info.name
-            );
-            let error = Error::new(ErrorKind::Shape, cause, "cut the recording into shorter ones or use the CPU");
-            return Err(error.with_hint(Hint::UseCpu));
-        }
-        Ok((largest / bytes) as usize)
     }
 }
 
@@ -257,29 +254,22 @@ impl Backend for Gpu {
     }
 
     fn largest_batch(&self, plan: &Plan) -> Result<usize> {
-        let groups = self.device.limits().max_compute_workgroups_per_dimension as usize;
-        let mut batch = batch_by_memory(plan).min(groups);
+        let mut batch = batch_by_memory(plan).min(self.largest_grid());
         let plan = &self.fused(plan).plan;
-        let rows = self.rows(plan);
+        let layouts = self.layouts(plan);
         for (id, buffer) in plan.buffers.iter().enumerate() {
-            let fits = self.check_buffer(plan, &rows, id)?;
+            let times = self.check_buffer(plan, &layouts, id, Purpose::Inference)?;
             if buffer.constant().is_none() {
-                batch = batch.min(fits);
+                batch = batch.min(times as usize);
             }
         }
         for step in &plan.steps {
-            let grid = self.variant(step, &rows)?.grid;
-            if grid.iter().any(|&n| n > groups) {
-                let cause =
-                    format!("step {} needs {grid:?} workgroups, and {} allows {groups}", step.name, self.info.name);
-                let remedy = "cut the recording into shorter ones or use the CPU";
-                return Err(Error::new(ErrorKind::Shape, cause, remedy).with_hint(Hint::UseCpu));
-            }
+            self.check_grid(&step.name, &self.variant(step, &layouts)?, Purpose::Inference)?;
         }
         Ok(batch)
     }
 
-    /// Two: the device computes for one request while the host fills or reads the other's memory.
+    /// Returns two: the device computes one request while the host fills or reads the buffers of the other.
     fn concurrency(&self) -> usize {
         2
     }
@@ -288,7 +278,7 @@ impl Backend for Gpu {
         check_stateless(plan)?;
         self.faults.check()?;
         let executor = faults::scoped(&self.device, || GpuExecutor::new(self, plan));
-        // Out of memory in the middle, an upload may be kept that holds nothing: the next attempt makes it anew.
+        // An upload may have failed for lack of memory. The next attempt repeats all uploads.
         Ok(Box::new(executor.inspect_err(|_| self.constants.clear())?))
     }
 

@@ -1,13 +1,13 @@
-//! Which adapter a user's choice of device stands for.
+//! Finds the adapter that a [`Device`] names.
 
 use super::{Adapter, Gpu, adapters};
 use crate::{Device, Error, ErrorKind, Hint, Result};
 
-/// Opens the GPU that a device stands for: with [`Device::Auto`] the best one that is no software adapter. None where the
-/// device stands for the CPU.
+/// Opens the GPU that a [`Device`] names. [`Device::Auto`] is the best GPU that is no software adapter. Returns none for the
+/// CPU, and for [`Device::Auto`] without a GPU.
 ///
 /// # Errors
-/// There is no such device, or its driver fails.
+/// There is no such GPU, or its driver fails.
 pub fn open_gpu(device: &Device) -> Result<Option<Gpu>> {
     let adapter = match device {
         Device::Cpu | Device::Reference => return Ok(None),

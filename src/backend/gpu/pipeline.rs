@@ -1,4 +1,4 @@
-//! Compute pipelines, each compiled once for a shader and its constants.
+//! Compiles compute pipelines, each once per shader and values of its constants.
 
 use std::{
     collections::HashMap,
@@ -9,38 +9,38 @@ use std::{
 use super::{EditShader, faults, pipeline_cache::PipelineCache};
 use crate::{Result, kernels::Shader};
 
-/// The pipelines made so far on one device.
+/// The pipelines that have been compiled on one device.
 pub(super) struct Pipelines {
     device: wgpu::Device,
-    made: Mutex<HashMap<String, wgpu::ComputePipeline>>,
+    compiled: Mutex<HashMap<String, wgpu::ComputePipeline>>,
     pub(super) edit: Option<EditShader>,
     pub(super) cache: Option<PipelineCache>,
 }
 
 impl Pipelines {
     pub(super) fn new(device: wgpu::Device) -> Self {
-        Self { device, made: Mutex::default(), edit: None, cache: None }
+        Self { device, compiled: Mutex::default(), edit: None, cache: None }
     }
 
-    /// Compiles those of some shaders, each with its number of reads, that are not made yet, each on a thread of its own:
-    /// drivers take some ten milliseconds for each.
+    /// Compiles the pipelines of some shaders that have not been compiled, each shader given with its number of reads. Each
+    /// is compiled on a thread of its own, because drivers take about ten milliseconds per pipeline.
     ///
     /// # Errors
-    /// The device refuses one.
-    pub(super) fn make(&self, shaders: &[(&Shader, usize)]) -> Result<()> {
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+    /// The device refuses a pipeline.
+    pub(super) fn compile_missing(&self, shaders: &[(&Shader, usize)]) -> Result<()> {
+        let mut pipelines = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
         let missing: HashMap<String, (&Shader, usize)> = shaders
             .iter()
             .map(|&(shader, reads)| (key(shader), (shader, reads)))
-            .filter(|(key, _)| !made.contains_key(key))
+            .filter(|(key, _)| !pipelines.contains_key(key))
             .collect();
         let compiled = std::thread::scope(|scope| {
-            // Errors are caught on the thread where they arise.
-            let compile = |(key, (shader, reads))| {
+            // An error scope belongs to the thread that opened it.
+            let spawn = |(key, (shader, reads))| {
                 let work = move || faults::scoped(&self.device, || Ok(self.compile(shader, reads)));
                 (key, scope.spawn(work))
             };
-            let threads: Vec<_> = missing.into_iter().map(compile).collect();
+            let threads: Vec<_> = missing.into_iter().map(spawn).collect();
             let join = |(key, thread): (String, ScopedJoinHandle<Result<wgpu::ComputePipeline>>)| {
                 let panicked = |_| Err(faults::failed("the compiler of a shader panicked"));
                 Ok((key, thread.join().unwrap_or_else(panicked)?))
@@ -50,17 +50,17 @@ impl Pipelines {
         if let (Some(cache), false) = (&self.cache, compiled.is_empty()) {
             cache.save();
         }
-        made.extend(compiled);
+        pipelines.extend(compiled);
         Ok(())
     }
 
-    /// The pipeline of a shader with so many reads and one write, compiled now if it has not been made.
+    /// Returns the pipeline of a shader with this number of reads and one write. Compiles it if necessary.
     pub(super) fn get(&self, shader: &Shader, reads: usize) -> wgpu::ComputePipeline {
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        made.entry(key(shader)).or_insert_with(|| self.compile(shader, reads)).clone()
+        let mut pipelines = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        pipelines.entry(key(shader)).or_insert_with(|| self.compile(shader, reads)).clone()
     }
 
-    /// The text that is compiled.
+    /// Returns the text that is compiled: the shader's source, edited in tests.
     pub(super) fn source(&self, shader: &Shader) -> String {
         match &self.edit {
             Some(edit) => edit(shader.name, &shader.source),
@@ -90,7 +90,7 @@ impl Pipelines {
             entry_point: Some("main"),
             compilation_options: wgpu::PipelineCompilationOptions {
                 constants: &shader.constants,
-                // Every shader writes its workgroup memory before it reads it.
+                // Unnecessary, because every shader writes its workgroup memory before it reads it.
                 zero_initialize_workgroup_memory: false,
             },
             cache: self.cache.as_ref().map(|cache| &cache.cache),
@@ -98,12 +98,12 @@ impl Pipelines {
     }
 }
 
-/// What makes one pipeline differ from another.
+/// Identifies a pipeline.
 fn key(shader: &Shader) -> String {
     format!("{} {:?}\n{}", shader.name, shader.constants, shader.source)
 }
 
-/// The parameters, what is read, the buffers that are written.
+/// Lists the bindings of a pipeline: the parameters, the resources that are read, the buffers that are written.
 fn bindings(reads: usize, textures: &[usize], writes: usize) -> Vec<wgpu::BindGroupLayoutEntry> {
     let buffer = |ty| wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None };
     let texture = wgpu::BindingType::StorageTexture {

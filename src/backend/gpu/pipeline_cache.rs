@@ -1,14 +1,12 @@
-//! Compiled pipelines in a file, so that a later process need not compile them: for Vulkan drivers that keep none
-//! themselves. Nothing is written unless an application or `--pipeline-cache` names a file.
+//! Keeps compiled pipelines in a file, so that a later process need not compile them. It is for Vulkan drivers that have no
+//! cache of their own. Nothing is written unless the application names a file.
 //!
-//! The file is a header of our own before the driver's bytes: magic, version, the lengths of the key and of the data, an
-//! FNV-1a checksum of all the rest, and the key, which says what it holds for: adapter, driver and build. A file that is
-//! damaged or holds for something else costs a warning, is not used and is replaced; one that is no pipeline cache at all
-//! is left alone. It is written beside its place, synchronised and renamed, so that a reader never sees a part of one.
+//! The file has a header before the driver's bytes: magic, version, the lengths of the key and of the data, an FNV-1a
+//! checksum of everything else, and the key, which names the adapter, the driver and the build. A file that is damaged or
+//! was made for something else is not used: a warning is logged and the file is replaced. A file that is no pipeline cache
+//! is not changed. A file is replaced as a whole, so that a reader never finds a part of one.
 //!
-//! Predicted: nothing gained on Mesa 22.3's lavapipe, which compiles at the first dispatch. Measured from process start to
-//! the first logits, 25 interleaved runs: 864 ms without and 885 ms with it, quartiles 800 and 814, within the noise.
-//! The reason: its cache holds the 32 bytes of a header and no code. It is for drivers that compile with the pipeline.
+//! The measurements are in `docs/measurements/gpu-host-path.md`.
 
 use std::{
     fs::File,
@@ -23,46 +21,45 @@ use super::{
 };
 use crate::{Error, ErrorKind, Result, files};
 
-/// What a file begins with.
+/// The first bytes of a file.
 const MAGIC: [u8; 16] = *b"ecgpu pipelines\n";
 /// The version of the format.
 const VERSION: u32 = 1;
-/// Magic, version, length of the key, length of the data, checksum.
+/// The bytes of the header: magic, version, length of the key, length of the data, checksum.
 const HEADER: usize = MAGIC.len() + 4 + 4 + 8 + 8;
-/// Bytes that a file may have. A driver takes some ten kilobytes for a pipeline, of which a network has about ten.
+/// The largest file in bytes. A network has about ten pipelines, and drivers take about ten kilobytes for each.
 const LARGEST: usize = 64 << 20;
 
-/// Called with what went wrong; whatever it is, the GPU works as without a cache.
-pub(super) type Warn = Box<dyn Fn(&Error) + Send + Sync>;
-
+/// A driver's pipeline cache with its file.
 pub(super) struct PipelineCache {
     pub(super) cache: wgpu::PipelineCache,
-    file: Place,
+    file: CacheFile,
+    /// The adapter, the driver and the build.
     key: String,
-    /// The length of the data in the file. A driver's cache only ever grows.
+    /// The length of the data in the file. A driver's cache never shrinks.
     written: Mutex<usize>,
-    warn: Warn,
 }
 
-/// Where the file is, and whether it may be written.
-struct Place {
+/// The path of the file, and whether the file may be replaced.
+struct CacheFile {
     path: PathBuf,
-    ours: bool,
+    replaceable: bool,
 }
 
 impl PipelineCache {
-    /// Takes over the file's pipelines if it is sound and holds here. None, with a warning, where the device has no such
+    /// Loads the pipelines of a file if it is valid here. Returns none, and logs a warning, if the device has no pipeline
     /// caches.
-    pub(super) fn open(device: &wgpu::Device, path: PathBuf, warn: Warn) -> Option<Self> {
+    pub(super) fn open(device: &wgpu::Device, path: PathBuf) -> Option<Self> {
         let machine = Machine::of(device);
         let adapter = wgpu::util::pipeline_cache_key(&device.adapter_info());
         let Some(adapter) = adapter.filter(|_| device.features().contains(wgpu::Features::PIPELINE_CACHE)) else {
             let cause = format!("{machine} gives no pipeline cache");
-            warn(&Error::new(ErrorKind::PipelineCache, cause, "leave it out: only Vulkan drivers have one"));
+            let remedy = "leave it out: only Vulkan drivers have one";
+            warn(&Error::new(ErrorKind::PipelineCache, cause, remedy));
             return None;
         };
         let key = format!("{adapter}, {machine}, ecgpu {}", env!("CARGO_PKG_VERSION"));
-        let (contents, ours) = match read(&path) {
+        let (contents, readable) = match read(&path) {
             Ok(contents) => (contents, true),
             Err(error) => {
                 warn(&error);
@@ -72,25 +69,29 @@ impl PipelineCache {
         let data = contents.as_deref().map(|contents| decode(contents, &key).map_err(|error| error.at(path.display())));
         let loaded = data.and_then(|data| {
             let cache = data.and_then(|data| create(device, Some(data)));
-            cache.inspect_err(|error| warn(error)).ok()
+            cache.inspect_err(warn).ok()
         });
-        // What the driver has taken over: SwiftShader's is 64 bytes longer than what it was given, each time.
+        // The length that the driver reports: SwiftShader's cache grows by 64 bytes each time it is loaded.
         let (written, cache) = match loaded {
             Some(cache) => (cache.get_data().map_or(0, |data| data.len()), cache),
-            None => (0, create(device, None).inspect_err(|error| warn(error)).ok()?),
+            None => (0, create(device, None).inspect_err(warn).ok()?),
         };
-        let ours = ours && contents.is_none_or(|contents| begins_as_ours(&contents));
-        Some(Self { cache, file: Place { path, ours }, key, written: Mutex::new(written), warn })
+        log::debug!("pipeline cache {}: {written} bytes loaded", path.display());
+        let replaceable = readable && contents.is_none_or(|contents| is_pipeline_cache(&contents));
+        Some(Self { cache, file: CacheFile { path, replaceable }, key, written: Mutex::new(written) })
     }
 
-    /// Writes the file anew if pipelines have been added.
+    /// Replaces the file if pipelines have been added.
     pub(super) fn save(&self) {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(data) = self.cache.get_data().filter(|data| self.file.ours && data.len() > *written) else { return };
-        // Also where it fails, so that it is tried and reported once.
+        let Some(data) = self.cache.get_data().filter(|data| self.file.replaceable && data.len() > *written) else {
+            return;
+        };
+        // Set even if writing fails, so that a failure is reported once.
         *written = data.len();
+        log::debug!("pipeline cache {}: {} bytes saved", self.file.path.display(), data.len());
         if let Err(error) = files::replace(&self.file.path, &encode(&self.key, &data)) {
-            (self.warn)(&Error::new(
+            warn(&Error::new(
                 ErrorKind::File,
                 format!("{}: the pipeline cache cannot be written: {error}", self.file.path.display()),
                 "name a file in a folder that can be written",
@@ -99,32 +100,38 @@ impl PipelineCache {
     }
 }
 
-/// A cache of the driver's with what `data`, as [`decode`] returned it, holds.
+/// Logs a problem. The GPU works as without a cache.
+fn warn(error: &Error) {
+    log::warn!("{error}");
+}
+
+/// Creates a driver's cache with `data`, which [`decode`] returned.
 fn create(device: &wgpu::Device, data: Option<&[u8]>) -> Result<wgpu::PipelineCache> {
-    // Without the fallback, wgpu too reports what it finds wrong with its own header inside the data.
+    // Without the fallback, wgpu reports errors in its own header within the data.
     let descriptor = wgpu::PipelineCacheDescriptor { label: Some("ecgpu"), data, fallback: false };
-    // SAFETY: the data must be what `get_data` gave, as drivers may trust it blindly. `decode` has checked that `save`
-    // wrote it, for this adapter, driver and build, and that not a byte has changed since. The checksum guards against
-    // damage, not against malice: who may write the file is up to whoever named it.
+    // SAFETY: the data must come from `get_data`, because drivers may not check it. `decode` has checked that `save` wrote
+    // it for this adapter, driver and build, and that no byte has changed. The checksum protects against damage, not
+    // against attacks: the application must name a file that only trusted users can write.
     faults::scoped(device, || Ok(unsafe { device.create_pipeline_cache(&descriptor) }))
         .map_err(|error| Error::new(ErrorKind::PipelineCache, error.cause(), REMEDY))
 }
 
-/// A file's contents; none where there is no file.
+/// Reads a file. Returns none if it does not exist.
 ///
 /// # Errors
-/// It is there and cannot be read.
+/// The file exists and cannot be read.
 fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     let file = match File::open(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         file => file.map_err(|error| Error::file(path, error))?,
     };
     let mut contents = Vec::new();
-    // One byte more than is allowed tells a file that is too large, even one that never ends.
+    // One byte more than the largest size detects a file that is too large, even an endless one.
     file.take(LARGEST as u64 + 1).read_to_end(&mut contents).map_err(|error| Error::file(path, error))?;
     Ok(Some(contents))
 }
 
+/// Returns the contents of a file with the driver's bytes.
 fn encode(key: &str, data: &[u8]) -> Vec<u8> {
     let [key_length, data_length] = [key.len(), data.len()].map(|length| length as u64);
     let head = [&MAGIC[..], &VERSION.to_le_bytes(), &(key_length as u32).to_le_bytes(), &data_length.to_le_bytes()];
@@ -137,19 +144,22 @@ fn checksum(parts: &[&[u8]]) -> u64 {
     fnv1a(FNV_OFFSET, parts.iter().flat_map(|part| part.iter().copied().map(u64::from)))
 }
 
-/// Whether a file may be taken for a pipeline cache, however damaged, and so be replaced.
-fn begins_as_ours(contents: &[u8]) -> bool {
+/// Whether a file is a pipeline cache, possibly damaged, and may be replaced. The beginning of the magic is enough.
+fn is_pipeline_cache(contents: &[u8]) -> bool {
     contents.iter().zip(&MAGIC).all(|(byte, magic)| byte == magic)
 }
 
-/// What helps against a file that does not hold: nothing need be done.
+/// The remedy for a file that is not valid: nothing need be done.
 const REMEDY: &str = "pipelines are compiled as usual and the file is replaced";
 
-/// The driver's bytes in a file that [`encode`] made for this key.
+/// Returns the driver's bytes of a file that [`encode`] made for this key.
+///
+/// # Errors
+/// The file is damaged, no pipeline cache, or was made for another key.
 fn decode<'a>(contents: &'a [u8], key: &str) -> Result<&'a [u8]> {
     let refused = |cause: String| Error::new(ErrorKind::PipelineCache, cause, REMEDY);
     let damaged = |what: &str| refused(format!("a damaged pipeline cache, {what}"));
-    if !begins_as_ours(contents) {
+    if !is_pipeline_cache(contents) {
         let remedy = "the file is left as it is: name another, or delete it";
         return Err(Error::new(ErrorKind::PipelineCache, "no pipeline cache", remedy));
     }

@@ -1,4 +1,4 @@
-//! Only what was written for a device is handed to its driver.
+//! A driver gets only bytes that were saved for its device.
 
 use super::*;
 
@@ -9,7 +9,7 @@ fn refused(contents: &[u8], key: &str) -> String {
 }
 
 #[test]
-fn what_is_written_is_read_for_its_own_device_alone() {
+fn a_file_is_read_only_for_the_device_that_it_was_written_for() {
     for data in [&b""[..], b"WGPU", &[0; 3000]] {
         assert_eq!(decode(&encode(KEY, data), KEY), Ok(data));
     }
@@ -18,12 +18,12 @@ fn what_is_written_is_read_for_its_own_device_alone() {
 }
 
 #[test]
-fn no_part_of_a_file_and_no_more_than_it_is_taken_for_it() {
+fn a_file_that_is_cut_short_or_too_long_is_refused() {
     let file = encode(KEY, b"what a driver gave");
     for length in 0..file.len() {
         let error = refused(&file[..length], KEY);
         assert!(error.starts_with("a damaged pipeline cache"), "{length}: {error}");
-        assert!(begins_as_ours(&file[..length]), "a part of one is replaced");
+        assert!(is_pipeline_cache(&file[..length]), "a part of one is replaced");
     }
     assert!(refused(&[&file[..], b"."].concat(), KEY).contains("bytes where"));
     let large = [&MAGIC[..], &vec![0; LARGEST]].concat();
@@ -31,21 +31,21 @@ fn no_part_of_a_file_and_no_more_than_it_is_taken_for_it() {
 }
 
 #[test]
-fn no_bit_can_be_flipped() {
+fn every_flipped_bit_is_detected() {
     let file = encode(KEY, b"what a driver gave");
     for bit in 0..8 * file.len() {
         let mut flipped = file.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
         let error = decode(&flipped, KEY).expect_err("a flipped bit is noticed");
-        // What does not begin as one may be a file of another kind, which is not to be lost.
-        let ours = bit / 8 >= MAGIC.len();
-        assert_eq!(begins_as_ours(&flipped), ours);
-        assert_eq!(error.cause() != "no pipeline cache", ours, "{error}");
+        // A file with another beginning may be of another kind and must not be lost.
+        let is_ours = bit / 8 >= MAGIC.len();
+        assert_eq!(is_pipeline_cache(&flipped), is_ours);
+        assert_eq!(error.cause() != "no pipeline cache", is_ours, "{error}");
     }
 }
 
 #[test]
-fn a_file_is_replaced_as_a_whole_or_not_at_all() {
+fn a_file_is_replaced_atomically() {
     let folder = tempfile::tempdir().unwrap();
     let names =
         || std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
@@ -55,7 +55,7 @@ fn a_file_is_replaced_as_a_whole_or_not_at_all() {
         assert_eq!(std::fs::read(&file).unwrap(), contents);
     }
     assert_eq!(names(), ["a"]);
-    // A folder with something in it is not replaced by a file, and nothing is left beside it.
+    // A folder with contents is not replaced by a file, and no temporary file remains.
     std::fs::create_dir_all(folder.path().join("b/c")).unwrap();
     assert!(files::replace(&folder.path().join("b"), b"third").is_err());
     assert!(files::replace(&folder.path().join("none/a"), b"third").is_err());

@@ -1,14 +1,16 @@
-//! How long the GPU computes on each step, by its own clock: a timestamp before and after each dispatch, which for this
-//! stands in a pass of its own.
+//! Measures how long the GPU computes each dispatch, by the GPU's own clock: a timestamp before and after the dispatch, which
+//! is in a compute pass of its own.
 
 use std::time::Duration;
 
 use super::{dispatch::Dispatch, staging::Staging};
 use crate::{Error, ErrorKind, Result};
 
-/// Bytes of a timestamp.
+/// The bytes of a timestamp.
 const TIMESTAMP: u64 = 8;
 
+/// Checks that the device can measure.
+///
 /// # Errors
 /// The device was opened without timestamps.
 pub(super) fn check(device: &wgpu::Device) -> Result<()> {
@@ -19,16 +21,16 @@ pub(super) fn check(device: &wgpu::Device) -> Result<()> {
     Err(Error::new(ErrorKind::Device, "the GPU gives no timestamps", remedy))
 }
 
-/// Runs dispatches once behind what `encoder` has, the copies of their inputs from `uploads`, and returns each one's time.
+/// Runs dispatches once and returns the time of each. `encoder` has the copies of their inputs from `uploads`.
 ///
 /// # Errors
-/// The device fails.
+/// The device failed.
 pub(super) fn profile(
     device: &wgpu::Device,
     queue: &wgpu::Queue,
     dispatches: &[&Dispatch],
     mut encoder: wgpu::CommandEncoder,
-    uploads: &[&Staging],
+    uploads: &[Staging],
 ) -> Result<Vec<Duration>> {
     let count = 2 * dispatches.len() as u32;
     let queries = device.create_query_set(&wgpu::QuerySetDescriptor {
@@ -49,7 +51,7 @@ pub(super) fn profile(
     encoder.resolve_query_set(&queries, 0..count, &resolved, 0);
     encoder.copy_buffer_to_buffer(&resolved, 0, &readback.buffer, 0, resolved.size());
     let submission = queue.submit([encoder.finish()]);
-    uploads.iter().for_each(|upload| upload.map());
+    uploads.iter().for_each(Staging::map);
     readback.map();
     readback.wait(device, submission, Duration::ZERO)?;
     let view = readback.view()?;

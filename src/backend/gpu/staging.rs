@@ -1,9 +1,7 @@
-//! Memory that the host and the GPU both reach, made once and mapped anew for each forward.
+//! Staging buffers: host memory that the GPU can copy to and from. They are created once and mapped again for each run.
 //!
-//! `Queue::write_buffer` makes, maps and frees such a buffer for each call and submits the copy in a command buffer of its
-//! own; a buffer that is kept is written in place, without a copy of the input in between. On lavapipe, in turns within
-//! one process on a busy machine, the median forward by a kept buffer was 0.6 to 7 % shorter in each of six cases; the
-//! fastest tenth of them was between 6 % shorter and 8 % longer.
+//! `Queue::write_buffer` would create, map and free a buffer on each call and submit the copy in a command buffer of its
+//! own. The comparison is in `docs/measurements/gpu-host-path.md`.
 
 use std::{
     sync::mpsc::{Receiver, SyncSender, sync_channel},
@@ -13,28 +11,29 @@ use std::{
 use super::faults;
 use crate::Result;
 
-/// How long wgpu may take to say that a buffer is mapped once the GPU is done with it. It does so at once; another thread
-/// that polls the device at the same time may be the one to be told, and is waited for.
-const ANSWER: Duration = Duration::from_secs(10);
+/// How long to wait for wgpu's callback that a buffer is mapped, after the GPU has finished with it. wgpu calls back at once,
+/// but another thread that polls the device at the same time may run the callback.
+const CALLBACK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A buffer of host memory.
+/// A buffer of host memory that is mapped for writing or for reading.
 pub(super) struct Staging {
     pub(super) buffer: wgpu::Buffer,
     mode: wgpu::MapMode,
-    /// Kept, so that to map takes no memory: of one place, as there is one answer to each mapping.
-    answer: SyncSender<bool>,
-    answers: Receiver<bool>,
+    /// A channel for the result of a mapping, kept so that a mapping allocates nothing. It has room for one, because one
+    /// mapping is pending at most.
+    sender: SyncSender<bool>,
+    results: Receiver<bool>,
 }
 
 impl Staging {
-    /// A buffer that the host writes, mapped and full of zeros.
+    /// Creates a buffer that the host writes, mapped and full of zeros.
     pub(super) fn upload(device: &wgpu::Device, bytes: u64) -> Self {
         let staging = Self::new(device, bytes, wgpu::MapMode::Write);
-        let _ = staging.answer.try_send(true);
+        let _ = staging.sender.try_send(true);
         staging
     }
 
-    /// A buffer that the host reads, not mapped yet.
+    /// Creates a buffer that the host reads, not mapped yet.
     pub(super) fn readback(device: &wgpu::Device, bytes: u64) -> Self {
         Self::new(device, bytes, wgpu::MapMode::Read)
     }
@@ -50,20 +49,20 @@ impl Staging {
             usage,
             mapped_at_creation: mode == wgpu::MapMode::Write,
         });
-        let (answer, answers) = sync_channel(1);
-        Self { buffer, mode, answer, answers }
+        let (sender, results) = sync_channel(1);
+        Self { buffer, mode, sender, results }
     }
 
-    /// Has the buffer mapped once all that was submitted so far is done.
+    /// Requests that the buffer be mapped when everything submitted so far has finished.
     pub(super) fn map(&self) {
-        let answer = self.answer.clone();
+        let sender = self.sender.clone();
         self.buffer.map_async(self.mode, .., move |result| {
-            // There is room, unless the device has failed before, which was reported then.
-            let _ = answer.try_send(result.is_ok());
+            // The channel is full only after a failure of the device, which has been reported.
+            let _ = sender.try_send(result.is_ok());
         });
     }
 
-    /// Waits for a submission after which the buffer was to be mapped: polls for as long as `spin`, then sleeps.
+    /// Waits until the buffer is mapped after a submission: polls for the time `spin`, then sleeps.
     ///
     /// # Errors
     /// The device failed.
@@ -72,20 +71,20 @@ impl Staging {
         let start = Instant::now();
         while start.elapsed() < spin {
             poll(wgpu::PollType::Poll)?;
-            if let Ok(mapped) = self.answers.try_recv() {
-                return answered(Some(mapped));
+            if let Ok(mapped) = self.results.try_recv() {
+                return check_mapped(Some(mapped));
             }
         }
         poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: None })?;
-        self.answered()
+        self.take_result()
     }
 
-    /// Takes the answer to the last mapping, whose submission is done.
-    fn answered(&self) -> Result<()> {
-        answered(self.answers.recv_timeout(ANSWER).ok())
+    /// Takes the result of the last mapping, whose submission has finished.
+    fn take_result(&self) -> Result<()> {
+        check_mapped(self.results.recv_timeout(CALLBACK_TIMEOUT).ok())
     }
 
-    /// The whole buffer to be read, [waited](Self::wait) for.
+    /// Returns the contents of a readback buffer that is mapped, see [`Staging::wait`].
     ///
     /// # Errors
     /// The device failed.
@@ -93,22 +92,23 @@ impl Staging {
         self.buffer.get_mapped_range(..).map_err(|error| faults::failed(&error.to_string()))
     }
 
-    /// The whole buffer to be written, where it holds what was written last. The submission that read it is done.
+    /// Returns the contents of an upload buffer for writing. The contents are those written last. The submission that reads
+    /// the buffer must have finished.
     ///
     /// # Errors
     /// The device failed.
     pub(super) fn view_mut(&self) -> Result<wgpu::BufferViewMut> {
-        self.answered()?;
+        self.take_result()?;
         self.buffer.get_mapped_range_mut(..).map_err(|error| faults::failed(&error.to_string()))
     }
 
-    /// Hands the buffer to the GPU; no view of it may be left.
+    /// Returns the buffer to the GPU. No view of it may exist.
     pub(super) fn unmap(&self) {
         self.buffer.unmap();
     }
 }
 
-fn answered(mapped: Option<bool>) -> Result<()> {
+fn check_mapped(mapped: Option<bool>) -> Result<()> {
     match mapped {
         Some(true) => Ok(()),
         Some(false) => Err(faults::failed("its memory could not be mapped")),

@@ -1,30 +1,32 @@
-//! What the choice among a step's variants hangs on, as one line of text that a person can read:
+//! The sizes and layouts that decide which variant of a step is the fastest, as one readable line of text:
 //! `conv1d batch=1 in_channels=12 … y_base_offset=8 y_offset=0 y_pitch=504 x=f32 y=f16 weights=f16`.
 
 use std::fmt;
 
-use super::rows::Rows;
+use super::layouts::Layouts;
 use crate::{
     kernels::{Kernel, RowLayout, Storage},
     plan::Step,
 };
 
-/// An operation with every size, and how the numbers lie that it reads and writes.
+/// An operation with every size, and the layouts of its first read and of its output.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct StepShape {
     /// The operation.
     pub kernel: Kernel,
-    /// The rows of its first read.
+    /// The layout of the first read.
     pub x: RowLayout,
-    /// The rows that it writes.
+    /// The layout of the output.
     pub y: RowLayout,
-    /// How the device stores weights.
+    /// The storage of weights.
     pub storage: Storage,
 }
 
 impl StepShape {
-    pub(super) fn of(step: &Step, rows: &Rows, storage: Storage) -> Self {
-        let [x, y] = [step.reads[0], step.write].map(|id| rows.row(id));
+    /// Describes a step of a plan.
+    pub(super) fn new(step: &Step, layouts: &Layouts, storage: Storage) -> Self {
+        let [x, y] = [step.reads[0], step.write].map(|id| layouts.of(id));
         Self { kernel: step.kernel.clone(), x, y, storage }
     }
 
@@ -45,7 +47,7 @@ impl StepShape {
         sizes
     }
 
-    /// Reads what [`fmt::Display`] writes, and nothing else.
+    /// Parses the text that [`fmt::Display`] writes. Returns none for any other text.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut words = text.split(' ');
         let operation = words.next()?;

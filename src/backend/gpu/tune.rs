@@ -1,11 +1,11 @@
-//! Which variant is the fastest right one for each step on a device: every variant is first compared with the float64
-//! reference, alone and with the rows that it has in its plan, and only those that agree are timed.
+//! Finds the fastest correct variant of each step on a device. Each variant is compared with the float64 reference, alone
+//! and with the row layouts of its plan. Only the variants that agree are timed.
 
 use std::time::{Duration, Instant};
 
 use wgpu::util::DownloadBuffer;
 
-use super::{Gpu, StepShape, Tuning, executor::GpuExecutor, faults, rows::Rows, tuning};
+use super::{Gpu, StepShape, Tuning, executor::GpuExecutor, faults, layouts::Layouts, tuning};
 use crate::{
     Result,
     backend::{
@@ -18,68 +18,71 @@ use crate::{
     random::Random,
 };
 
-/// Rounds in which each variant runs once: so many at least and at most, and for so long in between.
+/// The least and the largest number of rounds. Each variant runs once per round.
 const ROUNDS: [usize; 2] = [5, 101];
-const MEASURED: Duration = Duration::from_millis(300);
-/// How long all variants run before that, so that the device's clock has risen.
-const WARMED: Duration = Duration::from_millis(50);
+/// How long variants are timed, within the limits of [`ROUNDS`].
+const TIMED: Duration = Duration::from_millis(300);
+/// How long variants run before they are timed, so that the GPU's clock rises.
+const WARM_UP: Duration = Duration::from_millis(50);
 
-/// Records of a trial's input that differ; the others repeat them, so that a large batch is compared as a whole with the
-/// reference of these alone. That of 1024 records of network 542k would take 200 s. A prime, as variants take records by
-/// powers of two: one that mixes them up gives other numbers.
-const DIFFERENT: usize = 7;
+/// The distinct records of a trial's input. Further records repeat them, so that the reference computes these alone: 1024
+/// records of network 542k would take 200 s. The number is prime because variants take records by powers of two: a variant
+/// that exchanges records gets other numbers.
+const DISTINCT_RECORDS: usize = 7;
 
-/// One variant of a step.
+/// The result of one variant of a step.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Candidate {
-    /// Its name.
+    /// The variant's name.
     pub variant: &'static str,
-    /// Its normalised mean square error; none if it did not run.
+    /// The normalised mean squared error; none if the variant did not run.
     pub nmse: Option<f64>,
-    /// Why it is not right; none if it is.
+    /// Why the variant is wrong; none if it agrees with the reference.
     pub fault: Option<String>,
-    /// The median of the times that it took, if it is right.
+    /// The median time of a correct variant.
     pub time: Option<Duration>,
 }
 
-/// What was found for one step.
+/// The result for one step.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct StepTuning {
-    /// The first plan that has it.
+    /// The name of the first plan with this step.
     pub plan: String,
-    /// The step's name there.
+    /// The step's name in that plan.
     pub step: String,
-    /// Its sizes.
+    /// The step's sizes and layouts.
     pub shape: StepShape,
-    /// `[batch, channels, samples]` of its output.
+    /// The output's shape, `[batch, channels, samples]`.
     pub output: [usize; 3],
     /// Every variant that the device can run, the default first.
     pub candidates: Vec<Candidate>,
-    /// The fastest right one's place among them; none if none is right.
+    /// The index of the fastest correct candidate; none if all are wrong.
     pub chosen: Option<usize>,
 }
 
-/// What was found for all steps.
+/// The result for all steps.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tuned {
-    /// Each once.
+    /// The steps, each size once.
     pub steps: Vec<StepTuning>,
-    /// The choice; none if a step has no right variant.
+    /// The tuning; none if a step has no correct variant.
     pub tuning: Option<Tuning>,
 }
 
-/// Compares and times every variant of every step of some plans, each with its name. Steps of the same sizes are done
-/// once. After each step `progress` is told how many are done, and of how many.
+/// Compares and times every variant of every step of some named plans. Steps of the same sizes are measured once. `progress`
+/// is called with the number of finished steps and of all steps.
 ///
 /// # Errors
-/// The device fails or gives no timestamps. A variant that is wrong is no error, but never chosen.
+/// The device failed or gives no timestamps. A wrong variant is no error, and is never chosen.
 pub fn tune(gpu: &Gpu, plans: &[(String, Plan)], mut progress: impl FnMut(usize, usize)) -> Result<Tuned> {
     let fused: Vec<(&String, Plan)> = plans.iter().map(|(name, plan)| (name, gpu.fused(plan).plan)).collect();
     let mut jobs: Vec<(&str, &Plan, &Step, StepShape)> = Vec::new();
     for (name, plan) in &fused {
-        let rows = gpu.rows(plan);
+        let layouts = gpu.layouts(plan);
         for step in &plan.steps {
-            let shape = StepShape::of(step, &rows, gpu.info.storage);
+            let shape = StepShape::new(step, &layouts, gpu.info.storage);
             if jobs.iter().all(|(.., other)| *other != shape) {
                 jobs.push((name, plan, step, shape));
             }
@@ -104,12 +107,12 @@ pub fn tune(gpu: &Gpu, plans: &[(String, Plan)], mut progress: impl FnMut(usize,
     Ok(Tuned { steps, tuning })
 }
 
-/// One step as a plan of its own, on random input.
+/// One step as a plan of its own, with random input.
 struct Trial {
     plan: Plan,
-    rows: Rows,
+    layouts: Layouts,
     input: Vec<f32>,
-    exact: Vec<f64>,
+    expected: Vec<f64>,
 }
 
 impl Trial {
@@ -121,62 +124,63 @@ impl Trial {
         let alone = Step { reads: (0..write).collect(), write, ..step.clone() };
         let alone =
             Plan { batch: plan.batch, buffers, steps: vec![alone], inputs: vec![0], outputs: vec![write], slots: 2 };
-        let rows = gpu.rows(plan).select(ids());
+        let layouts = gpu.layouts(plan).select(ids());
         let few = on_few_records(&alone);
         let mut random = Random::new(1, 0);
         let mut input: Vec<f32> = (0..few.buffers[0].len()).map(|_| random.normal() as f32).collect();
-        // The reference gets the numbers that the device has.
-        let stored = rows.row(0).storage;
+        // The reference gets the numbers as the device stores them.
+        let stored = layouts.of(0).storage;
         let length = input.len();
         input = stored.decode(&stored.encode(&input)).into_owned();
         input.truncate(length);
-        let known = if gpu.info.storage.is_half() { few.with_f16_weights() } else { few };
-        let exact =
-            reference::run(&known, &input).unwrap_or_else(|_| unreachable!("the input is as long as its buffer"));
+        let rounded = if gpu.info.storage.is_half() { few.with_f16_weights() } else { few };
+        let expected =
+            reference::run(&rounded, &input).unwrap_or_else(|_| unreachable!("the input is as long as its buffer"));
         let input = repeated(&input, alone.buffers[0].len());
-        let exact = repeated(&exact.concat(), alone.buffers[write].len());
-        Self { plan: alone, rows, input, exact }
+        let expected = repeated(&expected.concat(), alone.buffers[write].len());
+        Self { plan: alone, layouts, input, expected }
     }
 
-    /// Compares every variant that the device can run, then times the right ones.
+    /// Compares every variant that the device can run, then times the correct ones.
     fn candidates(&self, gpu: &Gpu, shape: &StepShape) -> Result<Vec<Candidate>> {
-        let groups = gpu.device.limits().max_compute_workgroups_per_dimension as usize;
+        let largest = gpu.largest_grid();
         let mut variants = gpu.variants(shape);
-        variants.retain(|variant| variant.grid.iter().all(|&n| n <= groups));
-        let (mut candidates, mut right) = (Vec::new(), Vec::new());
+        variants.retain(|variant| variant.grid.iter().all(|&groups| groups <= largest));
+        let (mut candidates, mut correct) = (Vec::new(), Vec::new());
         for variant in variants {
             let name = variant.name;
             let (nmse, fault) = match faults::scoped(&gpu.device, || self.compare(gpu, variant)) {
                 Ok((executor, nmse, None)) => {
-                    right.push((candidates.len(), executor));
+                    correct.push((candidates.len(), executor));
                     (Some(nmse), None)
                 }
                 Ok((_, nmse, fault)) => (Some(nmse), fault),
                 Err(error) => (None, Some(error.cause().to_string())),
             };
-            // After a fault of the device itself nothing that it says is worth anything.
+            // After a failure of the device, its results have no meaning.
             gpu.faults.check()?;
             candidates.push(Candidate { variant: name, nmse, fault, time: None });
         }
-        for (at, time) in self.time(&mut right)? {
+        for (at, time) in self.time(&mut correct)? {
             candidates[at].time = Some(time);
         }
         Ok(candidates)
     }
 
-    /// Runs a variant once and says how far it is from the reference, and what is wrong with that. What it writes is not
-    /// a number before, so that a sample or a zero that it leaves out is found.
+    /// Runs a variant once. Returns its error and, if it is wrong, why. The output is filled with NaN first, so that a number
+    /// that the variant does not write is detected.
     fn compare(&self, gpu: &Gpu, variant: Variant) -> Result<(GpuExecutor, f64, Option<String>)> {
-        let mut executor = GpuExecutor::with_variants(gpu, FusedPlan::unfused(&self.plan), &self.rows, vec![variant])?;
-        let output = &executor.outputs[0];
-        let (row, length) = (output.row, output.length);
-        let start = (row.base_offset * row.storage.bytes()) as u64;
-        gpu.queue.write_buffer(&output.buffer, start, &row.storage.encode(&vec![f32::NAN; length]));
+        let mut executor =
+            GpuExecutor::with_variants(gpu, FusedPlan::unfused(&self.plan), &self.layouts, vec![variant])?;
+        let output = executor.prepared.output(0);
+        let RowLayout { base_offset, storage, .. } = output.layout;
+        let start = (base_offset * storage.bytes()) as u64;
+        gpu.queue.write_buffer(&output.source.buffer, start, &storage.encode(&vec![f32::NAN; output.numbers()]));
         let mut computed = Vec::new();
         executor.run(&self.input, &mut computed)?;
-        let nmse = Difference::between(&computed[0], &self.exact).nmse;
-        // In this order NaN fails.
-        let fault = match (nmse <= largest_nmse(row.storage), surrounded_by_zeros(&executor)?) {
+        let nmse = Difference::between(&computed[0], &self.expected).nmse;
+        // Written as `<=`, the comparison fails for NaN.
+        let fault = match (nmse <= largest_nmse(storage), surrounded_by_zeros(&executor)?) {
             (true, true) => None,
             (true, false) => Some("what lies around its samples is not zero".into()),
             (false, _) => Some(format!("NMSE {nmse:.1e}")),
@@ -184,23 +188,24 @@ impl Trial {
         Ok((executor, nmse, fault))
     }
 
-    /// The median time of each executor. They take turns, so that what else goes on in the machine hits all alike.
-    fn time(&self, right: &mut [(usize, GpuExecutor)]) -> Result<Vec<(usize, Duration)>> {
-        let mut times = vec![Vec::new(); right.len()];
+    /// Returns the median time of each executor. The runs are interleaved, so that other load on the machine affects all of
+    /// them.
+    fn time(&self, correct: &mut [(usize, GpuExecutor)]) -> Result<Vec<(usize, Duration)>> {
+        let mut times = vec![Vec::new(); correct.len()];
         let mut round = |times: &mut [Vec<Duration>]| -> Result<()> {
-            for (times, (_, executor)) in times.iter_mut().zip(right.iter_mut()) {
+            for (times, (_, executor)) in times.iter_mut().zip(correct.iter_mut()) {
                 times.extend(executor.profile(&self.input)?);
             }
             Ok(())
         };
         let begin = Instant::now();
-        while begin.elapsed() < WARMED {
+        while begin.elapsed() < WARM_UP {
             round(&mut times)?;
         }
         times.iter_mut().for_each(Vec::clear);
         let (begin, [least, most]) = (Instant::now(), ROUNDS);
         for rounds in 0..most {
-            if rounds >= least && begin.elapsed() >= MEASURED {
+            if rounds >= least && begin.elapsed() >= TIMED {
                 break;
             }
             round(&mut times)?;
@@ -209,14 +214,14 @@ impl Trial {
             times.sort_unstable();
             (*at, times[times.len() / 2])
         };
-        Ok(right.iter().zip(times).map(median).collect())
+        Ok(correct.iter().zip(times).map(median).collect())
     }
 }
 
-/// A plan of one step for the first [`DIFFERENT`] records.
+/// Returns the plan of one step for the first [`DISTINCT_RECORDS`] records.
 fn on_few_records(plan: &Plan) -> Plan {
     let mut few = plan.clone();
-    let batch = plan.batch.min(DIFFERENT);
+    let batch = plan.batch.min(DISTINCT_RECORDS);
     let Some(kernel) = plan.steps[0].kernel.with_batch(batch) else { return few };
     few.batch = batch;
     few.steps[0].kernel = kernel;
@@ -226,26 +231,27 @@ fn on_few_records(plan: &Plan) -> Plan {
     few
 }
 
-/// As many numbers, which repeat these.
+/// Repeats numbers up to a length.
 fn repeated<T: Copy>(numbers: &[T], length: usize) -> Vec<T> {
     numbers.iter().cycle().take(length).copied().collect()
 }
 
-/// Whether the output's buffer is zero wherever it holds no sample, as the next step takes for granted.
+/// Whether all numbers of the output's buffer outside of the samples are zero, as the next step requires.
 fn surrounded_by_zeros(executor: &GpuExecutor) -> Result<bool> {
-    let output = &executor.outputs[0];
+    let (prepared, output) = (&executor.prepared, executor.prepared.output(0));
     let (sender, read) = std::sync::mpsc::channel();
     let taken = move |buffer| {
-        // The receiver is gone only if the wait below has failed, which is reported there.
+        // The receiver is dropped only if the wait below has failed, which is reported there.
         let _ = sender.send(buffer);
     };
-    DownloadBuffer::read_buffer(&executor.device, &executor.queue, &output.buffer.slice(..), taken);
-    executor.device.poll(wgpu::PollType::wait_indefinitely()).map_err(|error| faults::failed(&error.to_string()))?;
+    DownloadBuffer::read_buffer(&prepared.device, &prepared.queue, &output.source.buffer.slice(..), taken);
+    prepared.device.poll(wgpu::PollType::wait_indefinitely()).map_err(|error| faults::failed(&error.to_string()))?;
     let answered = read.recv().map_err(|_| faults::failed("the readback was never answered"))?;
     let buffer = answered.map_err(|error| faults::failed(&error.to_string()))?;
-    let RowLayout { base_offset, offset, pitch, storage } = output.row;
+    let RowLayout { base_offset, offset, pitch, storage } = output.layout;
     let numbers = storage.decode(&buffer);
     let (head, rows) = numbers.split_at(base_offset);
-    let around = rows[..output.length].chunks_exact(pitch).map(|row| [&row[..offset], &row[offset + output.samples..]]);
+    let around =
+        rows[..output.numbers()].chunks_exact(pitch).map(|row| [&row[..offset], &row[offset + output.samples()..]]);
     Ok(around.flatten().chain([head]).flatten().all(|&number| number == 0.0))
 }

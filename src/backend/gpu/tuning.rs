@@ -1,5 +1,5 @@
-//! Which variant is the fastest right one for each step on one machine, as a small text file: a head that says what the
-//! choice holds for, then one line a step, `sizes -> variant`. Written by `ecgpu tune`.
+//! A tuning: the fastest correct variant of each step on one machine, as a small text file. The head names the machine and
+//! the shaders for which the tuning is valid. One line per step follows: `sizes -> variant`.
 
 use std::{fmt, io::Read, path::Path};
 
@@ -11,13 +11,14 @@ use crate::{
 
 /// The first line, with the version of the format.
 const FORMAT: &str = "ecgpu tuning 4";
-/// Bytes that a tuning file may have; a hundred steps take about 16 KiB.
+/// The largest tuning file in bytes. A hundred steps take about 16 KiB.
 const LARGEST: usize = 1 << 20;
-/// What helps against a file that no longer fits.
+/// The remedy for a tuning that is not valid any more.
 const REMEDY: &str = "tune again, or run without a tuning";
 
-/// What a choice holds for besides the shaders.
+/// The adapter and the driver for which a tuning is valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Machine {
     /// The adapter's name.
     pub adapter: String,
@@ -25,7 +26,7 @@ pub struct Machine {
     pub backend: String,
     /// The driver's name.
     pub driver: String,
-    /// The driver's version in its own words.
+    /// The driver's description of its version.
     pub driver_info: String,
 }
 
@@ -45,17 +46,17 @@ impl fmt::Display for Machine {
     }
 }
 
-/// Text with every run of spaces and control characters as one space.
+/// Replaces every run of spaces and control characters by one space.
 fn one_line(text: &str) -> String {
     let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// The variants that were chosen, and what they hold for.
+/// The chosen variants of some steps, and the machine and the shaders for which they are valid.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tuning {
     machine: Machine,
-    /// Of all variants of the steps, so that it is known whether they are still the ones that were compared.
+    /// A hash of all variants of the steps, to detect that other variants were compared.
     shaders: u64,
     choices: Vec<(StepShape, String)>,
 }
@@ -68,20 +69,20 @@ impl Tuning {
     /// Reads a tuning file.
     ///
     /// # Errors
-    /// It cannot be read, or is none that [`fmt::Display`] wrote.
+    /// The file cannot be read, or [`fmt::Display`] did not write it.
     pub fn from_path(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let mut bytes = Vec::new();
         let file = std::fs::File::open(path).map_err(|error| Error::file(path, error))?;
-        // One byte more than is allowed tells a file that is too large, even one that never ends.
+        // One byte more than the largest size detects a file that is too large, even an endless one.
         file.take(LARGEST as u64 + 1).read_to_end(&mut bytes).map_err(|error| Error::file(path, error))?;
         Self::from_bytes(&bytes).map_err(|error| error.at(path.display()))
     }
 
-    /// Reads a tuning file's contents.
+    /// Reads the contents of a tuning file.
     ///
     /// # Errors
-    /// They are none that [`fmt::Display`] wrote.
+    /// [`fmt::Display`] did not write them.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let foreign = |cause: String| {
             Error::new(ErrorKind::Tuning, cause, "give a file that a tuning was written to, or run without one")
@@ -107,7 +108,7 @@ impl Tuning {
         Ok(tuning)
     }
 
-    /// Reads what follows the first line.
+    /// Parses the lines after the first.
     fn parse<'a>(lines: &mut impl Iterator<Item = (usize, &'a str)>) -> Result<Self> {
         let mut head = |name: &str| -> Result<&'a str> {
             let (at, line) = lines.next().ok_or_else(|| wrong(format!("it ends before '{name}'")))?;
@@ -141,22 +142,26 @@ impl Tuning {
         Ok(Self { machine, shaders, choices })
     }
 
-    /// How many steps it has.
+    /// Returns the number of steps.
     pub fn len(&self) -> usize {
         self.choices.len()
     }
 
-    /// Whether it has no step.
+    /// Whether there is no step.
     pub fn is_empty(&self) -> bool {
         self.choices.is_empty()
     }
 
-    /// What was chosen for a step; none if the step is not in it.
+    /// Returns the variant that was chosen for a step; none for a step that was not tuned.
     pub fn variant(&self, shape: &StepShape) -> Option<&str> {
         self.choices.iter().find(|(other, _)| other == shape).map(|(_, variant)| variant.as_str())
     }
 
-    /// Checks that it holds on a machine that stores weights so, and whose variants of a step `variants` gives.
+    /// Checks that the tuning is valid for a machine, for a storage of weights, and for the variants of each step that
+    /// `variants` returns.
+    ///
+    /// # Errors
+    /// The tuning is not valid for one of them.
     pub(super) fn check(
         &self,
         machine: &Machine,
@@ -174,7 +179,7 @@ impl Tuning {
             return Err(Error::new(ErrorKind::Tuning, cause, remedy).with_hint(Hint::MatchPrecision));
         }
         for (shape, chosen) in &self.choices {
-            runnable(shape, chosen, &variants(shape))?;
+            index_of(shape, chosen, &variants(shape))?;
         }
         if hash(self.choices.iter().map(|(shape, _)| shape), variants, order) != self.shaders {
             let cause = "the tuning file is stale, as it was made for other shaders or sizes";
@@ -184,8 +189,11 @@ impl Tuning {
     }
 }
 
-/// Where the chosen variant is among those that a device can run.
-pub(super) fn runnable(shape: &StepShape, chosen: &str, variants: &[Variant]) -> Result<usize> {
+/// Returns the index of the chosen variant among those that a device can run.
+///
+/// # Errors
+/// The device cannot run it.
+pub(super) fn index_of(shape: &StepShape, chosen: &str, variants: &[Variant]) -> Result<usize> {
     variants.iter().position(|variant| variant.name == chosen).ok_or_else(|| {
         let names: Vec<&str> = variants.iter().map(|variant| variant.name).collect();
         let (operation, names) = (shape.operation(), names.join(", "));
@@ -193,18 +201,19 @@ pub(super) fn runnable(shape: &StepShape, chosen: &str, variants: &[Variant]) ->
     })
 }
 
+/// Makes an error of a damaged file.
 fn wrong(cause: impl fmt::Display) -> Error {
     Error::new(ErrorKind::Tuning, format!("a damaged tuning file, {cause}"), REMEDY).with_hint(Hint::Retune)
 }
 
-/// The beginning of a text, for an error.
+/// Returns the beginning of a text, for an error.
 fn excerpt(text: &str) -> String {
     const SHOWN: usize = 60;
     let more = if text.chars().nth(SHOWN).is_some() { "…" } else { "" };
     text.chars().take(SHOWN).chain(more.chars()).collect()
 }
 
-/// The order in which a variant's shader reads its constants: what it makes of those that count up from 1.
+/// Shows the order in which a variant's shader reads each of its constants: the packed form of the numbers 1, 2, 3, …
 pub(super) fn order(kernel: &Kernel, variant: &Variant) -> Vec<Vec<f32>> {
     let kernel = kernel.with_few_channels();
     let constants = (1..).zip(kernel.operation().constants());
@@ -215,7 +224,7 @@ pub(super) fn order(kernel: &Kernel, variant: &Variant) -> Vec<Vec<f32>> {
     constants.map(packed).collect()
 }
 
-/// A hash of all variants of some steps with their shaders, of the order of their constants, and of this crate's version.
+/// Hashes this crate's version and all variants of some steps, with their shaders and the order of their constants.
 pub(super) fn hash<'a>(
     shapes: impl Iterator<Item = &'a StepShape>,
     variants: impl Fn(&StepShape) -> Vec<Variant>,
@@ -232,10 +241,12 @@ pub(super) fn hash<'a>(
     hash
 }
 
-/// Fowler, Noll and Vo's constants for 64 bits.
+/// The offset basis of the 64-bit FNV-1a hash, by Fowler, Noll and Vo.
 pub(super) const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+/// The prime of the 64-bit FNV-1a hash.
 const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
 
+/// Continues an FNV-1a hash with some symbols.
 pub(super) fn fnv1a(hash: u64, symbols: impl Iterator<Item = u64>) -> u64 {
     symbols.fold(hash, |hash, symbol| (hash ^ symbol).wrapping_mul(FNV_PRIME))
 }

@@ -1,4 +1,4 @@
-//! A tuning file survives being written, and every bad one is refused with one line.
+//! Tests of tuning files: what is written can be read, and every invalid file is refused with an error of one line.
 
 use proptest::prelude::*;
 
@@ -51,7 +51,7 @@ fn tuning() -> Tuning {
     Tuning::new(machine(), shaders, vec![(conv, "tile 4".into()), (linear, "plain".into())])
 }
 
-/// The one line that refuses a file, read or, if it can be read, checked.
+/// Returns the error of one line with which a file is refused when it is read or checked.
 fn refused(text: &str) -> String {
     let checked =
         Tuning::from_bytes(text.as_bytes()).and_then(|tuning| tuning.check(&machine(), Storage::F32, variants));
@@ -62,7 +62,7 @@ fn refused(text: &str) -> String {
     line
 }
 
-/// The file of [`tuning`] with one part changed is refused, and the line says `part`.
+/// Checks that the file of [`tuning`] is refused if `from` is replaced by `to`, and that the error contains `part`.
 fn changed(from: &str, to: &str, part: &str) {
     let text = tuning().to_string();
     assert!(text.contains(from), "'{from}' is not in {text}");
@@ -71,7 +71,7 @@ fn changed(from: &str, to: &str, part: &str) {
 }
 
 #[test]
-fn a_file_survives_being_written_and_its_choices_are_found() {
+fn a_written_file_is_read_back_with_its_choices() {
     let tuning = tuning();
     let read = Tuning::from_bytes(tuning.to_string().as_bytes()).unwrap();
     assert_eq!(read, tuning);
@@ -82,7 +82,7 @@ fn a_file_survives_being_written_and_its_choices_are_found() {
 }
 
 #[test]
-fn another_machine_is_refused() {
+fn a_tuning_of_another_machine_is_refused() {
     changed("A GPU", "B GPU", "was made for B GPU (vulkan, maker 1.2), and this is A GPU");
     changed("backend: vulkan", "backend: dx12", "dx12");
     changed("driver: maker", "driver: other", "other");
@@ -90,7 +90,7 @@ fn another_machine_is_refused() {
 }
 
 #[test]
-fn stale_shaders_are_refused() {
+fn a_tuning_of_other_shaders_is_refused() {
     let other = Tuning { shaders: tuning().shaders ^ 1, ..tuning() };
     assert!(refused(&other.to_string()).contains("is stale"));
     changed("in_samples=1000", "in_samples=1001", "is stale");
@@ -103,12 +103,12 @@ fn stale_shaders_are_refused() {
 }
 
 #[test]
-fn weights_in_another_order_are_refused() {
+fn a_tuning_of_another_packing_is_refused() {
     let tuning = tuning();
     let shapes = || tuning.choices.iter().map(|(shape, _)| shape);
     let swapped = |kernel: &Kernel, variant: &Variant| {
         let mut constants = order(kernel, variant);
-        // Two weights of the last variant alone.
+        // Swaps two weights of the last variant.
         if let Some(weights) = constants.first_mut().filter(|_| variant.name == "tile 4 sliced") {
             weights.swap(100, 101);
         }
@@ -119,9 +119,9 @@ fn weights_in_another_order_are_refused() {
 }
 
 #[test]
-fn the_order_of_weights_shows_how_a_variant_packs_them() {
+fn the_hashed_order_differs_between_packings() {
     let (conv, _) = &tuning().choices[0];
-    // The first channel's second tap stands behind one of each channel where neighbours are channels.
+    // The second tap of the first channel follows the first taps of all channels that are packed side by side.
     let accelerator = Accelerator { subgroup_size: Some(8), ..accelerator() };
     let variants = conv.kernel.on_gpu().variants(&[conv.x, conv.y], &accelerator);
     let named = |name: &str| variants.iter().find(|variant| variant.name == name).unwrap();
@@ -134,7 +134,7 @@ fn the_order_of_weights_shows_how_a_variant_packs_them() {
 }
 
 #[test]
-fn another_precision_is_refused() {
+fn a_tuning_of_another_precision_is_refused() {
     let refused = tuning().check(&machine(), Storage::F16, variants).unwrap_err();
     assert!(refused.cause().contains("made for weights in f32, and here they are in f16"), "{refused}");
     assert!(refused.hint() == Some(Hint::MatchPrecision), "{refused}");
@@ -152,7 +152,7 @@ fn a_variant_that_the_device_cannot_run_is_refused() {
 }
 
 #[test]
-fn nonsense_is_refused() {
+fn damaged_lines_are_refused() {
     changed("conv1d", "conv2d", "line 8 is no step");
     changed("kernel=11", "kernel=0", "line 8 is no step");
     changed("kernel=11", "kernel=+11", "line 8 is no step");
@@ -170,7 +170,7 @@ fn nonsense_is_refused() {
 }
 
 #[test]
-fn a_file_that_is_cut_short_is_refused_wherever() {
+fn a_file_that_is_cut_short_anywhere_is_refused() {
     let text = tuning().to_string();
     for end in 0..text.len() {
         refused(&text[..end]);
@@ -181,7 +181,7 @@ fn a_file_that_is_cut_short_is_refused_wherever() {
 }
 
 #[test]
-fn what_is_no_tuning_file_is_refused() {
+fn a_file_of_another_kind_is_refused() {
     assert!(refused("").contains("no tuning file"));
     assert!(refused("{}").contains("no tuning file"));
     changed("tuning 4", "tuning 3", "'ecgpu tuning 3' where this build reads 'ecgpu tuning 4'");
@@ -191,7 +191,7 @@ fn what_is_no_tuning_file_is_refused() {
 }
 
 #[test]
-fn names_of_several_lines_become_one() {
+fn names_of_several_lines_become_one_line() {
     assert_eq!(one_line(" a\n\tb\u{1b}[0m "), "a b [0m");
 }
 

@@ -1,0 +1,308 @@
+//! A plan that is ready to run on a GPU: dispatches, buffers of the host, and the commands of a run. Inference and training
+//! share it. A run is one submission with one readback.
+
+use std::{ops::Range, sync::Arc, time::Duration};
+
+use super::{
+    Gpu,
+    buffer::BufferSlice,
+    device_memory::DeviceMemory,
+    dispatch::Dispatch,
+    faults::{self, Faults},
+    layouts::Layouts,
+    overflow::Overflow,
+    profile,
+    staging::Staging,
+};
+use crate::{
+    Result,
+    kernels::RowLayout,
+    plan::{BufferId, Plan},
+};
+
+/// How long a run is polled for before the thread sleeps. A large GPU computes one record in about this time, and waking up
+/// may take as long again. A software adapter is not polled, because it computes on the core that would poll. The
+/// measurements are in `docs/measurements/gpu-host-path.md`.
+const SPIN: Duration = Duration::from_micros(200);
+
+/// The smallest readback buffer: a plan of states alone has no outputs, and an empty buffer cannot be mapped.
+const SMALLEST_READBACK: u64 = 16;
+
+/// A plan's dispatches with the buffers through which the host exchanges inputs and outputs.
+pub(super) struct PreparedPlan {
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    pub(super) faults: Arc<Faults>,
+    /// The dispatches, each with its step.
+    dispatches: Vec<(usize, Dispatch)>,
+    steps: usize,
+    inputs: Vec<Input>,
+    outputs: Vec<Output>,
+    overflow: Option<Overflow>,
+    /// One set for each run that may be in flight.
+    host_buffers: Vec<HostBuffers>,
+    spin: Duration,
+}
+
+/// The host's buffers for one run. The device's memory is shared by all runs, because they run one after another.
+struct HostBuffers {
+    /// One for each input.
+    uploads: Vec<Staging>,
+    readback: Staging,
+    /// The commands of the next run. They are recorded while the device computes the current run, because recording takes
+    /// nearly half of the host's time.
+    recorded: Option<wgpu::CommandBuffer>,
+}
+
+/// A submitted run, by the number of its host buffers.
+pub(super) struct InFlight(usize, wgpu::SubmissionIndex);
+
+/// An input of the plan on the device.
+struct Input {
+    buffer: wgpu::Buffer,
+    layout: RowLayout,
+    /// The samples of each row.
+    samples: usize,
+    /// The bytes of all rows, without the base offset.
+    bytes: u64,
+}
+
+/// An output of the plan on the device, and its copy in the readback buffer.
+pub(super) struct Output {
+    /// The output on the device, from its base offset on.
+    pub(super) source: BufferSlice,
+    /// The first byte of the copy in the readback buffer.
+    copy_offset: u64,
+    /// Whether an earlier output has the same source and therefore the same copy.
+    copied_before: bool,
+    pub(super) layout: RowLayout,
+    /// `[batch, channels, samples]`.
+    shape: [usize; 3],
+    /// The channels of each record that the host asks for.
+    selected: Range<usize>,
+}
+
+impl Output {
+    /// Returns the numbers of all rows, without the base offset.
+    pub(super) fn numbers(&self) -> usize {
+        let [batch, channels, _] = self.shape;
+        batch * channels * self.layout.pitch
+    }
+
+    /// Returns the samples of each row.
+    pub(super) fn samples(&self) -> usize {
+        self.shape[2]
+    }
+
+    /// Copies the selected samples out of a mapped readback buffer.
+    fn read(&self, readback: &[u8], samples: &mut Vec<f32>) {
+        let RowLayout { base_offset, offset, pitch, storage } = self.layout;
+        let start = self.copy_offset as usize + base_offset * storage.bytes();
+        let numbers = storage.decode(&readback[start..][..self.numbers() * storage.bytes()]);
+        samples.clear();
+        for record in numbers.chunks_exact(self.shape[1] * pitch) {
+            let rows = record.chunks_exact(pitch).take(self.selected.end).skip(self.selected.start);
+            rows.for_each(|row| samples.extend_from_slice(&row[offset..][..self.samples()]));
+        }
+    }
+}
+
+/// Describes each output with its place in the readback buffer.
+fn outputs(plan: &Plan, layouts: &Layouts, memory: &DeviceMemory, channels: &[Range<usize>]) -> Vec<Output> {
+    let mut end = 0;
+    let mut outputs: Vec<Output> = Vec::with_capacity(plan.outputs.len());
+    for (at, (&id, selected)) in plan.outputs.iter().zip(channels).enumerate() {
+        let memory = memory.slice(id);
+        let source = BufferSlice { size: layouts.bytes(plan, id).min(memory.size), ..memory.clone() };
+        let earlier = plan.outputs[..at].iter().position(|&other| other == id);
+        let copy_offset = earlier.map_or(end, |earlier| outputs[earlier].copy_offset);
+        end = end.max(copy_offset + source.size);
+        outputs.push(Output {
+            source,
+            copy_offset,
+            copied_before: earlier.is_some(),
+            layout: layouts.of(id),
+            shape: plan.buffers[id].shape,
+            selected: selected.clone(),
+        });
+    }
+    outputs
+}
+
+impl PreparedPlan {
+    /// Prepares a plan with compiled dispatches. `channels` are the channels of each output that the host asks for.
+    pub(super) fn new(
+        gpu: &Gpu,
+        (plan, layouts): (&Plan, &Layouts),
+        channels: &[Range<usize>],
+        memory: &DeviceMemory,
+        dispatches: Vec<(usize, Dispatch)>,
+        overflow: Option<Overflow>,
+    ) -> Self {
+        let input = |&id: &BufferId| {
+            let ([batch, channels, samples], layout) = (plan.buffers[id].shape, layouts.of(id));
+            let bytes = (batch * channels * layout.pitch * layout.storage.bytes()) as u64;
+            Input { buffer: memory.slice(id).buffer.clone(), layout, samples, bytes }
+        };
+        let mut prepared = Self {
+            device: gpu.device.clone(),
+            queue: gpu.queue.clone(),
+            faults: gpu.faults.clone(),
+            dispatches,
+            steps: plan.steps.len(),
+            inputs: plan.inputs.iter().map(input).collect(),
+            outputs: outputs(plan, layouts, memory, channels),
+            overflow,
+            host_buffers: Vec::with_capacity(2),
+            spin: if gpu.accelerator.software { Duration::ZERO } else { SPIN },
+        };
+        prepared.add_host_buffers();
+        prepared
+    }
+
+    fn add_host_buffers(&mut self) {
+        let uploads = self.inputs.iter().map(|input| Staging::upload(&self.device, input.bytes)).collect();
+        let outputs = self.outputs.iter().map(|output| output.copy_offset + output.source.size).max().unwrap_or(0);
+        let flags = self.overflow.as_ref().map_or(0, Overflow::bytes);
+        let readback = Staging::readback(&self.device, (outputs + flags).max(SMALLEST_READBACK));
+        self.host_buffers.push(HostBuffers { uploads, readback, recorded: None });
+    }
+
+    /// Returns output number `at`.
+    pub(super) fn output(&self, at: usize) -> &Output {
+        &self.outputs[at]
+    }
+
+    /// Writes the inputs to upload buffers. The zeros between the samples were written when the buffers were created.
+    fn upload(&self, host: usize, inputs: &[&[f32]]) -> Result<()> {
+        for ((Input { layout, samples, .. }, upload), input) in
+            self.inputs.iter().zip(&self.host_buffers[host].uploads).zip(inputs)
+        {
+            let mut mapped = upload.view_mut()?;
+            for (row, samples) in input.chunks_exact(*samples).enumerate() {
+                let samples = layout.storage.encode(samples);
+                let start = (row * layout.pitch + layout.offset) * layout.storage.bytes();
+                mapped.slice(start..start + samples.len()).copy_from_slice(&samples);
+            }
+            drop(mapped);
+            upload.unmap();
+        }
+        Ok(())
+    }
+
+    /// Begins commands with the copies of the inputs to the device.
+    fn begin_commands(&self, host: usize) -> wgpu::CommandEncoder {
+        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        for (Input { buffer, layout, bytes, .. }, upload) in self.inputs.iter().zip(&self.host_buffers[host].uploads) {
+            let to = (layout.base_offset * layout.storage.bytes()) as u64;
+            encoder.copy_buffer_to_buffer(&upload.buffer, 0, buffer, to, *bytes);
+        }
+        encoder
+    }
+
+    /// Records the commands of one run.
+    fn record(&self, host: usize) -> wgpu::CommandBuffer {
+        let mut encoder = self.begin_commands(host);
+        Dispatch::record(&mut encoder, self.dispatches.iter().map(|(_, dispatch)| dispatch));
+        let readback = &self.host_buffers[host].readback.buffer;
+        for Output { source, copy_offset, .. } in self.outputs.iter().filter(|output| !output.copied_before) {
+            encoder.copy_buffer_to_buffer(&source.buffer, source.offset, readback, *copy_offset, source.size);
+        }
+        if let Some(overflow) = &self.overflow {
+            overflow.copy(&mut encoder, readback);
+        }
+        encoder.finish()
+    }
+
+    /// Submits one run and records the commands of the next.
+    fn submit(
+        &self,
+        host: usize,
+        inputs: &[&[f32]],
+        recorded: Option<wgpu::CommandBuffer>,
+    ) -> Result<(InFlight, wgpu::CommandBuffer)> {
+        let recorded = recorded.unwrap_or_else(|| self.record(host));
+        self.upload(host, inputs)?;
+        let submission = self.queue.submit([recorded]);
+        self.host_buffers[host].uploads.iter().for_each(Staging::map);
+        self.host_buffers[host].readback.map();
+        Ok((InFlight(host, submission), self.record(host)))
+    }
+
+    /// Waits for a run and copies its outputs out.
+    fn collect(&self, InFlight(host, submission): InFlight, outputs: &mut Vec<Vec<f32>>) -> Result<()> {
+        let readback = &self.host_buffers[host].readback;
+        readback.wait(&self.device, submission, self.spin)?;
+        let view = readback.view()?;
+        outputs.resize(self.outputs.len(), Vec::new());
+        self.outputs.iter().zip(&mut *outputs).for_each(|(output, samples)| output.read(&view, samples));
+        if let Some(overflow) = &self.overflow {
+            overflow.apply(&self.queue, &view, outputs);
+        }
+        drop(view);
+        readback.unmap();
+        Ok(())
+    }
+
+    /// Submits one run with the host buffers of this number, which are created if they are the next. The lengths of the
+    /// inputs must have been checked.
+    ///
+    /// # Errors
+    /// The device failed or has no memory for the buffers.
+    pub(super) fn start(&mut self, host: usize, inputs: &[&[f32]]) -> Result<InFlight> {
+        if host == self.host_buffers.len() {
+            // Without memory for more host buffers the device remains usable.
+            faults::scoped(&self.device.clone(), || {
+                self.add_host_buffers();
+                Ok(())
+            })?;
+        }
+        let recorded = self.host_buffers[host].recorded.take();
+        let (in_flight, next) = self.faults.guard(&self.device, || self.submit(host, inputs, recorded))?;
+        self.host_buffers[host].recorded = Some(next);
+        Ok(in_flight)
+    }
+
+    /// Waits for a run and fills `outputs` with its results.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub(super) fn finish(&self, in_flight: InFlight, outputs: &mut Vec<Vec<f32>>) -> Result<()> {
+        self.faults.guard(&self.device, || self.collect(in_flight, outputs))
+    }
+
+    /// Runs the plan once and returns how long the device computed each step.
+    ///
+    /// # Errors
+    /// The device failed, or it was opened without timestamps.
+    pub(super) fn profile(&mut self, inputs: &[&[f32]]) -> Result<Vec<Duration>> {
+        profile::check(&self.device)?;
+        self.faults.guard(&self.device, || {
+            self.upload(0, inputs)?;
+            let dispatches: Vec<&Dispatch> = self.dispatches.iter().map(|(_, dispatch)| dispatch).collect();
+            let (commands, uploads) = (self.begin_commands(0), &self.host_buffers[0].uploads);
+            let times = profile::profile(&self.device, &self.queue, &dispatches, commands, uploads)?;
+            let mut by_step = vec![Duration::ZERO; self.steps];
+            self.dispatches.iter().zip(times).for_each(|((step, _), time)| by_step[*step] += time);
+            Ok(by_step)
+        })
+    }
+
+    /// Reads a buffer back, outside of a run.
+    ///
+    /// # Errors
+    /// The device failed.
+    #[cfg(feature = "train")]
+    pub(super) fn read_buffer(&self, buffer: &wgpu::Buffer) -> Result<Vec<f32>> {
+        self.faults.guard(&self.device, || {
+            let readback = Staging::readback(&self.device, buffer.size());
+            let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            encoder.copy_buffer_to_buffer(buffer, 0, &readback.buffer, 0, buffer.size());
+            let submission = self.queue.submit([encoder.finish()]);
+            readback.map();
+            readback.wait(&self.device, submission, self.spin)?;
+            let view = readback.view()?;
+            Ok(bytemuck::cast_slice(&view).to_vec())
+        })
+    }
+}
