@@ -34,24 +34,37 @@ impl Pipelines {
             .map(|&(shader, reads)| (key(shader), (shader, reads)))
             .filter(|(key, _)| !pipelines.contains_key(key))
             .collect();
-        let compiled = std::thread::scope(|scope| {
-            // An error scope belongs to the thread that opened it.
-            let spawn = |(key, (shader, reads))| {
-                let work = move || faults::scoped(&self.device, || Ok(self.compile(shader, reads)));
-                (key, scope.spawn(work))
-            };
-            let threads: Vec<_> = missing.into_iter().map(spawn).collect();
-            let join = |(key, thread): (String, ScopedJoinHandle<Result<wgpu::ComputePipeline>>)| {
-                let panicked = |_| Err(faults::failed("the compiler of a shader panicked"));
-                Ok((key, thread.join().unwrap_or_else(panicked)?))
-            };
-            threads.into_iter().map(join).collect::<Result<Vec<_>>>()
-        })?;
+        let compiled = self.compile_on_threads(missing)?;
         if let (Some(cache), false) = (&self.cache, compiled.is_empty()) {
             cache.save();
         }
         pipelines.extend(compiled);
         Ok(())
+    }
+
+    /// Compiles shaders, each given with its number of reads, on a thread of its own.
+    ///
+    /// # Errors
+    /// The device refuses a pipeline.
+    fn compile_on_threads(
+        &self,
+        shaders: HashMap<String, (&Shader, usize)>,
+    ) -> Result<Vec<(String, wgpu::ComputePipeline)>> {
+        // An error scope belongs to the thread that opened it.
+        let compile = |(shader, reads)| faults::scoped(&self.device, || Ok(self.compile(shader, reads)));
+        if cfg!(target_family = "wasm") {
+            // There are no threads.
+            return shaders.into_iter().map(|(key, shader)| Ok((key, compile(shader)?))).collect();
+        }
+        std::thread::scope(|scope| {
+            let spawn = |(key, shader)| (key, scope.spawn(move || compile(shader)));
+            let threads: Vec<_> = shaders.into_iter().map(spawn).collect();
+            let join = |(key, thread): (String, ScopedJoinHandle<Result<wgpu::ComputePipeline>>)| {
+                let panicked = |_| Err(faults::failed("the compiler of a shader panicked"));
+                Ok((key, thread.join().unwrap_or_else(panicked)?))
+            };
+            threads.into_iter().map(join).collect()
+        })
     }
 
     /// Returns the pipeline of a shader with this number of reads and one write. Compiles it if necessary.

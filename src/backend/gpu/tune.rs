@@ -78,16 +78,7 @@ pub struct Tuned {
 /// The device failed or gives no timestamps. A wrong variant is no error, and is never chosen.
 pub fn tune(gpu: &Gpu, plans: &[(String, Plan)], mut progress: impl FnMut(usize, usize)) -> Result<Tuned> {
     let fused: Vec<(&String, Plan)> = plans.iter().map(|(name, plan)| (name, gpu.fused(plan).plan)).collect();
-    let mut jobs: Vec<(&str, &Plan, &Step, StepShape)> = Vec::new();
-    for (name, plan) in &fused {
-        let layouts = gpu.layouts(plan);
-        for step in &plan.steps {
-            let shape = StepShape::new(step, &layouts, gpu.info.storage);
-            if jobs.iter().all(|(.., other)| *other != shape) {
-                jobs.push((name, plan, step, shape));
-            }
-        }
-    }
+    let jobs = distinct_steps(gpu, &fused);
     let mut steps = Vec::with_capacity(jobs.len());
     let total = jobs.len();
     for (name, plan, step, shape) in jobs {
@@ -99,12 +90,35 @@ pub fn tune(gpu: &Gpu, plans: &[(String, Plan)], mut progress: impl FnMut(usize,
         steps.push(StepTuning { plan: plan_name, step: step.name.clone(), shape, output, candidates, chosen });
     }
     progress(total, total);
-    let choice = |step: &StepTuning| Some((step.shape.clone(), step.candidates[step.chosen?].variant.to_string()));
-    let choices: Option<Vec<(StepShape, String)>> = steps.iter().map(choice).collect();
-    let shaders =
-        tuning::hash(steps.iter().map(|step| &step.shape), |shape| gpu.compiled_variants(shape), tuning::order);
-    let tuning = choices.map(|choices| Tuning::new(gpu.machine(), shaders, choices));
+    let tuning = tuning_of(gpu, &steps);
     Ok(Tuned { steps, tuning })
+}
+
+/// A step to tune: the name of its plan, the plan, the step and its sizes.
+type Job<'a> = (&'a str, &'a Plan, &'a Step, StepShape);
+
+/// Lists the steps of some named plans, each size once.
+fn distinct_steps<'a>(gpu: &Gpu, plans: &'a [(&String, Plan)]) -> Vec<Job<'a>> {
+    let mut jobs: Vec<Job> = Vec::new();
+    for (name, plan) in plans {
+        let layouts = gpu.layouts(plan);
+        for step in &plan.steps {
+            let shape = StepShape::new(step, &layouts, gpu.info.storage);
+            if jobs.iter().all(|(.., other)| *other != shape) {
+                jobs.push((name, plan, step, shape));
+            }
+        }
+    }
+    jobs
+}
+
+/// Makes a tuning of the chosen variants. Returns none if a step has no correct variant.
+fn tuning_of(gpu: &Gpu, steps: &[StepTuning]) -> Option<Tuning> {
+    let choice = |step: &StepTuning| Some((step.shape.clone(), step.candidates[step.chosen?].variant.to_string()));
+    let choices = steps.iter().map(choice).collect::<Option<Vec<_>>>()?;
+    let shapes = steps.iter().map(|step| &step.shape);
+    let shaders = tuning::hash(shapes, |shape| gpu.compiled_variants(shape), tuning::order);
+    Some(Tuning::new(gpu.machine(), shaders, choices))
 }
 
 /// One step as a plan of its own, with random input.
@@ -182,7 +196,7 @@ impl Trial {
         // Written as `<=`, the comparison fails for NaN.
         let fault = match (nmse <= largest_nmse(storage), surrounded_by_zeros(&executor)?) {
             (true, true) => None,
-            (true, false) => Some("what lies around its samples is not zero".into()),
+            (true, false) => Some("the numbers around its samples are not zero".into()),
             (false, _) => Some(format!("NMSE {nmse:.1e}")),
         };
         Ok((executor, nmse, fault))
