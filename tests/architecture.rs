@@ -138,10 +138,10 @@ fn imports() -> BTreeMap<Vec<String>, BTreeSet<Vec<String>>> {
             from.clear();
         }
         let mut target = [&from[..], &path[supers.max(1)..]].concat();
-        if let [name, ..] = &target[..] {
-            if let Some((_, of)) = ROOT_NAMES.iter().find(|(root, _)| supers == 0 && root == name) {
-                target = vec![of.to_string()];
-            }
+        if let [name, ..] = &target[..]
+            && let Some((_, of)) = ROOT_NAMES.iter().find(|(root, _)| supers == 0 && root == name)
+        {
+            target = vec![of.to_string()];
         }
         // The longest prefix that is a file.
         (1..=target.len()).rev().map(|length| target[..length].to_vec()).find(|prefix| modules.contains_key(prefix))

@@ -113,7 +113,12 @@ pub const NO_ZEROS_BEHIND_A_TRAINING_ROW: &[Sabotage] = &[
     training(plans::depth_to_space, "depth_to_space", "if t < sizes.out_samples {", "if true {"),
     training(plans::gather, "gather", "var value = 0.0;", "var value = select(1.0, 0.0, i < gather.length);"),
     training(plans::dropout, "dropout", "if t < dropout.samples {", "if true {"),
-    training(plans::nt_xent, "nt_xent_loss", "loss[sizes.loss_base_offset + at] = 0.0;", "loss[sizes.loss_base_offset + at] = 1.0;"),
+    training(
+        plans::nt_xent,
+        "nt_xent_loss",
+        "loss[sizes.loss_base_offset + at] = 0.0;",
+        "loss[sizes.loss_base_offset + at] = 1.0;",
+    ),
 ];
 
 /// Dropout draws other random numbers.
