@@ -60,7 +60,7 @@ pub trait Operation {
     }
 
     /// Every size by its name, as in a tuning file, `batch` first. Empty for an operation that is never tuned.
-    /// [`sizes!`](list::sizes) defines this function and the next two.
+    /// The macro `sizes!` defines this function and the next two.
     fn sizes(&self) -> Vec<(&'static str, usize)> {
         Vec::new()
     }
