@@ -44,7 +44,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var i = lane; i < sizes.features; i += WORKGROUP) {
         let value = x[sizes.x_first + (row + i) * sizes.x_pitch] / norm;
         for (var in_row = 0u; in_row < sizes.y_pitch; in_row++) {
-            y[sizes.y_base_offset + (row + i) * sizes.y_pitch + beside] = select(0.0, value, in_row == sizes.y_offset);
+            y[sizes.y_base_offset + (row + i) * sizes.y_pitch + in_row] = select(0.0, value, in_row == sizes.y_offset);
         }
     }
 }

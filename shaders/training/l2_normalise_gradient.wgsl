@@ -49,7 +49,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var i = lane; i < sizes.features; i += WORKGROUP) {
         let across = dy[sizes.dy_first + (row + i) * sizes.dy_pitch] - x[sizes.x_first + (row + i) * sizes.x_pitch] * along;
         for (var in_row = 0u; in_row < sizes.dx_pitch; in_row++) {
-            dx[sizes.dx_base_offset + (row + i) * sizes.dx_pitch + beside] = select(0.0, across / norm, in_row == sizes.dx_offset);
+            dx[sizes.dx_base_offset + (row + i) * sizes.dx_pitch + in_row] = select(0.0, across / norm, in_row == sizes.dx_offset);
         }
     }
 }

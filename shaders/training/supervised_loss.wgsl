@@ -79,7 +79,7 @@ fn main(@builtin(global_invocation_id) invocation: vec3<u32>) {
         let i = at * sizes.classes + c;
         let value = weights[sizes.weights_first + c] * mixed(i).y / f32(sizes.batch * sizes.classes);
         for (var in_row = 0u; in_row < sizes.out_pitch; in_row++) {
-            out[sizes.out_base_offset + i * sizes.out_pitch + beside] = select(0.0, value, in_row == sizes.out_offset);
+            out[sizes.out_base_offset + i * sizes.out_pitch + in_row] = select(0.0, value, in_row == sizes.out_offset);
         }
     }
 }

@@ -100,10 +100,13 @@ impl Format {
         if let Some(format) = FORMATS.iter().find(belongs_to) {
             return Some((format, path.with_extension(format.extensions[0])));
         }
-        let mut header = path.as_os_str().to_owned();
-        header.push(".hea");
-        let header = PathBuf::from(header);
-        header.is_file().then_some((&FORMATS[0], header))
+        // A record of several files may be named without extension.
+        FORMATS.iter().filter(|format| !format.companions.is_empty()).find_map(|format| {
+            let mut header = path.as_os_str().to_owned();
+            header.push(format!(".{}", format.extensions[0]));
+            let header = PathBuf::from(header);
+            header.is_file().then_some((format, header))
+        })
     }
 
     /// Returns the format of a source by its content.
@@ -133,6 +136,10 @@ pub fn read(path: &Path, options: &ReadOptions) -> Result<Vec<Recording>> {
     }
     if let Some((format, file)) = Format::of(path) {
         return format.read(&Source::File(file), options);
+    }
+    // Reading from anything else, such as a pipe, could wait without end.
+    if path.exists() && !path.is_file() {
+        return Err(unknown_format(path));
     }
     let source = Source::File(path.to_path_buf());
     Format::by_content(&source)?.ok_or_else(|| unknown_format(path))?.read(&source, options)
