@@ -1,4 +1,4 @@
-//! The twelve standard leads and how the limb leads follow from I and II.
+//! Defines the twelve standard leads, and how the limb leads follow from I and II.
 
 use std::{fmt, str::FromStr};
 
@@ -34,19 +34,19 @@ pub enum Lead {
 }
 
 impl Lead {
-    /// The usual order: limb leads, augmented leads, chest leads.
+    /// All leads in the usual order: limb leads, augmented leads, chest leads.
     pub const STANDARD: [Lead; 12] = {
         use Lead::*;
         [I, II, III, AVR, AVL, AVF, V1, V2, V3, V4, V5, V6]
     };
 
-    /// The field's spelling: `aVR`, not `AVR`.
+    /// Returns the name in the field's spelling: `aVR`, not `AVR`.
     pub fn name(self) -> &'static str {
         const NAMES: [&str; 12] = ["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"];
         NAMES[self as usize]
     }
 
-    /// The weights of leads I and II in this lead, where it is a combination of the two (Einthoven 1913,
+    /// Returns the weights of leads I and II in this lead, where it is a combination of the two (Einthoven 1913,
     /// Goldberger 1942): III = II − I, aVR = −(I + II)/2, aVL = I − II/2, aVF = II − I/2.
     pub fn from_i_and_ii(self) -> Option<[f32; 2]> {
         match self {

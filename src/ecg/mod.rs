@@ -1,4 +1,4 @@
-//! What an ECG is: its leads, a recording, its formats, resampling, quality, and a synthetic model.
+//! Holds what concerns an ECG itself: leads, recordings, file formats, resampling, signal quality, a synthetic model.
 //!
 //! A [`Recording`] holds named [`Lead`]s in millivolts at one sampling rate. It comes from a file (`format::read`, with
 //! the feature `formats`) or from a model ([`synthesize`]), reaches another sampling rate by [`Recording::resampled`],

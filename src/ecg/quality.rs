@@ -1,34 +1,35 @@
-//! What makes a recording doubtful. The rules warn; nothing is ever corrected, since a correction that guesses wrong is
-//! worse than a warning.
+//! Warns about recordings that look doubtful. The rules never correct anything, since a wrong correction is worse than a
+//! warning.
 //!
-//! They follow the checks of the PhysioNet/CinC Challenge 2011 on ECG quality (constant and flat leads, saturation) and
-//! what misread units look like. A swap of limb electrodes keeps Einthoven's law and so cannot be found here.
+//! The rules follow the checks of the PhysioNet/CinC Challenge 2011 on ECG quality (constant and flat leads, saturation) and
+//! what misread units look like. Swapped limb electrodes still satisfy Einthoven's law, so these rules cannot find them.
 //!
 //! Measured on folds 1 to 9 of PTB-XL at 100 Hz (Wagner et al. 2020), 14 of 19,601 records raise a warning: eleven whose
 //! limb leads disagree, and three with leads that are constant, flat or too large.
 
 use super::{Lead, Recording};
 
-/// A lead that stays this long within [`FLAT_RANGE`] is flat; even at 40 beats a minute a P wave comes sooner.
+/// Seconds within [`FLAT_RANGE`] after which a lead is called flat; even at 40 beats per minute a P wave comes sooner.
 const FLAT_SECONDS: f64 = 1.0;
 
-/// In mV; two steps of the usual resolution of 1 µV, to allow for rounding.
+/// Range of a flat lead in mV: two steps of the usual resolution of 1 µV, to allow for rounding.
 const FLAT_RANGE: f32 = 0.002;
 
-/// In mV; 16-bit samples of 1 µV end at ±32.767 mV.
+/// Amplitude in mV at which a converter saturates: 16-bit samples of 1 µV end at ±32.767 mV.
 const RAIL: f32 = 32.6;
 
-/// In mV; PTB-XL's largest sample is 20 mV, an artefact. A QRS complex seldom passes 5 mV.
+/// Largest plausible amplitude in mV. PTB-XL's largest sample is 20 mV, an artefact; a QRS complex seldom passes 5 mV.
 const LARGEST: f32 = 20.0;
 
-/// In mV; PTB-XL's smallest median over the leads of a record is 0.041 mV, its typical one 0.16 mV.
+/// Smallest plausible standard deviation in mV, as the median over the leads. PTB-XL's smallest is 0.041 mV, its typical
+/// one 0.16 mV.
 const SMALLEST_DEVIATION: f64 = 0.02;
 
-/// In mV, root mean square; half a millimetre on paper. Rounding to 5 µV leaves a twentieth of it, and in 99.9 % of
-/// PTB-XL's records the residual is below 0.003 mV.
+/// Largest plausible root mean square of II − I − III in mV: half a millimetre on paper. Rounding to 5 µV causes a
+/// twentieth of it, and in 99.9 % of PTB-XL's records it is below 0.003 mV.
 const LARGEST_RESIDUAL: f64 = 0.05;
 
-/// What is doubtful about a recording, one sentence a finding, with its likely cause; empty for a sound one.
+/// Returns what is doubtful about a recording, one sentence per finding with its likely cause; empty if nothing is.
 pub fn warnings(recording: &Recording) -> Vec<String> {
     let mut found: Vec<String> = recording
         .leads()
@@ -58,7 +59,7 @@ fn flat(lead: Lead, signal: &[f32], sampling_rate: f64) -> Option<String> {
     })
 }
 
-/// Start and length of the longest run of samples within [`FLAT_RANGE`] of its first one.
+/// Returns start and length, in samples, of the longest run whose samples are within [`FLAT_RANGE`] of its first one.
 fn longest_flat_run(signal: &[f32]) -> (usize, usize) {
     let (mut longest, mut start) = ((0, 0), 0);
     for (n, x) in signal.iter().enumerate() {
@@ -102,7 +103,7 @@ fn deviation(signal: &[f32]) -> f64 {
     root_mean_square(signal.iter().map(|x| f64::from(*x) - mean))
 }
 
-/// Einthoven: III = II − I, at any time and wherever the electrodes are.
+/// Checks Einthoven's law, III = II − I, which holds at any time and for any positions of the electrodes.
 fn disagreement(recording: &Recording) -> Option<String> {
     let [i, ii, iii] = [Lead::I, Lead::II, Lead::III].map(|lead| recording.lead(lead));
     let residual = i?.iter().zip(ii?).zip(iii?).map(|((i, ii), iii)| f64::from(ii - i - iii));
@@ -125,7 +126,7 @@ mod tests {
     use super::*;
     use crate::ecg::{Condition, synthesize};
 
-    /// A sound recording of ten seconds at 100 Hz after `change`.
+    /// Returns the warnings about a sound recording of ten seconds at 100 Hz after `change`.
     fn changed(change: impl FnOnce(&mut [Vec<f32>])) -> Vec<String> {
         let sound = synthesize(Condition::Norm, 1, 100.0, 10.0).unwrap();
         let mut signals: Vec<Vec<f32>> = sound.leads().map(|(_, signal)| signal.to_vec()).collect();
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn one_sample_is_no_reason_to_warn() {
+    fn a_single_sample_raises_no_warning() {
         let recording = Recording::new("r", 100.0, vec![(Lead::I, vec![0.5])]).unwrap();
         assert!(warnings(&recording).is_empty());
     }

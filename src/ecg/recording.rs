@@ -1,4 +1,4 @@
-//! A recording: named leads in millivolts at one sampling rate.
+//! Defines a recording: named leads in millivolts at one sampling rate.
 
 use std::{borrow::Cow, fmt, str::FromStr};
 
@@ -8,16 +8,16 @@ use crate::{Error, ErrorKind, Result};
 /// A unit of voltage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
-    /// V
+    /// Volts (V).
     Volt,
-    /// mV
+    /// Millivolts (mV).
     Millivolt,
-    /// µV
+    /// Microvolts (µV).
     Microvolt,
 }
 
 impl Unit {
-    /// How many millivolts one of this unit is.
+    /// Returns the number of millivolts in one of this unit.
     pub fn millivolts(self) -> f64 {
         match self {
             Unit::Volt => 1e3,
@@ -52,7 +52,7 @@ impl FromStr for Unit {
     }
 }
 
-/// Named leads in millivolts, all of one length, at one sampling rate.
+/// One ECG: named leads in millivolts, all of one length, at one sampling rate.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recording {
     name: String,
@@ -62,11 +62,11 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// A recording of `leads` in millivolts at `sampling_rate` Hz.
+    /// Makes a recording of `leads`, each with its samples in millivolts, at `sampling_rate` Hz.
     ///
     /// # Errors
-    /// A sampling rate that is not a positive number, no lead, a lead twice, leads of different lengths, no samples, or
-    /// a sample that is not finite.
+    /// The sampling rate is not a positive number, there is no lead or no sample, a lead occurs twice, the leads differ
+    /// in length, or a sample is not finite.
     pub fn new(name: impl Into<String>, sampling_rate: f64, leads: Vec<(Lead, Vec<f32>)>) -> Result<Self> {
         let recording = Self { name: name.into(), sampling_rate, leads, warnings: Vec::new() };
         recording.check()?;
@@ -102,55 +102,55 @@ impl Recording {
         Ok(())
     }
 
-    /// The record's name.
+    /// Returns the record's name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Samples a second.
+    /// Returns the sampling rate in Hz.
     pub fn sampling_rate(&self) -> f64 {
         self.sampling_rate
     }
 
-    /// Samples of each lead.
+    /// Returns the number of samples per lead.
     pub fn samples(&self) -> usize {
         self.leads.first().map_or(0, |(_, signal)| signal.len())
     }
 
-    /// Seconds.
+    /// Returns the duration in seconds.
     pub fn duration(&self) -> f64 {
         self.samples() as f64 / self.sampling_rate
     }
 
-    /// The leads in the order in which they were given, in millivolts.
+    /// Iterates over the leads and their samples in millivolts, in the order in which they were given.
     pub fn leads(&self) -> impl ExactSizeIterator<Item = (Lead, &[f32])> {
         self.leads.iter().map(|(lead, signal)| (*lead, signal.as_slice()))
     }
 
-    /// One lead in millivolts, if it was recorded.
+    /// Returns the samples of one lead in millivolts, if it was recorded.
     pub fn lead(&self, lead: Lead) -> Option<&[f32]> {
         self.leads().find(|(name, _)| *name == lead).map(|(_, signal)| signal)
     }
 
-    /// What a reader noticed while it read the recording.
+    /// Returns what the reader of the file noticed, one sentence per finding.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
-    /// Adds something that whoever reads the result should know.
+    /// Adds a warning, which is shown with every result of this recording.
     pub fn warn(&mut self, warning: impl Into<String>) {
         self.warnings.push(warning.into());
     }
 
-    /// The leads in `order`; III, aVR, aVL and aVF are derived from I and II where they were not recorded.
+    /// Returns the leads in `order`, in millivolts; III, aVR, aVL and aVF are derived from I and II where they were not recorded.
     ///
     /// # Errors
-    /// A lead that is neither recorded nor derivable.
+    /// A lead is neither recorded nor derivable.
     pub fn in_order(&self, order: &[Lead]) -> Result<Vec<Vec<f32>>> {
         order.iter().map(|&lead| self.recorded_or_derived(lead).map(Cow::into_owned)).collect()
     }
 
-    /// One lead in millivolts; III, aVR, aVL and aVF are derived from I and II where they were not recorded.
+    /// Returns one lead in millivolts; III, aVR, aVL and aVF are derived from I and II where they were not recorded.
     ///
     /// # Errors
     /// The lead is neither recorded nor derivable.
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_recording_is_refused() {
+    fn an_invalid_recording_is_refused() {
         let with = |change: fn(&mut Vec<(Lead, Vec<f32>)>)| {
             let mut leads = eight_leads();
             change(&mut leads);

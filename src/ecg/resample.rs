@@ -1,11 +1,11 @@
-//! Resampling by a polyphase FIR filter: a sinc under a Kaiser window (Kaiser 1974), evaluated in f64.
+//! Resamples recordings by a polyphase FIR filter: a sinc under a Kaiser window (Kaiser 1974), evaluated in f64.
 //!
 //! The filter is symmetric and centred on each output sample, so it has linear phase and no delay: sample 0 stays at
 //! time 0. Beyond the ends the first and last values are held, so a constant stays that constant to its last sample.
 //!
 //! With the lower of the two sampling rates called r, the pass band ends at 0.4 r (80 % of the Nyquist rate), the stop
-//! band begins at 0.6 r, and the cut-off between them lies at the Nyquist rate 0.5 r with −6 dB. Whatever lies beyond
-//! 0.6 r would fold into the pass band; what lies between 0.5 r and 0.6 r folds into the transition band only.
+//! band begins at 0.6 r, and the cut-off between them is at the Nyquist rate 0.5 r with −6 dB. Frequencies
+//! above 0.6 r would fold into the pass band; those from 0.5 r to 0.6 r fold into the transition band only.
 //!
 //! Measured from 500 to 100 Hz with sines (the tests below repeat the measurement): ripple at most 0.0008 dB up to
 //! 40 Hz, attenuation at least 83 dB from 60 Hz on, −6.0 dB at 50 Hz.
@@ -19,13 +19,13 @@ use std::f64::consts::PI;
 use super::Recording;
 use crate::{Error, ErrorKind, Result};
 
-/// Both terms of the fraction that stands for the ratio of two sampling rates stay within this.
+/// Largest term of the fraction that approximates the ratio of two sampling rates.
 const LARGEST_TERM: u64 = 100_000;
 
-/// The ratios of new to old rate that can still mean an ECG lie within this and its inverse.
+/// Largest ratio of two sampling rates that is accepted, in either direction.
 const LARGEST_RATIO: f64 = 1000.0;
 
-/// The attenuation in dB for which the window is designed; the margin above 80 dB covers the window's own ripple.
+/// Attenuation in dB for which the window is designed; the margin above 80 dB covers the window's own ripple.
 const ATTENUATION: f64 = 83.0;
 
 /// Kaiser's window shape for [`ATTENUATION`]: β = 0.1102 (A − 8.7) for A > 50 dB.
@@ -36,12 +36,11 @@ const BETA: f64 = 0.1102 * (ATTENUATION - 8.7);
 const HALF_LENGTH: f64 = (ATTENUATION - 7.95) / (14.36 * 0.2) / 2.0;
 
 impl Recording {
-    /// The same recording at `sampling_rate` Hz: round(samples · new rate / old rate) samples a lead, at least one.
-    /// At its own rate it is returned as it is.
+    /// Returns the recording at `sampling_rate` Hz: round(samples · new rate / old rate) samples per lead, at least one.
+    /// At its own rate the recording stays unchanged.
     ///
     /// # Errors
-    /// A sampling rate that is not a positive number, or is more than a thousand times higher or lower than the
-    /// recording's.
+    /// The sampling rate is not a positive number, or more than a thousand times higher or lower than the recording's.
     pub fn resampled(&self, sampling_rate: f64) -> Result<Recording> {
         let filter = Filter::new(self.sampling_rate(), sampling_rate, self.samples())?;
         let leads = self.leads().map(|(lead, signal)| (lead, filter.apply(signal))).collect();
@@ -51,17 +50,18 @@ impl Recording {
     }
 }
 
-/// The weights that make signals of one length from one rate into signals of another.
+/// The weights that convert signals of one length from one sampling rate to another.
 struct Filter {
     /// New rate / old rate = up / down, in lowest terms.
     up: u64,
     down: u64,
-    /// Samples in and out.
+    /// Samples per lead before resampling; `length` is their number afterwards.
     samples: usize,
     length: usize,
-    /// A phase's first weight belongs to this many input samples before the output sample, less one.
+    /// Half the number of weights per phase: the first one belongs to the input sample `reach - 1` before the output
+    /// sample.
     reach: usize,
-    /// For each phase, the weights of 2 · reach input samples; they add up to one.
+    /// The weights of 2 · reach input samples, per phase; they add up to one.
     phases: Vec<Vec<f64>>,
 }
 
@@ -69,7 +69,7 @@ impl Filter {
     fn new(old_rate: f64, new_rate: f64, samples: usize) -> Result<Self> {
         let (up, down) = fraction(old_rate, new_rate)?;
         let length = ((samples as f64 * new_rate / old_rate).round() as usize).max(1);
-        // Below the old rate the filter is as much longer as its cut-off is lower.
+        // Where the rate falls, the filter is longer by the factor by which its cut-off is lower.
         let cutoff = (up as f64 / down as f64).min(1.0);
         let reach = (HALF_LENGTH / cutoff).ceil() as usize;
         let used = if up == down { 0 } else { length.min(up as usize) };
@@ -78,7 +78,7 @@ impl Filter {
         Ok(Self { up, down, samples, length, reach, phases })
     }
 
-    /// `signal` at the new rate; it has as many samples as the filter was made for.
+    /// Resamples `signal`, which has as many samples as the filter was made for.
     fn apply(&self, signal: &[f32]) -> Vec<f32> {
         debug_assert_eq!(signal.len(), self.samples);
         if self.up == self.down {
@@ -90,7 +90,7 @@ impl Filter {
     fn sample(&self, signal: &[f32], output: usize) -> f32 {
         let weights = &self.phases[output % self.up as usize];
         let before = (output as u64 * self.down / self.up) as usize;
-        // The taps are the inputs from before + 1 − reach to before + reach, held at the ends.
+        // The taps are the inputs from before + 1 − reach to before + reach; the first and last inputs repeat beyond the ends.
         let last = signal.len() - 1;
         let sum: f64 = weights
             .iter()
@@ -101,8 +101,8 @@ impl Filter {
     }
 }
 
-/// The weights of the 2 · `reach` input samples around an output sample that lies `phase` of a sample after the one in
-/// the middle. `cutoff` is relative to the input's Nyquist rate.
+/// Computes the weights of the 2 · `reach` input samples around an output sample, which comes `phase` of a sample after
+/// the input in the middle. `cutoff` is relative to the input's Nyquist rate.
 fn weights(phase: f64, reach: usize, cutoff: f64) -> Vec<f64> {
     let taps: Vec<f64> = (0..2 * reach)
         .map(|tap| {
@@ -119,12 +119,12 @@ fn sinc(x: f64) -> f64 {
     if x == 0.0 { 1.0 } else { (PI * x).sin() / (PI * x) }
 }
 
-/// Kaiser's window over −1..1, not normalised.
+/// Evaluates Kaiser's window over −1..1, not normalised.
 fn kaiser(x: f64) -> f64 {
     if x.abs() >= 1.0 { 0.0 } else { bessel_i0(BETA * (1.0 - x * x).sqrt()) }
 }
 
-/// The modified Bessel function of the first kind and order zero, by its power series Σ ((x/2)^k / k!)².
+/// Evaluates the modified Bessel function of the first kind and order zero, by its power series Σ ((x/2)^k / k!)².
 fn bessel_i0(x: f64) -> f64 {
     let (mut sum, mut term) = (1.0, 1.0);
     for k in 1..60 {
@@ -134,8 +134,8 @@ fn bessel_i0(x: f64) -> f64 {
     sum
 }
 
-/// `new_rate` / `old_rate` as a fraction in lowest terms: the last convergent of its continued fraction whose terms
-/// stay within [`LARGEST_TERM`], or the first one that is the ratio to the precision of an f64.
+/// Approximates `new_rate` / `old_rate` by a fraction in lowest terms: the last convergent of its continued fraction
+/// whose terms stay within [`LARGEST_TERM`], or the first one that equals the ratio to the precision of an f64.
 fn fraction(old_rate: f64, new_rate: f64) -> Result<(u64, u64)> {
     if !(new_rate.is_finite() && new_rate > 0.0) {
         let cause = format!("a sampling rate of {new_rate} Hz");
@@ -181,7 +181,7 @@ mod tests {
         (0..samples).map(|n| (TAU * hertz * n as f64 / rate + 0.3).sin() as f32).collect()
     }
 
-    /// The amplitude of `hertz` in what lies at least half a second from both ends of a signal at 100 Hz.
+    /// Measures the amplitude of `hertz` in a signal at 100 Hz, without half a second at both ends.
     fn amplitude(signal: &[f32], hertz: f64) -> f64 {
         let middle = &signal[50..signal.len() - 50];
         let [cosine, sine] = [f64::cos, f64::sin].map(|wave| {
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_fold_into_the_pass_band_is_gone() {
+    fn frequencies_that_would_fold_into_the_pass_band_are_removed() {
         let loudest = (60..=250)
             .map(|hertz| {
                 let signal = resample(&sine(f64::from(hertz), 500.0, 5500), 500.0, 100.0);
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn mains_of_50_hz_halve() {
+    fn mains_hum_of_50_hz_is_halved() {
         // A cosine, since the samples of a sine at the Nyquist rate are all zero.
         let mains: Vec<f32> = (0..5500).map(|n| (TAU * 50.0 * f64::from(n) / 500.0).cos() as f32).collect();
         let half = resample(&mains, 500.0, 100.0)[500].abs();
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_that_means_no_ecg_is_refused() {
+    fn an_implausible_rate_is_refused() {
         let recording = Recording::new("r", 1e6, vec![(Lead::I, vec![0.0; 9])]).unwrap();
         let error = recording.resampled(100.0).unwrap_err();
         assert_eq!(error.cause(), "cannot resample from 1000000 Hz to 100 Hz, more than a factor of a thousand");

@@ -1,8 +1,9 @@
-//! Synthetic 12-lead ECGs for tests and demonstrations. They are no patient's, and nothing measured on them is accuracy.
+//! Computes synthetic 12-lead ECGs for tests and demonstrations. They are no patient's: results on them say nothing about
+//! accuracy.
 //!
 //! The heart is a moving dipole: a sum of Gaussians in time, each with a direction in space (McSharry et al. 2003;
 //! Sameni et al. 2007, doi 10.1155/2007/43407), plus a plateau for the ST segment. The leads are its projections by the
-//! matrix of Dower et al. (1980). Space is X to the left, Y down, Z to the back; times are in ms from the R peak,
+//! matrix of Dower et al. (1980). X points to the left, Y down, Z to the back; times are in ms from the R peak,
 //! amplitudes in mV. The kernels were chosen by hand so that each condition meets its textbook criteria, which the
 //! tests below measure.
 //!
@@ -14,20 +15,21 @@ use std::{f64::consts::TAU, fmt, str::FromStr};
 use super::{Lead, Recording};
 use crate::{Error, ErrorKind, Result, random::Random};
 
-/// What every synthetic recording warns of, also when it is read back from a file.
+/// The warning of every synthetic recording, also of one that is read back from a file.
 pub(super) const SYNTHETIC: &str = "a synthetic signal, not a patient's";
 
-/// The rate in Hz at which the model is evaluated.
+/// Sampling rate in Hz at which the model is evaluated.
 const MODEL_RATE: f64 = 500.0;
 
-/// The longest signal in seconds; an hour of it takes some 100 MB.
+/// Longest signal in seconds; an hour takes about 100 MB.
 const LONGEST: f64 = 3600.0;
 
-/// When the plateau of the ST segment begins and ends, and how gently, in ms.
+/// Begin and end of the ST segment's plateau, in ms.
 const ST_SEGMENT: [f64; 2] = [65.0, 260.0];
+/// Width of the plateau's sigmoid edges, in ms.
 const EDGE: f64 = 15.0;
 
-/// Dower's matrix: what X, Y and Z weigh in the leads from which the other four follow.
+/// Dower's matrix: the weights of X, Y and Z in the eight leads from which the other four follow.
 const DOWER: [(Lead, Vector); 8] = [
     (Lead::I, [0.632, -0.235, 0.059]),
     (Lead::II, [0.235, 1.066, -0.132]),
@@ -39,10 +41,10 @@ const DOWER: [(Lead, Vector); 8] = [
     (Lead::V6, [0.831, 0.076, 0.230]),
 ];
 
-/// X, Y and Z.
+/// A vector in space: X, Y and Z.
 type Vector = [f64; 3];
 
-/// What a synthetic ECG shows, named after PTB-XL's diagnostic superclasses.
+/// The finding that a synthetic ECG shows, named after PTB-XL's diagnostic superclasses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Condition {
     /// A normal ECG.
@@ -68,7 +70,7 @@ impl Condition {
         [Norm, MiInferior, MiAnterior, Sttc, Hyp, CdLbbb, CdRbbb]
     };
 
-    /// The name that [`FromStr`] reads.
+    /// Returns the name that [`FromStr`] reads.
     pub fn name(self) -> &'static str {
         const NAMES: [&str; 7] = ["norm", "mi-inferior", "mi-anterior", "sttc", "hyp", "cd-lbbb", "cd-rbbb"];
         NAMES[self as usize]
@@ -104,12 +106,12 @@ impl FromStr for Condition {
     }
 }
 
-/// A synthetic 12-lead ECG of `condition`, `seconds` long at `sampling_rate` Hz, in millivolts. The same seed gives the
-/// same samples, to the last bit on one platform. It is named after condition and seed, such as `synthetic-norm-1`, and carries a warning that it is
-/// synthetic.
+/// Computes a synthetic 12-lead ECG of `condition` in millivolts, `seconds` long at `sampling_rate` Hz. The same seed
+/// gives the same samples, to the last bit on one platform. The recording is named after condition and seed, such as
+/// `synthetic-norm-1`, and has a warning that it is synthetic.
 ///
 /// # Errors
-/// A duration that is not between 0 and an hour, or a sampling rate that [`Recording::resampled`] refuses.
+/// The duration is not between 0 and an hour, or [`Recording::resampled`] refuses the sampling rate.
 pub fn synthesize(condition: Condition, seed: u64, sampling_rate: f64, seconds: f64) -> Result<Recording> {
     if !(seconds > 0.0 && seconds <= LONGEST) {
         let cause = format!("a synthetic ECG of {seconds} seconds");
@@ -138,11 +140,11 @@ fn recording(name: &str, leads: Vec<(Lead, Vec<f64>)>) -> Result<Recording> {
 /// A Gaussian wave of the dipole.
 #[derive(Debug, Clone, Copy)]
 struct Kernel {
-    /// Milliseconds from the R peak.
+    /// Time of the centre, in ms from the R peak.
     centre: f64,
-    /// Standard deviation in milliseconds.
+    /// Standard deviation in ms.
     width: f64,
-    /// Millivolts.
+    /// Amplitude along X, Y and Z, in mV.
     direction: Vector,
 }
 
@@ -150,7 +152,7 @@ const fn kernel(centre: f64, width: f64, x: f64, y: f64, z: f64) -> Kernel {
     Kernel { centre, width, direction: [x, y, z] }
 }
 
-/// One heart beat.
+/// The dipole of one heart beat.
 struct Beat {
     kernels: Vec<Kernel>,
     /// The ST segment's plateau in millivolts.
@@ -162,7 +164,7 @@ const SEPTUM: Kernel = kernel(-26.0, 8.0, -0.14, -0.06, -0.28);
 const MAIN: Kernel = kernel(0.0, 13.0, 1.05, 0.75, 0.05);
 const BASE: Kernel = kernel(26.0, 11.0, 0.05, -0.25, 0.42);
 
-/// The beat of `condition`.
+/// Returns the beat that shows `condition`.
 fn model(condition: Condition) -> Beat {
     let (kernels, plateau) = match condition {
         Condition::Norm => {
@@ -202,7 +204,7 @@ fn model(condition: Condition) -> Beat {
     Beat { kernels, plateau }
 }
 
-/// The left bundle branch block has none of the normal QRS complex.
+/// Returns the waves of a left bundle branch block, which shares nothing with the normal QRS complex.
 fn left_block() -> Vec<Kernel> {
     let qrs = [
         kernel(-30.0, 20.0, 0.55, 0.30, 0.45),
@@ -212,25 +214,27 @@ fn left_block() -> Vec<Kernel> {
     vec![P, qrs[0], qrs[1], qrs[2], kernel(300.0, 60.0, -0.30, -0.08, -0.38)]
 }
 
-/// The vector of `length` in the direction of `vector`; a negative length turns it around.
+/// Scales `vector` to `length`; a negative length reverses it.
 fn along(vector: Vector, length: f64) -> Vector {
     let norm = vector.iter().map(|x| x * x).sum::<f64>().sqrt();
     vector.map(|x| x * length / norm)
 }
 
-/// How one recording differs from its model.
+/// The differences of one recording from the model of its condition.
 struct Variation {
-    /// Seconds between beats, and their standard deviation as a fraction of it.
+    /// Seconds between beats.
     interval: f64,
+    /// Standard deviation of the interval, as a fraction of it.
     irregularity: f64,
-    /// The largest change of a wave's amplitude, as a fraction.
+    /// Largest change of a wave's amplitude, as a fraction.
     amplitude: f64,
-    /// Radians about the axis from front to back and about the one from head to foot.
+    /// Rotation in radians about the axis from front to back, then about the axis from head to foot.
     rotation: [f64; 2],
-    /// Millivolts and Hz.
+    /// Amplitude of the baseline wander in mV.
     wander: f64,
+    /// Frequency of the baseline wander in Hz.
     wander_rate: f64,
-    /// Standard deviation in millivolts.
+    /// Standard deviation of the muscle noise in mV.
     noise: f64,
 }
 
@@ -248,7 +252,7 @@ impl Variation {
         }
     }
 
-    /// `vector` as the turned heart shows it.
+    /// Rotates `vector` as the heart is rotated.
     fn turned(&self, [x, y, z]: Vector) -> Vector {
         let [(sin_a, cos_a), (sin_b, cos_b)] = self.rotation.map(f64::sin_cos);
         let [x, y] = [x * cos_a - y * sin_a, x * sin_a + y * cos_a];
@@ -256,7 +260,7 @@ impl Variation {
     }
 }
 
-/// The dipole at [`MODEL_RATE`] for `seconds`, in millivolts.
+/// Computes the dipole in mV at [`MODEL_RATE`], `seconds` long.
 fn dipole(beat: &Beat, variation: &Variation, random: &mut Random, seconds: f64) -> Vec<Vector> {
     let mut scaled = |vector: Vector| vector.map(|x| x * (1.0 + variation.amplitude * random.between(-1.0, 1.0)));
     let kernels: Vec<Kernel> = beat
@@ -267,7 +271,7 @@ fn dipole(beat: &Beat, variation: &Variation, random: &mut Random, seconds: f64)
     let plateau = variation.turned(scaled(beat.plateau));
     let samples = ((seconds * MODEL_RATE).round() as usize).max(1);
     let mut signal = vec![[0.0; 3]; samples];
-    // The first R peak lies half an interval before the start, so that the signal begins within a beat.
+    // The first R peak is half an interval before the start, so that the signal begins within a beat.
     let mut peak = -variation.interval / 2.0;
     while peak < seconds + 1.0 {
         for wave in &kernels {
@@ -283,7 +287,7 @@ fn dipole(beat: &Beat, variation: &Variation, random: &mut Random, seconds: f64)
     signal
 }
 
-/// Adds `direction` · `shape` to the part of `signal` that lies `span` ms around the R `peak`, given in seconds.
+/// Adds `direction` · `shape` to the part of `signal` within `span`, in ms from the R `peak`, which is given in seconds.
 fn add(signal: &mut [Vector], peak: f64, span: [f64; 2], direction: Vector, shape: impl Fn(f64) -> f64) {
     let [first, end] = span.map(|ms| ((peak + ms / 1000.0) * MODEL_RATE).ceil().max(0.0) as usize);
     for (n, dipole) in signal.iter_mut().enumerate().take(end).skip(first) {
@@ -294,18 +298,18 @@ fn add(signal: &mut [Vector], peak: f64, span: [f64; 2], direction: Vector, shap
     }
 }
 
-/// A sigmoid edge around 0 ms.
+/// Evaluates a sigmoid edge around 0 ms.
 fn step(ms: f64) -> f64 {
     1.0 / (1.0 + (-ms / EDGE).exp())
 }
 
-/// The eight leads of [`DOWER`] in millivolts.
+/// Projects the dipole onto the eight leads of [`DOWER`], in mV.
 fn project(dipole: &[Vector]) -> Vec<(Lead, Vec<f64>)> {
     let lead = |weights: Vector| dipole.iter().map(|x| x.iter().zip(weights).map(|(x, w)| x * w).sum()).collect();
     DOWER.map(|(name, weights)| (name, lead(weights))).to_vec()
 }
 
-/// Adds the wander of the baseline, as breathing causes it, and the noise of muscles to one lead.
+/// Adds baseline wander, as breathing causes it, and muscle noise to one lead.
 fn add_noise(signal: &mut [f64], variation: &Variation, random: &mut Random) {
     let phase = random.between(0.0, TAU);
     for (n, x) in signal.iter_mut().enumerate() {
@@ -318,10 +322,10 @@ fn add_noise(signal: &mut [f64], variation: &Variation, random: &mut Random) {
 mod tests {
     use super::*;
 
-    /// The model of one condition without variation or noise, at 500 Hz and 60 beats a minute.
+    /// The model of one condition without variation or noise, at 500 Hz and 60 beats per minute.
     struct Measured(Recording);
 
-    /// The sample of the third R peak: R peaks lie half a second after each full one.
+    /// The sample of the third R peak: R peaks come half a second after each full second.
     const PEAK: f64 = 1250.0;
 
     fn measured(beat: &Beat) -> Measured {
@@ -341,7 +345,7 @@ mod tests {
     }
 
     impl Measured {
-        /// The samples between two times in ms from the R peak.
+        /// Returns the samples between two times in ms from the R peak.
         fn span(&self, lead: Lead, from: f64, to: f64) -> &[f32] {
             let sample = |ms: f64| (PEAK + ms * MODEL_RATE / 1000.0) as usize;
             &self.0.lead(lead).unwrap()[sample(from)..sample(to)]
@@ -359,23 +363,23 @@ mod tests {
             self.span(lead, from, to).iter().copied().fold(f32::MAX, f32::min)
         }
 
-        /// ST, 60 ms after the J point of a QRS complex of normal width.
+        /// Returns the ST level in mV, 60 ms after the J point of a QRS complex of normal width.
         fn st(&self, lead: Lead) -> f32 {
             self.at(lead, 104.0)
         }
 
-        /// The QRS complex's net amplitude.
+        /// Returns the net amplitude of the QRS complex in mV.
         fn net(&self, lead: Lead) -> f32 {
             self.highest(lead, -90.0, 120.0) + self.lowest(lead, -90.0, 120.0)
         }
 
-        /// Degrees in the frontal plane; aVF is shorter than I by √3/2, for which the axis makes up.
+        /// Returns the axis in degrees in the frontal plane. aVF is shorter than I by √3/2, which the formula corrects.
         fn axis(&self) -> f32 {
             (2.0 / 3f32.sqrt() * self.net(Lead::AVF)).atan2(self.net(Lead::I)).to_degrees()
         }
     }
 
-    /// The milliseconds for which the QRS complex alone passes 0.05 mV in any lead.
+    /// Measures the time in ms for which the QRS complex alone passes 0.05 mV in any lead.
     fn qrs_duration(condition: Condition) -> f64 {
         let kernels = model(condition).kernels.into_iter().filter(|wave| wave.centre.abs() < 100.0).collect();
         let complex = measured(&Beat { kernels, plateau: [0.0; 3] });
@@ -395,7 +399,7 @@ mod tests {
         let sokolow = ecg.highest(Lead::V5, -90.0, 90.0) - ecg.lowest(Lead::V1, -90.0, 90.0);
         assert_near("SV1 + RV5", sokolow, 1.80, 0.03);
         assert_near("QRS duration", qrs_duration(Condition::Norm) as f32, 87.0, 10.0);
-        assert!(Lead::STANDARD.iter().all(|lead| ecg.st(*lead).abs() < 0.02), "ST lies on the baseline");
+        assert!(Lead::STANDARD.iter().all(|lead| ecg.st(*lead).abs() < 0.02), "ST is on the baseline");
     }
 
     #[test]

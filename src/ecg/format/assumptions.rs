@@ -1,4 +1,4 @@
-//! What is assumed of numbers that come without sampling rate or unit.
+//! Assumes a sampling rate and a unit for files that state none.
 
 use super::{ReadOptions, damaged};
 use crate::{
@@ -6,21 +6,23 @@ use crate::{
     ecg::{Lead, Recording, Unit},
 };
 
-/// A recording of ten seconds has this many samples at this rate in Hz: the standard length at the usual rate.
+/// Samples and sampling rate in Hz of a standard recording: ten seconds at the usual rate.
 const TEN_SECONDS: (usize, f64) = (5000, 500.0);
 
-/// The sampling rate in Hz that is assumed of any other length.
+/// Sampling rate in Hz that is assumed for any other length.
 const ASSUMED_RATE: f64 = 100.0;
 
-/// Which numbers a file holds.
+/// The kind of numbers in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Numbers {
-    /// Whole ones, as an analogue-to-digital converter gives them; millivolts would leave nothing of an ECG.
+    /// Whole numbers, as an analogue-to-digital converter gives them. They cannot be millivolts: rounding to whole
+    /// millivolts would erase an ECG.
     Whole,
+    /// Floating-point numbers.
     Real,
 }
 
-/// The unit of a file that states none, and what to warn of.
+/// Returns the unit of a file that states none, and a warning if it is assumed.
 pub(super) fn unit(numbers: Numbers, options: &ReadOptions) -> Result<(Unit, Option<String>)> {
     match (options.unit, numbers) {
         (Some(unit), _) => Ok((unit, None)),
@@ -34,7 +36,7 @@ pub(super) fn unit(numbers: Numbers, options: &ReadOptions) -> Result<(Unit, Opt
     }
 }
 
-/// The sampling rate in Hz of a file that states none, and what to warn of.
+/// Returns the sampling rate in Hz of a file that states none, and a warning if it is assumed.
 pub(super) fn sampling_rate(samples: usize, options: &ReadOptions) -> (f64, Option<String>) {
     if let Some(rate) = options.sampling_rate {
         return (rate, None);
@@ -48,7 +50,7 @@ pub(super) fn sampling_rate(samples: usize, options: &ReadOptions) -> (f64, Opti
     (rate, Some(warning))
 }
 
-/// A recording of signals in the file's own unit, which `options` state or which is assumed.
+/// Makes a recording of signals in the file's own unit, which `options` state or which is assumed.
 pub(super) fn recording(
     name: String,
     leads: impl Iterator<Item = (Lead, Vec<f32>)>,

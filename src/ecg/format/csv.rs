@@ -1,4 +1,4 @@
-//! Tables of comma-separated values: a column a lead, a row a sample, in real numbers.
+//! Reads tables of comma-separated values: one column per lead, one row per sample, in real numbers.
 //!
 //! The first line names the leads, in any order and case; without it the columns are the twelve standard leads, or
 //! those that the options name. A comma, a semicolon or a tab separates the columns.
@@ -15,7 +15,7 @@ use crate::{Hint, Recording, Result, ecg::Lead};
 /// Columns that number or time the samples. Nothing is inferred from them: a rounded time gives a wrong rate.
 const INDICES: [&str; 6] = ["", "time", "t", "sample", "index", "seconds"];
 
-/// A table over this size, 1 GiB, is no ECG, or the path is a device without end: it holds days of twelve leads.
+/// Largest table in bytes, 1 GiB: days of twelve leads. The limit also ends the reading of an endless device.
 const LARGEST_TABLE: u64 = 1 << 30;
 
 /// Tables of comma-separated values.
@@ -66,19 +66,19 @@ fn parse(bytes: &[u8], name: String, options: &ReadOptions) -> Result<Recording>
     Ok(recording)
 }
 
-/// The separator that occurs most often in the first line.
+/// Returns the separator that occurs most often in the first line.
 fn delimiter(bytes: &[u8]) -> u8 {
     let first = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let count = |separator: u8| first.iter().filter(|byte| **byte == separator).count();
-    // Of equal counts the last is taken, which is the comma.
+    // Among equal counts max_by_key returns the last, which is the comma.
     [b'\t', b';', b','].into_iter().max_by_key(|separator| count(*separator)).unwrap_or(b',')
 }
 
-/// The columns that are leads, and what they hold so far.
+/// The columns of leads, with the samples read so far.
 struct Columns {
     /// Column, lead, and samples in the file's unit.
     leads: Vec<(usize, Lead, Vec<f32>)>,
-    /// How many cells a row has.
+    /// Cells per row.
     width: usize,
     /// Whether the first line names the leads.
     named: bool,
@@ -86,7 +86,7 @@ struct Columns {
 }
 
 impl Columns {
-    /// The columns of a table that begins with `row`.
+    /// Interprets the first row of a table: names of leads, or samples.
     fn of_first(row: &ByteRecord, options: &ReadOptions) -> Result<Self> {
         if row.iter().all(|cell| parse_number(cell).is_some()) { Self::unnamed(row, options) } else { Self::named(row) }
     }
@@ -148,7 +148,7 @@ fn parse_number(cell: &[u8]) -> Option<f32> {
     std::str::from_utf8(cell).ok()?.trim().parse().ok()
 }
 
-/// A cell's text, fit for one line of an error: a table can be any file.
+/// Shortens and escapes a cell's text for one line of an error message, since a table can be any file.
 fn shown(cell: &[u8]) -> String {
     String::from_utf8_lossy(cell).trim().chars().take(40).flat_map(char::escape_debug).collect()
 }
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_table_of_leads_says_where_and_why() {
+    fn an_invalid_table_is_explained_with_its_place() {
         let cause = |text: &str| read(text).unwrap_err().cause().to_string();
         assert_eq!(cause(""), "an empty file");
         assert_eq!(cause("a,b\n1,2"), "the first line names no lead: a, b");

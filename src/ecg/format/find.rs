@@ -1,4 +1,4 @@
-//! Finding the recordings in a folder.
+//! Finds the recordings in a folder.
 
 use std::{
     fs,

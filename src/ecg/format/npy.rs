@@ -1,4 +1,4 @@
-//! NumPy arrays: [leads, samples] or [samples, leads], with or without a batch in front.
+//! Reads NumPy arrays: [leads, samples] or [samples, leads], with or without a batch in front.
 
 use std::{
     io::{BufReader, Read, SeekFrom},
@@ -74,7 +74,7 @@ fn read(source: &Source, options: &ReadOptions) -> Result<Vec<Recording>> {
 
 /// An array of two or three dimensions.
 struct Array {
-    /// How many dimensions the file has; with two the first of `shape` is 1.
+    /// Dimensions in the file; if there are two, the first of `shape` is 1.
     rank: usize,
     shape: [usize; 3],
     /// In C order.
@@ -158,7 +158,7 @@ fn read_array(source: &Source) -> Result<Array> {
     Ok(Array { rank, shape, values: in_c_order(stored, shape, strides), numbers: element.numbers() })
 }
 
-/// The header in a file's first bytes, and where the values begin.
+/// Parses the header in a file's first bytes; returns it and the offset of the values.
 fn parse(start: &[u8]) -> Result<(NpyHeader, usize)> {
     let text = header_text(start).ok_or_else(|| damaged("no NumPy array", "save the array with numpy.save"))?;
     check_text(text)?;
@@ -168,7 +168,7 @@ fn parse(start: &[u8]) -> Result<(NpyHeader, usize)> {
     Ok((header, offset))
 }
 
-/// The Python literal in a file's first bytes: after the magic, a version and the literal's length.
+/// Returns the Python literal in a file's first bytes, which comes after the magic, a version and the literal's length.
 fn header_text(start: &[u8]) -> Option<&[u8]> {
     let rest = start.strip_prefix(b"\x93NUMPY")?;
     let (length, rest) = match rest.split_first_chunk()? {
@@ -183,7 +183,7 @@ fn header_text(start: &[u8]) -> Option<&[u8]> {
 fn check_text(text: &[u8]) -> Result<()> {
     let unusual = || damaged("a NumPy header of an unusual kind", "save a plain array of numbers with numpy.save");
     let text = std::str::from_utf8(text).ok().filter(|text| !text.contains(['\\', '"'])).ok_or_else(unusual)?;
-    // Every other part lies between quotes.
+    // Every other part is between quotes.
     let unquoted: String = text.split('\'').step_by(2).collect();
     let count = |bracket| unquoted.matches(bracket).count();
     let plain = |letter: char| "{}():, \n0123456789TrueFals".contains(letter);
@@ -211,7 +211,7 @@ fn shape(header: &NpyHeader) -> Result<[usize; 3]> {
     Ok(shape)
 }
 
-/// The types of values that are read.
+/// The element types that can be read.
 #[derive(Debug, Clone, Copy)]
 enum Element {
     F32,
@@ -258,7 +258,7 @@ impl Element {
     }
 }
 
-/// How far apart neighbours lie in the file, for each of three dimensions.
+/// Returns the distance of neighbours in the file, in elements, for each of three dimensions.
 fn strides(header: &NpyHeader) -> [usize; 3] {
     // The file size was checked against the shape, so that its strides fit.
     match header.strides() {
@@ -268,7 +268,7 @@ fn strides(header: &NpyHeader) -> [usize; 3] {
     }
 }
 
-/// `stored` with its last dimension contiguous.
+/// Reorders `stored` so that its last dimension is contiguous.
 fn in_c_order(stored: Vec<f32>, shape: [usize; 3], strides: [usize; 3]) -> Vec<f32> {
     if strides[2] == 1 && strides[1] == shape[2] {
         return stored;

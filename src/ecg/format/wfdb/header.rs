@@ -1,40 +1,40 @@
-//! The header of a WFDB record, as header(5) of the WFDB Applications Guide describes it.
+//! Parses the header of a WFDB record, as header(5) of the WFDB Applications Guide describes it.
 //!
-//! A record line (name, number of signals, sampling rate, number of samples) is followed by one line a signal (file,
-//! storage format, gain, checks, description). Most fields are optional.
+//! A record line (name, number of signals, sampling rate, number of samples) is followed by one line per signal (file,
+//! signal format, gain, checks, description). Most fields are optional.
 
 use std::str::FromStr;
 
-use super::{super::damaged, storage::Storage};
+use super::{super::damaged, signal_format::SignalFormat};
 use crate::{
     Hint, Result,
     ecg::{Lead, Unit},
 };
 
-/// The sampling rate in Hz of a header without one.
+/// Sampling rate in Hz where a header states none.
 pub(super) const DEFAULT_RATE: f64 = 250.0;
 
-/// The gain in steps of the converter (adu) a unit where a header says 0 or nothing.
+/// Gain in steps of the converter (adu) per unit, where a header says 0 or nothing.
 pub(super) const DEFAULT_GAIN: f64 = 200.0;
 
-/// What a header says about its record.
+/// The contents of a header.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Header {
-    /// Hz, if stated.
+    /// Sampling rate in Hz, if stated.
     pub(super) sampling_rate: Option<f64>,
-    /// Samples of each signal, if stated.
+    /// Samples per signal, if stated.
     pub(super) samples: Option<u64>,
     pub(super) signals: Vec<Signal>,
     /// Whether a comment begins with "synthetic", as in the headers that this crate writes for its synthetic ECGs.
     pub(super) synthetic: bool,
 }
 
-/// What a header says about one signal.
+/// The contents of a header's line about one signal.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Signal {
     pub(super) file: String,
-    pub(super) storage: StorageField,
-    /// Steps of the converter (adu) a unit, if known.
+    pub(super) signal_format: SignalFormatField,
+    /// Steps of the converter (adu) per unit, if known.
     pub(super) gain: Option<f64>,
     /// The converter's value at zero volts.
     pub(super) baseline: i64,
@@ -46,9 +46,9 @@ pub(super) struct Signal {
     pub(super) description: String,
 }
 
-/// The field `format[xFRAMES][:SKEW][+OFFSET]`.
+/// The field `format[xFRAMES][:SKEW][+OFFSET]` of a signal line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct StorageField {
+pub(super) struct SignalFormatField {
     pub(super) number: u32,
     pub(super) samples_per_frame: u64,
     pub(super) skew: u64,
@@ -57,12 +57,12 @@ pub(super) struct StorageField {
 }
 
 impl Signal {
-    /// The standard lead that the description names.
+    /// Returns the standard lead that the description names.
     pub(super) fn lead(&self) -> Option<Lead> {
         self.description.parse().ok()
     }
 
-    /// The unit, if it is one of voltage.
+    /// Returns the unit, if it is one of voltage.
     pub(super) fn voltage(&self) -> Result<Unit> {
         self.unit.parse().map_err(|_| {
             let cause = format!("lead {} is in '{}', which is no unit of voltage", self.description, self.unit);
@@ -70,12 +70,12 @@ impl Signal {
         })
     }
 
-    /// How the signal is stored.
+    /// Returns the signal format.
     ///
     /// # Errors
-    /// Formats and layouts that are not supported, each by its name.
-    pub(super) fn supported_storage(&self) -> Result<Storage> {
-        let Signal { description, storage: field, .. } = self;
+    /// The format or the layout is not supported; the error names it.
+    pub(super) fn supported_signal_format(&self) -> Result<SignalFormat> {
+        let Signal { description, signal_format: field, .. } = self;
         if field.samples_per_frame != 1 {
             let cause = format!("'{description}' has {} samples per frame", field.samples_per_frame);
             return Err(damaged(cause, "convert the record to one sample per frame, for instance with xform"));
@@ -84,17 +84,17 @@ impl Signal {
             let cause = format!("'{description}' is skewed by {} samples", field.skew);
             return Err(damaged(cause, "convert the record to one without skew, for instance with xform"));
         }
-        Storage::from_number(field.number).ok_or_else(|| {
+        SignalFormat::from_number(field.number).ok_or_else(|| {
             let cause = format!("'{description}' is stored in format {}, which is not supported", field.number);
             damaged(cause, "convert the record to format 16 (16, 24, 32, 61, 80, 160 and 212 can be read)")
         })
     }
 }
 
-/// Reads a header.
+/// Parses a header.
 ///
 /// # Errors
-/// Text that is no header of a single-segment record, with the line where that shows.
+/// The text is no header of a single-segment record; the error names the line.
 pub(super) fn parse(bytes: &[u8]) -> Result<Header> {
     let text = std::str::from_utf8(bytes).map_err(|_| {
         damaged("the header is not UTF-8 text", "check that this is a WFDB header and save it as UTF-8")
@@ -114,7 +114,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Header> {
     for (number, line) in lines.by_ref().take(usize::try_from(record.signals).unwrap_or(usize::MAX)) {
         signals.push(parse_signal(line).map_err(|error| error.at(format!("line {number}")))?);
     }
-    // Samples of all signals alternate, so one that is not counted would shift every other. Other text may follow.
+    // The file interleaves the samples of all signals, so a signal that is not counted would shift every other one. Text
+    // other than signal lines may follow.
     let described = signals.len() + lines.filter(|(_, line)| parse_signal(line).is_ok()).count();
     if described as u64 != record.signals {
         let cause = format!("{} signals are declared and {described} described", record.signals);
@@ -130,7 +131,7 @@ struct RecordLine {
 }
 
 impl RecordLine {
-    /// Reads `name signals [rate[/counter rate[(counter)]] [samples [time [date]]]]`.
+    /// Parses `name signals [rate[/counter rate[(counter)]] [samples [time [date]]]]`.
     fn parse(line: &str) -> Result<Self> {
         let mut fields = line.split_whitespace();
         let name = fields.next().unwrap_or_default();
@@ -154,7 +155,7 @@ impl RecordLine {
     }
 }
 
-/// Reads `file format [gain [resolution [zero [initial [checksum [block size [description]]]]]]]`.
+/// Parses `file format [gain [resolution [zero [initial [checksum [block size [description]]]]]]]`.
 fn parse_signal(line: &str) -> Result<Signal> {
     let mut rest = line;
     let mut next = || {
@@ -164,7 +165,7 @@ fn parse_signal(line: &str) -> Result<Signal> {
         (!field.is_empty()).then_some(field)
     };
     let file = next().ok_or_else(|| missing("signal file"))?.to_string();
-    let storage = next().ok_or_else(|| missing("storage format"))?.parse()?;
+    let signal_format = next().ok_or_else(|| missing("storage format"))?.parse()?;
     let gain_field = next();
     let _resolution: Option<i64> = number(next(), "resolution of the converter")?;
     let zero = number(next(), "zero of the converter")?;
@@ -178,10 +179,10 @@ fn parse_signal(line: &str) -> Result<Signal> {
     }
     let (gain, baseline, unit) = parse_gain(gain_field.unwrap_or("0"))?;
     let baseline = baseline.or(zero).unwrap_or(0);
-    Ok(Signal { file, storage, gain, baseline, unit, initial, checksum, description })
+    Ok(Signal { file, signal_format, gain, baseline, unit, initial, checksum, description })
 }
 
-/// Reads `gain[(baseline)][/unit]`. A gain of 0 means that it is unknown.
+/// Parses `gain[(baseline)][/unit]`. A gain of 0 means that it is unknown.
 fn parse_gain(field: &str) -> Result<(Option<f64>, Option<i64>, String)> {
     let (numbers, unit) = field.split_once('/').unwrap_or((field, "mV"));
     let (gain, baseline) = match numbers.split_once('(') {
@@ -195,7 +196,7 @@ fn parse_gain(field: &str) -> Result<(Option<f64>, Option<i64>, String)> {
     Ok(((gain != 0.0).then_some(gain), baseline, unit.to_string()))
 }
 
-impl FromStr for StorageField {
+impl FromStr for SignalFormatField {
     type Err = crate::Error;
 
     fn from_str(field: &str) -> Result<Self> {
@@ -208,7 +209,7 @@ impl FromStr for StorageField {
     }
 }
 
-/// What stands before `mark`, and the number after it, if there is one.
+/// Splits `field` into the text before `mark` and the number after it, if there is one.
 fn split_number<'t>(field: &'t str, mark: char, what: &str) -> Result<(&'t str, Option<u64>)> {
     match field.split_once(mark) {
         Some((before, after)) => Ok((before, number(Some(after), what)?)),
@@ -216,7 +217,7 @@ fn split_number<'t>(field: &'t str, mark: char, what: &str) -> Result<(&'t str, 
     }
 }
 
-/// A field's number, if the field is there.
+/// Parses a field's number, if the field is present.
 fn number<T: FromStr>(field: Option<&str>, what: &str) -> Result<Option<T>> {
     field
         .map(|text| {
@@ -261,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_stays_open() {
+    fn omitted_fields_stay_unknown() {
         let header = parse(b"r 1\nr.dat 16 0 12 7 5 6 0 I").unwrap();
         assert_eq!((header.sampling_rate, header.samples), (None, None));
         assert_eq!((header.signals[0].gain, header.signals[0].unit.as_str()), (None, "mV"));
@@ -271,14 +272,14 @@ mod tests {
 
     #[test]
     fn a_storage_field_has_four_parts() {
-        let field = signal("r.dat 212x3:4+5 200 12 0 0 0 0 I").storage;
-        assert_eq!(field, StorageField { number: 212, samples_per_frame: 3, skew: 4, offset: 5 });
-        let field = signal("r.dat 16+24 200 12 0 0 0 0 I").storage;
-        assert_eq!(field, StorageField { number: 16, samples_per_frame: 1, skew: 0, offset: 24 });
+        let field = signal("r.dat 212x3:4+5 200 12 0 0 0 0 I").signal_format;
+        assert_eq!(field, SignalFormatField { number: 212, samples_per_frame: 3, skew: 4, offset: 5 });
+        let field = signal("r.dat 16+24 200 12 0 0 0 0 I").signal_format;
+        assert_eq!(field, SignalFormatField { number: 16, samples_per_frame: 1, skew: 0, offset: 24 });
     }
 
     #[test]
-    fn what_is_no_header_says_where_and_why() {
+    fn an_invalid_header_is_explained_with_its_line() {
         let cause = |text: &[u8]| parse(text).unwrap_err().cause().to_string();
         assert_eq!(cause(b""), "the header is empty");
         assert_eq!(cause(b"# only\n\n# comments"), "the header is empty");

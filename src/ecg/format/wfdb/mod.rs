@@ -1,14 +1,14 @@
 //! WFDB records, PhysioNet's format: a text header and one or more files of samples.
 
 mod header;
-mod storage;
+mod signal_format;
 mod write;
 
 pub use write::write;
 
 use self::{
     header::{DEFAULT_GAIN, DEFAULT_RATE, Header, Signal},
-    storage::Storage,
+    signal_format::SignalFormat,
 };
 use super::{Format, ReadOptions, Source, damaged};
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     ecg::{Lead, Recording, Unit, synthetic::SYNTHETIC},
 };
 
-/// The largest header that is read, in bytes; a real one has a few hundred.
+/// Largest header that is read, in bytes; a real one has a few hundred.
 const LARGEST_HEADER: u64 = 1 << 20;
 
 /// WFDB records: a header, and signal files beside it.
@@ -67,14 +67,14 @@ fn sampling_rate(header: &Header, options: &ReadOptions, warnings: &mut Vec<Stri
     }
 }
 
-/// What to say of leads without a gain.
+/// Warns about leads without a gain.
 fn missing_gains(header: &Header) -> Option<String> {
     let leads = names(header, |lead, signal| lead.is_some() && signal.gain.is_none());
     leads
         .map(|leads| format!("the header states no gain: taken as WFDB's default, {DEFAULT_GAIN} adu a unit ({leads})"))
 }
 
-/// What to say of leads whose unit the options override.
+/// Warns about leads whose unit the options override.
 fn overridden_units(header: &Header, options: &ReadOptions) -> Option<String> {
     let unit = options.unit?;
     let differs = |signal: &Signal| signal.voltage().ok() != Some(unit);
@@ -83,22 +83,22 @@ fn overridden_units(header: &Header, options: &ReadOptions) -> Option<String> {
     Some(format!("the header says {}: overridden with {unit} ({leads})", stated.unit))
 }
 
-/// What to say of the signals that are no standard leads.
+/// Warns about signals that are no standard leads.
 fn ignored(header: &Header) -> Option<String> {
     names(header, |lead, _| lead.is_none()).map(|names| format!("ignored, since no standard lead: {names}"))
 }
 
-/// The descriptions of the signals that `choose` chooses, if there are any.
+/// Lists the descriptions of the signals that `choose` selects, if there are any.
 fn names(header: &Header, choose: impl Fn(Option<Lead>, &Signal) -> bool) -> Option<String> {
     let chosen = header.signals.iter().filter(|signal| choose(signal.lead(), signal));
     let names: Vec<&str> = chosen.map(|signal| &*signal.description).collect();
     (!names.is_empty()).then(|| names.join(", "))
 }
 
-/// The signals that share a file, with their positions in the header.
+/// The signals that share one signal file, with their positions in the header.
 type Group<'h> = Vec<(usize, &'h Signal)>;
 
-/// The signals by file; files without any standard lead are left out.
+/// Groups the signals by file; files without any standard lead are left out.
 fn groups(header: &Header) -> Result<Vec<Group<'_>>> {
     let mut groups: Vec<Group> = Vec::new();
     for (position, signal) in header.signals.iter().enumerate() {
@@ -130,7 +130,7 @@ fn read_group(
         let Some(lead) = signal.lead() else { continue };
         let unit = options.unit.map_or_else(|| signal.voltage(), Ok)?;
         let samples = file.signal(column);
-        if let Some(at) = samples.iter().position(|x| *x == file.storage.missing()) {
+        if let Some(at) = samples.iter().position(|x| *x == file.signal_format.missing()) {
             let cause = format!("lead {lead} has no value at sample {at} (WFDB's mark of a missing sample)");
             return Err(damaged(cause, "cut the recording there or interpolate the gap"));
         }
@@ -146,7 +146,7 @@ fn millivolts(samples: &[i32], signal: &Signal, unit: Unit) -> Vec<f32> {
     samples.iter().map(|x| ((f64::from(*x) - baseline) * scale) as f32).collect()
 }
 
-/// What the header says about a lead's samples and they do not bear out.
+/// Warns where a lead's samples contradict its first value or its checksum in the header.
 fn mismatches(lead: Lead, signal: &Signal, samples: &[i32]) -> Vec<String> {
     let mut found = Vec::new();
     if let (Some(expected), Some(first)) = (signal.initial, samples.first())
@@ -164,29 +164,30 @@ fn mismatches(lead: Lead, signal: &Signal, samples: &[i32]) -> Vec<String> {
     found
 }
 
-/// The samples' sum modulo 2^16.
+/// Returns the sum of the samples modulo 2^16, as a header states it.
 fn checksum(samples: &[i32]) -> i16 {
     samples.iter().fold(0i16, |sum, x| sum.wrapping_add(*x as i16))
 }
 
 /// The samples of one signal file.
 struct SignalFile {
-    storage: Storage,
+    signal_format: SignalFormat,
     bytes: Vec<u8>,
-    /// Signals in the file, and samples of each.
+    /// Signals in the file.
     signals: usize,
+    /// Samples per signal.
     samples: usize,
 }
 
 impl SignalFile {
     fn signal(&self, column: usize) -> Vec<i32> {
-        (0..self.samples).map_while(|n| self.storage.sample(&self.bytes, n * self.signals + column)).collect()
+        (0..self.samples).map_while(|n| self.signal_format.sample(&self.bytes, n * self.signals + column)).collect()
     }
 }
 
 /// Reads a group's file after checking that it holds what the header declares.
 fn read_samples(source: &Source, header: &Header, group: &Group, warnings: &mut Vec<String>) -> Result<SignalFile> {
-    let (storage, offset) = layout(group)?;
+    let (signal_format, offset) = layout(group)?;
     let name = &group[0].1.file;
     check_name(name)?;
     let mut part = source.open_beside(name).map_err(|error| {
@@ -194,7 +195,7 @@ fn read_samples(source: &Source, header: &Header, group: &Group, warnings: &mut 
         Error::new(ErrorKind::File, cause, "put the header and its signal files into one folder")
     })?;
     let signals = group.len();
-    let held = storage.samples(part.size.saturating_sub(offset)) / signals as u64;
+    let held = signal_format.samples(part.size.saturating_sub(offset)) / signals as u64;
     let declared = header.samples.unwrap_or(held);
     if declared > held || held == 0 {
         let stated = header.samples.map_or("some".into(), |samples| samples.to_string());
@@ -202,7 +203,7 @@ fn read_samples(source: &Source, header: &Header, group: &Group, warnings: &mut 
         return Err(damaged(cause, "the signal file is cut off or empty, or the header wrong: get the record again"));
     }
     let total = declared.checked_mul(signals as u64);
-    let end = total.and_then(|total| storage.bytes(total)).and_then(|bytes| bytes.checked_add(offset));
+    let end = total.and_then(|total| signal_format.bytes(total)).and_then(|bytes| bytes.checked_add(offset));
     let end = end.ok_or_else(|| damaged("a record too large for this computer", "check the header"))?;
     if held > declared {
         warnings.push(format!("{name} holds {held} samples, {declared} are declared: the rest is ignored"));
@@ -210,24 +211,25 @@ fn read_samples(source: &Source, header: &Header, group: &Group, warnings: &mut 
     let read = part.read_start(end);
     let mut bytes = read.map_err(|error| Error::file(&source.path().with_file_name(name), error))?;
     bytes.drain(..usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len()));
-    Ok(SignalFile { storage, bytes, signals, samples: usize::try_from(declared).unwrap_or(usize::MAX) })
+    Ok(SignalFile { signal_format, bytes, signals, samples: usize::try_from(declared).unwrap_or(usize::MAX) })
 }
 
-/// How a group's file stores its samples and where they begin, which all of its signals must agree on.
-fn layout(group: &Group) -> Result<(Storage, u64)> {
+/// Returns the signal format of a group's file and the offset of the first sample, in bytes. All signals of the group
+/// must agree on both.
+fn layout(group: &Group) -> Result<(SignalFormat, u64)> {
     let first = group[0].1;
     for (_, signal) in group {
-        signal.supported_storage()?;
-        if signal.storage != first.storage {
+        signal.supported_signal_format()?;
+        if signal.signal_format != first.signal_format {
             let cause =
                 format!("'{}' and '{}' share a file in different formats", first.description, signal.description);
             return Err(damaged(cause, "correct the header: signals of one file share format and offset"));
         }
     }
-    Ok((first.supported_storage()?, first.storage.offset))
+    Ok((first.supported_signal_format()?, first.signal_format.offset))
 }
 
-/// Refuses a signal file outside the header's folder: a record from elsewhere must not read what it likes.
+/// Refuses a signal file outside the header's folder: a header from an untrusted source must not open other files.
 fn check_name(name: &str) -> Result<()> {
     if name == "-" || name == "~" {
         let cause = format!("the header names '{name}' instead of a signal file");

@@ -1,29 +1,29 @@
-//! Writing a WFDB record in format 16.
+//! Writes WFDB records in format 16.
 
 use std::{fs, path::Path};
 
 use super::checksum;
 use crate::{Error, ErrorKind, Recording, Result};
 
-/// Steps a millivolt, the finest first: 1 µV unless a sample would not fit into 16 bits.
+/// Steps per millivolt, the finest first: 1 µV unless a sample would not fit into 16 bits.
 const GAINS: [f64; 10] = [1000.0, 500.0, 200.0, 100.0, 50.0, 20.0, 10.0, 5.0, 2.0, 1.0];
 
 /// Writes `recording` as a WFDB record: the header at `path`, which ends in .hea, and beside it a .dat file in format
 /// 16 with a step of 1 µV (coarser where a lead passes ±32.767 mV). `comments` become comment lines of the header.
 ///
 /// # Errors
-/// A name that is no record's, amplitudes above 32 V, and files that cannot be written.
+/// The name is not valid for a record, an amplitude exceeds 32 V, or a file cannot be written.
 pub fn write(recording: &Recording, path: &Path, comments: &[String]) -> Result<()> {
     let name = record_name(path)?;
     let gain = gain(recording)?;
     let signals: Vec<Vec<i32>> = recording.leads().map(|(_, signal)| digitized(signal, gain)).collect();
     let samples = path.with_extension("dat");
-    // The header is written last, so that it never stands beside missing samples.
+    // The header is written last, so that there is never a header without its samples.
     fs::write(&samples, interleaved(&signals)).map_err(|error| Error::file(&samples, error))?;
     fs::write(path, header(recording, &name, gain, &signals, comments)).map_err(|error| Error::file(path, error))
 }
 
-/// The record's name, which the header repeats.
+/// Returns the record's name, which the header repeats.
 fn record_name(path: &Path) -> Result<String> {
     let usage = |cause: String, remedy: &str| Err(Error::new(ErrorKind::Usage, cause, remedy));
     if path.extension().is_none_or(|extension| extension != "hea") {
@@ -50,12 +50,13 @@ fn gain(recording: &Recording) -> Result<f64> {
     })
 }
 
-/// The nearest steps. None is −32768, which would mean a missing sample, since the gain keeps them within ±32767.
+/// Rounds a signal to the converter's steps. None is −32768, which would mark a missing sample: the gain keeps all within
+/// ±32767.
 fn digitized(signal: &[f32], gain: f64) -> Vec<i32> {
     signal.iter().map(|x| (f64::from(*x) * gain).round() as i32).collect()
 }
 
-/// Frame after frame, the least significant byte first.
+/// Interleaves the signals frame by frame, the least significant byte first.
 fn interleaved(signals: &[Vec<i32>]) -> Vec<u8> {
     let samples = signals.first().map_or(0, Vec::len);
     (0..samples).flat_map(|n| signals.iter().flat_map(move |signal| (signal[n] as i16).to_le_bytes())).collect()
