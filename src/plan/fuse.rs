@@ -1,31 +1,33 @@
-//! A plan as a GPU runs it, where a dispatch and the memory between two cost more than what some steps compute: a
-//! convolution and a max pool that halves its outputs become one step, and so do a global average pool and the linear layer
-//! that reads it.
+//! Fuses steps of a plan for a GPU, where a dispatch and the memory between two dispatches cost more than some steps.
+//!
+//! A convolution and a max pool of two become one step, and so do a global average pool and the linear layer that reads it.
+//! Both pairs are matched here; the fused operations are [`Conv1d::fused_max_pool`] and [`PooledLinear`]. What fusing saves:
+//! docs/measurements/fused-plans.md.
 
 use std::ops::Range;
 
 use super::{Buffer, BufferId, Plan, Step, slots};
 use crate::kernels::{Conv1d, Kernel, MaxPool, PooledLinear};
 
-/// A plan with fewer steps that makes the same. GPUs and the reference run it, the CPU refuses it.
+/// A plan in which one step computes what several source steps did. GPUs and the reference run it; the CPU refuses it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FusedPlan {
-    /// The steps. Several outputs may be channels of one buffer.
+    /// The plan with fused steps. Several outputs may be channels of one buffer.
     pub plan: Plan,
-    /// Which channels of its buffer each output is.
+    /// The channels of its buffer that each output is.
     pub channels: Vec<Range<usize>>,
-    /// How many steps of the plan that it was made from each step stands for.
+    /// How many source steps each step replaces.
     pub source_steps: Vec<usize>,
 }
 
 impl FusedPlan {
-    /// The plan as it is.
+    /// Makes an unfused plan: one step per operation.
     pub fn unfused(plan: &Plan) -> Self {
         let channels = plan.outputs.iter().map(|&id| 0..plan.buffers[id].shape[1]).collect();
         Self { plan: plan.clone(), channels, source_steps: vec![1; plan.steps.len()] }
     }
 
-    /// With every max pool of two fused to the convolution before it, whose outputs nobody else may read.
+    /// Fuses every max pool of two with the convolution before it, unless the outputs of the convolution have another reader.
     pub fn with_fused_max_pools(mut self) -> Self {
         let fused_max_pool = |plan: &Plan| {
             plan.steps.windows(2).enumerate().find_map(|(at, pair)| Some((at, plan.fused_max_pool(pair)?)))
@@ -38,7 +40,8 @@ impl FusedPlan {
         self
     }
 
-    /// With the pool fused to its linear layer, whose output no step may read. None where there are no such two.
+    /// Fuses the global average pool with the linear layer that reads it. None if the plan has no such pair, if the pool has
+    /// another reader, or if a step reads the output of the linear layer.
     pub fn with_fused_pooled_linear(mut self) -> Option<Self> {
         let plan = &self.plan;
         let (at, sizes, layer) = plan.steps.windows(2).enumerate().find_map(|(at, pair)| {
@@ -46,9 +49,9 @@ impl FusedPlan {
             let (Kernel::GlobalAveragePool(sizes), Kernel::Linear(layer)) = (&pool.kernel, &linear.kernel) else {
                 return None;
             };
-            let alone =
+            let sole =
                 linear.reads[0] == pool.write && plan.readers(pool.write) == 1 && plan.readers(linear.write) == 0;
-            alone.then(|| (at, sizes.clone(), layer.clone()))
+            sole.then(|| (at, sizes.clone(), layer.clone()))
         })?;
         let (pool, linear) = (plan.steps[at].clone(), plan.steps[at + 1].clone());
         let kernel = Kernel::PooledLinear(PooledLinear {
@@ -73,7 +76,7 @@ impl FusedPlan {
         Some(self)
     }
 
-    /// Puts one step in the place of two, whose output is the second's.
+    /// Replaces two steps by one that writes the output of the second.
     fn fuse(&mut self, at: usize, kernel: Kernel, reads: Vec<BufferId>) {
         let [first, second] = [at, at + 1].map(|at| &self.plan.steps[at]);
         let (name, write) = (format!("{} + {}", first.name, second.name), second.write);
@@ -82,7 +85,7 @@ impl FusedPlan {
     }
 }
 
-/// What a step is together with the one behind it, if that is a max pool of two that reads a convolution's outputs.
+/// Returns the fused operation of a convolution and the max pool of two that reads it; none for another pair of steps.
 pub(super) fn fused_max_pool(pair: &[Step]) -> Option<Kernel> {
     let [first, second] = pair else { return None };
     let (Kernel::Conv1d(conv), Kernel::MaxPool(pool)) = (&first.kernel, &second.kernel) else { return None };
@@ -92,19 +95,19 @@ pub(super) fn fused_max_pool(pair: &[Step]) -> Option<Kernel> {
 }
 
 impl Plan {
-    /// How many steps read a buffer.
+    /// Counts the steps that read a buffer.
     fn readers(&self, id: BufferId) -> usize {
         self.steps.iter().filter(|step| step.reads.contains(&id)).count()
     }
 
-    /// As [`fused_max_pool`], where nobody else reads the convolution's outputs.
+    /// Returns the fused operation of a convolution and a max pool, unless the outputs of the convolution have another reader.
     fn fused_max_pool(&self, pair: &[Step]) -> Option<Kernel> {
         let written = pair[0].write;
-        let alone = self.readers(written) == 1 && !self.outputs.contains(&written);
-        fused_max_pool(pair).filter(|_| alone)
+        let sole_reader = self.readers(written) == 1 && !self.outputs.contains(&written);
+        fused_max_pool(pair).filter(|_| sole_reader)
     }
 
-    /// Takes a buffer out that nothing reads or writes any more, and assigns the slots anew.
+    /// Removes a buffer that no step reads or writes, and assigns the slots again.
     fn remove(&mut self, unused: BufferId) {
         self.buffers.remove(unused);
         let step_ids = self.steps.iter_mut().flat_map(|step| step.reads.iter_mut().chain([&mut step.write]));
@@ -124,7 +127,7 @@ mod tests {
     };
 
     #[test]
-    fn a_joined_plan_makes_the_same_in_one_step_less() {
+    fn a_fused_plan_computes_the_same_in_one_step_less() {
         let weights = Weights::built_in().unwrap();
         let folded = Folded::new(&weights.network, &weights.parameters).unwrap();
         for keep in [Keep::Results, Keep::Stages] {
@@ -135,19 +138,19 @@ mod tests {
                 (plan.steps.len() - 1, plan.steps.len())
             );
             let input: Vec<f32> = (0..2 * 12 * 100).map(|i| (i * 37 % 101) as f32 / 50.0 - 1.0).collect();
-            let (apart, together) =
+            let (unfused, fused_outputs) =
                 (reference::run(&plan, &input).unwrap(), reference::run(&fused.plan, &input).unwrap());
-            for ((apart, together), channels) in apart.iter().zip(&together).zip(&fused.channels) {
-                let width = together.len() / 2 / (apart.len() / 2 / channels.len());
-                let samples = apart.len() / 2 / channels.len();
+            for ((expected, computed), channels) in unfused.iter().zip(&fused_outputs).zip(&fused.channels) {
+                let width = computed.len() / 2 / (expected.len() / 2 / channels.len());
+                let samples = expected.len() / 2 / channels.len();
                 let of_record = |record: &[f64]| record[channels.start * samples..channels.end * samples].to_vec();
-                let taken: Vec<f64> = together.chunks_exact(width * samples).flat_map(of_record).collect();
-                assert_eq!(&taken, apart);
+                let taken: Vec<f64> = computed.chunks_exact(width * samples).flat_map(of_record).collect();
+                assert_eq!(&taken, expected);
             }
         }
     }
 
-    /// The published small network, all of whose weights are the same.
+    /// The network 55k with equal weights.
     fn small() -> Folded {
         let small = published::model_card_55k();
         let tensors = small.tensors().into_iter().map(|(name, shape)| {
@@ -158,14 +161,14 @@ mod tests {
     }
 
     #[test]
-    fn a_linear_layer_that_another_reads_stays_apart() {
+    fn a_linear_layer_with_a_reader_is_not_fused() {
         let plan = Plan::new(&small(), 1, 100, Keep::Results).unwrap();
         assert_eq!(FusedPlan::unfused(&plan).with_fused_pooled_linear(), None);
         assert_eq!(FusedPlan::unfused(&plan).plan, plan);
     }
 
     #[test]
-    fn a_max_pool_is_joined_to_a_convolution_that_nobody_else_reads() {
+    fn a_max_pool_is_fused_with_a_convolution_without_other_readers() {
         let input: Vec<f32> = (0..2 * 12 * 103).map(|i| (i * 37 % 101) as f32 / 50.0 - 1.0).collect();
         for (keep, fewer) in [(Keep::Results, 2), (Keep::Pooled, 2), (Keep::Stages, 0)] {
             let plan = Plan::new(&small(), 2, 103, keep).unwrap();

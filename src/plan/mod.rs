@@ -1,5 +1,7 @@
-//! What has to run for one network, batch and length: steps over numbered buffers, every size known. Pure data; any
-//! backend executes it, so that comparing two backends stage by stage costs nothing.
+//! A plan: all steps of a forward pass or a training step, for one network, batch and length, over numbered buffers.
+//!
+//! A plan is pure data with every size known. Every backend executes the same plan, so that backends can be compared stage by
+//! stage.
 
 mod builder;
 mod fuse;
@@ -17,52 +19,52 @@ use crate::{
 pub use builder::Builder;
 pub use fuse::FusedPlan;
 
-/// A buffer's number: its place in [`Plan::buffers`].
+/// The number of a buffer: its index in [`Plan::buffers`].
 pub type BufferId = usize;
 
-/// What becomes of a buffer's numbers.
+/// How long a buffer keeps its numbers, and where they come from.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Role {
-    /// Made anew by each run, by the host or by a step. Activations of one slot share memory: none is needed once the next
-    /// is written.
+    /// Each run writes the numbers, as an input or by a step. Activations of one slot share memory: none is needed when the
+    /// next is written.
     Activation {
-        /// Which memory.
+        /// The memory that the activation is stored in.
         slot: usize,
     },
-    /// The same from the start and for good: a weight or a bias.
+    /// The numbers never change: a weight or a bias.
     Constant(Arc<[f32]>),
-    /// These to begin with, and from then on what the steps of one run leave to the next: parameters in training.
+    /// The buffer starts with these numbers and keeps what the steps write from run to run: parameters in training.
     State(Arc<[f32]>),
-    /// A part of a state, from number `offset` on: what reads or writes it, reads or writes the state.
+    /// A part of a state: a step that reads or writes it reads or writes the state.
     Part {
-        /// The state.
+        /// The state that this is a part of.
         of: BufferId,
-        /// A multiple of [`PART_ALIGNMENT`].
+        /// The index of the first number in the state, a multiple of [`PART_ALIGNMENT`].
         offset: usize,
     },
 }
 
-/// What the offset of a [`Role::Part`] is a multiple of, in floats: 256 bytes, at which every GPU can bind a buffer.
+/// The alignment of a [`Role::Part`] in numbers: 256 bytes, an offset at which every GPU can bind a buffer.
 pub const PART_ALIGNMENT: usize = 64;
 
-/// Numbers that steps read and write.
+/// A buffer of numbers that steps read and write.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Buffer {
-    /// The step that writes it, or the tensor that it holds.
+    /// The name of the step that writes the buffer, or of the tensor that it contains.
     pub name: String,
     /// `[batch, channels, samples]` for an activation.
     pub shape: [usize; 3],
-    /// What becomes of its numbers.
+    /// How long the numbers are kept.
     pub role: Role,
 }
 
 impl Buffer {
-    /// How many numbers it holds.
+    /// The number of numbers in the buffer.
     pub fn len(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// What a constant holds.
+    /// The numbers of a constant; none for another buffer.
     pub fn constant(&self) -> Option<&Arc<[f32]>> {
         match &self.role {
             Role::Constant(values) => Some(values),
@@ -70,7 +72,7 @@ impl Buffer {
         }
     }
 
-    /// The memory of an activation.
+    /// The slot of an activation; none for another buffer.
     pub fn slot(&self) -> Option<usize> {
         match self.role {
             Role::Activation { slot } => Some(slot),
@@ -78,60 +80,61 @@ impl Buffer {
         }
     }
 
-    /// Whether it holds nothing; no plan has such a buffer.
+    /// Whether the buffer has no numbers. No plan contains such a buffer.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// One operation on some buffers.
+/// One operation with the buffers that it reads and the buffer that it writes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
-    /// The network's layer that it stands for.
+    /// The name of the layer that the step computes.
     pub name: String,
-    /// What it does, with every size.
+    /// The operation with every size.
     pub kernel: Kernel,
-    /// In the order that the kernel states.
+    /// The buffers that are read, in the order that the operation documents.
     pub reads: Vec<BufferId>,
-    /// The buffer that it fills, or, if that is a state, changes.
+    /// The buffer that is written, or changed if it is a state.
     pub write: BufferId,
 }
 
-/// Which activations can be read when the plan has run.
+/// The activations that can be read after a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keep {
-    /// The embedding and the logits; the others share memory.
+    /// The embedding and the logits. The other activations share memory.
     Results,
-    /// Every stage's, for comparing two backends.
+    /// The output of every step, to compare two backends stage by stage.
     Stages,
-    /// The same but for convolutions that a max pool of two follows, which a GPU then computes in one.
+    /// The outputs of all steps except convolutions before a max pool of two, which a GPU fuses with the pool.
     Pooled,
 }
 
-/// A forward pass, or a step of training.
+/// All steps of a forward pass or of a training step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// Records.
     pub batch: usize,
-    /// Numbered by their place.
+    /// The buffers, numbered by their index.
     pub buffers: Vec<Buffer>,
-    /// In the order in which they run.
+    /// The steps in the order in which they run.
     pub steps: Vec<Step>,
-    /// What the host hands in, the records `[batch, leads, samples]` first.
+    /// The buffers that the host fills before a run: first the records `[batch, leads, samples]`.
     pub inputs: Vec<BufferId>,
-    /// What can be read afterwards: embedding and logits with [`Keep::Results`], else the steps' outputs in order.
+    /// The buffers that the host can read after a run: embedding and logits with [`Keep::Results`], otherwise outputs of steps
+    /// in order.
     pub outputs: Vec<BufferId>,
-    /// How many slots the activations need.
+    /// The number of slots of the activations.
     pub slots: usize,
 }
 
-/// Where [`Plan::outputs`] has the embedding and the logits of a plan with [`Keep::Results`].
+/// The index of the embedding in [`Plan::outputs`] of a plan with [`Keep::Results`].
 pub const EMBEDDING: usize = 0;
-/// As [`EMBEDDING`].
+/// The index of the logits in [`Plan::outputs`] of a plan with [`Keep::Results`].
 pub const LOGITS: usize = 1;
 
 impl Plan {
-    /// The plan for an input `[batch, leads, samples]`.
+    /// Makes the plan of the forward pass of an input `[batch, leads, samples]`.
     ///
     /// # Errors
     /// A batch or a length of zero, a layer whose output would be empty, or sizes beyond what can be counted.
@@ -158,31 +161,31 @@ impl Plan {
         Ok(builder.finish(outputs))
     }
 
-    /// The records that the host hands in.
+    /// The buffer of the records that the host fills.
     pub fn input(&self) -> BufferId {
         self.inputs[0]
     }
 
-    /// Bytes of activations in f32, shared memory counted once.
+    /// The bytes of all activations in f32, with shared memory counted once.
     pub fn activation_bytes(&self) -> usize {
         (0..self.slots).map(|slot| self.slot_bytes(slot)).sum()
     }
 
-    /// Bytes of one slot in f32: those of its largest buffer.
+    /// The bytes of one slot in f32: those of its largest buffer.
     pub fn slot_bytes(&self, slot: usize) -> usize {
         let of_slot = self.buffers.iter().filter(|buffer| buffer.slot() == Some(slot));
         of_slot.map(|buffer| buffer.len() * size_of::<f32>()).max().unwrap_or(0)
     }
 
-    /// Whether a buffer is one of those that are kept in f16 where the precision is f16: all weights, and what
-    /// convolutions and max pools write. The input, biases and features stay in f32: they are few, and the host has them
-    /// so.
+    /// Whether a buffer is stored in f16 if the precision is f16: all weights, and the outputs of operations that
+    /// [may write f16](crate::kernels::Operation::writes_f16). The input, biases and features stay in f32: they are few, and
+    /// the host uses f32.
     pub fn may_be_f16(&self, id: BufferId) -> bool {
         let written = |step: &Step| step.write == id && step.kernel.operation().writes_f16();
         self.steps.iter().any(|step| written(step) || step.reads.get(1) == Some(&id))
     }
 
-    /// The same plan with the weights that may be f16 rounded to it.
+    /// Rounds the weights that may be stored in f16 to f16.
     pub fn with_f16_weights(&self) -> Self {
         let mut plan = self.clone();
         for id in (0..self.buffers.len()).filter(|&id| self.may_be_f16(id)) {
@@ -194,13 +197,13 @@ impl Plan {
         plan
     }
 
-    /// Multiplications and additions of the whole forward pass.
+    /// Counts the multiplications and additions of all steps.
     pub fn floating_point_operations(&self) -> usize {
         self.steps.iter().map(|step| step.kernel.operation().floating_point_operations()).sum()
     }
 }
 
-/// Adds the steps of a forward pass of x `[batch, leads, samples]`, and returns what comes out of the last.
+/// Adds the steps of a forward pass of x `[batch, leads, samples]` and returns the output of the last.
 ///
 /// # Errors
 /// A length of zero, a layer whose output would be empty, or sizes beyond what can be counted.
@@ -213,7 +216,7 @@ pub fn forward(builder: &mut Builder, folded: &Folded, x: BufferId) -> Result<Bu
     })
 }
 
-/// Adds a layer's step, which reads x and writes a buffer shaped `out`.
+/// Adds the step of a layer, which reads x and writes a buffer of shape `out`.
 fn step(
     builder: &mut Builder,
     name: &str,

@@ -1,19 +1,19 @@
-//! Which activations can share memory: the first free slot goes to each in turn, as in linear-scan register allocation.
+//! Assigns activations to slots of shared memory, as in linear-scan register allocation.
 
 use super::{Buffer, BufferId, Role, Step};
 
-/// Memory that activations take in turn.
+/// Memory that several activations use one after another.
 struct Slot {
-    /// The step after which it is free again.
+    /// The step after which the slot is free again.
     busy_until: usize,
-    /// Numbers of the largest activation so far.
+    /// The length of the largest activation so far.
     length: usize,
 }
 
-/// Gives every activation a slot and returns how many there are. An output keeps its slot to the end.
+/// Assigns a slot to every activation and returns the number of slots. An output keeps its slot to the end.
 ///
-/// Among free slots the smallest that is large enough is taken, or else the largest: in training long and short
-/// activations alternate, and those that wait for their gradient are not to wait in memory that is too large for them.
+/// The smallest free slot that is large enough is used, or else the largest free one. In training, long and short activations
+/// alternate, and a short one that is kept for its gradient must not occupy a large slot.
 pub(super) fn assign(buffers: &mut [Buffer], steps: &[Step], inputs: &[BufferId], outputs: &[BufferId]) -> usize {
     let mut last_read = vec![0; buffers.len()];
     for (at, step) in steps.iter().enumerate() {
@@ -46,13 +46,13 @@ mod tests {
     };
 
     #[test]
-    fn a_chain_needs_two_slots() {
+    fn a_chain_of_steps_needs_two_slots() {
         let weights = Weights::built_in().unwrap();
         let folded = Folded::new(&weights.network, &weights.parameters).unwrap();
         let plan = Plan::new(&folded, 3, 1000, Keep::Results).unwrap();
         assert_eq!(plan.slots, 2);
         let all = Plan::new(&folded, 3, 1000, Keep::Stages).unwrap();
-        assert_eq!(all.slots, all.steps.len(), "a slot a stage; the second takes the input's");
+        assert_eq!(all.slots, all.steps.len(), "one slot per stage; the second stage uses that of the input");
         assert!(plan.activation_bytes() < all.activation_bytes() / 2);
     }
 
