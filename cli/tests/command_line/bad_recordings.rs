@@ -111,5 +111,5 @@ fn an_input_beyond_the_gpus_limits_is_explained() {
     let path = folder.with("long.npy", &header);
     fs::File::options().write(true).open(&path).unwrap().set_len((header.len() + 12 * SAMPLES * 4) as u64).unwrap();
     let outcome = run(&["classify", "--device", "gpu", "--raw", &path]);
-    assert_one_line(&outcome, 1, "cut the recording into shorter ones or use --device cpu");
+    assert_one_line(&outcome, 1, "cut the recording into shorter ones or use the CPU (--device cpu)");
 }

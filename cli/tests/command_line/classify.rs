@@ -185,5 +185,5 @@ fn f16_gives_almost_the_same_logits_and_is_named_in_the_output() {
         assert!(text.contains(&format!(", {shown})")), "{shown} is not in {text}");
     }
     let verified = printed(&["verify", "--networks", "1", "--device", "gpu", "--precision", "f16"]);
-    assert!(verified.contains("stages agree (bounds: NMSE 1e-6 a stage alone"), "{verified}");
+    assert!(verified.contains("stages agree (bounds: NMSE 1e-6 per stage alone"), "{verified}");
 }

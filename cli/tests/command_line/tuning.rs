@@ -23,7 +23,7 @@ fn a_tuning_made_in_f16_is_refused_in_f32() {
     let bench = ["bench", "--seconds", "1", "--samples", "250", "--tuning", &file];
     printed(&[&bench, &of[..], &["--precision", "f16"]].concat());
     let refused = run(&[&bench, &of[..]].concat());
-    assert_one_line(&refused, 1, "f16, and here they are in f32: give the --precision that it was made with");
+    assert_one_line(&refused, 1, "f16, and here they are in f32: use the precision that it was made with, or tune again (--precision)");
 }
 
 /// Tunes network 55k for 250 samples. Returns the tuning's file, the objects that `tune` printed, and the arguments
@@ -102,7 +102,7 @@ fn a_tuning_of_another_machine_or_build_is_explained() {
         text.replacen(from, to, 1).into_bytes()
     };
     refused(&with("adapter: ", "adapter: another "), "was made for another ");
-    refused(&with("driver_info: ", "driver_info: older "), "make it anew with `ecgpu tune`");
+    refused(&with("driver_info: ", "driver_info: older "), "`ecgpu tune` makes one");
     refused(&with("shaders: ", "shaders: 0123456789abcdef\nshaders: "), "not 'steps'");
     refused(&with("in_samples=250", "in_samples=251"), "is stale");
     refused(&with("linear", "conv1d"), "is no step with a variant");

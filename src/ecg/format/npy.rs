@@ -12,7 +12,7 @@ use super::{
     assumptions::{self, Numbers},
     damaged,
 };
-use crate::{Error, ErrorKind, Recording, Result};
+use crate::{Error, ErrorKind, Hint, Recording, Result};
 
 /// The largest header that is parsed, in bytes; NumPy itself refuses longer ones.
 const LARGEST_HEADER: usize = 10_000;
@@ -101,7 +101,7 @@ impl Layout {
                     "give [{leads}, samples] or [samples, {leads}], with or without a batch in front, or name the \
                      leads that it holds, such as I,II,V1,V2,V3,V4,V5,V6"
                 );
-                Err(damaged(cause, remedy))
+                Err(damaged(cause, remedy).with_hint(Hint::NameLeads))
             }
         }
     }
