@@ -23,7 +23,11 @@ fn a_tuning_made_in_f16_is_refused_in_f32() {
     let bench = ["bench", "--seconds", "1", "--samples", "250", "--tuning", &file];
     printed(&[&bench, &of[..], &["--precision", "f16"]].concat());
     let refused = run(&[&bench, &of[..]].concat());
-    assert_one_line(&refused, 1, "f16, and here they are in f32: use the precision that it was made with, or tune again (--precision)");
+    assert_one_line(
+        &refused,
+        1,
+        "f16, and here they are in f32: use the precision that it was made with, or tune again (--precision)",
+    );
 }
 
 /// Tunes network 55k for 250 samples. Returns the tuning's file, the objects that `tune` printed, and the arguments
