@@ -5,38 +5,57 @@
 #     tests/on_wasm.sh target/wasm
 #
 # Where the toolchain has the target (`rustup target add wasm32-unknown-unknown`), it is used. Otherwise FOLDER/debian
-# becomes a Debian sid with Rust and the target, 1.9 GB: that needs root and debootstrap.
+# becomes a Debian with Rust and the target, 1.8 GB: that needs root and debootstrap.
 set -euo pipefail
 [ $# -eq 1 ] || { sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0" >&2; exit 2; }
 cd "$(dirname "$0")/.."
-mkdir -p "$1"
+mkdir -p "$1/build"
 folder=$(realpath "$1")
 target=wasm32-unknown-unknown
-build="cargo build --release --locked -p ecgpu-wasm-test --target $target --target-dir $folder/build"
-export RUSTFLAGS='-C target-feature=+simd128' CARGO_PROFILE_RELEASE_LTO=true CARGO_PROFILE_RELEASE_PANIC=abort
+settings=(
+    "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS=-C target-feature=+simd128"
+    CARGO_PROFILE_RELEASE_LTO=true
+    CARGO_PROFILE_RELEASE_PANIC=abort
+)
+build=(cargo build --release --locked -p ecgpu-wasm-test --target "$target" --target-dir "$folder/build")
+
+# Runs a command in the Debian, which sees the repository, the output and the host's registry of crates under their own
+# names. The mounts are seen by the command alone and end with it.
+in_debian() {
+    # shellcheck disable=SC2016
+    DEBIAN=$debian SHARED="$PWD:$folder/build:$home" unshare --mount bash -euo pipefail -c '
+        IFS=: read -ra shared <<<"$SHARED"
+        for path in "${shared[@]}"; do
+            mkdir -p "$DEBIAN$path"
+            mount --bind "$path" "$DEBIAN$path"
+        done
+        exec chroot "$DEBIAN" env -i --chdir="${shared[0]}" PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
+            CARGO_HOME="${shared[2]}" "$@"
+    ' bash "$@"
+}
+
+# Makes the Debian: the stable release, with the Rust of its backports.
+make_debian() {
+    rm -rf --one-file-system "$debian" &&
+        debootstrap --variant=minbase trixie "$debian" &&
+        sed 's/ trixie / trixie-backports /' "$debian/etc/apt/sources.list" \
+            >"$debian/etc/apt/sources.list.d/backports.list" &&
+        in_debian apt-get update -q &&
+        in_debian env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends -t trixie-backports \
+            rustc cargo libstd-rust-dev-wasm32 lld gcc libc6-dev &&
+        touch "$debian/complete"
+}
 
 if [ -d "$(rustc --print target-libdir --target "$target")" ]; then
-    $build
+    env -u RUSTFLAGS "${settings[@]}" "${build[@]}"
 else
-    debian=$folder/debian
-    if [ ! -x "$debian/usr/bin/wasm-ld" ]; then
-        rm -rf "$debian"
-        debootstrap --variant=minbase --include=rustc,cargo,libstd-rust-dev-wasm32,lld,gcc,libc6-dev sid "$debian" >"$folder/debootstrap.log" ||
-            { tail "$folder/debootstrap.log" >&2; exit 1; }
+    debian=$folder/debian home=${CARGO_HOME:-$HOME/.cargo}
+    if [ ! -e "$debian/complete" ]; then
+        make_debian >"$folder/debian.log" 2>&1 || { tail "$folder/debian.log" >&2; exit 1; }
     fi
-    # The crates come from the host's registry, so that the other system needs no network.
+    # Cargo on the host fetches the crates, as it is set up for the network.
     cargo fetch --locked --target "$target"
-    home=${CARGO_HOME:-$HOME/.cargo}
-    mkdir -p "$debian$PWD" "$debian$folder/build" "$debian$home"
-    mkdir -p "$folder/build"
-    for shared in "$PWD" "$folder/build" "$home"; do
-        mount --bind "$shared" "$debian$shared"
-        trap 'umount "$debian$folder/build" "$debian$home" "$debian$PWD" 2>/dev/null || true' EXIT
-    done
-    chroot "$debian" env -i PATH=/usr/bin:/bin HOME=/root CARGO_HOME="$home" RUSTFLAGS="$RUSTFLAGS" \
-        CARGO_PROFILE_RELEASE_LTO=true CARGO_PROFILE_RELEASE_PANIC=abort \
-        CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=wasm-ld sh -c "cd '$PWD' && /usr/bin/$build --offline"
+    in_debian env "${settings[@]}" CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=wasm-ld "${build[@]}" --offline
 fi
-env -u RUSTFLAGS -u CARGO_PROFILE_RELEASE_LTO -u CARGO_PROFILE_RELEASE_PANIC \
-    cargo run --release --locked --quiet -- classify --json --device cpu >"$folder/native.json"
+cargo run --release --locked --quiet -- classify --json --device cpu >"$folder/native.json"
 node tests/wasm.mjs "$folder/build/$target/release/ecgpu_wasm_test.wasm" "$folder/native.json"
