@@ -27,7 +27,7 @@ struct Thread {
 
 impl Worker {
     /// Queues `work` for the worker thread and returns a future of its result. If the future is dropped before `work` starts,
-    /// `work` is skipped.
+    /// `work` is skipped. WebAssembly has no threads: there `work` is done when this returns.
     ///
     /// # Errors
     /// The future fails if `work` panics or no thread can be started.
@@ -39,6 +39,10 @@ impl Worker {
                 promise.fulfil(work());
             }
         });
+        if cfg!(target_family = "wasm") {
+            job();
+            return Pending(answer);
+        }
         let mut thread = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if thread.is_none() {
             // If no thread can be started, the job and its promise are dropped, and the future fails.

@@ -21,7 +21,7 @@ const expected = JSON.parse(readFileSync(nativePath, "utf8")).logits;
 
 const begin = performance.now();
 const { instance } = await WebAssembly.instantiate(bytes, {});
-const { memory, open, classify, logits, logits_len, text, text_len } = instance.exports;
+const { memory, open, classify, check_limits, logits, logits_len, text, text_len } = instance.exports;
 const said = () => new TextDecoder().decode(new Uint8Array(memory.buffer, text(), text_len()));
 const check = (status) => {
   if (status !== 0) {
@@ -42,6 +42,8 @@ for (let run = 0; run < RUNS; run++) {
   check(classify());
   times.push(performance.now() - start);
 }
+
+check(check_limits());
 
 const largest = Math.max(...expected.map(Math.abs));
 const error = Math.max(...expected.map((value, at) => Math.abs(value - ours[at]))) / largest;

@@ -16,7 +16,7 @@ mod tests;
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Backend, DeviceInfo, Executor, Trainer};
+use super::{Backend, DeviceInfo, Executor, HAS_CLOCK, Trainer};
 use crate::{Error, Result, plan::Plan, worker::Worker};
 use background_candidate::{BackgroundCandidate, Processor};
 use executor::{AutoExecutor, State};
@@ -74,6 +74,8 @@ impl Backend for Auto {
 
     fn prepare(&self, plan: &Plan) -> Result<Box<dyn Executor>> {
         let state = match self.candidate.verdict(plan) {
+            // Without a clock the devices cannot be compared.
+            None if !HAS_CLOCK => State::Cpu,
             None => State::New,
             Some(Processor::Gpu) => State::Repeated,
             Some(Processor::Cpu) => State::Cpu,

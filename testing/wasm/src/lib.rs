@@ -1,11 +1,18 @@
 //! A classifier on the CPU as a WebAssembly module, with the functions that `tests/wasm.mjs` calls.
 
-use std::cell::RefCell;
+use std::{
+    cell::RefCell,
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
 
 use ecgpu::{
-    Classifier, Recording, Result, Weights,
+    Classifier, Device, Error, ErrorKind, Recording, Result, Weights,
     ecg::{Condition, synthesize},
-    engine::backend::cpu::Cpu,
+    engine::{
+        backend::{Backend, cpu::Cpu, reference::Reference},
+        plan::{Keep, Plan},
+    },
 };
 
 thread_local! {
@@ -24,6 +31,36 @@ fn prepare() -> Result<State> {
     let classifier = Classifier::on(Weights::built_in()?, Box::new(Cpu::default()))?;
     let recording = synthesize(Condition::Norm, 1, 500.0, 10.0)?;
     Ok(State { classifier, recording, logits: Vec::new() })
+}
+
+/// Checks what needs threads or a clock elsewhere: device auto and the futures answer, and profiles are refused.
+fn check_without_threads_and_clock() -> Result<()> {
+    let failed = |cause: &str| Err(Error::new(ErrorKind::Device, cause, "mend ecgpu for WebAssembly"));
+    let classifier = Classifier::open(Weights::built_in()?, Device::Auto)?;
+    let recording = synthesize(Condition::Norm, 1, 500.0, 10.0)?;
+    let expected = classifier.classify(&recording)?.logits;
+    for _ in 0..4 {
+        let future = pin!(classifier.classify_async(recording.clone()));
+        let Poll::Ready(prediction) = future.poll(&mut Context::from_waker(Waker::noop())) else {
+            return failed("a future waits for a thread");
+        };
+        if prediction?.logits != expected {
+            return failed("a future has other logits");
+        }
+    }
+    if let Some(fault) = classifier.fault() {
+        return Err(fault);
+    }
+    let plan = Plan::new(classifier.folded(), 1, 100, Keep::Results)?;
+    let backends: [Box<dyn Backend>; 2] = [Box::new(Cpu::default()), Box::new(Reference)];
+    for backend in backends {
+        let mut executor = backend.prepare(&plan)?;
+        executor.run(&[0.0; 1200], &mut Vec::new())?;
+        if executor.profile(&[0.0; 1200]).is_ok() {
+            return failed("a profile without a clock");
+        }
+    }
+    Ok(())
 }
 
 /// Returns 0, or −1 after an error, whose text `text` then points at.
@@ -57,6 +94,12 @@ pub extern "C" fn classify() -> i32 {
         let prediction = state.classifier.classify(&state.recording);
         report(prediction.map(|prediction| state.logits = prediction.logits))
     })
+}
+
+/// Checks what needs threads or a clock elsewhere. Returns 0, or −1 after an error.
+#[unsafe(no_mangle)]
+pub extern "C" fn check_limits() -> i32 {
+    report(check_without_threads_and_clock())
 }
 
 /// Returns the number of logits of the last classification.
