@@ -17,7 +17,10 @@ settings=(
     CARGO_PROFILE_RELEASE_LTO=true
     CARGO_PROFILE_RELEASE_PANIC=abort
 )
-build=(cargo build --release --locked -p ecgpu-wasm-test --target "$target" --target-dir "$folder/build")
+options=(--release --locked --target "$target" --target-dir "$folder/build")
+build=(cargo build -p ecgpu-wasm-test "${options[@]}")
+# The default features compile too, GPU backend included.
+check=(cargo check -p ecgpu --lib "${options[@]}")
 
 # Runs a command in the Debian, which sees the repository, the output and the host's registry of crates under their own
 # names. The mounts are seen by the command alone and end with it.
@@ -47,6 +50,7 @@ make_debian() {
 }
 
 if [ -d "$(rustc --print target-libdir --target "$target")" ]; then
+    env -u RUSTFLAGS "${settings[@]}" "${check[@]}"
     env -u RUSTFLAGS "${settings[@]}" "${build[@]}"
 else
     debian=$folder/debian home=${CARGO_HOME:-$HOME/.cargo}
@@ -55,7 +59,9 @@ else
     fi
     # Cargo on the host fetches the crates, as it is set up for the network.
     cargo fetch --locked --target "$target"
-    in_debian env "${settings[@]}" CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=wasm-ld "${build[@]}" --offline
+    settings+=(CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=wasm-ld)
+    in_debian env "${settings[@]}" "${check[@]}" --offline
+    in_debian env "${settings[@]}" "${build[@]}" --offline
 fi
 cargo run --release --locked --quiet -- classify --json --device cpu >"$folder/native.json"
 node tests/wasm.mjs "$folder/build/$target/release/ecgpu_wasm_test.wasm" "$folder/native.json"

@@ -26,8 +26,11 @@ pub struct Adapter {
     adapter: wgpu::Adapter,
 }
 
-/// Lists every adapter that a Vulkan, Metal or DX12 driver offers, in the driver's order.
+/// Lists every adapter that a Vulkan, Metal or DX12 driver offers, in the driver's order. There is none in WebAssembly.
 pub fn adapters() -> Vec<Adapter> {
+    if cfg!(target_family = "wasm") {
+        return Vec::new();
+    }
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
     let instance = wgpu::Instance::new(descriptor);

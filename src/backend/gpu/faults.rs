@@ -80,8 +80,13 @@ fn of_wgpu(error: &wgpu::Error) -> Error {
 /// Runs `work` within error scopes, so that errors of wgpu are returned.
 ///
 /// # Errors
-/// `work` failed, or wgpu reported an error.
+/// `work` failed, or wgpu reported an error. In WebAssembly `work` is refused: a browser reports errors and results only
+/// after the program has returned to it.
 pub(super) fn scoped<T>(device: &wgpu::Device, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    if cfg!(target_family = "wasm") {
+        let error = Error::new(ErrorKind::Device, "WebAssembly cannot wait for a GPU", "use the CPU");
+        return Err(error.with_hint(Hint::UseCpu));
+    }
     use wgpu::ErrorFilter::{Internal, OutOfMemory, Validation};
     let scopes = [Validation, Internal, OutOfMemory].map(|filter| device.push_error_scope(filter));
     let result = work();
