@@ -3,7 +3,8 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fs::File,
-    io::{Cursor, Read, Seek, SeekFrom},
+    io::{self, Read, Seek, SeekFrom},
+    ops::Range,
     path::Path,
     sync::Arc,
 };
@@ -66,12 +67,13 @@ impl Weights {
         let known = file.metadata().map_err(failed)?;
         if known.is_file() && (1..=LARGEST_FILE).contains(&known.len()) {
             // Only the header is read into this buffer. The pages of the tensors stay untouched and take no memory, and
-            // each tensor is later read straight into its own buffer. This saves 2 MB and 0.8 ms.
+            // the tensors are later read one by one.
             let mut bytes = vec![0; known.len() as usize];
             read_header(&mut file, &mut bytes).map_err(failed)?;
             let header = header(&bytes).map_err(|error| error.at(&source))?;
             drop(bytes);
-            return read(&header, &mut file, &source).map_err(|error| error.at(&source));
+            let file = FileBytes::File { file, tensor: Vec::new() };
+            return read(&header, file, &source).map_err(|error| error.at(&source));
         }
         // A device or a pipe does not state its size.
         let mut bytes = Vec::new();
@@ -90,7 +92,7 @@ impl Weights {
     /// The bytes are not in the safetensors format or do not contain exactly one published network.
     pub fn from_bytes(bytes: &[u8], source: &str) -> Result<Self> {
         header(bytes)
-            .and_then(|header| read(&header, &mut Cursor::new(bytes), source))
+            .and_then(|header| read(&header, FileBytes::Memory(bytes), source))
             .map_err(|error| error.at(source))
     }
 
@@ -107,7 +109,7 @@ impl Weights {
         File::open(path).and_then(read_all).map_err(|error| Error::file(path, error))?;
         let source = path.display().to_string();
         header(&bytes)
-            .and_then(|header| read_part(&header, &mut Cursor::new(&bytes), &source, Network::encoder))
+            .and_then(|header| read_part(&header, FileBytes::Memory(&bytes), &source, Network::encoder))
             .map_err(|error| error.at(&source))
     }
 
@@ -182,7 +184,7 @@ fn header(bytes: &[u8]) -> Result<(usize, Metadata)> {
 }
 
 /// Reads the weights of a complete network.
-fn read(header: &(usize, Metadata), file: &mut (impl Read + Seek), source: &str) -> Result<Weights> {
+fn read(header: &(usize, Metadata), file: FileBytes, source: &str) -> Result<Weights> {
     let [part, encoder] = Weights::PART;
     if header.1.metadata().as_ref().and_then(|metadata| metadata.get(part)).is_some_and(|part| part == encoder) {
         let cause = "an encoder from pre-training, which has no classes yet";
@@ -194,11 +196,11 @@ fn read(header: &(usize, Metadata), file: &mut (impl Read + Seek), source: &str)
 /// Recognises the network and reads the tensors of a part of it, which `part` selects.
 fn read_part(
     (end, header): &(usize, Metadata),
-    file: &mut (impl Read + Seek),
+    file: FileBytes,
     source: &str,
     part: impl Fn(&Network) -> Network,
 ) -> Result<Weights> {
-    let mut stored = Stored { infos: header.tensors(), start: *end, file };
+    let mut stored = StoredTensors { infos: header.tensors(), start: *end, file };
     let names: Vec<&str> = stored.infos.keys().map(String::as_str).filter(|name| !name.ends_with(COUNTER)).collect();
     let (network, prefix) = recognise(&names)?;
     let expected = network.tensors();
@@ -266,15 +268,40 @@ fn recognise(names: &[&str]) -> Result<(Network, String)> {
     })
 }
 
+/// The bytes of a weights file.
+enum FileBytes<'a> {
+    Memory(&'a [u8]),
+    /// A file, and the memory into which each tensor is read.
+    File {
+        file: File,
+        tensor: Vec<u8>,
+    },
+}
+
+impl FileBytes<'_> {
+    /// Returns the bytes in `range`.
+    fn read(&mut self, range: Range<usize>) -> io::Result<&[u8]> {
+        match self {
+            Self::Memory(bytes) => bytes.get(range).ok_or_else(|| io::ErrorKind::UnexpectedEof.into()),
+            Self::File { file, tensor } => {
+                file.seek(SeekFrom::Start(range.start as u64))?;
+                tensor.resize(range.len(), 0);
+                file.read_exact(tensor)?;
+                Ok(tensor)
+            }
+        }
+    }
+}
+
 /// The tensors that a file stores.
-struct Stored<'a, File> {
+struct StoredTensors<'a> {
     infos: HashMap<String, &'a TensorInfo>,
     /// The offset of the first tensor in the file.
     start: usize,
-    file: &'a mut File,
+    file: FileBytes<'a>,
 }
 
-impl<File: Read + Seek> Stored<'_, File> {
+impl StoredTensors<'_> {
     /// Reads a tensor, checks its shape and values, and adds its type to `stored_as`.
     fn tensor(
         &mut self,
@@ -313,27 +340,16 @@ impl<File: Read + Seek> Stored<'_, File> {
     }
 
     /// Reads the values of a tensor as f32. Returns `None` for a type other than F32, F16 and BF16.
-    fn values(&mut self, info: &TensorInfo) -> std::io::Result<Option<Arc<[f32]>>> {
-        let len = info.shape.iter().product();
-        self.file.seek(SeekFrom::Start((self.start + info.data_offsets.0) as u64))?;
-        let mut halves = |to_f32: fn([u8; 2]) -> f32| {
-            let mut bytes = vec![[0u8; 2]; len];
-            self.file.read_exact(bytes.as_flattened_mut())?;
-            Ok(Some(bytes.into_iter().map(to_f32).collect()))
-        };
-        match info.dtype {
-            Dtype::F32 => {
-                let mut values: Arc<[f32]> = std::iter::repeat_n(0.0, len).collect();
-                let numbers = Arc::get_mut(&mut values).expect("a new Arc has one owner");
-                self.file.read_exact(bytemuck::cast_slice_mut(numbers))?;
-                // The file is little-endian; on a little-endian processor this compiles to nothing.
-                numbers.iter_mut().for_each(|value| *value = f32::from_bits(u32::from_le(value.to_bits())));
-                Ok(Some(values))
-            }
+    fn values(&mut self, info: &TensorInfo) -> io::Result<Option<Arc<[f32]>>> {
+        let (start, end) = info.data_offsets;
+        let bytes = self.file.read(self.start + start..self.start + end)?;
+        let halves = |to_f32: fn([u8; 2]) -> f32| bytes.as_chunks().0.iter().map(|&half| to_f32(half)).collect();
+        Ok(Some(match info.dtype {
+            Dtype::F32 => bytes.as_chunks().0.iter().map(|&value| f32::from_le_bytes(value)).collect(),
             Dtype::F16 => halves(|bytes| f16::from_le_bytes(bytes).to_f32()),
             Dtype::BF16 => halves(|bytes| bf16::from_le_bytes(bytes).to_f32()),
-            _ => Ok(None),
-        }
+            _ => return Ok(None),
+        }))
     }
 }
 
