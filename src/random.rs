@@ -37,7 +37,7 @@ impl Random {
     }
 
     /// Returns the next 32 random bits.
-    pub fn bits(&mut self) -> u32 {
+    pub(crate) fn bits(&mut self) -> u32 {
         let block = self.drawn / 4;
         let counter = [block as u32, (block >> 32) as u32, self.stream as u32, (self.stream >> 32) as u32];
         let word = philox(counter, self.key)[(self.drawn % 4) as usize];

@@ -12,10 +12,11 @@
 //!   in f32 can exceed the square of that, 9.5e-7. [`LARGEST_NMSE_F16`] is this bound.
 //! - Buffers that are stored in f32, such as the embedding and the logits, keep the bound of f32.
 //!
-//! One more report, [`ALL_STAGES`], compares the logits of the whole network in f16 with those of the reference, with a
+//! One more report, `whole`, compares the logits of the whole network in f16 with those of the reference, with a
 //! bound of its own.
 
-pub use crate::backend::difference::{LARGEST_NMSE, LARGEST_NMSE_F16, largest_nmse};
+use crate::backend::difference::largest_nmse;
+pub use crate::backend::difference::{LARGEST_NMSE, LARGEST_NMSE_F16};
 use crate::{
     Result,
     backend::{Backend, difference::Difference, reference},
@@ -30,7 +31,7 @@ pub const LARGEST_LOGIT_ERROR: f64 = 1e-5;
 /// The largest error of a logit where weights and activations are stored in f16, as a fraction of the largest logit.
 pub const LARGEST_LOGIT_ERROR_F16: f64 = 1e-2;
 /// The stage name of the report that covers the whole network.
-pub const ALL_STAGES: &str = "whole";
+pub(crate) const ALL_STAGES: &str = "whole";
 
 /// The comparison of one stage on a device with the reference.
 #[derive(Debug, Clone, PartialEq)]

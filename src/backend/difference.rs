@@ -9,7 +9,7 @@ pub const LARGEST_NMSE: f64 = 1e-10;
 pub const LARGEST_NMSE_F16: f64 = 1e-6;
 
 /// Returns the largest normalised mean square error that a stage with this storage may have.
-pub fn largest_nmse(storage: Storage) -> f64 {
+pub(crate) fn largest_nmse(storage: Storage) -> f64 {
     if storage.is_half() { LARGEST_NMSE_F16 } else { LARGEST_NMSE }
 }
 
@@ -25,7 +25,7 @@ pub(crate) struct Difference {
 
 impl Difference {
     /// Compares `computed` with `exact`, number by number.
-    pub(crate) fn between(computed: &[f32], exact: &[f64]) -> Self {
+    pub fn between(computed: &[f32], exact: &[f64]) -> Self {
         let (mut largest_error, mut worst, mut squares, mut power) = (0.0, 0, 0.0, 0.0);
         for (at, (&a, &r)) in computed.iter().zip(exact).enumerate() {
             let error = (f64::from(a) - r).abs();

@@ -62,7 +62,7 @@ impl ReferenceExecutor {
     }
 
     /// Returns the numbers of a buffer.
-    pub fn values(&self, id: BufferId) -> &[f64] {
+    pub(crate) fn values(&self, id: BufferId) -> &[f64] {
         let (root, range) = self.location(id);
         &self.buffers[root][range]
     }
@@ -77,7 +77,7 @@ impl ReferenceExecutor {
     ///
     /// # Errors
     /// An input has the wrong length.
-    pub fn run_exact(&mut self, inputs: &[&[f32]]) -> Result<Vec<Vec<f64>>> {
+    pub(crate) fn run_exact(&mut self, inputs: &[&[f32]]) -> Result<Vec<Vec<f64>>> {
         check_inputs(&self.plan, inputs)?;
         for (at, input) in inputs.iter().enumerate() {
             self.buffers[self.plan.inputs[at]] = widen(input);

@@ -26,7 +26,7 @@ pub struct Record {
     /// The fold, `strat_fold`, from 1 to 10.
     pub fold: u8,
     /// Which of the [`CLASSES`] the record has. A record without any is unlabelled and useful for pre-training only.
-    pub classes: [bool; CLASSES.len()],
+    pub(crate) classes: [bool; CLASSES.len()],
     /// The path of the record at the chosen sampling rate, relative to the data folder and without extension.
     pub path: PathBuf,
 }

@@ -39,7 +39,7 @@ pub const CLASSES: [&str; 5] = ["NORM", "MI", "STTC", "HYP", "CD"];
 pub const LEADS: usize = Lead::STANDARD.len();
 
 /// The folds for training. The publishers recommend fold 9 for validation and fold 10 for testing.
-pub const TRAINING_FOLDS: RangeInclusive<u8> = 1..=8;
+pub(crate) const TRAINING_FOLDS: RangeInclusive<u8> = 1..=8;
 
 /// The duration of every record in seconds.
 const SECONDS: usize = 10;
@@ -65,7 +65,7 @@ impl SamplingRate {
     }
 
     /// Returns the number of samples per lead of a record.
-    pub fn samples(self) -> usize {
+    pub(crate) fn samples(self) -> usize {
         self.hz() as usize * SECONDS
     }
 
@@ -152,7 +152,7 @@ impl Dataset {
     }
 
     /// Returns the sampling rate of the signals.
-    pub fn sampling_rate(&self) -> SamplingRate {
+    pub(crate) fn sampling_rate(&self) -> SamplingRate {
         self.sampling_rate
     }
 
@@ -173,7 +173,7 @@ impl Dataset {
     /// returns.
     ///
     /// # Panics
-    /// If the index is out of range, or `into` does not have [`LEADS`] × [`SamplingRate::samples`] elements.
+    /// If the index is out of range, or `into` does not have [`LEADS`] × samples elements.
     pub fn signal(&self, index: usize, into: &mut [f32]) {
         let microvolts = self.microvolts(index);
         assert_eq!(into.len(), microvolts.len(), "a signal has leads × samples elements");
@@ -196,7 +196,7 @@ impl Dataset {
         (0..self.records.len()).filter(|index| chosen(&self.records[*index])).collect()
     }
 
-    /// Chooses a fraction of the labelled records of the [`TRAINING_FOLDS`] at random and returns their indices in
+    /// Chooses a fraction of the labelled records of folds 1 to 8 at random and returns their indices in
     /// ascending order. Each combination of classes keeps its share to within one record. For one `seed` a smaller fraction
     /// is a subset of a larger one.
     ///

@@ -19,11 +19,11 @@ const WORKGROUP: usize = 32;
 #[derive(Debug, Clone, PartialEq)]
 pub struct GlobalAveragePool {
     /// Records.
-    pub batch: usize,
+    pub(crate) batch: usize,
     /// Channels of x and y.
-    pub channels: usize,
+    pub(crate) channels: usize,
     /// Samples per channel.
-    pub samples: usize,
+    pub(crate) samples: usize,
 }
 
 impl Operation for GlobalAveragePool {

@@ -22,11 +22,11 @@ const SLICED_OUTPUTS: usize = 16;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Linear {
     /// Records.
-    pub batch: usize,
+    pub(crate) batch: usize,
     /// Numbers per record of x.
-    pub in_features: usize,
+    pub(crate) in_features: usize,
     /// Numbers per record of y.
-    pub out_features: usize,
+    pub(crate) out_features: usize,
 }
 
 impl Operation for Linear {

@@ -19,17 +19,17 @@ const SAMPLES: usize = 4;
 #[derive(Debug, Clone, PartialEq)]
 pub struct MaxPool {
     /// Records.
-    pub batch: usize,
+    pub(crate) batch: usize,
     /// Channels of x and y.
-    pub channels: usize,
+    pub(crate) channels: usize,
     /// Samples per channel of x.
-    pub in_samples: usize,
+    pub(crate) in_samples: usize,
     /// Samples per channel of y.
-    pub out_samples: usize,
+    pub(crate) out_samples: usize,
     /// Samples of a window.
-    pub kernel: usize,
+    pub(crate) kernel: usize,
     /// Samples from one window to the next.
-    pub stride: usize,
+    pub(crate) stride: usize,
 }
 
 impl MaxPool {

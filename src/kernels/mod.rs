@@ -18,7 +18,8 @@ pub mod training;
 
 pub use gpu::{Accelerator, GpuOperation, Packing, RowLayout, Shader, Source, TEXTURE_WIDTH, Variant};
 use gpu::{component, declarations, input_and_output};
-pub use storage::{LARGEST_F16, Storage};
+pub(crate) use storage::LARGEST_F16;
+pub use storage::Storage;
 
 /// What every backend knows of an operation.
 pub trait Operation {

@@ -37,13 +37,13 @@ const NARROW: Shares = Shares { name: "fused 8", across: 1, slices: 1, outputs: 
 #[derive(Debug, Clone, PartialEq)]
 pub struct PooledLinear {
     /// Records.
-    pub batch: usize,
+    pub(crate) batch: usize,
     /// Channels of x.
-    pub channels: usize,
+    pub(crate) channels: usize,
     /// Samples per channel.
-    pub samples: usize,
+    pub(crate) samples: usize,
     /// Outputs of the linear layer.
-    pub out_features: usize,
+    pub(crate) out_features: usize,
 }
 
 impl PooledLinear {

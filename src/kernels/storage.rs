@@ -8,7 +8,7 @@ use std::{borrow::Cow, fmt, str::FromStr};
 use half::f16;
 
 /// The largest finite number of f16.
-pub const LARGEST_F16: f32 = 65504.0;
+pub(crate) const LARGEST_F16: f32 = 65504.0;
 
 /// How numbers are stored in a buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -155,7 +155,7 @@ impl Contract {
     /// # Errors
     /// A lead is missing and cannot be derived, the sampling rate cannot be converted, or a sample is too large for the
     /// network.
-    pub fn input(&self, recording: &Recording) -> Result<Vec<f32>> {
+    pub(crate) fn input(&self, recording: &Recording) -> Result<Vec<f32>> {
         let recording = match recording.sampling_rate() == self.sampling_rate {
             true => Cow::Borrowed(recording),
             false => Cow::Owned(recording.resampled(self.sampling_rate)?),

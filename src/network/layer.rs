@@ -69,7 +69,7 @@ impl Layer {
     ///
     /// # Errors
     /// The number of channels does not fit, a size is zero, or the output would have no samples.
-    pub fn output(&self, [channels, samples]: [usize; 2]) -> Result<[usize; 2]> {
+    pub(crate) fn output(&self, [channels, samples]: [usize; 2]) -> Result<[usize; 2]> {
         let fits = |expected: usize| {
             if channels == expected {
                 return Ok(());

@@ -118,7 +118,7 @@ impl Weights {
 
     /// Returns a safetensors file of these weights for [`Weights::from_path`]. Equal weights give equal bytes.
     #[cfg(feature = "train")]
-    pub fn to_bytes(&self) -> Vec<u8> {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
         self.tensor_file().to_bytes()
     }
 

@@ -67,7 +67,7 @@ impl Builder {
     }
 
     /// Returns the steps so far.
-    pub fn steps(&self) -> &[Step] {
+    pub(crate) fn steps(&self) -> &[Step] {
         &self.steps
     }
 

@@ -15,9 +15,9 @@ pub struct FusedPlan {
     /// The plan with fused steps. Several outputs may be channels of one buffer.
     pub plan: Plan,
     /// The channels of its buffer that each output is.
-    pub channels: Vec<Range<usize>>,
+    pub(crate) channels: Vec<Range<usize>>,
     /// How many source steps each step replaces.
-    pub source_steps: Vec<usize>,
+    pub(crate) source_steps: Vec<usize>,
 }
 
 impl FusedPlan {

@@ -129,9 +129,9 @@ pub struct Plan {
 }
 
 /// The index of the embedding in [`Plan::outputs`] of a plan with [`Keep::Results`].
-pub const EMBEDDING: usize = 0;
+pub(crate) const EMBEDDING: usize = 0;
 /// The index of the logits in [`Plan::outputs`] of a plan with [`Keep::Results`].
-pub const LOGITS: usize = 1;
+pub(crate) const LOGITS: usize = 1;
 
 impl Plan {
     /// Makes the plan of the forward pass of an input `[batch, leads, samples]`.

@@ -106,7 +106,7 @@ impl Svg {
     }
 
     /// Draws what `draw` draws, clipped to the area.
-    pub fn clipped(&mut self, area: Area, draw: impl FnOnce(&mut Self)) {
+    pub(crate) fn clipped(&mut self, area: Area, draw: impl FnOnce(&mut Self)) {
         let Area { left, top, width, height } = area;
         // A nested <svg> clips at its edges and, unlike a clip path, needs no id.
         self.push(format_args!(

@@ -11,7 +11,7 @@ pub struct Epoch {
     /// The number of the epoch, from 1.
     pub epoch: usize,
     /// The number of steps from the beginning of the run.
-    pub step: usize,
+    pub(crate) step: usize,
     /// The mean training loss.
     pub loss: f64,
     /// The mean validation loss, if the objective is supervised.
@@ -23,7 +23,7 @@ pub struct Epoch {
     /// The learning rate of the last step.
     pub learning_rate: f64,
     /// The Euclidean norm of the gradient of the last step.
-    pub gradient_norm: f64,
+    pub(crate) gradient_norm: f64,
     /// The duration of the training steps, without validation.
     pub seconds: f64,
     /// The training records per second, without validation.

@@ -18,7 +18,7 @@ pub struct TensorLocation {
     /// The sizes of the dimensions, outermost first.
     pub shape: Vec<usize>,
     /// The index of the tensor's first element in the flat buffer.
-    pub offset: usize,
+    pub(crate) offset: usize,
 }
 
 impl TensorLocation {
@@ -97,7 +97,7 @@ impl ParameterLayout {
     }
 
     /// Copies the tensors out of the two flat buffers.
-    pub fn parameters(&self, trained: &[f32], running: &[f32]) -> Parameters {
+    pub(crate) fn parameters(&self, trained: &[f32], running: &[f32]) -> Parameters {
         let copy = |tensors: &[TensorLocation], flat: &[f32]| {
             let tensor = |tensor: &TensorLocation| {
                 let values = flat[tensor.range()].into();

@@ -68,7 +68,7 @@ impl RunFolder {
     }
 
     /// Opens the folder of a run that is resumed.
-    pub fn resume(path: &Path, contract: Contract) -> Self {
+    pub(crate) fn resume(path: &Path, contract: Contract) -> Self {
         Self { path: path.into(), contract }
     }
 

@@ -52,7 +52,7 @@ impl LearningRate {
     }
 
     /// Returns the rate of step `step`, counted from 0, of `steps` steps.
-    pub fn at(&self, step: usize, steps: usize) -> f64 {
+    pub(crate) fn at(&self, step: usize, steps: usize) -> f64 {
         let (at, steps) = (step as f64, steps as f64);
         let warm_up = self.warm_up * steps;
         if self.shape == ScheduleShape::OneCycle {

@@ -24,14 +24,14 @@ pub struct Loss {
     /// The value of the objective for the batch.
     pub value: f64,
     /// The loss of each record, or of each view of each record for a self-supervised objective.
-    pub rows: Vec<f32>,
+    pub(crate) rows: Vec<f32>,
     /// The Euclidean norm of the gradient, before clipping.
     pub gradient_norm: f64,
 }
 
 impl Loss {
     /// Returns whether loss and gradient are finite. The optimiser leaves parameters unchanged whose gradient is not.
-    pub fn is_finite(&self) -> bool {
+    pub(crate) fn is_finite(&self) -> bool {
         self.value.is_finite() && self.gradient_norm.is_finite()
     }
 }
@@ -49,9 +49,9 @@ pub struct Rates {
 #[derive(Debug, Clone, PartialEq)]
 pub struct SessionState {
     /// The number of completed steps.
-    pub steps: u32,
+    pub(crate) steps: u32,
     /// The states of the plan by name: parameters and moments, running statistics, and those of BYOL's target.
-    pub states: Vec<(String, Vec<f32>)>,
+    pub(crate) states: Vec<(String, Vec<f32>)>,
 }
 
 /// The index of the losses in the outputs of the plan of [`TrainingStep`].
@@ -71,13 +71,8 @@ impl TrainingSession {
     }
 
     /// Returns the task.
-    pub fn task(&self) -> &Task {
+    pub(crate) fn task(&self) -> &Task {
         &self.task
-    }
-
-    /// Returns the number of completed steps.
-    pub fn steps(&self) -> u32 {
-        self.steps
     }
 
     /// Trains on one batch: `records` `[views · batch, leads, samples]`, all records of the first view before those of the
@@ -143,7 +138,7 @@ impl TrainingSession {
     ///
     /// # Errors
     /// The device fails.
-    pub fn save(&mut self) -> Result<SessionState> {
+    pub(crate) fn save(&mut self) -> Result<SessionState> {
         let mut states = Vec::new();
         for id in self.states() {
             states.push((self.step.plan.buffers[id].name.clone(), self.trainer.state(id)?));
@@ -155,7 +150,7 @@ impl TrainingSession {
     ///
     /// # Errors
     /// The state belongs to another network or objective, or the device fails.
-    pub fn restore(&mut self, state: &SessionState) -> Result<()> {
+    pub(crate) fn restore(&mut self, state: &SessionState) -> Result<()> {
         for id in self.states() {
             let name = &self.step.plan.buffers[id].name;
             let Some((_, values)) = state.states.iter().find(|(known, _)| known == name) else {

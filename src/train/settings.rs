@@ -52,7 +52,7 @@ pub enum ClassWeights {
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The kind of the run.
-    pub kind: RunKind,
+    pub(crate) kind: RunKind,
     /// The folder of PTB-XL.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<PathBuf>,
@@ -207,7 +207,7 @@ impl Settings {
     ///
     /// # Errors
     /// TOML cannot represent a number.
-    pub fn to_toml(&self) -> Result<String> {
+    pub(crate) fn to_toml(&self) -> Result<String> {
         Ok(self.table()?.to_string())
     }
 

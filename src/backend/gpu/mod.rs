@@ -37,6 +37,7 @@ pub use adapter::{Adapter, adapters};
 pub use open::open_gpu;
 pub use step_shape::StepShape;
 pub use tune::{Candidate, StepTuning, Tuned, tune};
+
 pub use tuning::{Machine, Tuning};
 pub use wgpu;
 
@@ -173,7 +174,7 @@ impl Gpu {
     }
 
     /// Describes the adapter and the driver for which a tuning is valid.
-    pub fn machine(&self) -> Machine {
+    pub(crate) fn machine(&self) -> Machine {
         Machine::of(&self.device)
     }
 

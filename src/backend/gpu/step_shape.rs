@@ -16,11 +16,11 @@ pub struct StepShape {
     /// The operation.
     pub kernel: Kernel,
     /// The layout of the first read.
-    pub x: RowLayout,
+    pub(crate) x: RowLayout,
     /// The layout of the output.
-    pub y: RowLayout,
+    pub(crate) y: RowLayout,
     /// The storage of weights.
-    pub storage: Storage,
+    pub(crate) storage: Storage,
 }
 
 impl StepShape {

@@ -33,7 +33,7 @@ pub struct Groups {
 
 impl Groups {
     /// Numbers per mean.
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.batch * self.samples
     }
 

@@ -23,7 +23,7 @@ pub struct Dropout {
 
 impl Dropout {
     /// The random words below this threshold keep their number.
-    pub fn threshold(&self) -> u32 {
+    pub(crate) fn threshold(&self) -> u32 {
         ((1.0 - f64::from(self.rate)) * 2f64.powi(32)).min(f64::from(u32::MAX)) as u32
     }
 }

@@ -154,11 +154,11 @@ impl Schedule {
     /// The length of the input.
     pub const LEN: usize = 8;
     /// The index of [`Schedule::step`], which is below 2²⁴, so that an f32 holds it exactly.
-    pub const STEP: usize = 0;
+    pub(crate) const STEP: usize = 0;
     /// The index of the learning rate.
-    pub const LEARNING_RATE: usize = 1;
+    pub(crate) const LEARNING_RATE: usize = 1;
     /// The index of the first of the two corrections.
-    pub const CORRECTIONS: usize = 2;
+    pub(crate) const CORRECTIONS: usize = 2;
     /// The index of the first of the two factors of the target network: its momentum and 1 − momentum.
     pub const TARGET: usize = 4;
     /// The index of the first of the two factors of a sum of gradients.

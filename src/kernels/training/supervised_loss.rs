@@ -12,11 +12,11 @@ use super::{WORKGROUP, first, shader};
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SupervisedLossKind {
     /// The exponent γ, which reduces the loss of records that are classified well.
-    pub focus: u32,
+    pub(crate) focus: u32,
     /// The weight of a positive label.
-    pub positive: f32,
+    pub(crate) positive: f32,
     /// The weight of a negative label.
-    pub negative: f32,
+    pub(crate) negative: f32,
 }
 
 impl SupervisedLossKind {

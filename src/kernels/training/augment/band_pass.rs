@@ -64,7 +64,7 @@ impl BandPass {
     const RUN_UP: f32 = 2.0;
 
     /// Samples of the run-up, at most all but one.
-    pub fn run_up(&self) -> usize {
+    pub(crate) fn run_up(&self) -> usize {
         ((Self::RUN_UP * self.sampling_rate) as usize).min(self.samples - 1)
     }
 

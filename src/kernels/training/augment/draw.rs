@@ -76,7 +76,7 @@ impl One<'_> {
 
 impl Draw {
     /// The number of augmentations.
-    pub const AUGMENTATIONS: usize = 7;
+    pub(crate) const AUGMENTATIONS: usize = 7;
     /// The length of the table of quantiles.
     pub const QUANTILES: usize = 257;
 

@@ -119,9 +119,9 @@ impl Draws {
 /// to 7, one per augmentation; dropout and [`crate::random::Random`] use 0.
 mod domain {
     /// The amplitude and the phase of each lead's wander.
-    pub const WANDER: u32 = 8;
+    pub(crate) const WANDER: u32 = 8;
     /// The noise of each sample.
-    pub const NOISE: u32 = 9;
+    pub(crate) const NOISE: u32 = 9;
 }
 
 /// Converts a word's upper 24 bits to a number in [0, 1). It is exact in f32, so that every device makes the same decisions.
