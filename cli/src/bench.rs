@@ -6,7 +6,7 @@ use std::{
 };
 
 use ecgpu::{
-    Classifier, Result, Weights,
+    Classifier, Error, ErrorKind, Result, Weights,
     engine::network::{Network, published},
     engine::plan::{Keep, Plan},
 };
@@ -109,7 +109,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
 /// The device cannot run the network at this length, or fails.
 pub fn measure(classifier: &Classifier, batch: usize, samples: usize, time: Duration) -> Result<Times> {
     let leads = classifier.folded().network.in_channels();
-    let input: Vec<f32> = (0..batch * leads * samples).map(|at| (at as f32 * 0.01).sin()).collect();
+    let input = input(batch, leads, samples)?;
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_millis(500) {
         classifier.run(&input, batch, samples)?;
@@ -132,6 +132,18 @@ pub fn measure(classifier: &Classifier, batch: usize, samples: usize, time: Dura
         streamed,
         floating_point_operations: plan.floating_point_operations(),
     })
+}
+
+/// Makes an input `[batch, leads, samples]`.
+fn input(batch: usize, leads: usize, samples: usize) -> Result<Vec<f32>> {
+    let mut input = Vec::new();
+    let size = batch.checked_mul(leads).and_then(|rows| rows.checked_mul(samples)).unwrap_or(usize::MAX);
+    input.try_reserve_exact(size).map_err(|error| {
+        let cause = format!("no memory for an input of {batch} × {leads} × {samples} numbers");
+        Error::new(ErrorKind::Usage, cause, "give a smaller --batch or fewer --samples").with_source(error)
+    })?;
+    input.extend((0..size).map(|at| (at as f32 * 0.01).sin()));
+    Ok(input)
 }
 
 /// Returns the median time from one streamed forward pass to the next. The host prepares one while the device computes

@@ -21,8 +21,10 @@ pub(super) const SYNTHETIC: &str = "a synthetic signal, not a patient's";
 /// Sampling rate in Hz at which the model is evaluated.
 const MODEL_RATE: f64 = 500.0;
 
-/// Longest signal in seconds; an hour takes about 100 MB.
+/// Longest signal in seconds; an hour at 500 Hz takes about 100 MB.
 const LONGEST: f64 = 3600.0;
+/// Most samples per lead: an hour at 5 kHz, which takes about 1 GB.
+const MOST_SAMPLES: f64 = LONGEST * 5000.0;
 
 /// Begin and end of the ST segment's plateau, in ms.
 const ST_SEGMENT: [f64; 2] = [65.0, 260.0];
@@ -111,11 +113,21 @@ impl FromStr for Condition {
 /// `synthetic-norm-1`, and has a warning that it is synthetic.
 ///
 /// # Errors
-/// The duration is not between 0 and an hour, or [`Recording::resampled`] refuses the sampling rate.
+/// The duration is not between 0 and an hour, the sampling rate is not a positive number, there would be more than 18 million
+/// samples per lead, or [`Recording::resampled`] refuses the sampling rate.
 pub fn synthesize(condition: Condition, seed: u64, sampling_rate: f64, seconds: f64) -> Result<Recording> {
     if !(seconds > 0.0 && seconds <= LONGEST) {
         let cause = format!("a synthetic ECG of {seconds} seconds");
         return Err(Error::new(ErrorKind::Usage, cause, "give a duration above 0 and at most 3600 seconds"));
+    }
+    if !(sampling_rate > 0.0 && sampling_rate.is_finite()) {
+        let cause = format!("a sampling rate of {sampling_rate} Hz");
+        return Err(Error::new(ErrorKind::Usage, cause, "give a positive number of Hz"));
+    }
+    if seconds * sampling_rate > MOST_SAMPLES {
+        let cause = format!("a synthetic ECG of {seconds} seconds at {sampling_rate} Hz");
+        let remedy = format!("give at most {MOST_SAMPLES} samples per lead");
+        return Err(Error::new(ErrorKind::Usage, cause, remedy));
     }
     let mut random = Random::new(seed, condition as u64);
     let variation = Variation::drawn(&mut random);

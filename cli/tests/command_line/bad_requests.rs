@@ -76,4 +76,18 @@ fn an_impossible_option_is_explained() {
         assert_usage(arguments, part);
     }
     assert_one_line(&run(&["classify", &path, "--leads", "I,II,V1"]), 1, "--leads");
+    assert_one_line(&run(&["classify", "--device", "cpu", "--threads", "99999999"]), 2, "use 1024 or fewer");
+}
+
+#[test]
+fn a_request_that_no_memory_holds_is_explained() {
+    let folder = Folder::new();
+    let synth = |rate: &str, part: &str| {
+        let outcome = run(&["synth", "--seconds", "3600", "--sampling-rate", rate, "--out", &folder.path("a.hea")]);
+        assert_one_line(&outcome, 2, part);
+    };
+    synth("400000", "give at most 18000000 samples per lead");
+    synth("0", "give a positive number of Hz");
+    let bench = ["bench", "--device", "cpu", "--batch", "4000000000", "--samples", "4000000000"];
+    assert_one_line(&run(&bench), 2, "give a smaller --batch or fewer --samples");
 }

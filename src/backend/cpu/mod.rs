@@ -1,5 +1,5 @@
-//! Plans in f32 on the CPU, on all cores with feature `threads`. One work item computes each number of an output, in one
-//! order, so a result has the same bits for any number of threads.
+//! Plans in f32 on the CPU, on all cores with feature `threads`. Each number of an output is computed by one work item in a
+//! fixed order, so a result has the same bits for any number of threads.
 //!
 //! From the outside to the inside:
 //! - `executor` (inference) and `trainer` run a `prepared_plan` on the `thread_pool`;
@@ -84,7 +84,7 @@ impl Cpu {
     /// Uses `threads` threads, one of which is the caller's. The results have the same bits for any number.
     ///
     /// # Errors
-    /// Zero threads, more than one without feature `threads`, or the system starts no more threads.
+    /// Zero threads, more than 1024, more than one without feature `threads`, or the system starts no more threads.
     pub fn with_threads(threads: usize) -> Result<Self> {
         Ok(Self::new(ThreadPool::new(threads)?))
     }

@@ -2,8 +2,8 @@
 //!
 //! The calling thread takes part. It waits for items that a thread is working on, never for a helper that has not begun,
 //! so a run ends even if no helper ever comes, because the pool is small, busy, or the caller is one of its threads.
-//! Helpers start once per run, not once per phase: one takes 2 to 50 µs to come, the longer if it sleeps, and a phase takes
-//! 3 to 100. From one phase to the next it takes 0.3 µs.
+//! Helpers start once per run, not once per phase: a helper takes 2 to 50 µs to start, longest when it sleeps, and a phase
+//! takes 3 to 100 µs. Passing from one phase to the next takes 0.3 µs.
 //!
 //! Several callers may run at once. A run takes as helpers only threads that no other run uses, so that the callers and
 //! their helpers together are no more than the pool's workers: two callers on two cores work one thread each, instead of
@@ -17,6 +17,9 @@ use crate::{Error, ErrorKind, Result};
 
 /// How often a thread looks whether a phase is complete before it yields the processor: about 10 µs.
 const SPINS: usize = 500;
+
+/// The most threads that are started. More help no network, and thousands take seconds to start and to synchronise.
+const MOST_WORKERS: usize = 1024;
 
 /// A function that does one work item: its arguments are the phase, the item and the number of the worker.
 pub(super) type WorkFunction<'a> = dyn Fn(usize, usize, usize) + Sync + 'a;
@@ -51,10 +54,14 @@ impl ThreadPool {
     /// Creates a pool of `workers` threads, of which the caller of a run is one.
     ///
     /// # Errors
-    /// Zero workers, more than one without feature `threads`, or the system starts no more threads.
+    /// Zero workers, more than [`MOST_WORKERS`], more than one without feature `threads`, or the system starts no more threads.
     pub(super) fn new(workers: usize) -> Result<Self> {
         if workers == 0 {
             return Err(Error::new(ErrorKind::Usage, "zero threads", "use 1 or more, or leave the number out"));
+        }
+        if workers > MOST_WORKERS {
+            let remedy = format!("use {MOST_WORKERS} or fewer, or leave the number out");
+            return Err(Error::new(ErrorKind::Usage, format!("{workers} threads"), remedy));
         }
         #[cfg(not(feature = "threads"))]
         if workers > 1 {
