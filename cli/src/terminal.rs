@@ -1,9 +1,9 @@
 //! Output for a person: colours on a terminal, plain text in a pipe.
 
-use std::io::Write;
+use std::io::{ErrorKind::BrokenPipe, Write};
 
 use anstyle::{AnsiColor, Style};
-use ecgpu::Error;
+use ecgpu::{Error, ErrorKind};
 
 use crate::hint;
 
@@ -27,10 +27,14 @@ pub fn clean(text: &str) -> String {
     text.chars().map(escape).collect()
 }
 
-/// Writes to standard output. Where the reader has closed the pipe, such as `head`, the program ends silently.
+/// Writes to standard output. If that fails, the program ends: silently if the reader, such as `head`, has closed the pipe.
 pub fn print(text: &str) {
     let mut out = anstream::stdout().lock();
-    if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
+    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        if error.kind() != BrokenPipe {
+            let cause = format!("standard output cannot be written: {error}");
+            report(&Error::new(ErrorKind::File, cause, "make room on its disk, or write to another file"));
+        }
         leave(1);
     }
 }

@@ -89,3 +89,15 @@ fn a_closed_pipe_causes_no_panic() {
     drop(child.stderr.take());
     assert_eq!(child.wait().unwrap().code(), Some(1), "an error whose message is not read is still an error");
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_output_on_a_full_disk_is_an_error() {
+    for arguments in [&["classify", "--json"][..], &["inspect"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = command(arguments).stdout(full).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.starts_with("error: standard output cannot be written: ") && text.lines().count() == 1, "{text}");
+        assert_eq!(output.status.code(), Some(1));
+    }
+}
