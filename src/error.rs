@@ -37,7 +37,7 @@ pub enum ErrorKind {
     Training,
 }
 
-/// What a front end can offer as the remedy of an [`Error`], by its own means: a flag, a field of a request, a button.
+/// A remedy of an [`Error`] that a front end can offer by its own means: a flag, a field of a request, a button.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Hint {
@@ -87,7 +87,7 @@ pub struct Error {
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
-/// Two errors are equal that say the same; the errors beneath them are not compared.
+/// Errors are equal if their kinds, texts and hints are equal; the errors beneath them are not compared.
 impl PartialEq for Error {
     fn eq(&self, other: &Self) -> bool {
         let said = |error: &Self| (error.kind, error.cause.clone(), error.remedy.clone(), error.hint);
@@ -113,6 +113,8 @@ impl Error {
             io::ErrorKind::PermissionDenied => "check the permissions",
             io::ErrorKind::StorageFull => "the disk is full: make room on it",
             io::ErrorKind::IsADirectory => "name a file, not a folder",
+            io::ErrorKind::AlreadyExists => "a file has this name: choose another name",
+            io::ErrorKind::NotADirectory => "check the path: a part of it is a file, not a folder",
             _ => "check the file and its disk",
         };
         Self::new(ErrorKind::File, format!("{}: {error}", path.display()), remedy).with_source(error)
@@ -130,7 +132,7 @@ impl Error {
         self
     }
 
-    /// Puts the place where it happened, such as a file's name, before the cause.
+    /// Puts a place, such as a file's name, before the cause.
     pub fn at(mut self, place: impl fmt::Display) -> Self {
         self.cause = format!("{place}: {}", self.cause);
         self

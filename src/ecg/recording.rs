@@ -82,7 +82,7 @@ impl Recording {
             return bad("a recording without leads".into(), "give at least I, II and V1 to V6");
         };
         if samples == 0 {
-            return bad("a recording of zero samples".into(), "record at least one sample a lead");
+            return bad("a recording of zero samples".into(), "record at least one sample per lead");
         }
         for (index, (lead, signal)) in self.leads.iter().enumerate() {
             if self.leads[..index].iter().any(|(other, _)| other == lead) {

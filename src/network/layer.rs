@@ -149,7 +149,7 @@ impl Network {
     /// `samples` is zero, or the output of a layer would be empty; the error names the layer.
     pub fn shapes(&self, samples: usize) -> Result<Vec<[usize; 2]>> {
         if samples == 0 {
-            return Err(Error::new(ErrorKind::Shape, "zero samples", "give at least one sample a lead"));
+            return Err(Error::new(ErrorKind::Shape, "zero samples", "give at least one sample per lead"));
         }
         let mut shape = [self.in_channels(), samples];
         let mut shapes = Vec::with_capacity(self.layers.len());
