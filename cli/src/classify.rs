@@ -30,7 +30,7 @@ use crate::{Setup, logger, terminal};
 Examples:
   ecgpu classify                                 the built-in synthetic sample
   ecgpu classify record.hea                      a WFDB record
-  ecgpu classify records/ --json > results.jsonl a folder, one JSON object a line
+  ecgpu classify records/ --json > results.jsonl a folder, one JSON object per line
   ecgpu classify ecg.npy --sampling-rate 500 --unit uV
   ecgpu classify eight.csv --sampling-rate 250 --unit mV --leads I,II,V1,V2,V3,V4,V5,V6
   ecgpu classify inputs.npy --raw                [batch, leads, samples] straight into the network
@@ -42,7 +42,7 @@ pub struct Arguments {
     paths: Vec<PathBuf>,
     #[command(flatten)]
     setup: Setup,
-    /// One JSON object a recording and line, on standard output
+    /// Print one JSON object per recording and line on standard output
     #[arg(long)]
     json: bool,
     /// Add the embedding to the JSON
@@ -204,7 +204,7 @@ fn classify_raw(classifier: &Classifier, file: &Path) -> Vec<Item> {
             .map(|index| Item {
                 source: source.clone(),
                 record: if batch == 1 { stem.to_string() } else { format!("{stem}[{index}]") },
-                about: format!("{samples} samples, as they are"),
+                about: format!("{samples} samples per lead, unchanged"),
                 outcome: Ok(classifier.interpret(&output, index, batch)),
             })
             .collect(),

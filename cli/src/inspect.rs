@@ -17,8 +17,7 @@ Examples:
   ecgpu inspect model.safetensors
   ecgpu inspect                    the built-in weights")]
 pub struct Arguments {
-    /// A safetensors file of network 542k or 55k; the built-in weights if absent
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", help = crate::weights_help())]
     file: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]

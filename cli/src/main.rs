@@ -25,6 +25,7 @@ use ecgpu::{
         self, Backend, Precision,
         gpu::{Gpu, Tuning},
     },
+    engine::network::published,
 };
 
 /// Classifies 12-lead ECGs on any GPU with hand-written compute shaders.
@@ -60,9 +61,13 @@ enum Command {
 struct Setup {
     #[command(flatten)]
     device: DeviceOptions,
-    /// A safetensors file of network 542k or 55k; the built-in weights if absent
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help = weights_help())]
     weights: Option<std::path::PathBuf>,
+}
+
+/// Returns the help of an option that takes a weights file.
+fn weights_help() -> String {
+    format!("A safetensors file of network {}; the built-in weights if absent", published::NAMES.join(" or "))
 }
 
 /// Options that choose the device.

@@ -35,7 +35,7 @@ pub struct Arguments {
     /// The network
     #[arg(long, default_value = "542k", value_name = "NETWORK", value_parser = published::NAMES)]
     network: String,
-    /// Records per forward pass
+    /// Records per forward pass; fewer if the device does not take as many
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     batch: u32,
     /// Samples per lead

@@ -45,7 +45,7 @@ pub struct Arguments {
     /// The network; all of them if absent
     #[arg(long, value_name = "NETWORK", value_parser = published::NAMES)]
     network: Option<String>,
-    /// Records per forward pass; 1 if only --samples is given
+    /// Records per forward pass, fewer if the device does not take as many; 1 if only --samples is given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     batch: Option<u32>,
     /// Samples per lead; 1000 if only --batch is given
