@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
 
-use crate::{shared_folder, skip};
+use crate::{folder, skip};
 
 /// PyTorch's reference values: the complete set, or the small one of `tests/data/golden`.
 pub struct Golden {
@@ -17,9 +17,10 @@ impl Golden {
     /// Opens the complete set that `ECGPU_GOLDEN` names, or else that beside the repository. Without either the small
     /// set takes its place, and what it lacks is skipped aloud.
     pub fn open() -> Self {
-        match shared_folder("ECGPU_GOLDEN", "shared/golden") {
+        match folder("ECGPU_GOLDEN", "shared/golden") {
             Some(folder) => Self { folder, complete: true },
             None => {
+                skip("ECGPU_GOLDEN names no folder, so that only the small set of tests/data/golden is compared");
                 Self { folder: Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/golden"), complete: false }
             }
         }
@@ -29,7 +30,7 @@ impl Golden {
     pub fn path(&self, name: &str) -> Option<PathBuf> {
         let path = self.folder.join(format!("{name}.safetensors"));
         if !path.is_file() {
-            skip(&format!("{} does not exist", path.display()));
+            skip(&format!("the golden set has no {name}.safetensors"));
             return None;
         }
         Some(path)

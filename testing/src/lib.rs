@@ -22,13 +22,18 @@ pub use weights_file::{StoredTensor, WeightsFile};
 /// Finds the folder that the environment's `variable` names, or else `fallback` beside the repository. Without either
 /// it says that the caller's test is skipped, which is a failure under CI.
 pub fn shared_folder(variable: &str, fallback: &str) -> Option<PathBuf> {
+    let folder = folder(variable, fallback);
+    if folder.is_none() {
+        skip(&format!("{variable} names no folder"));
+    }
+    folder
+}
+
+/// Returns the folder that the environment's `variable` names, or else `fallback` beside the repository, if it exists.
+fn folder(variable: &str, fallback: &str) -> Option<PathBuf> {
     let named = std::env::var_os(variable).map(PathBuf::from);
     let folder = named.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").join(fallback));
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    skip(&format!("{} is not a folder; set {variable}", folder.display()));
-    None
+    folder.is_dir().then_some(folder)
 }
 
 /// Says on standard error that a test is skipped and why. Fails where `CI` is set, as nothing may be skipped there.

@@ -1,4 +1,4 @@
-//! Whether the records of a batch influence each other.
+//! Checks whether the records of a batch influence each other.
 
 use ecgpu::engine::{
     backend::Backend,
