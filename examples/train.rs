@@ -1,4 +1,5 @@
-//! Network, objective, data and schedule put together by hand, where the command line's recipes do not reach.
+//! Trains with a network, an objective, data and a schedule composed in code, for what the command line's recipes do not
+//! cover.
 //!
 //! `cargo run --release --example train -- PTBXL_DIR`
 

@@ -159,7 +159,7 @@ fn a_weight_beyond_f16_is_refused() {
 }
 
 #[test]
-fn an_output_that_is_not_there_means_nothing() {
+fn an_index_outside_the_output_gives_a_prediction_without_labels() {
     let classifier = classifier();
     let output = classifier.run(&input(2, 50), 2, 50).unwrap();
     assert_eq!(classifier.interpret(&output, 1, 2).logits, output.logits[5..]);

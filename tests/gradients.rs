@@ -147,27 +147,27 @@ macro_rules! on {
             use super::*;
 
             #[test]
-            fn cross_entropy_of_network_55k() {
+            fn a_step_with_cross_entropy_on_network_55k_is_pytorchs() {
                 matches_pytorch("card_bce", &$device);
             }
 
             #[test]
-            fn focal_loss_of_network_55k() {
+            fn a_step_with_focal_loss_on_network_55k_is_pytorchs() {
                 matches_pytorch("card_focal", &$device);
             }
 
             #[test]
-            fn focal_loss_of_network_542k() {
+            fn a_step_with_focal_loss_on_network_542k_is_pytorchs() {
                 matches_pytorch("full_focal", &$device);
             }
 
             #[test]
-            fn simclr() {
+            fn a_step_of_simclr_is_pytorchs() {
                 matches_pytorch("simclr", &$device);
             }
 
             #[test]
-            fn byol() {
+            fn a_step_of_byol_is_pytorchs() {
                 matches_pytorch("byol", &$device);
             }
         }

@@ -85,7 +85,7 @@ fn parts(file: &[u8]) -> (String, &[u8]) {
 }
 
 #[test]
-fn a_file_is_made_and_taken_over_without_a_word() {
+fn a_cache_is_written_once_and_read_again_without_a_warning() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("gpu.pipelines");
     let Some((without, _)) = run(None) else { return };
@@ -96,7 +96,7 @@ fn a_file_is_made_and_taken_over_without_a_word() {
         assert!(key.ends_with(concat!("ecgpu ", env!("CARGO_PKG_VERSION"))) && !data.is_empty(), "{key}");
         assert_eq!(contents, file_for(&key, data));
     }
-    // Taken over and not written again, as there is nothing new in it.
+    // The cache has nothing new, so it is not written again.
     let written = fs::metadata(&file).unwrap().modified().unwrap();
     run(Some(&file));
     assert_eq!(fs::metadata(&file).unwrap().modified().unwrap(), written);
@@ -104,7 +104,7 @@ fn a_file_is_made_and_taken_over_without_a_word() {
 }
 
 #[test]
-fn a_file_that_does_not_hold_is_a_warning_and_replaced() {
+fn a_damaged_or_foreign_cache_is_replaced_with_a_warning() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("gpu.pipelines");
     let Some((expected, _)) = run(Some(&file)) else { return };
@@ -139,7 +139,7 @@ fn a_file_that_does_not_hold_is_a_warning_and_replaced() {
 }
 
 #[test]
-fn a_file_of_another_kind_is_left_alone() {
+fn a_file_that_is_no_cache_is_not_overwritten() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("weights.safetensors");
     fs::write(&file, b"precious").unwrap();
@@ -150,7 +150,7 @@ fn a_file_of_another_kind_is_left_alone() {
 }
 
 #[test]
-fn a_place_that_cannot_be_read_or_written_is_one_warning() {
+fn a_path_that_cannot_be_read_or_written_gives_one_warning() {
     let folder = tempfile::tempdir().unwrap();
     let Some((expected, _)) = run(None) else { return };
     for (place, says) in [("none/gpu.pipelines", "cannot be written"), (".", "name a file, not a folder")] {

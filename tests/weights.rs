@@ -89,7 +89,7 @@ fn half_precision_gives_nearly_the_same_logits() {
 }
 
 #[test]
-fn an_error_names_the_file() {
+fn weights_know_the_file_that_they_came_from() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("card.safetensors");
     std::fs::write(&path, WeightsFile::random(&model_card_55k()).to_bytes()).unwrap();

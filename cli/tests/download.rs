@@ -274,7 +274,7 @@ fn a_busy_server_is_asked_again_and_a_missing_file_named() {
 }
 
 #[test]
-fn a_missing_a_silent_and_a_wrong_server_are_explained() {
+fn a_server_that_is_missing_silent_or_wrong_is_explained() {
     let (copy, folder) = (PtbXl::new(2), TempDir::new().unwrap());
     let server = Server::of(&copy);
     let refused = |options: Options| ptb_xl(folder.path(), &options, &|_| ()).unwrap_err();

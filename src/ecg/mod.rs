@@ -1,8 +1,8 @@
-//! Holds what concerns an ECG itself: leads, recordings, file formats, resampling, signal quality, a synthetic model.
+//! ECGs: leads, recordings, file formats, resampling, signal quality, a synthetic model.
 //!
 //! A [`Recording`] holds named [`Lead`]s in millivolts at one sampling rate. It comes from a file (`format::read`, with
-//! the feature `formats`) or from a model ([`synthesize`]), reaches another sampling rate by [`Recording::resampled`],
-//! and [`quality::warnings`] says what is doubtful about it.
+//! the feature `formats`) or from a model ([`synthesize`]). [`Recording::resampled`] converts it to another sampling rate,
+//! and [`quality::warnings`] lists what is doubtful about it.
 //!
 //! ```
 //! use ecgpu::ecg::{Condition, Lead, quality, synthesize};

@@ -253,7 +253,7 @@ pub(super) fn declarations(constants: impl IntoIterator<Item = (&'static str, us
     constants.into_iter().map(|(name, value)| format!("const {name}: u32 = {value};")).collect()
 }
 
-/// The component of a vec4 that number `index` is.
+/// Returns the name of the vec4 component that holds number `index` of a row of vec4s.
 pub(super) fn component(index: usize) -> char {
     ['x', 'y', 'z', 'w'][index % 4]
 }

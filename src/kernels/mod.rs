@@ -45,7 +45,7 @@ pub trait Operation {
         self.reference(reads, write);
     }
 
-    /// How many numbers each weight or bias has that is read after x, in order.
+    /// Returns the lengths of the weights and biases, in the order in which the operation reads them after x.
     fn constants(&self) -> Vec<usize> {
         Vec::new()
     }

@@ -14,7 +14,7 @@ use crate::kernels::{Conv1d, Kernel, MaxPool, PooledLinear};
 pub struct FusedPlan {
     /// The plan with fused steps. Several outputs may be channels of one buffer.
     pub plan: Plan,
-    /// The channels of its buffer that each output is.
+    /// For each output, the channels of its buffer that belong to it.
     pub(crate) channels: Vec<Range<usize>>,
     /// How many source steps each step replaces.
     pub(crate) source_steps: Vec<usize>,

@@ -3,9 +3,10 @@
 //! shaders/conv1d/matrices.wgsl.
 //!
 //! For each tap and as many input channels as a matrix has rows, a subgroup loads two matrices of weights and four of
-//! samples and multiplies eight times. A matrix must begin at a multiple of 16 bytes, which a window that moves by one tap
-//! does not if samples are contiguous. So the staging transposes: neighbouring invocations take neighbouring channels, which
-//! has no bank conflict in workgroup memory and reads whole 32-byte sectors through the cache in four passes.
+//! samples and multiplies eight times. A matrix must begin at a multiple of 16 bytes. If samples
+//! were contiguous, a window moved by one tap would not. So the staging transposes: neighbouring invocations take
+//! neighbouring channels, which has no bank conflict in workgroup memory and reads whole 32-byte sectors through the cache in
+//! four passes.
 //!
 //! The network's input is in f32 and is rounded to f16 as it is staged. A grid that is too small for matrices, as that of a
 //! single record, is left to [`super::tile`].

@@ -3,8 +3,8 @@
 //!
 //! It is for drivers without 64-bit integers and for kernels longer than a lane's samples; elsewhere [`super::winograd`] is
 //! faster. Lavapipe turns every load whose address differs between lanes into a loop over the lanes, so each loaded vec4
-//! must serve many multiplications: a lane computes eight neighbouring positions of 16 or 32 channels, and 32 weights come
-//! at a time, of which every lane loads four and `subgroupBroadcast` hands out each.
+//! must serve many multiplications: a lane computes eight neighbouring positions of 16 or 32 channels. Weights are loaded 32
+//! at a time: each lane loads four, and `subgroupBroadcast` gives each number to all lanes.
 //!
 //! Measurements: docs/measurements/conv1d-subgroups-lavapipe.md.
 

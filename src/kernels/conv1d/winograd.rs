@@ -3,10 +3,10 @@
 //!
 //! The taps of one phase of the stride are taken three at a time. Such a filter needs six inputs for four outputs. Inputs
 //! and filters are evaluated as polynomials at the points 0, ±1, ±2 and ∞, multiplied there and summed over filters and input
-//! channels; only the sums are interpolated to outputs. Of 12 multiplications at kernel 3, 6 remain; 11 of 20 at kernel 5;
-//! and 17 of 28 at kernel 7, whatever the stride.
+//! channels; only the sums are interpolated to outputs. That takes 6 multiplications instead of 12 at kernel 3, 11 instead
+//! of 20 at kernel 5, and 17 instead of 28 at kernel 7, for every stride.
 //!
-//! The rules that lavapipe's cost of loads and stores makes (why: docs/measurements/conv1d-winograd-lavapipe.md):
+//! Loads and stores are what costs time on lavapipe (docs/measurements/conv1d-winograd-lavapipe.md). Therefore:
 //! - Weights are in a texture. x is copied into one if six tiles of channels or more read it.
 //! - A lane computes 16 neighbouring outputs, whose inputs come in whole loads. The inputs after them come from the next lane
 //!   by a shuffle, and those of the last lane from one load for eight channels.

@@ -1,7 +1,7 @@
 //! Operations without code of their own on the CPU: they run by their float64 reference.
 //!
-//! These are operations that compute little, such as losses, statistics and augmentations, and every operation that is newer
-//! than this directory. The rows that an operation computes independently are separate work items.
+//! These are operations that compute little, such as losses, statistics and augmentations, and new operations for which
+//! nothing faster has been written yet. The rows that an operation computes independently are separate work items.
 
 use std::cell::UnsafeCell;
 

@@ -1,9 +1,9 @@
-//! The filters of another recorder: a high-pass and a low-pass filter with random edges.
+//! Band-pass filtering, as another recorder does it: a high-pass and a low-pass filter with random edges.
 //!
 //! Both are Butterworth filters of order 2, run forward and then backward, so that no wave is delayed and ST segments
-//! keep their shape. The loss at each edge is 6 dB, 3 in each direction. The sections are Simper's trapezoidal state variable filter ("Linear
-//! Trapezoidal Integrated State Variable Filter", Cytomic 2013), the bilinear transform in another form: with a
-//! lower edge of 0.5 Hz at 500 Hz the poles of the usual direct form are so near to 1 that f32 is not precise enough.
+//! keep their shape. The loss at each edge is 6 dB, 3 in each direction. The sections are Simper's trapezoidal state variable
+//! filter ("Linear Trapezoidal Integrated State Variable Filter", Cytomic 2013), the bilinear transform in another form: with
+//! a lower edge of 0.5 Hz at 500 Hz the poles of the usual direct form are so near to 1 that f32 is not precise enough.
 //!
 //! The shader filters 63 stretches of a lead at once, because sample by sample each step would wait for the previous one.
 //! Estimate: docs/measurements/training-operations.md.

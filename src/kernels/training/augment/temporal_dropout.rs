@@ -1,4 +1,5 @@
-//! A gap in the recording: the samples between two others are replaced by the straight line between those.
+//! Temporal dropout: replaces a segment by the straight line between the samples before and after it, as a gap in the
+//! transmission does.
 
 use super::Draws;
 use crate::kernels::{

@@ -1,4 +1,4 @@
-//! Another heart rate: time runs faster or slower around a random sample.
+//! Time warping: changes the heart rate. Time runs faster or slower around a random sample.
 
 use super::Draws;
 use crate::kernels::{

@@ -1,4 +1,4 @@
-//! Wander of the baseline and noise, as moving electrodes and muscles add them.
+//! Adds baseline wander and noise, as moving electrodes and muscles do.
 
 use std::f64::consts::TAU;
 

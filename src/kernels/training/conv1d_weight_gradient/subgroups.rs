@@ -2,8 +2,8 @@
 //! Counterpart: shaders/training/conv1d_weight_gradient/subgroups.wgsl.
 //!
 //! A load whose address differs between lanes costs lavapipe as much for 32 numbers as for 8, and a multiplication very
-//! little. So both operands come 32 numbers at a time, dy with a lane for each output channel and x by broadcasts. Each is
-//! multiplied as often as the sums fit into what the compiler keeps at hand: 16 output channels by 16, 8 or 4 input channels
+//! little. So both operands are loaded 32 numbers at a time, dy with a lane for each output channel and x by broadcasts. Each
+//! number serves as many sums as the compiler keeps in registers: those of 16 output channels by 16, 8 or 4 input channels
 //! and all taps. Measurements: docs/measurements/conv1d-weight-gradient.md.
 
 use super::{

@@ -100,7 +100,7 @@ impl<'a> Tile<'a> {
         Some(Self { gradient, linear, channels, groups, grid })
     }
 
-    /// The parts of the terms: enough to saturate a large GPU, if there are enough terms, and so many that no sum is too long.
+    /// The parts of the terms: enough to saturate a large GPU, if there are enough terms, and enough that no sum is too long.
     /// The six layers of network 542k at 64 records of 1000 samples have 256, 66, 33, 33, 16 and 16 parts, 58 MB in all.
     fn parts(&self) -> usize {
         let stretches = self.stretches(self.gradient.out_samples.div_ceil(4));
