@@ -9,13 +9,16 @@ use std::{
 use crate::{Error, ErrorKind, Result};
 
 /// Replaces the contents of a file. A reader finds the old contents or the new ones at any moment, also after a power
-/// failure.
+/// failure. A link stays, and the file that it names is replaced. What is no file, such as a pipe, is written to.
 ///
 /// # Errors
 /// The file could not be written. The old one is unchanged.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     replace(path, bytes).map_err(|error| {
-        let remedy = "make room on its disk and check its permissions; what was there before is unchanged";
+        let remedy = match error.kind() {
+            io::ErrorKind::NotFound => "check the path: its folder must exist",
+            _ => "make room on its disk and check its permissions; what was there before is unchanged",
+        };
         Error::new(ErrorKind::File, format!("{}: {error}", path.display()), remedy).with_source(error)
     })
 }
@@ -25,7 +28,12 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// The file could not be written. The old one is unchanged.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    PartialFile::create(path)?.finish(bytes)
+    // A rename would replace a link or a device itself.
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    match path.metadata() {
+        Ok(metadata) if !metadata.is_file() && !metadata.is_dir() => fs::write(path, bytes),
+        _ => PartialFile::create(&path)?.finish(bytes),
+    }
 }
 
 /// Checks that a file can be written at `path`, which a long run will do only at its end. Creates the folder and removes
@@ -156,6 +164,21 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         let error = write(&folder.path().join("no folder/a.txt"), b"").unwrap_err();
         assert!(error.kind() == ErrorKind::File && error.cause().contains("a.txt: "), "{error}");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_link_and_a_socket_stay_what_they_are() {
+        use std::os::unix::{fs::FileTypeExt, fs::symlink, net::UnixListener};
+        let folder = tempfile::tempdir().unwrap();
+        let [file, link, socket] = ["a.txt", "link", "socket"].map(|name| folder.path().join(name));
+        fs::write(&file, "old").unwrap();
+        symlink(&file, &link).unwrap();
+        write(&link, b"new").unwrap();
+        assert!(link.is_symlink() && fs::read(&file).unwrap() == b"new");
+        let _listener = UnixListener::bind(&socket).unwrap();
+        assert!(write(&socket, b"new").is_err(), "a socket cannot be opened, as a pipe can");
+        assert!(socket.metadata().unwrap().file_type().is_socket());
     }
 
     #[test]

@@ -13,6 +13,7 @@ use ecgpu::{
         synthesize,
     },
     engine::backend,
+    engine::files,
     engine::kernels::training::{
         Schedule,
         augment::{Draws, Segment},
@@ -42,8 +43,7 @@ Examples:
   ecgpu augment record.hea --out augmentations.svg
   ecgpu augment record.hea other.hea --augment mixup,cutmix --seed 3 --out mixed.svg")]
 pub struct Arguments {
-    /// The record
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", help = format!("The record, a file of {}", format::names()))]
     file: PathBuf,
     /// The record that mixup and CutMix use; a synthetic ECG if absent
     #[arg(value_name = "PARTNER")]
@@ -98,7 +98,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     augment.notes(pair.sampling_rate).iter().for_each(|text| note(text));
     let rows = augment.always().each().map(|(name, one)| pair.augmented(name, &one, *seed));
     let rows = rows.collect::<Result<Vec<Panel>>>()?;
-    std::fs::write(out, draw(&pair, &rows, *seed)).map_err(|error| Error::file(out, error))?;
+    files::write(out, draw(&pair, &rows, *seed).as_bytes())?;
     let count = rows.len();
     let augmentations = if count == 1 { "augmentation" } else { "augmentations" };
     print(&format!("{}: {count} {augmentations} of {}\n", out.display(), crate::terminal::clean(record.name())));

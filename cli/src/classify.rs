@@ -21,7 +21,7 @@ use rayon::prelude::*;
 
 use crate::{Setup, logger, terminal};
 
-/// Classify recordings: WFDB (.hea with .dat), NumPy (.npy), CSV, or folders of them
+/// Classify recordings in files and folders
 ///
 /// Without a file, a synthetic sample is classified. Leads are matched by name, III, aVR, aVL and aVF derived where
 /// missing, units converted, and other sampling rates resampled.
@@ -37,8 +37,7 @@ Examples:
 
 Exit code: 0 if every recording was classified, 1 if any was not, 2 for a request that makes no sense.")]
 pub struct Arguments {
-    /// Files and folders
-    #[arg(value_name = "PATH")]
+    #[arg(value_name = "PATH", help = format!("Files of {}, and folders of them", format::names()))]
     paths: Vec<PathBuf>,
     #[command(flatten)]
     setup: Setup,

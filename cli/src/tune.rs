@@ -11,6 +11,7 @@ use ecgpu::{
         Backend, DeviceInfo, Precision,
         gpu::{Candidate, Gpu, StepTuning, open_gpu, tune},
     },
+    engine::files,
     engine::network::{Folded, Network, published},
     engine::plan::{Keep, Plan},
 };
@@ -89,7 +90,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         let cause = format!("{} runs some steps by no variant rightly, so that nothing was written", info.name);
         return Err(Error::new(ErrorKind::Parity, cause, "update the driver, or use --device cpu"));
     };
-    std::fs::write(&arguments.out, tuning.to_string()).map_err(|error| Error::file(&arguments.out, error))?;
+    files::write(&arguments.out, tuning.to_string().as_bytes())?;
     if !arguments.json {
         let steps = tuning.len();
         let precision = match arguments.precision {

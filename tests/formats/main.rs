@@ -6,5 +6,6 @@
 mod bad_arrays_and_tables;
 mod bad_records;
 mod reading;
+mod recognition;
 mod support;
 mod writing;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use ecgpu::engine::network::published::model_card_55k;
+use ecgpu::{ecg::format, engine::network::published::model_card_55k};
 use ecgpu_testing::{WeightsFile, has_gpu};
 use serde_json::Value;
 
@@ -75,6 +75,10 @@ fn help_shows_examples() {
         assert!(help.contains("Examples:") && help.contains(&format!("ecgpu {name}")), "{help}");
     }
     assert!(printed(&["--help"]).contains("not a medical device"));
+    for name in ["classify", "augment"] {
+        let help = printed(&[name, "--help"]);
+        assert!(help.contains(&format::names()), "the formats are not in {help}");
+    }
 }
 
 #[test]

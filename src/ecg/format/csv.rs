@@ -21,12 +21,24 @@ const LARGEST_TABLE: u64 = 1 << 30;
 /// Tables of comma-separated values.
 pub(super) const FORMAT: Format = Format { name: "CSV", extensions: &["csv"], companions: &[], recognises, read };
 
-/// Whether the first line names at least two leads.
+/// Whether the first bytes are text in columns: names of leads, or numbers, with or without a line above them.
 fn recognises(start: &[u8]) -> bool {
     let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
-    let line = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let names = std::str::from_utf8(line).unwrap_or_default().split([',', ';', '\t']);
-    names.filter(|name| name.trim().parse::<Lead>().is_ok()).count() >= 2
+    if start.iter().any(|byte| byte.is_ascii_control() && !byte.is_ascii_whitespace()) {
+        return false;
+    }
+    let separator = delimiter(start);
+    let mut lines = start
+        .split(|byte| *byte == b'\n')
+        .map(|line| -> Vec<&[u8]> { line.split(|byte| *byte == separator).map(<[u8]>::trim_ascii).collect() });
+    let [first, second] = [(); 2].map(|()| lines.next().unwrap_or_default());
+    let is_lead = |cell: &&&[u8]| std::str::from_utf8(cell).is_ok_and(|name| name.parse::<Lead>().is_ok());
+    let numbers = |cells: &[&[u8]]| cells.iter().all(|cell| parse_number(cell).is_some());
+    // A long second line reaches beyond the bytes that are seen.
+    let only_first = second.len() < first.len() && lines.next().is_none();
+    first.iter().filter(is_lead).count() >= 2
+        || first.len() >= 2 && only_first && numbers(&first)
+        || first.len() >= 2 && second.len() == first.len() && numbers(&second)
 }
 
 /// Reads a table.

@@ -9,14 +9,14 @@ use super::{FORMATS, Format, unknown_format};
 use crate::{Error, ErrorKind, Result};
 
 /// Finds the files to read at `path`, sorted: in a folder and its subfolders every file with a known extension, in any
-/// case; for a file, or the name of a WFDB record, `path` itself. Links to folders are not followed, since they can form
+/// case, as the contents of all files there would take long to read; for a file, or the name of a WFDB record, `path` itself. Links to folders are not followed, since they can form
 /// a circle.
 ///
 /// # Errors
 /// A path that does not exist, a folder that cannot be read, or one without a recording.
 pub fn find(path: &Path) -> Result<Vec<PathBuf>> {
     if !path.is_dir() {
-        let known = path.exists() || Format::of(path).is_some_and(|(_, file)| file.exists());
+        let known = path.exists() || Format::main_file(path).is_some_and(|(_, main)| main.is_file());
         return match path.metadata() {
             _ if known => Ok(vec![path.to_path_buf()]),
             Err(error) => Err(Error::file(path, error)),

@@ -7,13 +7,15 @@ mod assumptions;
 mod csv;
 mod find;
 mod npy;
+mod recognise;
 mod source;
 mod wfdb;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub use find::find;
 pub use npy::{RawArray, read_raw, read_raw_bytes};
+use recognise::Recognised;
 use source::Source;
 pub use wfdb::write as write_wfdb;
 
@@ -69,7 +71,7 @@ struct Format {
     extensions: &'static [&'static str],
     /// Extensions of files that belong to such a file and are read with it.
     companions: &'static [&'static str],
-    /// Whether the first bytes of a file are of this format. Asked where the extension does not tell.
+    /// Whether the first bytes of a file, up to 64 KiB, are of this format beyond doubt. The answer outweighs the extension.
     recognises: fn(&[u8]) -> bool,
     /// Reads every recording of a source.
     read: fn(&Source, &ReadOptions) -> Result<Vec<Recording>>,
@@ -78,53 +80,9 @@ struct Format {
 /// Every format. Adding one is a file in this folder and a line here.
 static FORMATS: [Format; 3] = [wfdb::FORMAT, npy::FORMAT, csv::FORMAT];
 
-/// The bytes from which a format is recognised.
-const RECOGNISED_BY: u64 = 4096;
-
-impl Format {
-    /// Returns the format that the extension of `path` stands for, in any case.
-    fn by_extension(path: &Path) -> Option<&'static Format> {
-        let extension = path.extension()?.to_str()?.to_ascii_lowercase();
-        FORMATS.iter().find(|format| format.extensions.contains(&extension.as_str()))
-    }
-
-    /// Returns the format of `path` and the file to begin with: `path` itself, the header of a signal file, or the header
-    /// of a WFDB record that is named without extension.
-    fn of(path: &Path) -> Option<(&'static Format, PathBuf)> {
-        if let Some(format) = Self::by_extension(path) {
-            return Some((format, path.to_path_buf()));
-        }
-        let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
-        let companion = extension.as_ref().and_then(|extension| extension.to_str());
-        let belongs_to = |format: &&Format| companion.is_some_and(|extension| format.companions.contains(&extension));
-        if let Some(format) = FORMATS.iter().find(belongs_to) {
-            return Some((format, path.with_extension(format.extensions[0])));
-        }
-        // A record of several files may be named without extension.
-        FORMATS.iter().filter(|format| !format.companions.is_empty()).find_map(|format| {
-            let mut header = path.as_os_str().to_owned();
-            header.push(format!(".{}", format.extensions[0]));
-            let header = PathBuf::from(header);
-            header.is_file().then_some((format, header))
-        })
-    }
-
-    /// Returns the format of a source by its content.
-    fn by_content(source: &Source) -> Result<Option<&'static Format>> {
-        let start = source.open()?.read_start(RECOGNISED_BY).map_err(|error| source.unreadable(error))?;
-        Ok(FORMATS.iter().find(|format| (format.recognises)(&start)))
-    }
-
-    /// Reads a source; the error names its main part.
-    fn read(&self, source: &Source, options: &ReadOptions) -> Result<Vec<Recording>> {
-        // An error of kind File already names its file, which may be another part.
-        (self.read)(source, options)
-            .map_err(|error| if error.kind() == ErrorKind::File { error } else { error.at(source.name()) })
-    }
-}
-
 /// Reads the recordings of a file: one of a WFDB record (`.hea`, `.dat`, or the record's name without extension) or a CSV
-/// table (`.csv`), one or more of a NumPy array (`.npy`). A file with another extension is recognised by its content.
+/// table (`.csv`), one or more of a NumPy array (`.npy`). The format is recognised by the content; where that does not
+/// tell, the extension does. A file whose extension contradicts its content is read as what it contains, with a warning.
 ///
 /// # Errors
 /// An unknown format, a file that cannot be read, or contents that are no ECG. The message names the file.
@@ -134,19 +92,12 @@ pub fn read(path: &Path, options: &ReadOptions) -> Result<Vec<Recording>> {
         let cause = format!("{} is a folder", path.display());
         return Err(Error::new(ErrorKind::Usage, cause, "name one of its files"));
     }
-    if let Some((format, file)) = Format::of(path) {
-        return format.read(&Source::File(file), options);
-    }
-    // Reading from anything else, such as a pipe, could wait without end.
-    if path.exists() && !path.is_file() {
-        return Err(unknown_format(path));
-    }
-    let source = Source::File(path.to_path_buf());
-    Format::by_content(&source)?.ok_or_else(|| unknown_format(path))?.read(&source, options)
+    let (recognised, main) = Recognised::of_file(path)?;
+    recognised.read(&Source::File(main), options)
 }
 
-/// Reads the recordings of a file in memory. `name` is the file's name: its extension tells the format, or else the
-/// content does.
+/// Reads the recordings of a file in memory. `name` is the file's name, which has the same meaning as the path of
+/// [`read`].
 ///
 /// # Errors
 /// As for [`read`]; a WFDB header needs its signal files, see [`read_parts`].
@@ -154,19 +105,18 @@ pub fn read_bytes(name: &str, bytes: &[u8], options: &ReadOptions) -> Result<Vec
     read_parts(&[(name, bytes)], options)
 }
 
-/// Reads the recordings of several files in memory that belong together, each with its name: the one to begin with first,
-/// such as a WFDB header, then its signal files.
+/// Reads the recordings of several files in memory that belong together, each with its name, such as a WFDB header and
+/// its signal files. Their order does not matter. Of several headers the first is read, or the one with the name of the
+/// first file.
 ///
 /// # Errors
 /// As for [`read`], or a part that is missing.
 pub fn read_parts(parts: &[(&str, &[u8])], options: &ReadOptions) -> Result<Vec<Recording>> {
     options.check()?;
-    let source = Source::Parts(parts.to_vec());
-    let format = match Format::by_extension(source.path()) {
-        Some(format) => Some(format),
-        None => Format::by_content(&source)?,
-    };
-    format.ok_or_else(|| unknown_format(source.path()))?.read(&source, options)
+    let (recognised, main) = Recognised::of_parts(parts)?;
+    let mut parts = parts.to_vec();
+    parts.swap(0, main);
+    recognised.read(&Source::Parts(parts), options)
 }
 
 fn unknown_format(path: &Path) -> Error {
@@ -175,8 +125,8 @@ fn unknown_format(path: &Path) -> Error {
     Error::new(ErrorKind::Usage, cause, format!("give a file of {}", names()))
 }
 
-/// Lists the formats with their extensions: `WFDB (.hea, .dat), NumPy (.npy) or CSV (.csv)`.
-fn names() -> String {
+/// Lists the formats that can be read, with their extensions, such as `WFDB (.hea, .dat), NumPy (.npy) or CSV (.csv)`.
+pub fn names() -> String {
     let name = |format: &Format| {
         let extensions = format.extensions.iter().chain(format.companions).map(|extension| format!(".{extension}"));
         format!("{} ({})", format.name, extensions.collect::<Vec<_>>().join(", "))

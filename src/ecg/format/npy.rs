@@ -14,6 +14,9 @@ use super::{
 };
 use crate::{Error, ErrorKind, Hint, Recording, Result};
 
+/// What every file begins with.
+const MAGIC: &[u8] = b"\x93NUMPY";
+
 /// The largest header that is parsed, in bytes; NumPy itself refuses longer ones.
 const LARGEST_HEADER: usize = 10_000;
 
@@ -26,17 +29,19 @@ pub struct RawArray {
     pub values: Vec<f32>,
 }
 
-/// Reads a `.npy` file of f32, f64 or i16 as it stands: [batch, channels, samples], or [channels, samples] as a batch
+/// Reads a NumPy file of f32, f64 or i16 as it stands: [batch, channels, samples], or [channels, samples] as a batch
 /// of one. Nothing is transposed, scaled or resampled.
 ///
 /// # Errors
 /// A file that is no such array, or a value that is not finite.
 pub fn read_raw(path: &Path) -> Result<RawArray> {
-    if !path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(FORMAT.extensions[0])) {
+    let source = Source::File(path.to_path_buf());
+    let named = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(FORMAT.extensions[0]));
+    if !named && !(path.is_file() && begins_with_magic(&source)?) {
         let cause = format!("{} is no .npy file, and only an array can be read raw", path.display());
         return Err(Error::new(ErrorKind::Usage, cause, "save the array with numpy.save"));
     }
-    raw(&Source::File(path.to_path_buf()))
+    raw(&source)
 }
 
 /// Reads a `.npy` file in memory the way [`read_raw`] reads one at a path. `name` is for messages.
@@ -47,19 +52,19 @@ pub fn read_raw_bytes(name: &str, bytes: &[u8]) -> Result<RawArray> {
     raw(&Source::Parts(vec![(name, bytes)]))
 }
 
+fn begins_with_magic(source: &Source) -> Result<bool> {
+    let start = source.open()?.read_start(MAGIC.len() as u64).map_err(|error| source.unreadable(error))?;
+    Ok(start == MAGIC)
+}
+
 fn raw(source: &Source) -> Result<RawArray> {
     let raw = read_array(source).and_then(|array| array.raw());
     raw.map_err(|error| if error.kind() == ErrorKind::File { error } else { error.at(source.name()) })
 }
 
 /// NumPy arrays.
-pub(super) const FORMAT: Format = Format {
-    name: "NumPy",
-    extensions: &["npy"],
-    companions: &[],
-    recognises: |start| start.starts_with(b"\x93NUMPY"),
-    read,
-};
+pub(super) const FORMAT: Format =
+    Format { name: "NumPy", extensions: &["npy"], companions: &[], recognises: |start| start.starts_with(MAGIC), read };
 
 /// Reads the recordings of an array.
 fn read(source: &Source, options: &ReadOptions) -> Result<Vec<Recording>> {
@@ -170,7 +175,7 @@ fn parse(start: &[u8]) -> Result<(NpyHeader, usize)> {
 
 /// Returns the Python literal in a file's first bytes, which comes after the magic, a version and the literal's length.
 fn header_text(start: &[u8]) -> Option<&[u8]> {
-    let rest = start.strip_prefix(b"\x93NUMPY")?;
+    let rest = start.strip_prefix(MAGIC)?;
     let (length, rest) = match rest.split_first_chunk()? {
         ([1, _], rest) => rest.split_first_chunk().map(|(length, rest)| (u16::from_le_bytes(*length).into(), rest))?,
         (_, rest) => rest.split_first_chunk().map(|(length, rest)| (u32::from_le_bytes(*length) as usize, rest))?,

@@ -99,9 +99,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Header> {
     let text = std::str::from_utf8(bytes).map_err(|_| {
         damaged("the header is not UTF-8 text", "check that this is a WFDB header and save it as UTF-8")
     })?;
-    let lines = text.trim_start_matches('\u{feff}').lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
-    let (comments, described): (Vec<_>, Vec<_>) =
-        lines.filter(|(_, line)| !line.is_empty()).partition(|(_, line)| line.starts_with('#'));
+    let (comments, described): (Vec<_>, Vec<_>) = numbered(text).partition(|(_, line)| line.starts_with('#'));
     let synthetic =
         comments.iter().any(|(_, line)| line.trim_matches(['#', ' ']).to_lowercase().starts_with("synthetic"));
     let mut lines = described.into_iter();
@@ -122,6 +120,44 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Header> {
         return Err(damaged(cause, "the header is cut off or its first line wrong: get it again"));
     }
     Ok(Header { sampling_rate: record.sampling_rate, samples: record.samples, signals, synthetic })
+}
+
+/// Numbers the lines of a header and leaves out empty ones.
+fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let lines = (1..).zip(text.trim_start_matches('\u{feff}').lines().map(str::trim));
+    lines.filter(|(_, line)| !line.is_empty())
+}
+
+/// Numbers of all formats that signal(5) describes, whether they can be read or not; 0 is a signal without samples.
+const KNOWN_FORMATS: [u32; 14] = [0, 8, 16, 24, 32, 61, 80, 160, 212, 310, 311, 508, 516, 524];
+
+/// Whether these are the first bytes of a header: after comments a record line and the line of a signal. What else is
+/// wrong with the header is for [`parse`] to say.
+pub(super) fn recognises(start: &[u8]) -> bool {
+    if start.contains(&0) {
+        return false;
+    }
+    let text = String::from_utf8_lossy(start);
+    let mut lines = numbered(&text).map(|(_, line)| line).filter(|line| !line.starts_with('#'));
+    lines.next().is_some_and(is_record_line) && lines.next().is_some_and(is_signal_line)
+}
+
+/// Whether every field of a line is one of a record line.
+fn is_record_line(line: &str) -> bool {
+    let name = line.split_whitespace().next().unwrap_or_default();
+    let valid_name = name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-');
+    let mut time_and_date = line.split_whitespace().skip(4);
+    valid_name
+        && RecordLine::parse(line).is_ok()
+        && time_and_date.all(|field| field.chars().all(|letter| letter.is_ascii_digit() || "[:./-]".contains(letter)))
+}
+
+/// Whether a line is one of a signal. Only the names of signal files tell it from numbers and from prose.
+fn is_signal_line(line: &str) -> bool {
+    signal_fields(line).is_ok_and(|Signal { file, signal_format, .. }| {
+        let is_file = file.contains('.') && file.parse::<f64>().is_err();
+        (is_file || file == "~" || file == "-") && KNOWN_FORMATS.contains(&signal_format.number)
+    })
 }
 
 struct RecordLine {
@@ -155,8 +191,18 @@ impl RecordLine {
     }
 }
 
-/// Parses `file format [gain [resolution [zero [initial [checksum [block size [description]]]]]]]`.
+/// Parses the line of a signal, which must have a description.
 fn parse_signal(line: &str) -> Result<Signal> {
+    let signal = signal_fields(line)?;
+    if signal.description.is_empty() {
+        let cause = format!("the signal in '{}' has no description, so its lead is unknown", signal.file);
+        return Err(damaged(cause, "add the lead's name to the end of its line"));
+    }
+    Ok(signal)
+}
+
+/// Parses `file format [gain [resolution [zero [initial [checksum [block size [description]]]]]]]`.
+fn signal_fields(line: &str) -> Result<Signal> {
     let mut rest = line;
     let mut next = || {
         let field;
@@ -173,10 +219,6 @@ fn parse_signal(line: &str) -> Result<Signal> {
     let checksum = number(next(), "checksum")?;
     let _block_size: Option<i64> = number(next(), "block size")?;
     let description = rest.trim().to_string();
-    if description.is_empty() {
-        let cause = format!("the signal in '{file}' has no description, so its lead is unknown");
-        return Err(damaged(cause, "add the lead's name to the end of its line"));
-    }
     let (gain, baseline, unit) = parse_gain(gain_field.unwrap_or("0"))?;
     let baseline = baseline.or(zero).unwrap_or(0);
     Ok(Signal { file, signal_format, gain, baseline, unit, initial, checksum, description })

@@ -20,13 +20,8 @@ use crate::{
 const LARGEST_HEADER: u64 = 1 << 20;
 
 /// WFDB records: a header, and signal files beside it.
-pub(super) const FORMAT: Format = Format {
-    name: "WFDB",
-    extensions: &["hea"],
-    companions: &["dat"],
-    recognises: |start| header::parse(start).is_ok_and(|header| !header.signals.is_empty()),
-    read,
-};
+pub(super) const FORMAT: Format =
+    Format { name: "WFDB", extensions: &["hea"], companions: &["dat"], recognises: header::recognises, read };
 
 /// Reads the record of a header.
 fn read(source: &Source, options: &ReadOptions) -> Result<Vec<Recording>> {

@@ -1,9 +1,9 @@
 //! Writes WFDB records in format 16.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use super::checksum;
-use crate::{Error, ErrorKind, Recording, Result};
+use crate::{Error, ErrorKind, Recording, Result, files};
 
 /// Steps per millivolt, the finest first: 1 µV unless a sample would not fit into 16 bits.
 const GAINS: [f64; 10] = [1000.0, 500.0, 200.0, 100.0, 50.0, 20.0, 10.0, 5.0, 2.0, 1.0];
@@ -19,8 +19,8 @@ pub fn write(recording: &Recording, path: &Path, comments: &[String]) -> Result<
     let signals: Vec<Vec<i32>> = recording.leads().map(|(_, signal)| digitized(signal, gain)).collect();
     let samples = path.with_extension("dat");
     // The header is written last, so that there is never a header without its samples.
-    fs::write(&samples, interleaved(&signals)).map_err(|error| Error::file(&samples, error))?;
-    fs::write(path, header(recording, &name, gain, &signals, comments)).map_err(|error| Error::file(path, error))
+    files::write(&samples, &interleaved(&signals))?;
+    files::write(path, header(recording, &name, gain, &signals, comments).as_bytes())
 }
 
 /// Returns the record's name, which the header repeats.

@@ -1,0 +1,145 @@
+//! Recognises the format of a file: by its content, and by its extension where the content does not tell.
+
+use std::{
+    path::{Path, PathBuf},
+    ptr,
+};
+
+use super::{FORMATS, Format, ReadOptions, Source, unknown_format};
+use crate::{Error, ErrorKind, Recording, Result};
+
+/// The bytes from which a format is recognised: 64 KiB. A WFDB header may begin with comments, which take up some KiB in
+/// annotated databases. One read of this length is quick on any disk, whatever the size of the file.
+pub(super) const RECOGNISED_BY: usize = 64 << 10;
+
+/// The format of a file, and what its extension says against it.
+pub(super) struct Recognised {
+    format: &'static Format,
+    contradiction: Option<String>,
+}
+
+impl Recognised {
+    /// Recognises a file by its name and its first bytes. The extension decides where no format recognises the bytes, or
+    /// several do.
+    fn of(path: &Path, start: &[u8]) -> Option<Self> {
+        let by_extension = Format::by_extension(path);
+        let recognises = |format: &&'static Format| (format.recognises)(start);
+        let by_content = || FORMATS.iter().find(recognises);
+        let format = by_extension.filter(recognises).or_else(by_content).or(by_extension)?;
+        let stands_for = by_extension.or_else(|| Format::by_companion(path));
+        let contradiction = stands_for.filter(|other| !ptr::eq(*other, format)).map(|other| {
+            let extension = path.extension().unwrap_or_default().display();
+            format!(
+                "the extension .{extension} stands for {}, but the content is {}: read as such",
+                other.name, format.name
+            )
+        });
+        Some(Self { format, contradiction })
+    }
+
+    /// Recognises the file at `path`. Returns also the file to begin with: `path` itself, or the main file to which it
+    /// belongs.
+    ///
+    /// # Errors
+    /// The file cannot be read, its format is unknown, or its main file is missing.
+    pub(super) fn of_file(path: &Path) -> Result<(Self, PathBuf)> {
+        let start = match path.metadata() {
+            Ok(metadata) if metadata.is_file() => {
+                let source = Source::File(path.to_path_buf());
+                source.open()?.read_start(RECOGNISED_BY as u64).map_err(|error| source.unreadable(error))?
+            }
+            // Anything else, such as a pipe, can be read only once and might make a reader wait without end.
+            _ => Vec::new(),
+        };
+        if let Some(recognised) = Self::of(path, &start) {
+            return Ok((recognised, path.to_path_buf()));
+        }
+        let missing = || path.metadata().err().map(|error| Error::file(path, error));
+        let Some((format, main)) = Format::main_file(path) else {
+            return Err(missing().unwrap_or_else(|| unknown_format(path)));
+        };
+        if !main.is_file() {
+            let cause = format!("{} belongs to {}, which is not there", path.display(), main.display());
+            return Err(missing().unwrap_or_else(|| Error::new(ErrorKind::File, cause, "put both into one folder")));
+        }
+        Ok((Self { format, contradiction: None }, main))
+    }
+
+    /// Recognises files in memory that belong together. Returns also the position of the one to begin with: the first, or
+    /// the main part to which it belongs, of the same stem if there are several.
+    ///
+    /// # Errors
+    /// There are no parts, their format is unknown, or the main part is missing.
+    pub(super) fn of_parts(parts: &[(&str, &[u8])]) -> Result<(Self, usize)> {
+        let recognised = |(name, bytes): &(&str, &[u8])| {
+            let start = &bytes[..bytes.len().min(RECOGNISED_BY)];
+            Self::of(Path::new(name), start)
+        };
+        let Some(first) = parts.first() else {
+            return Err(Error::new(ErrorKind::Usage, "a recording without parts", "give its files"));
+        };
+        if let Some(found) = recognised(first) {
+            return Ok((found, 0));
+        }
+        let path = Path::new(first.0);
+        let belongs_to = Format::by_companion(path);
+        let is_main = |found: &Self| match belongs_to {
+            Some(format) => ptr::eq(found.format, format),
+            None => !found.format.companions.is_empty(),
+        };
+        let mains = parts.iter().map(recognised).enumerate();
+        let mains = mains.filter_map(|(position, found)| Some((found.filter(is_main)?, position)));
+        let same_stem = |position: usize| Path::new(parts[position].0).file_stem() == path.file_stem();
+        mains.min_by_key(|(_, position)| !same_stem(*position)).ok_or_else(|| match belongs_to {
+            Some(format) => {
+                let main = path.with_extension(format.extensions[0]);
+                let cause = format!("{} belongs to {}, which was not given", path.display(), main.display());
+                Error::new(ErrorKind::File, cause, "give both")
+            }
+            None => unknown_format(path),
+        })
+    }
+
+    /// Reads a source of this format. An error names the source, and a contradiction becomes a warning.
+    pub(super) fn read(self, source: &Source, options: &ReadOptions) -> Result<Vec<Recording>> {
+        let read = (self.format.read)(source, options);
+        // An error of kind File already names its file, which may be another part.
+        let mut recordings =
+            read.map_err(|error| if error.kind() == ErrorKind::File { error } else { error.at(source.name()) })?;
+        if let Some(contradiction) = self.contradiction {
+            recordings.iter_mut().for_each(|recording| recording.warn(contradiction.clone()));
+        }
+        Ok(recordings)
+    }
+}
+
+impl Format {
+    /// Returns the format that the extension of `path` stands for, in any case.
+    pub(super) fn by_extension(path: &Path) -> Option<&'static Format> {
+        let extension = path.extension()?.to_str()?.to_ascii_lowercase();
+        FORMATS.iter().find(|format| format.extensions.contains(&extension.as_str()))
+    }
+
+    /// Returns the format whose companions have the extension of `path`, in any case.
+    fn by_companion(path: &Path) -> Option<&'static Format> {
+        let extension = path.extension()?.to_str()?.to_ascii_lowercase();
+        FORMATS.iter().find(|format| format.companions.contains(&extension.as_str()))
+    }
+
+    /// Returns the main file to which `path` belongs, and its format: the header of a signal file, or the header of a
+    /// WFDB record that is named without extension. The main file of a companion may be missing.
+    pub(super) fn main_file(path: &Path) -> Option<(&'static Format, PathBuf)> {
+        if let Some(format) = Self::by_companion(path) {
+            // Old file systems store names in capitals.
+            let [usual, capitals] = [format.extensions[0].to_string(), format.extensions[0].to_ascii_uppercase()]
+                .map(|extension| path.with_extension(extension));
+            return Some((format, if capitals.is_file() && !usual.is_file() { capitals } else { usual }));
+        }
+        FORMATS.iter().filter(|format| !format.companions.is_empty()).find_map(|format| {
+            let mut main = path.as_os_str().to_owned();
+            main.push(format!(".{}", format.extensions[0]));
+            let main = PathBuf::from(main);
+            main.is_file().then_some((format, main))
+        })
+    }
+}
