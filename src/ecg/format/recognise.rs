@@ -60,7 +60,9 @@ impl Recognised {
         };
         if !main.is_file() {
             let cause = format!("{} belongs to {}, which is not there", path.display(), main.display());
-            return Err(missing().unwrap_or_else(|| Error::new(ErrorKind::File, cause, "put both into one folder")));
+            return Err(missing().unwrap_or_else(|| {
+                Error::new(ErrorKind::File, cause, "put both into one folder, or name the header that lists it")
+            }));
         }
         Ok((Self { format, contradiction: None }, main))
     }
