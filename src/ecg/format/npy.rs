@@ -37,7 +37,7 @@ pub struct RawArray {
 pub fn read_raw(path: &Path) -> Result<RawArray> {
     let source = Source::File(path.to_path_buf());
     let named = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(FORMAT.extensions[0]));
-    if !named && !(path.is_file() && begins_with_magic(&source)?) {
+    if !(named || path.is_file() && begins_with_magic(&source)?) {
         let cause = format!("{} is no .npy file, and only an array can be read raw", path.display());
         return Err(Error::new(ErrorKind::Usage, cause, "save the array with numpy.save"));
     }
