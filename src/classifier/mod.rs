@@ -10,7 +10,7 @@ use crate::{
     backend::{self, Backend, Device, DeviceInfo},
     ecg::quality,
     kernels::LARGEST_F16,
-    network::{Contract, Folded, LARGEST_INPUT, Weights},
+    network::{Contract, DcOffset, Folded, LARGEST_INPUT, Weights},
     plan::{Keep, Plan},
     worker::Worker,
 };
@@ -84,7 +84,7 @@ impl Classifier {
     /// Classifies one recording.
     ///
     /// # Errors
-    /// A lead is missing, the sampling rate cannot be resampled, the recording is too short for the network, or the device
+    /// A lead is missing, the sampling rate cannot be resampled, the recording lasts less than a second, or the device
     /// failed.
     pub fn classify(&self, recording: &Recording) -> Result<Prediction> {
         self.shared.classify(std::slice::from_ref(recording)).remove(0)
@@ -304,6 +304,9 @@ fn first_invalid(input: &[f32]) -> Option<usize> {
 fn warnings(contract: &Contract, recording: &Recording) -> Vec<String> {
     let mut warnings = recording.warnings().to_vec();
     warnings.extend(quality::warnings(recording));
+    if contract.dc_offset == DcOffset::Kept {
+        warnings.extend(quality::large_dc_offset(recording));
+    }
     // Resampling rounds the length to a whole sample.
     if (recording.duration() - contract.duration()).abs() * contract.sampling_rate > 1.0 {
         let (given, trained) = (recording.duration(), contract.duration());

@@ -14,6 +14,8 @@
 //! # Ok::<(), ecgpu::Error>(())
 //! ```
 
+mod dc_offset;
+mod electrodes;
 #[cfg(feature = "formats")]
 pub mod format;
 mod lead;
@@ -22,6 +24,9 @@ mod recording;
 mod resample;
 mod synthetic;
 
+pub(crate) use dc_offset::dc_offset;
+#[cfg(feature = "train")]
+pub(crate) use dc_offset::remove_dc_offset;
 pub use lead::Lead;
 pub use recording::{Recording, Unit};
 pub use synthetic::{Condition, synthesize};

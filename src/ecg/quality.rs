@@ -2,12 +2,13 @@
 //! warning.
 //!
 //! The rules follow the checks of the PhysioNet/CinC Challenge 2011 on ECG quality (constant and flat leads, saturation) and
-//! what misread units look like. Swapped limb electrodes still satisfy Einthoven's law, so these rules cannot find them.
+//! what misread units and exchanged leads look like.
 //!
-//! Measured on folds 1 to 9 of PTB-XL at 100 Hz (Wagner et al. 2020), 14 of 19,601 records raise a warning: eleven whose
-//! limb leads disagree, and three with leads that are constant, flat or too large.
+//! Measured on PTB-XL at 100 Hz (Wagner et al. 2020): docs/measurements/quality.md.
 
-use super::{Lead, Recording};
+use std::ops::RangeInclusive;
+
+use super::{Lead, Recording, dc_offset, electrodes};
 
 /// Seconds within [`FLAT_RANGE`] after which a lead is called flat; even at 40 beats per minute a P wave comes sooner.
 const FLAT_SECONDS: f64 = 1.0;
@@ -21,13 +22,20 @@ const RAIL: f32 = 32.6;
 /// Largest plausible amplitude in mV. PTB-XL's largest sample is 20 mV, an artefact; a QRS complex seldom passes 5 mV.
 const LARGEST: f32 = 20.0;
 
-/// Smallest plausible standard deviation in mV, as the median over the leads. PTB-XL's smallest is 0.041 mV, its typical
-/// one 0.16 mV.
-const SMALLEST_DEVIATION: f64 = 0.02;
+/// Plausible standard deviations in mV, as the median over the leads. In PTB-XL they are 0.041 mV at least and 0.638 mV at
+/// most, and 0.153 mV in the middle.
+const PLAUSIBLE_DEVIATIONS: RangeInclusive<f64> = 0.03..=0.8;
 
-/// Largest plausible root mean square of II − I − III in mV: half a millimetre on paper. Rounding to 5 µV causes a
-/// twentieth of it, and in 99.9 % of PTB-XL's records it is below 0.003 mV.
+/// Largest difference of every lead's standard deviation from 1 in a recording that was normalised lead by lead.
+const NORMALISED: f64 = 0.05;
+
+/// Largest plausible root mean square in mV of the difference between a limb lead and what I and II imply: half a
+/// millimetre on paper. Rounding to 5 µV causes a twentieth of it, and in 99.9 % of PTB-XL's records it is below 0.003 mV.
 const LARGEST_RESIDUAL: f64 = 0.05;
+
+/// Largest DC offset in mV that a network which was not trained with offsets may be given in silence. In 99 % of PTB-XL's
+/// leads the median is below 0.13 mV.
+const LARGEST_DC_OFFSET: f64 = 0.3;
 
 /// Returns what is doubtful about a recording, one sentence per finding with its likely cause; empty if nothing is.
 pub fn warnings(recording: &Recording) -> Vec<String> {
@@ -39,8 +47,9 @@ pub fn warnings(recording: &Recording) -> Vec<String> {
         })
         .flatten()
         .collect();
-    found.extend(too_small(recording));
+    found.extend(implausible_scale(recording));
     found.extend(disagreement(recording));
+    found.extend(electrodes::reversed(recording));
     found
 }
 
@@ -87,31 +96,83 @@ fn too_large(lead: Lead, signal: &[f32]) -> Option<String> {
     }
 }
 
-fn too_small(recording: &Recording) -> Option<String> {
+/// Checks that the leads vary as much as an ECG in millivolts does.
+fn implausible_scale(recording: &Recording) -> Option<String> {
     let mut deviations: Vec<f64> = recording.leads().map(|(_, signal)| deviation(signal)).collect();
     deviations.sort_by(f64::total_cmp);
     let median = *deviations.get(deviations.len() / 2)?;
-    (recording.samples() > 1 && median < SMALLEST_DEVIATION).then(|| {
+    if recording.samples() == 1 || median == 0.0 || PLAUSIBLE_DEVIATIONS.contains(&median) {
+        return None;
+    }
+    let normalised = deviations.len() > 1 && deviations.iter().all(|deviation| (deviation - 1.0).abs() < NORMALISED);
+    let cause = match median {
+        _ if normalised => "each lead was divided by its standard deviation: give millivolts".into(),
+        _ => likely_unit(median),
+    };
+    let shown = if median < 0.1 { format!("{median:.4}") } else { format!("{median:.2}") };
+    let [least, most] = [PLAUSIBLE_DEVIATIONS.start(), PLAUSIBLE_DEVIATIONS.end()];
+    Some(format!(
+        "the leads vary by {shown} mV (standard deviation, median of the leads), and an ECG by {least} to {most} mV: {cause}"
+    ))
+}
+
+/// Says in which unit numbers would be plausible that vary by `deviation` when taken as millivolts.
+fn likely_unit(deviation: f64) -> String {
+    let units = [(1e3, "the numbers are plausible as volts"), (1e-3, "the numbers are plausible as microvolts")];
+    let unit = units.into_iter().find(|(factor, _)| PLAUSIBLE_DEVIATIONS.contains(&(deviation * factor)));
+    unit.map_or("is the unit or the gain mistaken?".into(), |(_, text)| format!("is the unit mistaken? {text}"))
+}
+
+fn deviation(signal: &[f32]) -> f64 {
+    let mean = dc_offset(signal);
+    root_mean_square(signal.iter().map(|x| f64::from(*x) - mean))
+}
+
+/// Returns a warning about the lead with the largest DC offset, if that is larger than a network should be given that was not
+/// trained with offsets.
+pub(crate) fn large_dc_offset(recording: &Recording) -> Option<String> {
+    let offsets = recording.leads().map(|(lead, signal)| (lead, dc_offset(signal)));
+    let (lead, offset) = offsets.max_by(|(_, a), (_, b)| a.abs().total_cmp(&b.abs()))?;
+    (offset.abs() > LARGEST_DC_OFFSET).then(|| {
         format!(
-            "the leads vary by only {median:.4} mV (standard deviation, median of the leads): is the unit mistaken?"
+            "lead {lead} has a DC offset of {offset:.1} mV, which these weights take for a part of the ECG: subtract each \
+             lead's mean, or use weights that state dc_offset=removed"
         )
     })
 }
 
-fn deviation(signal: &[f32]) -> f64 {
-    let mean = signal.iter().map(|x| f64::from(*x)).sum::<f64>() / signal.len() as f64;
-    root_mean_square(signal.iter().map(|x| f64::from(*x) - mean))
-}
-
-/// Checks Einthoven's law, III = II − I, which holds at any time and for any positions of the electrodes.
+/// Checks that III, aVR, aVL and aVF are what I and II imply at any time, for any positions of the electrodes (Einthoven
+/// 1913, Goldberger 1942).
 fn disagreement(recording: &Recording) -> Option<String> {
-    let [i, ii, iii] = [Lead::I, Lead::II, Lead::III].map(|lead| recording.lead(lead));
-    let residual = i?.iter().zip(ii?).zip(iii?).map(|((i, ii), iii)| f64::from(ii - i - iii));
-    let residual = root_mean_square(residual);
-    (residual > LARGEST_RESIDUAL).then(|| {
+    let [i, ii] = [recording.lead(Lead::I)?, recording.lead(Lead::II)?];
+    let implied = |[a, b]: [f32; 2]| i.iter().zip(ii).map(move |(i, ii)| a * i + b * ii);
+    let residual = |signal: &[f32], weights: [f32; 2]| {
+        let difference: Vec<f32> = signal.iter().zip(implied(weights)).map(|(x, implied)| x - implied).collect();
+        deviation(&difference)
+    };
+    let limb = [Lead::III, Lead::AVR, Lead::AVL, Lead::AVF].map(|lead| (lead, lead.from_i_and_ii()));
+    let mut wrong = Vec::new();
+    for (lead, weights) in limb {
+        let (Some(signal), Some(weights)) = (recording.lead(lead), weights) else { continue };
+        let residual_of_lead = residual(signal, weights);
+        if residual_of_lead <= LARGEST_RESIDUAL {
+            continue;
+        }
+        let mut others = limb.iter().filter(|(other, _)| *other != lead);
+        let is =
+            others.find(|(_, weights)| weights.is_some_and(|weights| residual(signal, weights) <= LARGEST_RESIDUAL));
+        let inverted = || residual(signal, weights.map(|weight| -weight)) <= LARGEST_RESIDUAL;
+        wrong.push(match is {
+            Some((other, _)) => format!("{lead} is what {other} should be"),
+            None if inverted() => format!("{lead} is upside down"),
+            None => format!("{lead} is off by {residual_of_lead:.2} mV"),
+        });
+    }
+    (!wrong.is_empty()).then(|| {
         format!(
-            "leads I, II and III disagree: II - I - III is {residual:.2} mV (root mean square) and should be 0: are \
-             leads named wrongly, or scaled or filtered differently?"
+            "the limb leads contradict each other; by leads I and II, {}: are leads named or ordered wrongly, or scaled or \
+             filtered differently?",
+            wrong.join(", ")
         )
     })
 }
@@ -166,17 +227,51 @@ mod tests {
         let microvolts = scaled(1000.0);
         assert!(microvolts.iter().any(|text| text.contains("is the unit mistaken, or did the converter saturate?")));
         let volts = scaled(0.001);
-        assert!(volts.iter().any(|text| text.contains("only 0.0002 mV") && text.ends_with("is the unit mistaken?")));
+        assert!(
+            volts.iter().any(|text| text.contains("0.0002 mV") && text.ends_with("plausible as volts")),
+            "{volts:?}"
+        );
+        let ten_times = scaled(10.0);
+        assert!(ten_times.iter().any(|text| text.ends_with("is the unit or the gain mistaken?")), "{ten_times:?}");
         let spike = changed(|signals| signals[11][5] = -25.0);
         assert_eq!(spike, ["lead V6 reaches 25.0 mV, more than a heart produces: is the unit mistaken?"]);
     }
 
     #[test]
-    fn limb_leads_that_disagree_are_noticed() {
-        let swapped = changed(|signals| signals.swap(1, 2));
-        assert!(swapped.len() == 1 && swapped[0].starts_with("leads I, II and III disagree"), "{swapped:?}");
+    fn leads_divided_by_their_deviations_are_recognised() {
+        let normalised = changed(|signals| {
+            signals.iter_mut().for_each(|signal| {
+                let deviation = deviation(signal) as f32;
+                signal.iter_mut().for_each(|x| *x /= deviation);
+            });
+        });
+        assert!(normalised.iter().any(|text| text.contains("divided by its standard deviation")), "{normalised:?}");
+    }
+
+    #[test]
+    fn limb_leads_that_disagree_are_named() {
+        let one = |found: Vec<String>| {
+            assert_eq!(found.len(), 1, "{found:?}");
+            found[0].clone()
+        };
+        let exchanged = one(changed(|signals| signals.swap(3, 4)));
+        assert!(exchanged.contains("aVR is what aVL should be, aVL is what aVR should be"), "{exchanged}");
+        let inverted = one(changed(|signals| signals[3].iter_mut().for_each(|x| *x = -*x)));
+        assert!(inverted.contains("aVR is upside down"), "{inverted}");
+        let other = one(changed(|signals| signals[2].iter_mut().for_each(|x| *x *= 2.0)));
+        assert!(other.contains("III is off by 0."), "{other}");
         let rounded = changed(|signals| signals.iter_mut().flatten().for_each(|x| *x = (*x * 200.0).round() / 200.0));
         assert!(rounded.is_empty(), "rounding to 5 µV is no disagreement: {rounded:?}");
+        let offset = changed(|signals| signals[4].iter_mut().for_each(|x| *x += 1.0));
+        assert!(offset.is_empty(), "a DC offset is no disagreement: {offset:?}");
+    }
+
+    #[test]
+    fn a_large_dc_offset_is_named() {
+        let recording = |offset| Recording::new("r", 100.0, vec![(Lead::I, vec![0.1; 9]), (Lead::V2, vec![offset; 9])]);
+        assert_eq!(large_dc_offset(&recording(0.2).unwrap()), None);
+        let warning = large_dc_offset(&recording(-0.8).unwrap()).unwrap();
+        assert!(warning.starts_with("lead V2 has a DC offset of -0.8 mV"), "{warning}");
     }
 
     #[test]

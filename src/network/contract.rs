@@ -1,19 +1,51 @@
 //! The input contract: the meaning of a network's input and the names of its outputs.
 //!
-//! Weights files store it as text in their metadata: `leads`, `sampling_rate_hz`, `samples`, `unit`, `mean`, `std`,
-//! `classes`, `thresholds`, `training`.
+//! Weights files store it as text in their metadata: `leads`, `sampling_rate_hz`, `samples`, `unit`, `dc_offset`, `mean`,
+//! `std`, `classes`, `thresholds`, `training`.
 
-use std::{borrow::Cow, collections::HashMap, str::FromStr};
+use std::{borrow::Cow, collections::HashMap, fmt, str::FromStr};
 
 use crate::{
     Error, ErrorKind, Recording, Result,
-    ecg::{Lead, Unit},
+    ecg::{Lead, Unit, dc_offset},
 };
 
 /// The largest magnitude of an input. Far larger inputs overflow inside a network, where ReLU turns NaN into 0, so that
 /// the logits look valid. The gain of the published networks is about 1, so this limit leaves them twenty orders of
 /// magnitude.
 pub(crate) const LARGEST_INPUT: f32 = 1e18;
+
+/// What happens to the DC offset of each lead, which is its mean over the whole recording. Electrodes add offsets of up to
+/// some millivolts, which say nothing about the heart. Measurements: docs/measurements/dc-offset.md.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DcOffset {
+    /// It is subtracted.
+    Removed,
+    /// It is part of the network's input, as in weights files that do not state `dc_offset`.
+    Kept,
+}
+
+impl fmt::Display for DcOffset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            DcOffset::Removed => "removed",
+            DcOffset::Kept => "kept",
+        })
+    }
+}
+
+impl FromStr for DcOffset {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let known = [DcOffset::Removed, DcOffset::Kept].into_iter().find(|known| known.to_string() == text);
+        known.ok_or_else(|| Error::new(ErrorKind::Weights, format!("dc_offset '{text}'"), "use removed or kept"))
+    }
+}
+
+/// The shortest recording in seconds that is classified: one heartbeat or less says nothing.
+const SHORTEST: f64 = 1.0;
 
 /// How a recording becomes the input of a network, and what the logits mean.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +58,8 @@ pub struct Contract {
     pub samples: usize,
     /// The unit of `mean` and `deviation`.
     pub unit: Unit,
+    /// What happens to the DC offset of each lead.
+    pub dc_offset: DcOffset,
     /// The mean, which is subtracted from each sample.
     pub mean: f64,
     /// The standard deviation, by which each sample is then divided.
@@ -40,13 +74,15 @@ pub struct Contract {
 
 impl Default for Contract {
     /// Returns the contract of PTB-XL at 100 Hz (Wagner et al. 2020, doi 10.1038/s41597-020-0495-6): ten seconds, in mV
-    /// divided by 0.235 mV, which is the standard deviation of all its samples, and the five diagnostic superclasses.
+    /// divided by 0.235 mV, which is the standard deviation of all its samples, without DC offsets, and the five diagnostic
+    /// superclasses.
     fn default() -> Self {
         Self {
             leads: Lead::STANDARD.to_vec(),
             sampling_rate: 100.0,
             samples: 1000,
             unit: Unit::Millivolt,
+            dc_offset: DcOffset::Removed,
             mean: 0.0,
             deviation: 0.235,
             classes: ["NORM", "MI", "STTC", "HYP", "CD"].map(String::from).to_vec(),
@@ -81,6 +117,10 @@ impl Contract {
         if let Some(text) = given("unit") {
             contract.unit = value("unit", text)?;
         }
+        contract.dc_offset = match given("dc_offset") {
+            Some(text) => value("dc_offset", text)?,
+            None => DcOffset::Kept,
+        };
         if let Some(text) = given("mean") {
             contract.mean = value("mean", text)?;
         }
@@ -112,6 +152,7 @@ impl Contract {
             ("sampling_rate_hz", self.sampling_rate.to_string()),
             ("samples", self.samples.to_string()),
             ("unit", self.unit.to_string()),
+            ("dc_offset", self.dc_offset.to_string()),
             ("mean", self.mean.to_string()),
             ("std", self.deviation.to_string()),
             ("classes", self.classes.join(",")),
@@ -150,27 +191,40 @@ impl Contract {
     }
 
     /// Converts a recording to the input of the network, `[leads, samples]`: resampled, with the leads in order and missing
-    /// ones derived, in the contract's unit, normalised by mean and deviation.
+    /// ones derived, without DC offsets if the contract removes them, in the contract's unit, normalised by mean and
+    /// deviation.
     ///
     /// # Errors
-    /// A lead is missing and cannot be derived, the sampling rate cannot be converted, or a sample is too large for the
-    /// network.
+    /// The recording lasts less than a second, a lead is missing and cannot be derived, the sampling rate cannot be
+    /// converted, or a sample is too large for the network.
     pub(crate) fn input(&self, recording: &Recording) -> Result<Vec<f32>> {
+        if recording.duration() < SHORTEST {
+            let (duration, rate) = (recording.duration(), recording.sampling_rate());
+            let cause = format!("the recording lasts {duration:.3} s at {rate} Hz, too short for an answer");
+            let remedy = format!("give at least {SHORTEST} s, and check the sampling rate");
+            return Err(Error::new(ErrorKind::Recording, cause, remedy));
+        }
         let recording = match recording.sampling_rate() == self.sampling_rate {
             true => Cow::Borrowed(recording),
             false => Cow::Owned(recording.resampled(self.sampling_rate)?),
         };
         let scale = 1.0 / (self.unit.millivolts() * self.deviation);
-        let offset = self.mean / self.deviation;
+        let mean = self.mean / self.deviation;
         let mut input = Vec::with_capacity(self.leads.len() * recording.samples());
         for &lead in &self.leads {
             let signal = recording.recorded_or_derived(lead)?;
+            // Before the offset is removed, in which rounding may hide all of a lead.
+            let too_large = |sample: &f32| f64::from(sample.abs()) * scale > f64::from(LARGEST_INPUT);
+            if let Some(at) = signal.iter().position(too_large) {
+                let cause = format!("lead {lead} is too large for the network at sample {at}");
+                return Err(Error::new(ErrorKind::Recording, cause, "check the unit of the recording"));
+            }
+            let offset = mean
+                + match self.dc_offset {
+                    DcOffset::Removed => dc_offset(&signal) * scale,
+                    DcOffset::Kept => 0.0,
+                };
             input.extend(signal.iter().map(|&sample| (f64::from(sample) * scale - offset) as f32));
-        }
-        if let Some(at) = input.iter().position(|value| value.abs() > LARGEST_INPUT) {
-            let [lead, sample] = [at / recording.samples(), at % recording.samples()];
-            let cause = format!("lead {} is too large for the network at sample {sample}", self.leads[lead]);
-            return Err(Error::new(ErrorKind::Recording, cause, "check the unit of the recording"));
         }
         Ok(input)
     }
@@ -212,8 +266,8 @@ mod tests {
     #[test]
     fn missing_metadata_are_named() {
         let (contract, assumed) = Contract::from_metadata(&HashMap::new()).unwrap();
-        assert_eq!(contract, Contract::default());
-        assert_eq!(assumed, ["leads", "sampling_rate_hz", "unit", "mean", "std", "classes"]);
+        assert_eq!(contract, Contract { dc_offset: DcOffset::Kept, ..Contract::default() });
+        assert_eq!(assumed, ["leads", "sampling_rate_hz", "unit", "dc_offset", "mean", "std", "classes"]);
     }
 
     #[test]
@@ -228,6 +282,7 @@ mod tests {
             ("thresholds", "0.5,0.5"),
             ("thresholds", "0.5,0.5,0.5,0.5,7"),
             ("mean", "NaN"),
+            ("dc_offset", "perhaps"),
         ] {
             let metadata = HashMap::from([(key.to_string(), text.to_string())]);
             let error = Contract::from_metadata(&metadata).unwrap_err().to_string();
@@ -238,15 +293,17 @@ mod tests {
     #[test]
     fn an_input_has_the_unit_and_lead_order_of_the_contract() {
         use Lead::*;
-        let leads = [II, I, V1, V2, V3, V4, V5, V6].map(|lead| (lead, vec![if lead == II { 0.47 } else { 0.235 }; 4]));
+        let leads =
+            [II, I, V1, V2, V3, V4, V5, V6].map(|lead| (lead, vec![if lead == II { 0.47 } else { 0.235 }; 100]));
         let recording = Recording::new("r", 100.0, leads.to_vec()).unwrap();
-        let contract = Contract { leads: vec![III, II], mean: 0.235, ..Contract::default() };
+        let kept = Contract { dc_offset: DcOffset::Kept, ..Contract::default() };
+        let contract = Contract { leads: vec![III, II], mean: 0.235, ..kept };
         let input = contract.input(&recording).unwrap();
-        assert!(
-            input.iter().zip([0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0]).all(|(a, b)| (a - b).abs() < 1e-6),
-            "{input:?}"
-        );
+        assert!(input.iter().enumerate().all(|(at, value)| (value - (at / 100) as f32).abs() < 1e-6), "{input:?}");
+        // Constant leads consist of their offsets alone.
+        let removed = Contract { dc_offset: DcOffset::Removed, ..contract.clone() };
+        assert_eq!(removed.input(&recording).unwrap(), [-1.0; 200]);
         let microvolts = Contract { unit: Unit::Microvolt, mean: 235.0, deviation: 235.0, ..contract };
-        assert!((microvolts.input(&recording).unwrap()[4] - 1.0).abs() < 1e-6);
+        assert!((microvolts.input(&recording).unwrap()[100] - 1.0).abs() < 1e-6);
     }
 }

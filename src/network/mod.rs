@@ -9,8 +9,8 @@ pub mod published;
 mod tensor_file;
 mod weights;
 
-pub use contract::Contract;
 pub(crate) use contract::LARGEST_INPUT;
+pub use contract::{Contract, DcOffset};
 pub use fold::{Folded, FoldedLayer, FoldedOperation};
 pub(crate) use layer::BATCH_NORM_EPSILON;
 pub use layer::{Layer, NamedLayer, Network};

@@ -227,10 +227,12 @@ fn read_part(
 /// Says which metadata are missing and which defaults replace them.
 fn default_note(contract: &Contract, assumed: &[&str]) -> String {
     format!(
-        "the weights file does not state {}; assumed: {} at {} Hz, mean {}, standard deviation {}, leads {}, classes {}",
+        "the weights file does not state {}; assumed: {} at {} Hz, DC offset {}, mean {}, standard deviation {}, leads {}, \
+         classes {}",
         assumed.join(", "),
         contract.unit,
         contract.sampling_rate,
+        contract.dc_offset,
         contract.mean,
         contract.deviation,
         contract.leads.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),

@@ -10,6 +10,7 @@ use crate::{
     Error, ErrorKind, Hint, Result, Weights,
     backend::Backend,
     dataset::{CLASSES, Dataset, LEADS, TRAINING_FOLDS},
+    ecg::remove_dc_offset,
     files::{check_writable, write},
     network::{Contract, Network, Parameters},
 };
@@ -24,7 +25,7 @@ pub struct PtbXlExamples<'a> {
 }
 
 impl<'a> PtbXlExamples<'a> {
-    /// Makes examples whose samples are divided by the deviation of the default contract, 0.235 mV.
+    /// Makes examples whose samples are without DC offsets and divided by the deviation of the default contract, 0.235 mV.
     pub fn new(dataset: &'a Dataset) -> Self {
         Self { dataset, scale: (1.0 / Contract::default().deviation) as f32 }
     }
@@ -41,6 +42,7 @@ impl Examples for PtbXlExamples<'_> {
 
     fn record(&self, index: usize, into: &mut [f32]) {
         self.dataset.signal(index, into);
+        into.chunks_exact_mut(self.samples()).for_each(remove_dc_offset);
         into.iter_mut().for_each(|sample| *sample *= self.scale);
     }
 

@@ -65,7 +65,7 @@ fn a_bad_table_is_explained_with_its_line() {
         assert!(error.cause().starts_with(&*path.to_string_lossy()), "the file is named first: {error}");
         assert_says(&error, cause, remedy);
     };
-    said("", "an empty file", "a column a lead");
+    said("", "an empty file", "one column per lead");
     said("I;II\n1;0,5\n", "line 2, column 2 (lead II): '0,5' is no number", "decimal point");
     said("I,II\n1,2\n3\n", "line 3 has 1 columns and the first line 2", "same number of columns");
     said("a,b\n1,2\n", "the first line names no lead: a, b", "name the columns I, II");

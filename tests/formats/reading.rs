@@ -31,10 +31,11 @@ fn a_record_may_be_named_by_its_header_its_signal_file_or_neither() {
 
 #[test]
 fn an_array_and_a_table_give_the_signal_of_the_record() {
-    for name in ["expected.npy", "table.csv"] {
+    // The array states neither unit nor rate. The table has a column of times.
+    for (name, assumed) in [("expected.npy", 2), ("table.csv", 1)] {
         let recording = read_one(&data(name));
         assert_expected(&recording);
-        assert_eq!(recording.warnings().len(), 2, "unit and rate are assumed: {:?}", recording.warnings());
+        assert_eq!(recording.warnings().len(), assumed, "{name}: {:?}", recording.warnings());
     }
     let recording = read_one(&data("samples_first_f64_big_endian.npy"));
     assert_eq!(recording.samples(), 250);
@@ -165,14 +166,23 @@ proptest! {
 
 #[test]
 fn altered_samples_give_a_warning() {
-    let record = two_leads().with_samples([9i16, 1, 2, 3, 4, 5].into_iter().flat_map(i16::to_le_bytes).collect());
+    // Zero as first value or checksum means that the writer did not fill it in.
+    let record = two_leads()
+        .changed(" 0 0 6 0 I\n", " 0 1 6 0 I\n")
+        .with_samples([9i16, 1, 2, 3, 4, 5].into_iter().flat_map(i16::to_le_bytes).collect());
     assert_eq!(
         read_one(&record.header()).warnings(),
         [
-            "lead I begins with 9, not with 0 as the header says: was it altered?",
+            "lead I begins with 9, not with 1 as the header says: was it altered?",
             "lead I has checksum 15, not 6 as the header says: was it altered?"
         ]
     );
+}
+
+#[test]
+fn a_first_value_and_a_checksum_of_zero_were_not_filled_in() {
+    let record = two_leads().changed(" 0 0 6 0 I\n", " 0 0 0 0 I\n").changed(" 0 1 9 0 II", " 0 0 0 0 II");
+    assert!(read_one(&record.header()).warnings().is_empty());
 }
 
 #[test]

@@ -15,15 +15,25 @@ const ASSUMED_RATE: f64 = 100.0;
 /// The kind of numbers in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Numbers {
-    /// Whole numbers, as an analogue-to-digital converter gives them. They cannot be millivolts: rounding to whole
-    /// millivolts would erase an ECG.
+    /// Whole numbers of any type, as an analogue-to-digital converter gives them. They cannot be millivolts: rounding to
+    /// whole millivolts would erase an ECG.
     Whole,
-    /// Floating-point numbers.
+    /// Numbers with fractions, or zeros alone.
     Real,
 }
 
+impl Numbers {
+    /// Returns the kind of all numbers of a file.
+    pub(super) fn of<'a>(mut values: impl Iterator<Item = &'a f32> + Clone) -> Self {
+        let zeros = values.clone().all(|value| *value == 0.0);
+        // Every larger f32 is whole.
+        let whole = |value: &f32| value.fract() == 0.0 && value.abs() <= f32::powi(2.0, f32::MANTISSA_DIGITS as i32);
+        if !zeros && values.all(whole) { Numbers::Whole } else { Numbers::Real }
+    }
+}
+
 /// Returns the unit of a file that states none, and a warning if it is assumed.
-pub(super) fn unit(numbers: Numbers, options: &ReadOptions) -> Result<(Unit, Option<String>)> {
+fn unit(numbers: Numbers, options: &ReadOptions) -> Result<(Unit, Option<String>)> {
     match (options.unit, numbers) {
         (Some(unit), _) => Ok((unit, None)),
         (None, Numbers::Real) => {
@@ -37,7 +47,7 @@ pub(super) fn unit(numbers: Numbers, options: &ReadOptions) -> Result<(Unit, Opt
 }
 
 /// Returns the sampling rate in Hz of a file that states none, and a warning if it is assumed.
-pub(super) fn sampling_rate(samples: usize, options: &ReadOptions) -> (f64, Option<String>) {
+fn sampling_rate(samples: usize, options: &ReadOptions) -> (f64, Option<String>) {
     if let Some(rate) = options.sampling_rate {
         return (rate, None);
     }
@@ -50,18 +60,20 @@ pub(super) fn sampling_rate(samples: usize, options: &ReadOptions) -> (f64, Opti
     (rate, Some(warning))
 }
 
-/// Makes a recording of signals in the file's own unit, which `options` state or which is assumed.
+/// Makes a recording of signals in the file's own unit, which `options` state or which is assumed. `rate` is the sampling
+/// rate that the file states, in Hz.
 pub(super) fn recording(
     name: String,
-    leads: impl Iterator<Item = (Lead, Vec<f32>)>,
+    mut leads: Vec<(Lead, Vec<f32>)>,
     numbers: Numbers,
+    rate: Option<f64>,
     options: &ReadOptions,
 ) -> Result<Recording> {
     let (unit, unit_warning) = unit(numbers, options)?;
-    let millivolts = |signal: Vec<f32>| signal.iter().map(|x| (f64::from(*x) * unit.millivolts()) as f32).collect();
-    let leads: Vec<(Lead, Vec<f32>)> = leads.map(|(lead, signal)| (lead, millivolts(signal))).collect();
     let samples = leads.first().map_or(0, |(_, signal)| signal.len());
-    let (rate, rate_warning) = sampling_rate(samples, options);
+    let in_unit = leads.iter_mut().flat_map(|(_, signal)| signal);
+    in_unit.for_each(|sample| *sample = (f64::from(*sample) * unit.millivolts()) as f32);
+    let (rate, rate_warning) = rate.map_or_else(|| sampling_rate(samples, options), |rate| (rate, None));
     let mut recording = Recording::new(name, rate, leads)?;
     unit_warning.into_iter().chain(rate_warning).for_each(|warning| recording.warn(warning));
     Ok(recording)

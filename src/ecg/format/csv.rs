@@ -1,7 +1,8 @@
 //! Reads tables of comma-separated values: one column per lead, one row per sample, in real numbers.
 //!
 //! The first line names the leads, in any order and case; without it the columns are the twelve standard leads, or
-//! those that the options name. A comma, a semicolon or a tab separates the columns.
+//! those that the options name. A comma, a semicolon or a tab separates the columns. A column of times states the
+//! sampling rate.
 
 use ::csv::{ByteRecord, ReaderBuilder};
 
@@ -9,11 +10,12 @@ use super::{
     Format, ReadOptions, Source,
     assumptions::{self, Numbers},
     damaged,
+    times::Times,
 };
 use crate::{Hint, Recording, Result, ecg::Lead};
 
-/// Columns that number or time the samples. Nothing is inferred from them: a rounded time gives a wrong rate.
-const INDICES: [&str; 6] = ["", "time", "t", "sample", "index", "seconds"];
+/// Columns that number the samples.
+const INDICES: [&str; 5] = ["", "sample", "samples", "index", "n"];
 
 /// Largest table in bytes, 1 GiB: days of twelve leads. The limit also ends the reading of an endless device.
 const LARGEST_TABLE: u64 = 1 << 30;
@@ -62,15 +64,17 @@ fn parse(bytes: &[u8], name: String, options: &ReadOptions) -> Result<Recording>
             Some(columns) => columns.add(&row)?,
             none => {
                 let first = none.insert(Columns::of_first(&row, options)?);
-                if !first.named {
+                if !first.has_header {
                     first.add(&row)?;
                 }
             }
         }
     }
-    let columns = columns.ok_or_else(|| damaged("an empty file", "give a table with a column a lead"))?;
-    let leads = columns.leads.into_iter().map(|(_, lead, signal)| (lead, signal));
-    let mut recording = assumptions::recording(name, leads, Numbers::Real, options)?;
+    let columns = columns.ok_or_else(|| damaged("an empty file", "give a table with one column per lead"))?;
+    let rate = columns.times.as_ref().map(|(_, times)| times.sampling_rate(options)).transpose()?.flatten();
+    let leads: Vec<_> = columns.leads.into_iter().map(|(_, lead, signal)| (lead, signal)).collect();
+    let numbers = Numbers::of(leads.iter().flat_map(|(_, signal)| signal));
+    let mut recording = assumptions::recording(name, leads, numbers, rate, options)?;
     columns.warnings.into_iter().for_each(|warning| recording.warn(warning));
     if columns.named {
         options.warn_of_unused_leads(&mut recording);
@@ -92,6 +96,10 @@ struct Columns {
     leads: Vec<(usize, Lead, Vec<f32>)>,
     /// Cells per row.
     width: usize,
+    /// The column of times, and its times.
+    times: Option<(usize, Times)>,
+    /// Whether the first line holds no samples.
+    has_header: bool,
     /// Whether the first line names the leads.
     named: bool,
     warnings: Vec<String>,
@@ -111,16 +119,24 @@ impl Columns {
             return Err(damaged(cause, remedy).with_hint(Hint::NameLeads));
         }
         let leads = leads.iter().enumerate().map(|(column, lead)| (column, *lead, Vec::new())).collect();
-        Ok(Self { leads, width, named: false, warnings: Vec::new() })
+        // Tables of numbered columns, as pandas writes them without names, begin with the line 0,1,2,…
+        let has_header = row.iter().enumerate().all(|(column, cell)| cell == column.to_string().as_bytes());
+        let warning = "the first line numbers the columns: taken as a header, not as samples";
+        let warnings = has_header.then(|| warning.to_string()).into_iter().collect();
+        Ok(Self { leads, width, times: None, has_header, named: false, warnings })
     }
 
     fn named(row: &ByteRecord) -> Result<Self> {
         let names: Vec<String> = row.iter().map(|cell| String::from_utf8_lossy(cell).trim().to_string()).collect();
         let mut leads = Vec::new();
         let mut others = Vec::new();
+        let mut times = None;
         for (column, name) in names.iter().enumerate() {
             match name.parse() {
                 Ok(lead) => leads.push((column, lead, Vec::new())),
+                Err(_) if times.is_none() && Times::of(name).is_some() => {
+                    times = Times::of(name).map(|times| (column, times));
+                }
                 Err(_) if INDICES.iter().any(|index| name.eq_ignore_ascii_case(index)) => {}
                 Err(_) => others.push(shown(name.as_bytes())),
             }
@@ -133,7 +149,7 @@ impl Columns {
             [] => Vec::new(),
             _ => vec![format!("ignored, since no standard lead: {}", others.join(", "))],
         };
-        Ok(Self { leads, width: names.len(), named: true, warnings })
+        Ok(Self { leads, width: names.len(), times, has_header: true, named: true, warnings })
     }
 
     /// Adds one sample of each lead.
@@ -142,6 +158,9 @@ impl Columns {
         if row.len() != self.width {
             let cause = format!("line {line} has {} columns and the first line {}", row.len(), self.width);
             return Err(damaged(cause, "give every line the same number of columns"));
+        }
+        if let Some((column, times)) = &mut self.times {
+            times.add(row.get(*column).unwrap_or_default(), line)?;
         }
         for (column, lead, signal) in &mut self.leads {
             let cell = row.get(*column).unwrap_or_default();
@@ -177,7 +196,7 @@ mod tests {
 
     #[test]
     fn leads_are_found_by_name_in_any_order_and_case() {
-        let recording = read("time,v1,Lead II,i,note\n0,0.1,0.2,0.3,a\n1,0.4,0.5,0.6,b\n").unwrap();
+        let recording = read("n,v1,Lead II,i,note\n0,0.1,0.2,0.3,a\n1,0.4,0.5,0.6,b\n").unwrap();
         assert_eq!(recording.lead(Lead::V1), Some(&[0.1, 0.4][..]));
         assert_eq!(recording.lead(Lead::I), Some(&[0.3, 0.6][..]));
         assert!(recording.warnings().contains(&"ignored, since no standard lead: note".to_string()));
@@ -194,8 +213,17 @@ mod tests {
     #[test]
     fn without_names_the_columns_are_the_standard_leads() {
         let row = (0..12).map(|x| format!("{x}.5")).collect::<Vec<_>>().join(";");
+        let numbered = (0..12).map(|x| x.to_string()).collect::<Vec<_>>().join(";");
         let recording = read(&format!("{row}\n{row}\n{row}")).unwrap();
         assert_eq!((recording.samples(), recording.lead(Lead::AVR)), (3, Some(&[3.5; 3][..])));
+        let under_a_header = read(&format!("{numbered}\n{row}\n{row}")).unwrap();
+        assert_eq!(under_a_header.lead(Lead::AVR), Some(&[3.5; 2][..]), "0;1;2;… are column numbers");
+    }
+
+    #[test]
+    fn whole_numbers_need_a_unit() {
+        let error = read("I,II\n120,-45\n130,0\n").unwrap_err();
+        assert_eq!(error.cause(), "whole numbers without a unit");
     }
 
     #[test]
@@ -206,10 +234,10 @@ mod tests {
         assert_eq!(cause("1,2,3\n4,5,6"), "3 columns without names, and 12 leads are expected");
         assert_eq!(cause("I,II\n1,2\n3,x"), "line 3, column 2 (lead II): 'x' is no number");
         assert_eq!(cause("I;II\n1;0,2"), "line 2, column 2 (lead II): '0,2' is no number");
-        assert_eq!(cause("I,II\n1,"), "line 2, column 2 (lead II): '' is no number");
+        assert_eq!(cause("I,II\n1.5,"), "line 2, column 2 (lead II): '' is no number");
         assert_eq!(cause("I,II\n1,2\n3"), "line 3 has 1 columns and the first line 2");
-        assert_eq!(cause("I,II\n1,nan"), "lead II has NaN at sample 0");
-        assert_eq!(cause("I,i\n1,2"), "lead I is there twice");
+        assert_eq!(cause("I,II\n1.5,nan"), "lead II has NaN at sample 0");
+        assert_eq!(cause("I,i\n1.5,2"), "lead I is there twice");
         assert_eq!(cause("I,II\n"), "a recording of zero samples");
     }
 

@@ -9,6 +9,7 @@ mod find;
 mod npy;
 mod recognise;
 mod source;
+mod times;
 mod wfdb;
 
 use std::path::Path;

@@ -124,8 +124,8 @@ impl Array {
             Layout::LeadsFirst { .. } => plane[position * columns..][..columns].to_vec(),
             Layout::SamplesFirst => plane.iter().skip(position).step_by(columns).copied().collect(),
         };
-        let leads = options.leads().iter().enumerate().map(|(position, lead)| (*lead, signal(position)));
-        let mut recording = assumptions::recording(name, leads, self.numbers, options)?;
+        let leads = options.leads().iter().enumerate().map(|(position, lead)| (*lead, signal(position))).collect();
+        let mut recording = assumptions::recording(name, leads, self.numbers, None, options)?;
         if layout == (Layout::LeadsFirst { ambiguous: true }) {
             recording.warn(format!("as many samples as leads: taken as [{rows} leads, {columns} samples]"));
         }
@@ -160,7 +160,9 @@ fn read_array(source: &Source) -> Result<Array> {
     part.reader.seek(SeekFrom::Start(offset as u64)).map_err(failed)?;
     let (rank, strides) = (header.shape().len(), strides(&header));
     let stored = element.read(NpyFile::with_header(header, BufReader::new(part.reader))).map_err(failed)?;
-    Ok(Array { rank, shape, values: in_c_order(stored, shape, strides), numbers: element.numbers() })
+    let whole = matches!(element, Element::I16);
+    let numbers = if whole { Numbers::Whole } else { Numbers::of(stored.iter()) };
+    Ok(Array { rank, shape, values: in_c_order(stored, shape, strides), numbers })
 }
 
 /// Parses the header in a file's first bytes; returns it and the offset of the values.
@@ -244,13 +246,6 @@ impl Element {
             Element::F32 => 4,
             Element::F64 => 8,
             Element::I16 => 2,
-        }
-    }
-
-    fn numbers(self) -> Numbers {
-        match self {
-            Element::F32 | Element::F64 => Numbers::Real,
-            Element::I16 => Numbers::Whole,
         }
     }
 

@@ -141,10 +141,12 @@ fn millivolts(samples: &[i32], signal: &Signal, unit: Unit) -> Vec<f32> {
     samples.iter().map(|x| ((f64::from(*x) - baseline) * scale) as f32).collect()
 }
 
-/// Warns where a lead's samples contradict its first value or its checksum in the header.
+/// Warns where a lead's samples contradict its first value or its checksum in the header. Zero means that a writer did not
+/// fill the field in.
 fn mismatches(lead: Lead, signal: &Signal, samples: &[i32]) -> Vec<String> {
     let mut found = Vec::new();
     if let (Some(expected), Some(first)) = (signal.initial, samples.first())
+        && expected != 0
         && expected != i64::from(*first)
     {
         found.push(format!("lead {lead} begins with {first}, not with {expected} as the header says: was it altered?"));
@@ -152,6 +154,7 @@ fn mismatches(lead: Lead, signal: &Signal, samples: &[i32]) -> Vec<String> {
     let sum = checksum(samples);
     // Some writers print the sum as a signed number, some as an unsigned one.
     if let Some(expected) = signal.checksum
+        && expected != 0
         && expected as i16 != sum
     {
         found.push(format!("lead {lead} has checksum {sum}, not {expected} as the header says: was it altered?"));

@@ -1,0 +1,195 @@
+//! Finds the sampling rate of a table in its column of times.
+
+use super::{ReadOptions, damaged};
+use crate::{Error, ErrorKind, Result};
+
+/// Names of columns of times, without their units.
+const NAMES: [&str; 6] = ["time", "t", "times", "elapsed", "elapsed time", "timestamp"];
+
+/// Units of time that a column may name, with their seconds.
+const UNITS: [(&str, f64); 8] = [
+    ("s", 1.0),
+    ("sec", 1.0),
+    ("seconds", 1.0),
+    ("ms", 1e-3),
+    ("msec", 1e-3),
+    ("milliseconds", 1e-3),
+    ("us", 1e-6),
+    ("\u{b5}s", 1e-6),
+];
+
+/// Sampling rates of ECGs in Hz. They tell seconds from milliseconds where a column names no unit.
+const RATES: std::ops::RangeInclusive<f64> = 40.0..=40_000.0;
+
+/// Relative difference of two sampling rates that are the same but for the rounding of times.
+const ROUNDING: f64 = 0.005;
+
+/// A column of times.
+#[derive(Debug, Clone)]
+pub(super) struct Times {
+    name: String,
+    /// The seconds of its unit, if it names one.
+    unit: Option<f64>,
+    /// Each time, with the line of the table.
+    values: Vec<(f64, u64)>,
+}
+
+impl Times {
+    /// Returns an empty column of times, if `name` names one: `time`, `t (s)`, `Time [ms]`, `seconds`.
+    pub(super) fn of(name: &str) -> Option<Self> {
+        let lower = name.trim().to_lowercase();
+        let words = lower.split(|letter: char| "([_/".contains(letter) || letter.is_whitespace());
+        let words: Vec<&str> =
+            words.map(|word| word.trim_end_matches([')', ']'])).filter(|word| !word.is_empty()).collect();
+        let (unit, names) = match words.split_last() {
+            Some((last, rest)) => match UNITS.iter().find(|(unit, _)| unit == last) {
+                Some((_, seconds)) => (Some(*seconds), rest),
+                None => (None, &words[..]),
+            },
+            None => return None,
+        };
+        // A column may be named by its unit alone, if that is a word.
+        let by_unit = names.is_empty() && lower.len() > 2;
+        (by_unit || NAMES.contains(&names.join(" ").as_str())).then(|| Self {
+            name: name.into(),
+            unit,
+            values: Vec::new(),
+        })
+    }
+
+    /// Adds the time of the next sample.
+    pub(super) fn add(&mut self, cell: &[u8], line: u64) -> Result<()> {
+        let number = std::str::from_utf8(cell).ok().and_then(|text| text.trim().parse().ok());
+        let number = number.filter(|number: &f64| number.is_finite()).ok_or_else(|| {
+            let shown: String = String::from_utf8_lossy(cell).chars().take(40).flat_map(char::escape_debug).collect();
+            let cause = format!("line {line}, column '{}': '{shown}' is no number of seconds", self.name);
+            damaged(cause, "write times as numbers, or rename the column")
+        })?;
+        self.values.push((number, line));
+        Ok(())
+    }
+
+    /// Returns the sampling rate in Hz; none for fewer than two samples.
+    ///
+    /// # Errors
+    /// The times are not evenly spaced, their unit is unclear, or the options state another sampling rate.
+    pub(super) fn sampling_rate(&self, options: &ReadOptions) -> Result<Option<f64>> {
+        let ([(first, _), .., (last, _)], name) = (&self.values[..], &self.name) else { return Ok(None) };
+        // Over the whole column the rounding of single times has no effect.
+        let step = (last - first) / (self.values.len() - 1) as f64;
+        if step <= 0.0 {
+            let cause = format!("the times in column '{name}' do not increase");
+            return Err(damaged(cause, "correct the times, or rename the column"));
+        }
+        self.check_even(*first, step)?;
+        let rate = match (self.unit_for(step), options.sampling_rate) {
+            (Ok(unit), _) => round(1.0 / (step * unit)),
+            // The column may count the samples.
+            (Err(_), Some(given)) => given,
+            (Err(error), None) => return Err(error),
+        };
+        match options.sampling_rate {
+            Some(given) if (given / rate - 1.0).abs() > ROUNDING => {
+                let cause = format!("column '{name}' says {rate} Hz, and {given} Hz was given");
+                let remedy = "leave out the sampling rate if the column is right, or rename the column if it is not";
+                Err(Error::new(ErrorKind::Recording, cause, remedy))
+            }
+            // The exact rate of the two.
+            Some(given) => Ok(Some(given)),
+            None => Ok(Some(rate)),
+        }
+    }
+
+    /// Checks that each time is in its place, up to one step or one unit of the last printed digit.
+    fn check_even(&self, first: f64, step: f64) -> Result<()> {
+        let differences =
+            self.values.windows(2).map(|pair| pair[1].0 - pair[0].0).filter(|difference| *difference > 0.0);
+        let allowed = 1.001 * differences.fold(f64::INFINITY, f64::min).max(step);
+        let misplaced = |(at, (time, _)): &(usize, &(f64, u64))| (time - first - *at as f64 * step).abs() > allowed;
+        let Some((_, (_, line))) = self.values.iter().enumerate().find(misplaced) else { return Ok(()) };
+        let cause = format!("line {line}: the times in column '{}' are not evenly spaced", self.name);
+        Err(damaged(cause, "cut the table at the gap, or resample it to one rate"))
+    }
+
+    /// Returns the seconds of the column's unit.
+    fn unit_for(&self, step: f64) -> Result<f64> {
+        if let Some(unit) = self.unit {
+            return Ok(unit);
+        }
+        let plausible: Vec<f64> =
+            [1.0, 1e-3].into_iter().filter(|unit| RATES.contains(&(1.0 / (step * unit)))).collect();
+        match plausible[..] {
+            [unit] if step != 1.0 => Ok(unit),
+            _ => {
+                let cause = format!("column '{}' grows by {step} from line to line, in no stated unit", self.name);
+                let remedy = "name the unit, such as 'time (ms)', or rename the column if it counts the samples";
+                Err(damaged(cause, remedy))
+            }
+        }
+    }
+}
+
+/// Rounds a rate to a whole number of Hz where the rounding of times explains the difference.
+fn round(rate: f64) -> f64 {
+    if (rate.round() / rate - 1.0).abs() < ROUNDING { rate.round() } else { rate }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rate(name: &str, times: &[f64], given: Option<f64>) -> std::result::Result<Option<f64>, String> {
+        let mut column = Times::of(name).unwrap();
+        for (time, line) in times.iter().zip(2..) {
+            column.add(time.to_string().as_bytes(), line).unwrap();
+        }
+        let options = ReadOptions { sampling_rate: given, ..ReadOptions::default() };
+        column.sampling_rate(&options).map_err(|error| error.cause().to_string())
+    }
+
+    #[test]
+    fn columns_of_times_are_known_by_their_names() {
+        for (name, unit) in [
+            ("time", None),
+            ("T", None),
+            ("Time (s)", Some(1.0)),
+            ("time[ms]", Some(1e-3)),
+            ("t_ms", Some(1e-3)),
+            ("seconds", Some(1.0)),
+            ("elapsed time", None),
+        ] {
+            assert_eq!(Times::of(name).map(|times| times.unit), Some(unit), "{name}");
+        }
+        for name in ["", "s", "index", "V1", "timer", "temperature"] {
+            assert!(Times::of(name).is_none(), "{name}");
+        }
+    }
+
+    #[test]
+    fn times_state_the_sampling_rate() {
+        let seconds: Vec<f64> = (0..100).map(|n| f64::from(n) / 500.0).collect();
+        assert_eq!(rate("time", &seconds, None), Ok(Some(500.0)));
+        let milliseconds: Vec<f64> = (0..100).map(|n| f64::from(n) * 2.0).collect();
+        assert_eq!(rate("time", &milliseconds, None), Ok(Some(500.0)), "no ECG has a rate of 0.5 Hz");
+        let rounded: Vec<f64> = (0..1000).map(|n| (f64::from(n) / 360.0 * 1000.0).round() / 1000.0).collect();
+        assert_eq!(rate("Time (s)", &rounded, None), Ok(Some(360.0)), "three decimals");
+        assert_eq!(rate("time", &[0.5], None), Ok(None));
+    }
+
+    #[test]
+    fn a_contradiction_or_an_unclear_unit_is_refused() {
+        let seconds: Vec<f64> = (0..100).map(|n| f64::from(n) / 1000.0).collect();
+        assert_eq!(rate("time", &seconds, Some(1000.0)), Ok(Some(1000.0)));
+        let contradiction = rate("time", &seconds, Some(500.0)).unwrap_err();
+        assert_eq!(contradiction, "column 'time' says 1000 Hz, and 500 Hz was given");
+        let counted: Vec<f64> = (0..100).map(f64::from).collect();
+        assert_eq!(rate("time (ms)", &counted, None), Ok(Some(1000.0)));
+        assert_eq!(
+            rate("time", &counted, None).unwrap_err(),
+            "column 'time' grows by 1 from line to line, in no stated unit"
+        );
+        let gap = [0.0, 0.002, 0.004, 0.5, 0.502, 0.504];
+        assert!(rate("time", &gap, None).unwrap_err().ends_with("not evenly spaced"));
+        assert_eq!(rate("time", &[0.0, 0.0], None).unwrap_err(), "the times in column 'time' do not increase");
+    }
+}
