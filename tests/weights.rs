@@ -153,7 +153,7 @@ fn missing_metadata_is_noted() {
     assert!(notes[0].contains("standard deviation 0.235"), "{notes:?}");
     file.metadata.clear();
     let notes = file.read().unwrap().notes;
-    assert!(notes[0].contains("not state leads, sampling_rate_hz, unit, mean, std, classes;"), "{notes:?}");
+    assert!(notes[0].contains("not state leads, sampling_rate_hz, unit, dc_offset, mean, std, classes;"), "{notes:?}");
 }
 
 // What must be refused, with what was expected and what was found.
