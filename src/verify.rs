@@ -15,11 +15,14 @@
 //! One more report, `whole`, compares the logits of the whole network in f16 with those of the reference, with a
 //! bound of its own.
 
-use crate::backend::difference::largest_nmse;
 pub use crate::backend::difference::{LARGEST_NMSE, LARGEST_NMSE_F16};
 use crate::{
     Result,
-    backend::{Backend, difference::Difference, reference},
+    backend::{
+        Backend,
+        difference::{Difference, largest_nmse},
+        reference,
+    },
     kernels::Storage,
     network::{Folded, FoldedLayer, FoldedOperation, Layer, NamedLayer, Network},
     plan::{FusedPlan, Keep, Plan},

@@ -64,7 +64,8 @@ impl fmt::Display for Device {
 /// Opens the backend of a device. `threads` is the number of threads on the CPU, by default one per core; a GPU ignores it.
 ///
 /// # Errors
-/// There is no such device, its driver fails, `threads` is zero or more than 1024, or the device is a GPU in a build without feature `gpu`.
+/// There is no such device, its driver fails, `threads` is zero or more than 1024, or the device is a GPU in a build without
+/// feature `gpu`.
 pub fn open(device: &Device, threads: Option<usize>) -> Result<Box<dyn Backend>> {
     let cpu = || threads.map_or_else(|| Ok(Cpu::default()), Cpu::with_threads);
     let backend: Box<dyn Backend> = match device {

@@ -14,19 +14,20 @@
 //! # Ok::<(), ecgpu::Error>(())
 //! ```
 
-mod dc_offset;
+mod condition;
 mod electrodes;
 #[cfg(feature = "formats")]
 pub mod format;
 mod lead;
+mod mean;
 pub mod quality;
 mod recording;
 mod resample;
 mod synthetic;
 
-pub(crate) use dc_offset::dc_offset;
-#[cfg(feature = "train")]
-pub(crate) use dc_offset::remove_dc_offset;
+pub use condition::Condition;
 pub use lead::Lead;
+pub(crate) use mean::mean;
+pub(crate) use recording::check_sampling_rate;
 pub use recording::{Recording, Unit};
-pub use synthetic::{Condition, synthesize};
+pub use synthetic::synthesize;

@@ -8,7 +8,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::{Lead, Recording, dc_offset, electrodes};
+use super::{Lead, Recording, electrodes, mean};
 
 /// Seconds within [`FLAT_RANGE`] after which a lead is called flat; even at 40 beats per minute a P wave comes sooner.
 const FLAT_SECONDS: f64 = 1.0;
@@ -22,8 +22,8 @@ const RAIL: f32 = 32.6;
 /// Largest plausible amplitude in mV. PTB-XL's largest sample is 20 mV, an artefact; a QRS complex seldom passes 5 mV.
 const LARGEST: f32 = 20.0;
 
-/// Plausible standard deviations in mV, as the median over the leads. In PTB-XL they are 0.041 mV at least and 0.638 mV at
-/// most, and 0.153 mV in the middle.
+/// Plausible standard deviations in mV, as the median over the leads. In PTB-XL they are 0.041 mV at least and 0.780 mV at
+/// most, and 0.160 mV in the middle: docs/measurements/quality.md.
 const PLAUSIBLE_DEVIATIONS: RangeInclusive<f64> = 0.03..=0.8;
 
 /// Largest difference of every lead's standard deviation from 1 in a recording that was normalised lead by lead.
@@ -101,13 +101,13 @@ fn implausible_scale(recording: &Recording) -> Option<String> {
     let mut deviations: Vec<f64> = recording.leads().map(|(_, signal)| deviation(signal)).collect();
     deviations.sort_by(f64::total_cmp);
     let median = *deviations.get(deviations.len() / 2)?;
-    if recording.samples() == 1 || median == 0.0 || PLAUSIBLE_DEVIATIONS.contains(&median) {
+    if recording.samples() == 1 || PLAUSIBLE_DEVIATIONS.contains(&median) {
         return None;
     }
     let normalised = deviations.len() > 1 && deviations.iter().all(|deviation| (deviation - 1.0).abs() < NORMALISED);
-    let cause = match median {
-        _ if normalised => "each lead was divided by its standard deviation: give millivolts".into(),
-        _ => likely_unit(median),
+    let cause = match normalised {
+        true => "each lead was divided by its standard deviation: give millivolts".into(),
+        false => likely_unit(median),
     };
     let shown = if median < 0.1 { format!("{median:.4}") } else { format!("{median:.2}") };
     let [least, most] = [PLAUSIBLE_DEVIATIONS.start(), PLAUSIBLE_DEVIATIONS.end()];
@@ -124,14 +124,14 @@ fn likely_unit(deviation: f64) -> String {
 }
 
 fn deviation(signal: &[f32]) -> f64 {
-    let mean = dc_offset(signal);
-    root_mean_square(signal.iter().map(|x| f64::from(*x) - mean))
+    let offset = mean(signal);
+    root_mean_square(signal.iter().map(|x| f64::from(*x) - offset))
 }
 
 /// Returns a warning about the lead with the largest DC offset, if that is larger than a network should be given that was not
 /// trained with offsets.
 pub(crate) fn large_dc_offset(recording: &Recording) -> Option<String> {
-    let offsets = recording.leads().map(|(lead, signal)| (lead, dc_offset(signal)));
+    let offsets = recording.leads().map(|(lead, signal)| (lead, mean(signal)));
     let (lead, offset) = offsets.max_by(|(_, a), (_, b)| a.abs().total_cmp(&b.abs()))?;
     (offset.abs() > LARGEST_DC_OFFSET).then(|| {
         format!(
@@ -145,27 +145,23 @@ pub(crate) fn large_dc_offset(recording: &Recording) -> Option<String> {
 /// 1913, Goldberger 1942).
 fn disagreement(recording: &Recording) -> Option<String> {
     let [i, ii] = [recording.lead(Lead::I)?, recording.lead(Lead::II)?];
-    let implied = |[a, b]: [f32; 2]| i.iter().zip(ii).map(move |(i, ii)| a * i + b * ii);
-    let residual = |signal: &[f32], weights: [f32; 2]| {
-        let difference: Vec<f32> = signal.iter().zip(implied(weights)).map(|(x, implied)| x - implied).collect();
+    let residual = |signal: &[f32], [a, b]: [f32; 2]| {
+        let implied = i.iter().zip(ii).map(|(i, ii)| a * i + b * ii);
+        let difference: Vec<f32> = signal.iter().zip(implied).map(|(x, implied)| x - implied).collect();
         deviation(&difference)
     };
-    let limb = [Lead::III, Lead::AVR, Lead::AVL, Lead::AVF].map(|lead| (lead, lead.from_i_and_ii()));
+    let agrees = |signal: &[f32], weights: [f32; 2]| residual(signal, weights) <= LARGEST_RESIDUAL;
+    let derived = [Lead::III, Lead::AVR, Lead::AVL, Lead::AVF];
+    let derived: Vec<(Lead, [f32; 2])> =
+        derived.into_iter().filter_map(|lead| Some((lead, lead.from_i_and_ii()?))).collect();
     let mut wrong = Vec::new();
-    for (lead, weights) in limb {
-        let (Some(signal), Some(weights)) = (recording.lead(lead), weights) else { continue };
-        let residual_of_lead = residual(signal, weights);
-        if residual_of_lead <= LARGEST_RESIDUAL {
-            continue;
-        }
-        let mut others = limb.iter().filter(|(other, _)| *other != lead);
-        let is =
-            others.find(|(_, weights)| weights.is_some_and(|weights| residual(signal, weights) <= LARGEST_RESIDUAL));
-        let inverted = || residual(signal, weights.map(|weight| -weight)) <= LARGEST_RESIDUAL;
-        wrong.push(match is {
+    for &(lead, weights) in &derived {
+        let Some(signal) = recording.lead(lead).filter(|signal| !agrees(signal, weights)) else { continue };
+        let other = derived.iter().find(|(_, weights)| agrees(signal, *weights));
+        wrong.push(match other {
             Some((other, _)) => format!("{lead} is what {other} should be"),
-            None if inverted() => format!("{lead} is upside down"),
-            None => format!("{lead} is off by {residual_of_lead:.2} mV"),
+            None if agrees(signal, weights.map(|weight| -weight)) => format!("{lead} is upside down"),
+            None => format!("{lead} is off by {:.2} mV", residual(signal, weights)),
         });
     }
     (!wrong.is_empty()).then(|| {

@@ -52,6 +52,14 @@ impl FromStr for Unit {
     }
 }
 
+/// Checks that a sampling rate is a positive number of Hz; otherwise the error is of `kind`.
+pub(crate) fn check_sampling_rate(rate: f64, kind: ErrorKind) -> Result<()> {
+    if rate.is_finite() && rate > 0.0 {
+        return Ok(());
+    }
+    Err(Error::new(kind, format!("a sampling rate of {rate} Hz"), "give a positive number of Hz"))
+}
+
 /// One ECG: named leads in millivolts, all of one length, at one sampling rate.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recording {
@@ -75,9 +83,7 @@ impl Recording {
 
     fn check(&self) -> Result<()> {
         let bad = |cause: String, remedy: &str| Err(Error::new(ErrorKind::Recording, cause, remedy));
-        if !(self.sampling_rate.is_finite() && self.sampling_rate > 0.0) {
-            return bad(format!("a sampling rate of {} Hz", self.sampling_rate), "give a positive number of Hz");
-        }
+        check_sampling_rate(self.sampling_rate, ErrorKind::Recording)?;
         let Some((first, samples)) = self.leads.first().map(|(lead, samples)| (lead, samples.len())) else {
             return bad("a recording without leads".into(), "give at least I, II and V1 to V6");
         };

@@ -16,7 +16,7 @@
 
 use std::f64::consts::PI;
 
-use super::Recording;
+use super::{Recording, check_sampling_rate};
 use crate::{Error, ErrorKind, Result};
 
 /// Largest term of the fraction that approximates the ratio of two sampling rates.
@@ -137,10 +137,7 @@ fn bessel_i0(x: f64) -> f64 {
 /// Approximates `new_rate` / `old_rate` by a fraction in lowest terms: the last convergent of its continued fraction
 /// whose terms stay within [`LARGEST_TERM`], or the first one that equals the ratio to the precision of an f64.
 fn fraction(old_rate: f64, new_rate: f64) -> Result<(u64, u64)> {
-    if !(new_rate.is_finite() && new_rate > 0.0) {
-        let cause = format!("a sampling rate of {new_rate} Hz");
-        return Err(Error::new(ErrorKind::Recording, cause, "give a positive number of Hz"));
-    }
+    check_sampling_rate(new_rate, ErrorKind::Recording)?;
     let ratio = new_rate / old_rate;
     if !(1.0 / LARGEST_RATIO..=LARGEST_RATIO).contains(&ratio) {
         let cause = format!("cannot resample from {old_rate} Hz to {new_rate} Hz, more than a factor of a thousand");

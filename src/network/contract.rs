@@ -7,7 +7,7 @@ use std::{borrow::Cow, collections::HashMap, fmt, str::FromStr};
 
 use crate::{
     Error, ErrorKind, Recording, Result,
-    ecg::{Lead, Unit, dc_offset},
+    ecg::{self, Lead, Unit},
 };
 
 /// The largest magnitude of an input. Far larger inputs overflow inside a network, where ReLU turns NaN into 0, so that
@@ -208,25 +208,35 @@ impl Contract {
             true => Cow::Borrowed(recording),
             false => Cow::Owned(recording.resampled(self.sampling_rate)?),
         };
-        let scale = 1.0 / (self.unit.millivolts() * self.deviation);
-        let mean = self.mean / self.deviation;
+        let [scale, mean] = self.scale_and_mean();
+        // With its offset, beside which rounding may hide all of a lead.
+        let too_large = |sample: &f32| (f64::from(*sample) * scale - mean).abs() > f64::from(LARGEST_INPUT);
         let mut input = Vec::with_capacity(self.leads.len() * recording.samples());
         for &lead in &self.leads {
             let signal = recording.recorded_or_derived(lead)?;
-            // Before the offset is removed, in which rounding may hide all of a lead.
-            let too_large = |sample: &f32| f64::from(sample.abs()) * scale > f64::from(LARGEST_INPUT);
             if let Some(at) = signal.iter().position(too_large) {
                 let cause = format!("lead {lead} is too large for the network at sample {at}");
                 return Err(Error::new(ErrorKind::Recording, cause, "check the unit of the recording"));
             }
-            let offset = mean
-                + match self.dc_offset {
-                    DcOffset::Removed => dc_offset(&signal) * scale,
-                    DcOffset::Kept => 0.0,
-                };
-            input.extend(signal.iter().map(|&sample| (f64::from(sample) * scale - offset) as f32));
+            let normalise = self.normalisation(&signal);
+            input.extend(signal.iter().map(|&sample| normalise(sample)));
         }
         Ok(input)
+    }
+
+    /// Returns the function that makes the network's input of the samples of a lead, which are in millivolts.
+    pub(crate) fn normalisation(&self, signal: &[f32]) -> impl Fn(f32) -> f32 + use<> {
+        let [scale, mean] = self.scale_and_mean();
+        let offset = match self.dc_offset {
+            DcOffset::Removed => ecg::mean(signal) * scale,
+            DcOffset::Kept => 0.0,
+        };
+        move |sample| (f64::from(sample) * scale - mean - offset) as f32
+    }
+
+    /// Returns the factor from millivolts to the network's scale, and the mean in that scale.
+    fn scale_and_mean(&self) -> [f64; 2] {
+        [1.0 / (self.unit.millivolts() * self.deviation), self.mean / self.deviation]
     }
 }
 

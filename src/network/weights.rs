@@ -225,7 +225,8 @@ fn read_part(
 /// Says which metadata are missing and which defaults replace them.
 fn default_note(contract: &Contract, assumed: &[&str]) -> String {
     format!(
-        "the weights file does not state {}; assumed: {} at {} Hz, DC offset {}, mean {}, standard deviation {}, leads {}, classes {}",
+        "the weights file does not state {}; assumed: {} at {} Hz, DC offset {}, mean {}, standard deviation {}, leads {}, \
+         classes {}",
         assumed.join(", "),
         contract.unit,
         contract.sampling_rate,
@@ -324,7 +325,7 @@ impl<File: Read + Seek> Stored<'_, File> {
         };
         match info.dtype {
             Dtype::F32 => {
-                // NaN until they are read.
+                // NaN until they are read. Zeros may compile to memset, each byte of which valgrind counts as an instruction.
                 let mut values: Arc<[f32]> = std::iter::repeat_n(f32::NAN, len).collect();
                 let numbers = Arc::get_mut(&mut values).expect("a new Arc has one owner");
                 self.file.read_exact(bytemuck::cast_slice_mut(numbers))?;

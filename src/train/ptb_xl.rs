@@ -10,7 +10,6 @@ use crate::{
     Error, ErrorKind, Hint, Result, Weights,
     backend::Backend,
     dataset::{CLASSES, Dataset, LEADS, TRAINING_FOLDS},
-    ecg::remove_dc_offset,
     files::{check_writable, write},
     network::{Contract, Network, Parameters},
 };
@@ -21,13 +20,13 @@ const VALIDATION_FOLD: u8 = 9;
 /// The records of PTB-XL as training examples, normalised by the default contract.
 pub struct PtbXlExamples<'a> {
     dataset: &'a Dataset,
-    scale: f32,
+    contract: Contract,
 }
 
 impl<'a> PtbXlExamples<'a> {
-    /// Makes examples whose samples are without DC offsets and divided by the deviation of the default contract, 0.235 mV.
+    /// Makes examples of the records, whose samples are normalised as the default contract says.
     pub fn new(dataset: &'a Dataset) -> Self {
-        Self { dataset, scale: (1.0 / Contract::default().deviation) as f32 }
+        Self { dataset, contract: Contract::default() }
     }
 }
 
@@ -42,8 +41,10 @@ impl Examples for PtbXlExamples<'_> {
 
     fn record(&self, index: usize, into: &mut [f32]) {
         self.dataset.signal(index, into);
-        into.chunks_exact_mut(self.samples()).for_each(remove_dc_offset);
-        into.iter_mut().for_each(|sample| *sample *= self.scale);
+        for lead in into.chunks_exact_mut(self.samples()) {
+            let normalise = self.contract.normalisation(lead);
+            lead.iter_mut().for_each(|sample| *sample = normalise(*sample));
+        }
     }
 
     fn labels(&self, index: usize, into: &mut [f32]) {

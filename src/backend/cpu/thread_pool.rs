@@ -54,7 +54,8 @@ impl ThreadPool {
     /// Creates a pool of `workers` threads, of which the caller of a run is one.
     ///
     /// # Errors
-    /// Zero workers, more than [`MOST_WORKERS`], more than one without feature `threads`, or the system starts no more threads.
+    /// Zero workers, more than [`MOST_WORKERS`], more than one without feature `threads`, or the system starts no more
+    /// threads.
     pub(super) fn new(workers: usize) -> Result<Self> {
         if workers == 0 {
             return Err(Error::new(ErrorKind::Usage, "zero threads", "use 1 or more, or leave the number out"));

@@ -9,7 +9,7 @@ use ::csv::{ByteRecord, ReaderBuilder};
 use super::{
     Format, ReadOptions, Source,
     assumptions::{self, Numbers},
-    damaged,
+    damaged, shown,
     times::Times,
 };
 use crate::{Hint, Recording, Result, ecg::Lead};
@@ -132,13 +132,12 @@ impl Columns {
         let mut others = Vec::new();
         let mut times = None;
         for (column, name) in names.iter().enumerate() {
-            match name.parse() {
-                Ok(lead) => leads.push((column, lead, Vec::new())),
-                Err(_) if times.is_none() && Times::of(name).is_some() => {
-                    times = Times::of(name).map(|times| (column, times));
-                }
-                Err(_) if INDICES.iter().any(|index| name.eq_ignore_ascii_case(index)) => {}
-                Err(_) => others.push(shown(name.as_bytes())),
+            if let Ok(lead) = name.parse() {
+                leads.push((column, lead, Vec::new()));
+            } else if let Some(found) = Times::of(name).filter(|_| times.is_none()) {
+                times = Some((column, found));
+            } else if !INDICES.iter().any(|index| name.eq_ignore_ascii_case(index)) {
+                others.push(shown(name.as_bytes()));
             }
         }
         if leads.is_empty() {
@@ -177,11 +176,6 @@ impl Columns {
 
 fn parse_number(cell: &[u8]) -> Option<f32> {
     std::str::from_utf8(cell).ok()?.trim().parse().ok()
-}
-
-/// Shortens and escapes a cell's text for one line of an error message, since a table can be any file.
-fn shown(cell: &[u8]) -> String {
-    String::from_utf8_lossy(cell).trim().chars().take(40).flat_map(char::escape_debug).collect()
 }
 
 #[cfg(test)]

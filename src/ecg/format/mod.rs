@@ -20,7 +20,7 @@ use recognise::Recognised;
 use source::Source;
 pub use wfdb::write as write_wfdb;
 
-use super::{Lead, Recording, Unit};
+use super::{Lead, Recording, Unit, check_sampling_rate};
 use crate::{Error, ErrorKind, Result};
 
 /// States what a file does not say, or says wrongly.
@@ -41,10 +41,7 @@ impl ReadOptions {
     /// # Errors
     /// A sampling rate that is not a positive number, or an empty list of leads.
     pub fn check(&self) -> Result<()> {
-        if let Some(rate) = self.sampling_rate.filter(|rate| !(rate.is_finite() && *rate > 0.0)) {
-            let cause = format!("a sampling rate of {rate} Hz");
-            return Err(Error::new(ErrorKind::Usage, cause, "give a positive number of Hz"));
-        }
+        self.sampling_rate.map_or(Ok(()), |rate| check_sampling_rate(rate, ErrorKind::Usage))?;
         if self.leads.as_ref().is_some_and(Vec::is_empty) {
             return Err(Error::new(ErrorKind::Usage, "an empty list of leads", "name at least one lead"));
         }
@@ -137,6 +134,11 @@ pub fn names() -> String {
         Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
         _ => names.concat(),
     }
+}
+
+/// Shortens and escapes a part of a file for one line of an error message, since it can be anything.
+fn shown(part: &[u8]) -> String {
+    String::from_utf8_lossy(part).trim().chars().take(40).flat_map(char::escape_debug).collect()
 }
 
 /// Makes an error about a file's contents.

@@ -1,6 +1,6 @@
 //! Finds the sampling rate of a table in its column of times.
 
-use super::{ReadOptions, damaged};
+use super::{ReadOptions, damaged, shown};
 use crate::{Error, ErrorKind, Result};
 
 /// Names of columns of times, without their units.
@@ -61,8 +61,7 @@ impl Times {
     pub(super) fn add(&mut self, cell: &[u8], line: u64) -> Result<()> {
         let number = std::str::from_utf8(cell).ok().and_then(|text| text.trim().parse().ok());
         let number = number.filter(|number: &f64| number.is_finite()).ok_or_else(|| {
-            let shown: String = String::from_utf8_lossy(cell).chars().take(40).flat_map(char::escape_debug).collect();
-            let cause = format!("line {line}, column '{}': '{shown}' is no number of seconds", self.name);
+            let cause = format!("line {line}, column '{}': '{}' is no time", self.name, shown(cell));
             damaged(cause, "write times as numbers, or rename the column")
         })?;
         self.values.push((number, line));
@@ -82,12 +81,12 @@ impl Times {
             return Err(damaged(cause, "correct the times, or rename the column"));
         }
         self.check_even(*first, step)?;
-        let rate = match (self.unit_for(step), options.sampling_rate) {
-            (Ok(unit), _) => round(1.0 / (step * unit)),
-            // The column may count the samples.
-            (Err(_), Some(given)) => given,
-            (Err(error), None) => return Err(error),
+        let unit = match self.unit_for(step) {
+            Ok(unit) => unit,
+            // Beside a given rate the column may count the samples.
+            Err(error) => return options.sampling_rate.map(Some).ok_or(error),
         };
+        let rate = round(1.0 / (step * unit));
         match options.sampling_rate {
             Some(given) if (given / rate - 1.0).abs() > ROUNDING => {
                 let cause = format!("column '{name}' says {rate} Hz, and {given} Hz was given");

@@ -5,7 +5,10 @@
 
 use std::str::FromStr;
 
-use super::{super::damaged, signal_format::SignalFormat};
+use super::{
+    super::{damaged, shown},
+    signal_format::SignalFormat,
+};
 use crate::{
     Hint, Result,
     ecg::{Lead, Unit},
@@ -104,7 +107,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Header> {
         comments.iter().any(|(_, line)| line.trim_matches(['#', ' ']).to_lowercase().starts_with("synthetic"));
     let mut lines = described.into_iter();
     let (number, line) = lines.next().ok_or_else(|| {
-        damaged("the header is empty", "give it a record line, such as 'name 12 500 5000', and a line a signal")
+        damaged("the header is empty", "give it a record line, such as 'name 12 500 5000', and one line per signal")
     })?;
     let record = RecordLine::parse(line).map_err(|error| error.at(format!("line {number}")))?;
     let mut signals = Vec::new();
@@ -263,9 +266,7 @@ fn split_number<'t>(field: &'t str, mark: char, what: &str) -> Result<(&'t str, 
 fn number<T: FromStr>(field: Option<&str>, what: &str) -> Result<Option<T>> {
     field
         .map(|text| {
-            // A header can be any file, so a long field is cut before it is shown.
-            let shown: String = text.chars().take(40).collect();
-            let error = |_| damaged(format!("'{}' is no {what}", shown.escape_debug()), REMEDY);
+            let error = |_| damaged(format!("'{}' is no {what}", shown(text.as_bytes())), REMEDY);
             text.parse().map_err(error)
         })
         .transpose()
