@@ -61,6 +61,26 @@ impl Lead {
     }
 }
 
+/// Spellings in capitals that differ from the usual names: Spanish and French devices write D for "derivation", German ones
+/// L for the limb leads and C for the chest.
+const SPELLINGS: [(&str, Lead); 15] = [
+    ("DI", Lead::I),
+    ("DII", Lead::II),
+    ("DIII", Lead::III),
+    ("D1", Lead::I),
+    ("D2", Lead::II),
+    ("D3", Lead::III),
+    ("L1", Lead::I),
+    ("L2", Lead::II),
+    ("L3", Lead::III),
+    ("C1", Lead::V1),
+    ("C2", Lead::V2),
+    ("C3", Lead::V3),
+    ("C4", Lead::V4),
+    ("C5", Lead::V5),
+    ("C6", Lead::V6),
+];
+
 impl fmt::Display for Lead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
@@ -70,7 +90,8 @@ impl fmt::Display for Lead {
 impl FromStr for Lead {
     type Err = Error;
 
-    /// Reads a lead's name in any case, with the prefixes that devices write: `aVR`, `AVR`, `Lead I`, `MDC_ECG_LEAD_I`.
+    /// Reads a lead's name in any case, with the prefixes that devices write, and in the spellings of other languages: `aVR`,
+    /// `AVR`, `Lead I`, `MDC_ECG_LEAD_I`; `DI`, `D1` and `L1` for I, `C1` for V1.
     fn from_str(name: &str) -> Result<Self> {
         let upper = name.trim().to_ascii_uppercase();
         let bare = ["MDC_ECG_LEAD_", "LEAD_", "LEAD ", "ECG_", "ECG "]
@@ -78,7 +99,9 @@ impl FromStr for Lead {
             .find_map(|prefix| upper.strip_prefix(prefix))
             .unwrap_or(&upper)
             .trim();
-        Lead::STANDARD.into_iter().find(|lead| lead.name().eq_ignore_ascii_case(bare)).ok_or_else(|| {
+        let spelled = SPELLINGS.iter().find(|(spelling, _)| *spelling == bare).map(|(_, lead)| *lead);
+        let named = || Lead::STANDARD.into_iter().find(|lead| lead.name().eq_ignore_ascii_case(bare));
+        spelled.or_else(named).ok_or_else(|| {
             Error::new(
                 ErrorKind::Usage,
                 format!("'{name}' is not a lead of the 12-lead ECG"),
@@ -100,6 +123,9 @@ mod tests {
             ("Lead II", Lead::II),
             ("MDC_ECG_LEAD_V3", Lead::V3),
             (" i ", Lead::I),
+            ("DIII", Lead::III),
+            ("lead_D2", Lead::II),
+            ("c6", Lead::V6),
         ] {
             assert_eq!(text.parse::<Lead>(), Ok(lead), "{text}");
         }

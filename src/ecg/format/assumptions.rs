@@ -1,6 +1,6 @@
 //! Assumes a sampling rate and a unit for files that state none.
 
-use super::{ReadOptions, damaged};
+use super::{ReadOptions, damaged, gaps};
 use crate::{
     Hint, Result,
     ecg::{Lead, Recording, Unit},
@@ -27,29 +27,42 @@ impl Numbers {
     pub(super) fn of<'a>(mut values: impl Iterator<Item = &'a f32> + Clone) -> Self {
         let zeros = values.clone().all(|value| *value == 0.0);
         // Every larger f32 is whole.
-        let whole = |value: &f32| value.fract() == 0.0 && value.abs() <= f32::powi(2.0, f32::MANTISSA_DIGITS as i32);
+        let whole = |value: &f32| {
+            value.is_nan() || value.fract() == 0.0 && value.abs() <= f32::powi(2.0, f32::MANTISSA_DIGITS as i32)
+        };
         if !zeros && values.all(whole) { Numbers::Whole } else { Numbers::Real }
     }
 }
 
-/// Returns the unit of a file that states none, and a warning if it is assumed.
-fn unit(numbers: Numbers, options: &ReadOptions) -> Result<(Unit, Option<String>)> {
-    match (options.unit, numbers) {
-        (Some(unit), _) => Ok((unit, None)),
-        (None, Numbers::Real) => {
+/// Returns the unit of a file, and a warning if it is assumed or overridden.
+fn unit(numbers: Numbers, stated: Option<Unit>, options: &ReadOptions) -> Result<(Unit, Option<String>)> {
+    match (options.unit, stated, numbers) {
+        (Some(given), Some(stated), _) if given != stated => {
+            Ok((given, Some(format!("the file says {stated}: overridden with {given}"))))
+        }
+        (Some(unit), ..) | (None, Some(unit), _) => Ok((unit, None)),
+        (None, None, Numbers::Real) => {
             let warning = "the file states no unit: taken as mV, as none was given";
             Ok((Unit::Millivolt, Some(warning.into())))
         }
-        (None, Numbers::Whole) => {
+        (None, None, Numbers::Whole) => {
             Err(damaged("whole numbers without a unit", "state their unit, such as uV").with_hint(Hint::StateUnit))
         }
     }
 }
 
-/// Returns the sampling rate in Hz of a file that states none, and a warning if it is assumed.
-fn sampling_rate(samples: usize, options: &ReadOptions) -> (f64, Option<String>) {
-    if let Some(rate) = options.sampling_rate {
-        return (rate, None);
+/// Returns the sampling rate in Hz of a file, and a warning if it is assumed.
+///
+/// # Errors
+/// The file states another rate than the options.
+fn sampling_rate(samples: usize, stated: Option<f64>, options: &ReadOptions) -> Result<(f64, Option<String>)> {
+    match (options.sampling_rate, stated) {
+        (Some(given), Some(stated)) if given != stated => {
+            let cause = format!("the file says {stated} Hz, and {given} Hz was given");
+            return Err(damaged(cause, "leave out the sampling rate, or correct the file"));
+        }
+        (Some(rate), _) | (None, Some(rate)) => return Ok((rate, None)),
+        (None, None) => {}
     }
     let (rate, why) = if samples == TEN_SECONDS.0 {
         (TEN_SECONDS.1, ", since 5000 samples are then ten seconds")
@@ -57,24 +70,34 @@ fn sampling_rate(samples: usize, options: &ReadOptions) -> (f64, Option<String>)
         (ASSUMED_RATE, "")
     };
     let warning = format!("the file states no sampling rate: taken as {rate} Hz{why}, as none was given");
-    (rate, Some(warning))
+    Ok((rate, Some(warning)))
 }
 
-/// Makes a recording of signals in the file's own unit, which `options` state or which is assumed. `rate` is the sampling
-/// rate that the file states, in Hz.
+/// What a file states about itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Stated {
+    /// The sampling rate in Hz.
+    pub(super) rate: Option<f64>,
+    /// The unit of all leads.
+    pub(super) unit: Option<Unit>,
+}
+
+/// Makes a recording of signals in the file's own unit. What the file does not state comes from `options` or is assumed.
+/// Samples that are NaN have no value; they are filled where that is possible.
 pub(super) fn recording(
     name: String,
     mut leads: Vec<(Lead, Vec<f32>)>,
     numbers: Numbers,
-    rate: Option<f64>,
+    stated: Stated,
     options: &ReadOptions,
 ) -> Result<Recording> {
-    let (unit, unit_warning) = unit(numbers, options)?;
+    let (unit, unit_warning) = unit(numbers, stated.unit, options)?;
     let samples = leads.first().map_or(0, |(_, signal)| signal.len());
     let in_unit = leads.iter_mut().flat_map(|(_, signal)| signal);
     in_unit.for_each(|sample| *sample = (f64::from(*sample) * unit.millivolts()) as f32);
-    let (rate, rate_warning) = rate.map_or_else(|| sampling_rate(samples, options), |rate| (rate, None));
+    let (rate, rate_warning) = sampling_rate(samples, stated.rate, options)?;
+    let filled = gaps::fill(&mut leads, rate)?;
     let mut recording = Recording::new(name, rate, leads)?;
-    unit_warning.into_iter().chain(rate_warning).for_each(|warning| recording.warn(warning));
+    unit_warning.into_iter().chain(rate_warning).chain(filled).for_each(|warning| recording.warn(warning));
     Ok(recording)
 }

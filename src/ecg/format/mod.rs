@@ -4,12 +4,12 @@
 //! missing comes from [`ReadOptions`] or is assumed, and every assumption becomes a warning of the recording.
 
 mod assumptions;
-mod csv;
 mod find;
+mod gaps;
 mod npy;
 mod recognise;
 mod source;
-mod times;
+mod table;
 mod wfdb;
 
 use std::path::Path;
@@ -76,7 +76,7 @@ struct Format {
 }
 
 /// Every format. Adding one is a file in this folder and a line here.
-static FORMATS: [Format; 3] = [wfdb::FORMAT, npy::FORMAT, csv::FORMAT];
+static FORMATS: [Format; 3] = [wfdb::FORMAT, npy::FORMAT, table::FORMAT];
 
 /// Reads the recordings of a file: one of a WFDB record (`.hea`, `.dat`, or the record's name without extension) or a CSV
 /// table (`.csv`), one or more of a NumPy array (`.npy`). The format is recognised by the content; where that does not

@@ -9,7 +9,7 @@ use npyz::{DType, NpyFile, NpyHeader, TypeChar};
 
 use super::{
     Format, ReadOptions, Source,
-    assumptions::{self, Numbers},
+    assumptions::{self, Numbers, Stated},
     damaged,
 };
 use crate::{Error, ErrorKind, Hint, Recording, Result};
@@ -125,7 +125,7 @@ impl Array {
             Layout::SamplesFirst => plane.iter().skip(position).step_by(columns).copied().collect(),
         };
         let leads = options.leads().iter().enumerate().map(|(position, lead)| (*lead, signal(position))).collect();
-        let mut recording = assumptions::recording(name, leads, self.numbers, None, options)?;
+        let mut recording = assumptions::recording(name, leads, self.numbers, Stated::default(), options)?;
         if layout == (Layout::LeadsFirst { ambiguous: true }) {
             recording.warn(format!("as many samples as leads: taken as [{rows} leads, {columns} samples]"));
         }

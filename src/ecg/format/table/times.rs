@@ -1,6 +1,6 @@
 //! Finds the sampling rate of a table in its column of times.
 
-use super::{ReadOptions, damaged, shown};
+use super::super::{ReadOptions, damaged};
 use crate::{Error, ErrorKind, Result};
 
 /// Names of columns of times, without their units.
@@ -30,8 +30,6 @@ pub(super) struct Times {
     name: String,
     /// The seconds of its unit, if it names one.
     unit: Option<f64>,
-    /// Each time, with the line of the table.
-    values: Vec<(f64, u64)>,
 }
 
 impl Times {
@@ -50,37 +48,27 @@ impl Times {
         };
         // A column may be named by its unit alone, if that is a word.
         let by_unit = names.is_empty() && lower.len() > 2;
-        (by_unit || NAMES.contains(&names.join(" ").as_str())).then(|| Self {
-            name: name.into(),
-            unit,
-            values: Vec::new(),
-        })
+        (by_unit || NAMES.contains(&names.join(" ").as_str())).then(|| Self { name: name.into(), unit })
     }
 
-    /// Adds the time of the next sample.
-    pub(super) fn add(&mut self, cell: &[u8], line: u64) -> Result<()> {
-        let number = std::str::from_utf8(cell).ok().and_then(|text| text.trim().parse().ok());
-        let number = number.filter(|number: &f64| number.is_finite()).ok_or_else(|| {
-            let cause = format!("line {line}, column '{}': '{}' is no time", self.name, shown(cell));
-            damaged(cause, "write times as numbers, or rename the column")
-        })?;
-        self.values.push((number, line));
-        Ok(())
-    }
-
-    /// Returns the sampling rate in Hz; none for fewer than two samples.
+    /// Returns the sampling rate in Hz of the times of a table, each with the number of its line; none for fewer than two.
     ///
     /// # Errors
     /// The times are not evenly spaced, their unit is unclear, or the options state another sampling rate.
-    pub(super) fn sampling_rate(&self, options: &ReadOptions) -> Result<Option<f64>> {
-        let ([(first, _), .., (last, _)], name) = (&self.values[..], &self.name) else { return Ok(None) };
+    pub(super) fn sampling_rate(&self, times: &[f32], lines: &[u64], options: &ReadOptions) -> Result<Option<f64>> {
+        let name = &self.name;
+        if let Some(at) = times.iter().position(|time| !time.is_finite()) {
+            let cause = format!("line {} has no time in column '{name}'", lines[at]);
+            return Err(damaged(cause, "write times as numbers, or rename the column"));
+        }
+        let ([first, .., last], steps) = (times, times.len().saturating_sub(1)) else { return Ok(None) };
         // Over the whole column the rounding of single times has no effect.
-        let step = (last - first) / (self.values.len() - 1) as f64;
+        let step = (f64::from(*last) - f64::from(*first)) / steps as f64;
         if step <= 0.0 {
             let cause = format!("the times in column '{name}' do not increase");
             return Err(damaged(cause, "correct the times, or rename the column"));
         }
-        self.check_even(*first, step)?;
+        self.check_even(times, lines, step)?;
         let unit = match self.unit_for(step) {
             Ok(unit) => unit,
             // Beside a given rate the column may count the samples.
@@ -100,13 +88,16 @@ impl Times {
     }
 
     /// Checks that each time is in its place, up to one step or one unit of the last printed digit.
-    fn check_even(&self, first: f64, step: f64) -> Result<()> {
+    fn check_even(&self, times: &[f32], lines: &[u64], step: f64) -> Result<()> {
         let differences =
-            self.values.windows(2).map(|pair| pair[1].0 - pair[0].0).filter(|difference| *difference > 0.0);
-        let allowed = 1.001 * differences.fold(f64::INFINITY, f64::min).max(step);
-        let misplaced = |(at, (time, _)): &(usize, &(f64, u64))| (time - first - *at as f64 * step).abs() > allowed;
-        let Some((_, (_, line))) = self.values.iter().enumerate().find(misplaced) else { return Ok(()) };
-        let cause = format!("line {line}: the times in column '{}' are not evenly spaced", self.name);
+            times.windows(2).map(|pair| f64::from(pair[1] - pair[0])).filter(|difference| *difference > 0.0);
+        let largest = times.iter().fold(0f32, |largest, time| largest.max(time.abs()));
+        let rounding = 2.0 * f64::from(f32::EPSILON * largest);
+        let allowed = 1.001 * differences.fold(f64::INFINITY, f64::min).max(step) + rounding;
+        let place = |at: usize| f64::from(times[0]) + at as f64 * step;
+        let misplaced = |(at, time): (usize, &f32)| (f64::from(*time) - place(at)).abs() > allowed;
+        let Some(at) = times.iter().enumerate().position(misplaced) else { return Ok(()) };
+        let cause = format!("line {}: the times in column '{}' are not evenly spaced", lines[at], self.name);
         Err(damaged(cause, "cut the table at the gap, or resample it to one rate"))
     }
 
@@ -138,12 +129,11 @@ mod tests {
     use super::*;
 
     fn rate(name: &str, times: &[f64], given: Option<f64>) -> std::result::Result<Option<f64>, String> {
-        let mut column = Times::of(name).unwrap();
-        for (time, line) in times.iter().zip(2..) {
-            column.add(time.to_string().as_bytes(), line).unwrap();
-        }
+        let times: Vec<f32> = times.iter().map(|time| *time as f32).collect();
+        let lines: Vec<u64> = (2..).take(times.len()).collect();
         let options = ReadOptions { sampling_rate: given, ..ReadOptions::default() };
-        column.sampling_rate(&options).map_err(|error| error.cause().to_string())
+        let rate = Times::of(name).unwrap().sampling_rate(&times, &lines, &options);
+        rate.map_err(|error| error.cause().to_string())
     }
 
     #[test]

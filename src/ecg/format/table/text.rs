@@ -1,0 +1,46 @@
+//! Decodes the text of a table.
+
+use std::borrow::Cow;
+
+/// Returns the text of a file, and the encoding if it is not UTF-8: UTF-16 with or without a byte order mark, or Latin-1,
+/// in which all bytes are text.
+pub(super) fn decode(bytes: &[u8]) -> (Cow<'_, str>, Option<&'static str>) {
+    let utf_16 = |bytes: &[u8], to_number: fn([u8; 2]) -> u16| {
+        let numbers: Vec<u16> = bytes.as_chunks().0.iter().map(|&pair| to_number(pair)).collect();
+        String::from_utf16_lossy(&numbers).into()
+    };
+    match bytes {
+        [0xff, 0xfe, rest @ ..] => (utf_16(rest, u16::from_le_bytes), Some("UTF-16")),
+        [0xfe, 0xff, rest @ ..] => (utf_16(rest, u16::from_be_bytes), Some("UTF-16")),
+        // Text begins with a letter of ASCII.
+        [first, 0, ..] if *first != 0 => (utf_16(bytes, u16::from_le_bytes), Some("UTF-16")),
+        [0, first, ..] if *first != 0 => (utf_16(bytes, u16::from_be_bytes), Some("UTF-16")),
+        _ => match std::str::from_utf8(bytes) {
+            Ok(text) => (text.trim_start_matches('\u{feff}').into(), None),
+            Err(_) => (bytes.iter().map(|byte| char::from(*byte)).collect::<String>().into(), Some("Latin-1")),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_encoding_gives_the_same_text() {
+        let text = "I (µV),II\n1,2\n";
+        let utf_16 = |to_bytes: fn(u16) -> [u8; 2]| -> Vec<u8> { text.encode_utf16().flat_map(to_bytes).collect() };
+        let (little, big) = (utf_16(u16::to_le_bytes), utf_16(u16::to_be_bytes));
+        for bytes in [
+            text.as_bytes().to_vec(),
+            [&b"\xef\xbb\xbf"[..], text.as_bytes()].concat(),
+            [&b"\xff\xfe"[..], &little].concat(),
+            [&b"\xfe\xff"[..], &big].concat(),
+            little,
+            big,
+            text.chars().map(|letter| letter as u8).collect(),
+        ] {
+            assert_eq!(decode(&bytes).0, text, "{bytes:?}");
+        }
+    }
+}
