@@ -6,11 +6,8 @@ use crate::{
     ecg::{Lead, Recording, Unit},
 };
 
-/// Samples and sampling rate in Hz of a standard recording: ten seconds at the usual rate.
-const TEN_SECONDS: (usize, f64) = (5000, 500.0);
-
-/// Sampling rate in Hz that is assumed for any other length.
-const ASSUMED_RATE: f64 = 100.0;
+/// Samples and sampling rates in Hz of standard recordings: ten seconds at the two rates of PTB-XL.
+const TEN_SECONDS: [(usize, f64); 2] = [(5000, 500.0), (1000, 100.0)];
 
 /// The kind of numbers in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,25 +48,25 @@ fn unit(numbers: Numbers, stated: Option<Unit>, options: &ReadOptions) -> Result
     }
 }
 
-/// Returns the sampling rate in Hz of a file, and a warning if it is assumed.
+/// Returns the sampling rate in Hz of a file, and a warning if it is assumed or overridden.
 ///
 /// # Errors
-/// The file states another rate than the options.
+/// No rate is stated, and the number of samples is not that of a standard recording.
 fn sampling_rate(samples: usize, stated: Option<f64>, options: &ReadOptions) -> Result<(f64, Option<String>)> {
     match (options.sampling_rate, stated) {
         (Some(given), Some(stated)) if given != stated => {
-            let cause = format!("the file says {stated} Hz, and {given} Hz was given");
-            return Err(damaged(cause, "leave out the sampling rate, or correct the file"));
+            return Ok((given, Some(format!("the file says {stated} Hz: overridden with {given} Hz"))));
         }
         (Some(rate), _) | (None, Some(rate)) => return Ok((rate, None)),
         (None, None) => {}
     }
-    let (rate, why) = if samples == TEN_SECONDS.0 {
-        (TEN_SECONDS.1, ", since 5000 samples are then ten seconds")
-    } else {
-        (ASSUMED_RATE, "")
+    let Some((_, rate)) = TEN_SECONDS.into_iter().find(|(length, _)| *length == samples) else {
+        let cause = format!("{samples} samples, and the file states no sampling rate");
+        return Err(damaged(cause, "state the sampling rate").with_hint(Hint::StateSamplingRate));
     };
-    let warning = format!("the file states no sampling rate: taken as {rate} Hz{why}, as none was given");
+    let warning = format!(
+        "the file states no sampling rate: taken as {rate} Hz, since {samples} samples are then ten seconds, as none was given"
+    );
     Ok((rate, Some(warning)))
 }
 
@@ -77,7 +74,7 @@ fn sampling_rate(samples: usize, stated: Option<f64>, options: &ReadOptions) -> 
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Stated {
     /// The sampling rate in Hz.
-    pub(super) rate: Option<f64>,
+    pub(super) sampling_rate: Option<f64>,
     /// The unit of all leads.
     pub(super) unit: Option<Unit>,
 }
@@ -95,7 +92,7 @@ pub(super) fn recording(
     let samples = leads.first().map_or(0, |(_, signal)| signal.len());
     let in_unit = leads.iter_mut().flat_map(|(_, signal)| signal);
     in_unit.for_each(|sample| *sample = (f64::from(*sample) * unit.millivolts()) as f32);
-    let (rate, rate_warning) = sampling_rate(samples, stated.rate, options)?;
+    let (rate, rate_warning) = sampling_rate(samples, stated.sampling_rate, options)?;
     let filled = gaps::fill(&mut leads, rate)?;
     let mut recording = Recording::new(name, rate, leads)?;
     unit_warning.into_iter().chain(rate_warning).chain(filled).for_each(|warning| recording.warn(warning));

@@ -8,6 +8,7 @@ mod find;
 mod gaps;
 mod npy;
 mod recognise;
+mod signals;
 mod source;
 mod table;
 mod wfdb;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{super::damaged, times::Times};
+use super::{super::{damaged, shown}, times::Times};
 use crate::{
     Result,
     ecg::{Lead, Unit},
@@ -39,7 +39,7 @@ impl Columns {
         for (at, name) in names.iter().enumerate() {
             let (bare, unit) = split_unit(name);
             let unit = unit_below(at).or(unit);
-            columns.push(if let Ok(lead) = bare.parse() {
+            columns.push(if let Ok(lead) = bare.parse::<Lead>() {
                 Column::Lead(lead, unit.and_then(|unit| unit.parse().ok()))
             } else if let Some(times) =
                 Times::of(&unit_below(at).map_or(name.to_string(), |unit| format!("{name} ({unit})")))
@@ -47,7 +47,7 @@ impl Columns {
                 Column::Times(times)
             } else {
                 if !INDICES.iter().any(|index| name.eq_ignore_ascii_case(index)) {
-                    others.push(shown(name));
+                    others.push(shown(name.as_bytes()));
                 }
                 Column::Ignored
             });
@@ -72,6 +72,11 @@ pub(super) fn is_units(cells: &[Cow<str>]) -> bool {
         && voltages + cells.iter().filter(|cell| TIMES.contains(&cell.to_lowercase().as_str())).count() == cells.len()
 }
 
+/// Whether a column's name is that of a lead, with or without a unit.
+pub(super) fn is_lead(name: &str) -> bool {
+    split_unit(name).0.parse::<Lead>().is_ok()
+}
+
 /// Splits `I (uV)`, `I [uV]`, `I/uV` and `I_uV` into name and unit.
 fn split_unit(name: &str) -> (&str, Option<&str>) {
     let Some(at) = name.rfind(['(', '[', '/', '_']) else { return (name, None) };
@@ -80,9 +85,4 @@ fn split_unit(name: &str) -> (&str, Option<&str>) {
         Ok(_) => (name[..at].trim(), Some(unit)),
         Err(_) => (name, None),
     }
-}
-
-/// Shortens and escapes a cell's text for one line of a message, since a table can be any file.
-pub(super) fn shown(cell: &str) -> String {
-    cell.trim().chars().take(40).flat_map(char::escape_debug).collect()
 }

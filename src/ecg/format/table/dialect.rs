@@ -24,7 +24,7 @@ enum Separator {
 /// The content of a cell.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Cell {
-    Number(f32),
+    Number(f64),
     /// Nothing, or a word for no number.
     Missing,
     Text,

@@ -12,13 +12,14 @@ mod times;
 use std::{borrow::Cow, collections::BTreeMap};
 
 use self::{
-    columns::{Column, Columns, is_units, shown},
+    columns::{Column, Columns, is_lead, is_units},
     dialect::{Cell, Dialect},
 };
 use super::{
     Format, ReadOptions, Source,
     assumptions::{self, Numbers, Stated},
-    damaged,
+    damaged, shown,
+    signals::Signals,
 };
 use crate::{
     Hint, Recording, Result,
@@ -71,9 +72,9 @@ fn parse(bytes: &[u8], name: String, options: &ReadOptions) -> Result<Recording>
     })?;
     let header = Header::of(&text, dialect, start);
     let body = Body::read(&text, dialect, start)?;
-    let mut table = Table::new(header, body, options)?;
-    table.warnings.extend(encoding.map(|encoding| format!("the text is {encoding}: read as such")));
-    table.recording(name, options)
+    let mut recording = recording(name, &header, body, options)?;
+    encoding.into_iter().for_each(|encoding| recording.warn(format!("the text is {encoding}: read as such")));
+    Ok(recording)
 }
 
 /// The lines before the first samples.
@@ -115,7 +116,7 @@ struct Body {
     /// The leads that the rows begin with, if they do.
     row_leads: Vec<Lead>,
     /// Numbers, row by row. Those that are missing are NaN.
-    numbers: Vec<f32>,
+    numbers: Vec<f64>,
     /// Numbers per row.
     width: usize,
     /// The first cell of each column that is no number, with its line.
@@ -148,10 +149,10 @@ impl Body {
             for (column, cell) in numbers.iter().enumerate() {
                 body.numbers.push(match dialect.cell(cell) {
                     Cell::Number(number) => number,
-                    Cell::Missing => f32::NAN,
+                    Cell::Missing => f64::NAN,
                     Cell::Text => {
-                        body.texts.entry(column).or_insert_with(|| (at, shown(cell)));
-                        f32::NAN
+                        body.texts.entry(column).or_insert_with(|| (at, shown(cell.as_bytes())));
+                        f64::NAN
                     }
                 });
             }
@@ -177,12 +178,12 @@ impl Body {
         Err(damaged(cause, "write numbers without units, and one decimal mark throughout"))
     }
 
-    fn row(&self, row: usize) -> Vec<f32> {
-        self.numbers[row * self.width..][..self.width].to_vec()
+    fn row(&self, row: usize) -> impl Iterator<Item = f64> {
+        self.numbers[row * self.width..][..self.width].iter().copied()
     }
 
-    fn column(&self, column: usize) -> Vec<f32> {
-        self.numbers.iter().skip(column).step_by(self.width).copied().collect()
+    fn column(&self, column: usize) -> impl Iterator<Item = f64> {
+        self.numbers.iter().skip(column).step_by(self.width).copied()
     }
 
     /// Leaves out the first row.
@@ -193,120 +194,117 @@ impl Body {
 
     /// Whether the first row numbers the columns: 0,1,2,…, as pandas writes columns without names.
     fn is_numbered(&self) -> bool {
-        self.rows() > 1 && self.row(0).iter().enumerate().all(|(column, number)| *number == column as f32)
+        self.rows() > 1 && self.row(0).enumerate().all(|(column, number)| number == column as f64)
     }
 
     /// Whether the first column grows by one step throughout, as times and numbers of samples do.
     fn counts(&self) -> bool {
-        let first = self.column(0);
+        let first: Vec<f64> = self.column(0).collect();
         let steps = || first.windows(2).map(|pair| pair[1] - pair[0]);
-        let mean = steps().sum::<f32>() / steps().len().max(1) as f32;
+        let mean = steps().sum::<f64>() / steps().len().max(1) as f64;
         steps().len() > 1 && mean > 0.0 && steps().all(|step| (step / mean - 1.0).abs() < 0.05)
     }
 }
 
-/// The leads of a table with what it states.
-struct Table {
-    leads: Vec<(Lead, Vec<f32>)>,
-    stated: Stated,
-    /// Whether the table names its leads.
-    named: bool,
-    warnings: Vec<String>,
-}
-
-impl Table {
-    fn new(header: Header, mut body: Body, options: &ReadOptions) -> Result<Self> {
-        if !body.row_leads.is_empty() {
-            body.check_numbers(None, "")?;
-            let leads = body.row_leads.iter().enumerate().map(|(row, lead)| (*lead, body.row(row))).collect();
-            let stated = Stated { rate: header.rate, unit: None };
-            return Ok(Self { leads, stated, named: true, warnings: Vec::new() });
+/// Makes the recording of a table.
+fn recording(name: String, header: &Header, mut body: Body, options: &ReadOptions) -> Result<Recording> {
+    let is_lead = |name: &&Cow<str>| is_lead(name);
+    match &header.names {
+        _ if !body.row_leads.is_empty() => leads_in_rows(header, &body)?.recording(name, options),
+        Some(names) if names.len() == body.width => named(names, header, &body, options)?.recording(name, options),
+        Some(names) if names.iter().filter(is_lead).count() >= 2 => {
+            let cause = format!("the header has {} columns and line {} has {}", names.len(), body.lines[0], body.width);
+            Err(damaged(cause, "give every line the same number of columns"))
         }
-        match &header.names {
-            Some(names) if names.len() == body.width => Self::named(names, &header, &body, options),
-            Some(names) if names.iter().filter(|name| name.parse::<Lead>().is_ok()).count() >= 2 => {
-                let cause =
-                    format!("the header has {} columns and line {} has {}", names.len(), body.lines[0], body.width);
-                Err(damaged(cause, "give every line the same number of columns"))
-            }
-            _ => Self::unnamed(&header, &mut body, options),
-        }
-    }
-
-    fn named(names: &[Cow<str>], header: &Header, body: &Body, options: &ReadOptions) -> Result<Self> {
-        let Columns { columns, warnings } = Columns::named(names, header.units.as_deref())?;
-        let (mut leads, mut units, mut rate) = (Vec::new(), Vec::new(), header.rate);
-        for (at, column) in columns.into_iter().enumerate() {
-            match column {
-                Column::Lead(lead, unit) => {
-                    body.check_numbers(Some(at), &format!(" (lead {lead})"))?;
-                    leads.push((lead, body.column(at)));
-                    units.push(unit);
-                }
-                Column::Times(times) => rate = times.sampling_rate(&body.column(at), &body.lines, options)?.or(rate),
-                Column::Ignored => {}
-            }
-        }
-        let unit = common_unit(&mut leads, &units, options)?;
-        Ok(Self { leads, stated: Stated { rate, unit }, named: true, warnings })
-    }
-
-    fn unnamed(header: &Header, body: &mut Body, options: &ReadOptions) -> Result<Self> {
-        body.check_numbers(None, "")?;
-        let mut warnings = Vec::new();
-        if body.is_numbered() {
-            body.skip_row();
-            warnings.push("the first line numbers the columns: taken as a header, not as samples".into());
-        }
-        let (rows, width, names) = (body.rows(), body.width, options.leads());
-        let expected = names.len();
-        let by_column = width == expected;
-        let remedy = "name the leads, in a first line such as I,II,V1,V2,V3,V4,V5,V6 or apart from the file";
-        if !by_column && rows != expected {
-            let cause = format!("{width} columns without names, and {expected} leads are expected");
-            return Err(damaged(cause, remedy).with_hint(Hint::NameLeads));
-        }
-        if by_column && body.counts() {
-            let cause = format!("the first of {width} columns without names counts or times the samples");
-            return Err(damaged(cause, remedy).with_hint(Hint::NameLeads));
-        }
-        if !by_column {
-            warnings.push(format!("{rows} rows of {width} numbers: taken as one row per lead"));
-        }
-        let signal = |at: usize| if by_column { body.column(at) } else { body.row(at) };
-        let leads = names.iter().enumerate().map(|(at, lead)| (*lead, signal(at))).collect();
-        Ok(Self { leads, stated: Stated { rate: header.rate, unit: None }, named: false, warnings })
-    }
-
-    fn recording(self, name: String, options: &ReadOptions) -> Result<Recording> {
-        let numbers = Numbers::of(self.leads.iter().flat_map(|(_, signal)| signal));
-        let mut recording = assumptions::recording(name, self.leads, numbers, self.stated, options)?;
-        self.warnings.into_iter().for_each(|warning| recording.warn(warning));
-        if self.named {
-            options.warn_of_unused_leads(&mut recording);
-        }
-        Ok(recording)
+        _ => unnamed(name, header, &mut body, options),
     }
 }
 
-/// Returns the unit of all leads, if the header states it. Leads of different units are converted to millivolts.
-fn common_unit(leads: &mut [(Lead, Vec<f32>)], units: &[Option<Unit>], options: &ReadOptions) -> Result<Option<Unit>> {
-    let stated: Vec<Unit> = units.iter().flatten().copied().collect();
-    let Some(first) = stated.first() else { return Ok(None) };
-    if stated.len() < units.len() && options.unit.is_none() {
-        let without = leads.iter().zip(units).find(|(_, unit)| unit.is_none());
-        let lead = without.map_or("a lead".into(), |((lead, _), _)| format!("lead {lead}"));
-        let error =
-            damaged(format!("{lead} has no unit in the header, and others have"), "state the unit of all leads");
-        return Err(error.with_hint(Hint::StateUnit));
+/// Returns the signals of a table whose rows begin with the names of their leads.
+fn leads_in_rows(header: &Header, body: &Body) -> Result<Signals> {
+    body.check_numbers(None, "")?;
+    let row = |(row, lead): (usize, &Lead)| (lead.to_string(), body.row(row).map(|number| number as f32).collect());
+    let signals = body.row_leads.iter().enumerate().map(row).collect();
+    Ok(Signals { signals, sampling_rate: header.rate, ..Signals::default() })
+}
+
+/// Returns the signals of a table whose header names the columns.
+fn named(names: &[Cow<str>], header: &Header, body: &Body, options: &ReadOptions) -> Result<Signals> {
+    let Columns { columns, warnings } = Columns::named(names, header.units.as_deref())?;
+    let (mut leads, mut sampling_rate) = (Vec::new(), header.rate);
+    for (at, column) in columns.into_iter().enumerate() {
+        match column {
+            Column::Lead(lead, unit) => {
+                body.check_numbers(Some(at), &format!(" (lead {lead})"))?;
+                leads.push((lead, unit, body.column(at)));
+            }
+            Column::Times(times) => {
+                let values: Vec<f64> = body.column(at).collect();
+                sampling_rate = times.sampling_rate(&values, &body.lines, options)?.or(sampling_rate);
+            }
+            Column::Ignored => {}
+        }
     }
-    if stated.iter().all(|unit| unit == first) {
-        return Ok(Some(*first));
+    let unit = common_unit(leads.iter().map(|(lead, unit, _)| (*lead, *unit)), options)?;
+    // Leads of different units are converted to the common one.
+    let signal = |(lead, own, numbers): (Lead, Option<Unit>, _)| {
+        let scale = own.zip(unit).map_or(1.0, |(own, common)| own.millivolts() / common.millivolts());
+        (lead.to_string(), Iterator::map(numbers, |number: f64| (number * scale) as f32).collect())
+    };
+    Ok(Signals { signals: leads.into_iter().map(signal).collect(), sampling_rate, unit, warnings })
+}
+
+/// Makes the recording of a table without the names of leads: those of the options, or the standard twelve.
+fn unnamed(name: String, header: &Header, body: &mut Body, options: &ReadOptions) -> Result<Recording> {
+    body.check_numbers(None, "")?;
+    let mut warnings = Vec::new();
+    if body.is_numbered() {
+        body.skip_row();
+        warnings.push("the first line numbers the columns: taken as a header, not as samples".into());
     }
-    for ((_, signal), unit) in leads.iter_mut().zip(&stated) {
-        signal.iter_mut().for_each(|sample| *sample = (f64::from(*sample) * unit.millivolts()) as f32);
+    let (rows, width, leads) = (body.rows(), body.width, options.leads());
+    let expected = leads.len();
+    let by_column = width == expected;
+    let remedy = "name the leads, in a first line such as I,II,V1,V2,V3,V4,V5,V6 or apart from the file";
+    if !by_column && rows != expected {
+        let cause = format!("{width} columns without names, and {expected} leads are expected");
+        return Err(damaged(cause, remedy).with_hint(Hint::NameLeads));
     }
-    Ok(Some(Unit::Millivolt))
+    if by_column && body.counts() {
+        let cause = format!("the first of {width} columns without names counts or times the samples");
+        return Err(damaged(cause, remedy).with_hint(Hint::NameLeads));
+    }
+    if !by_column {
+        warnings.push(format!("{rows} rows of {width} numbers: taken as one row per lead"));
+    }
+    let signal = |at: usize| -> Vec<f32> {
+        let single = |number: f64| number as f32;
+        if by_column { body.column(at).map(single).collect() } else { body.row(at).map(single).collect() }
+    };
+    let leads: Vec<(Lead, Vec<f32>)> = leads.iter().enumerate().map(|(at, lead)| (*lead, signal(at))).collect();
+    let numbers = Numbers::of(leads.iter().flat_map(|(_, signal)| signal));
+    let stated = Stated { sampling_rate: header.rate, unit: None };
+    let mut recording = assumptions::recording(name, leads, numbers, stated, options)?;
+    warnings.into_iter().for_each(|warning: String| recording.warn(warning));
+    Ok(recording)
+}
+
+/// Returns the unit of all leads, if the header states it: that of the first lead.
+///
+/// # Errors
+/// The header states the unit of some leads only, and the options none.
+fn common_unit(
+    mut leads: impl Iterator<Item = (Lead, Option<Unit>)> + Clone,
+    options: &ReadOptions,
+) -> Result<Option<Unit>> {
+    let first = leads.clone().find_map(|(_, unit)| unit);
+    match leads.find(|(_, unit)| unit.is_none()) {
+        Some((lead, _)) if first.is_some() && options.unit.is_none() => {
+            let cause = format!("lead {lead} has no unit in the header, and others have");
+            Err(damaged(cause, "state the unit of all leads").with_hint(Hint::StateUnit))
+        }
+        _ => Ok(first),
+    }
 }
 
 #[cfg(test)]

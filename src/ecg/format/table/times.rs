@@ -55,7 +55,7 @@ impl Times {
     ///
     /// # Errors
     /// The times are not evenly spaced, their unit is unclear, or the options state another sampling rate.
-    pub(super) fn sampling_rate(&self, times: &[f32], lines: &[u64], options: &ReadOptions) -> Result<Option<f64>> {
+    pub(super) fn sampling_rate(&self, times: &[f64], lines: &[u64], options: &ReadOptions) -> Result<Option<f64>> {
         let name = &self.name;
         if let Some(at) = times.iter().position(|time| !time.is_finite()) {
             let cause = format!("line {} has no time in column '{name}'", lines[at]);
@@ -63,7 +63,7 @@ impl Times {
         }
         let ([first, .., last], steps) = (times, times.len().saturating_sub(1)) else { return Ok(None) };
         // Over the whole column the rounding of single times has no effect.
-        let step = (f64::from(*last) - f64::from(*first)) / steps as f64;
+        let step = (last - first) / steps as f64;
         if step <= 0.0 {
             let cause = format!("the times in column '{name}' do not increase");
             return Err(damaged(cause, "correct the times, or rename the column"));
@@ -88,14 +88,12 @@ impl Times {
     }
 
     /// Checks that each time is in its place, up to one step or one unit of the last printed digit.
-    fn check_even(&self, times: &[f32], lines: &[u64], step: f64) -> Result<()> {
+    fn check_even(&self, times: &[f64], lines: &[u64], step: f64) -> Result<()> {
         let differences =
-            times.windows(2).map(|pair| f64::from(pair[1] - pair[0])).filter(|difference| *difference > 0.0);
-        let largest = times.iter().fold(0f32, |largest, time| largest.max(time.abs()));
-        let rounding = 2.0 * f64::from(f32::EPSILON * largest);
-        let allowed = 1.001 * differences.fold(f64::INFINITY, f64::min).max(step) + rounding;
-        let place = |at: usize| f64::from(times[0]) + at as f64 * step;
-        let misplaced = |(at, time): (usize, &f32)| (f64::from(*time) - place(at)).abs() > allowed;
+            times.windows(2).map(|pair| pair[1] - pair[0]).filter(|difference| *difference > 0.0);
+        let allowed = 1.001 * differences.fold(f64::INFINITY, f64::min).max(step);
+        let place = |at: usize| times[0] + at as f64 * step;
+        let misplaced = |(at, time): (usize, &f64)| (time - place(at)).abs() > allowed;
         let Some(at) = times.iter().enumerate().position(misplaced) else { return Ok(()) };
         let cause = format!("line {}: the times in column '{}' are not evenly spaced", lines[at], self.name);
         Err(damaged(cause, "cut the table at the gap, or resample it to one rate"))
