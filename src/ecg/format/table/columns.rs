@@ -1,75 +1,49 @@
-//! Interprets the header of a table: leads, units, times.
+//! Interprets the names of a table's columns: leads, units, times.
 
 use std::borrow::Cow;
 
-use super::{super::{damaged, shown}, times::Times};
-use crate::{
-    Result,
-    ecg::{Lead, Unit},
-};
+use super::times::Times;
+use crate::ecg::{Lead, Unit};
 
-/// Columns that number the samples.
-const INDICES: [&str; 7] = ["", "sample", "samples", "sample number", "index", "n", "#"];
+/// Names of columns that number the samples.
+const INDICES: [&str; 7] = ["sample", "samples", "sample number", "sample #", "index", "n", "#"];
 
 /// What a column holds.
 #[derive(Debug, Clone)]
 pub(super) enum Column {
-    /// A lead, and its unit if the header states it.
-    Lead(Lead, Option<Unit>),
+    /// Samples, with the name of the signal and its unit if the header states it.
+    Signal(String, Option<Unit>),
+    /// Times of the samples.
     Times(Times),
-    /// Numbers of the samples, or what is no standard lead.
-    Ignored,
+    /// Numbers of the samples.
+    Index,
 }
 
-/// The columns of a table, and what was noticed.
-#[derive(Debug)]
-pub(super) struct Columns {
-    pub(super) columns: Vec<Column>,
-    pub(super) warnings: Vec<String>,
-}
-
-impl Columns {
-    /// Interprets a line of names, and the line of units below it if there is one.
-    ///
-    /// # Errors
-    /// No name is that of a lead.
-    pub(super) fn named(names: &[Cow<str>], units: Option<&[Cow<str>]>) -> Result<Self> {
-        let unit_below = |at: usize| units.and_then(|units| units.get(at)).map(|unit| unit.as_ref());
-        let (mut columns, mut others) = (Vec::new(), Vec::new());
-        for (at, name) in names.iter().enumerate() {
-            let (bare, unit) = split_unit(name);
-            let unit = unit_below(at).or(unit);
-            columns.push(if let Ok(lead) = bare.parse::<Lead>() {
-                Column::Lead(lead, unit.and_then(|unit| unit.parse().ok()))
-            } else if let Some(times) =
-                Times::of(&unit_below(at).map_or(name.to_string(), |unit| format!("{name} ({unit})")))
-            {
-                Column::Times(times)
-            } else {
-                if !INDICES.iter().any(|index| name.eq_ignore_ascii_case(index)) {
-                    others.push(shown(name.as_bytes()));
-                }
-                Column::Ignored
-            });
-        }
-        if !columns.iter().any(|column| matches!(column, Column::Lead(..))) {
-            let cause = format!("the header names no lead: {}", others.join(", "));
-            return Err(damaged(cause, "name the columns I, II, III, aVR, aVL, aVF, V1 to V6"));
-        }
-        let warnings = match &others[..] {
-            [] => Vec::new(),
-            _ => vec![format!("ignored, since no standard lead: {}", others.join(", "))],
-        };
-        Ok(Self { columns, warnings })
+/// Interprets a line of names, and the line of units below it if there is one.
+pub(super) fn interpret(names: &[Cow<str>], units: Option<&[Cow<str>]>) -> Vec<Column> {
+    let unit_below = |at: usize| units.and_then(|units| units.get(at)).map(|unit| unit.as_ref());
+    let mut columns: Vec<Column> = Vec::new();
+    for (at, name) in names.iter().enumerate() {
+        let (bare, unit) = split_unit(name);
+        let unit = unit_below(at).or(unit);
+        let times = || Times::of(name, unit_below(at));
+        columns.push(if bare.parse::<Lead>().is_ok() {
+            Column::Signal(bare.into(), unit.and_then(|unit| unit.parse().ok()))
+        } else if is_index(name, at) {
+            Column::Index
+        } else if let Some(times) = times() {
+            Column::Times(times)
+        } else {
+            Column::Signal(name.to_string(), unit.and_then(|unit| unit.parse().ok()))
+        });
     }
+    columns
 }
 
-/// Whether a line states the unit of each column, as `rdsamp` writes it below the names.
-pub(super) fn is_units(cells: &[Cow<str>]) -> bool {
-    const TIMES: [&str; 6] = ["s", "sec", "seconds", "ms", "time", ""];
-    let voltages = cells.iter().filter(|cell| cell.parse::<Unit>().is_ok()).count();
-    voltages > 0
-        && voltages + cells.iter().filter(|cell| TIMES.contains(&cell.to_lowercase().as_str())).count() == cells.len()
+/// Whether a column numbers the samples. R and pandas leave the name of such a first column empty.
+fn is_index(name: &str, at: usize) -> bool {
+    let first = at == 0 && (name.is_empty() || name.eq_ignore_ascii_case("unnamed: 0"));
+    first || INDICES.iter().any(|index| name.eq_ignore_ascii_case(index))
 }
 
 /// Whether a column's name is that of a lead, with or without a unit.
@@ -77,9 +51,23 @@ pub(super) fn is_lead(name: &str) -> bool {
     split_unit(name).0.parse::<Lead>().is_ok()
 }
 
-/// Splits `I (uV)`, `I [uV]`, `I/uV` and `I_uV` into name and unit.
+/// Whether a line states the unit of each column, as `rdsamp` writes it below the names.
+pub(super) fn is_units(cells: &[Cow<str>]) -> bool {
+    let is_voltage = |cell: &&Cow<str>| cell.parse::<Unit>().is_ok();
+    let is_other = |cell: &&Cow<str>| {
+        cell.is_empty()
+            || Times::seconds_of(cell).is_some()
+            || cell.contains(':')
+            || is_index(cell, 1)
+            || **cell == "time"
+    };
+    let voltages = cells.iter().filter(is_voltage).count();
+    voltages > 0 && voltages + cells.iter().filter(is_other).count() == cells.len()
+}
+
+/// Splits `I (uV)`, `I [uV]`, `I/uV`, `I_uV` and `I uV` into name and unit.
 fn split_unit(name: &str) -> (&str, Option<&str>) {
-    let Some(at) = name.rfind(['(', '[', '/', '_']) else { return (name, None) };
+    let Some(at) = name.rfind(['(', '[', '/', '_', ' ']) else { return (name, None) };
     let unit = name[at + 1..].trim_end_matches([')', ']']).trim();
     match unit.parse::<Unit>() {
         Ok(_) => (name[..at].trim(), Some(unit)),

@@ -4,16 +4,21 @@
 //! found out. Comments and other lines before the header are left out. A column of times states the sampling rate. What is
 //! not stated comes from the options or is assumed.
 
+mod body;
 mod columns;
 mod dialect;
+mod header;
 mod text;
 mod times;
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::borrow::Cow;
 
 use self::{
-    columns::{Column, Columns, is_lead, is_units},
-    dialect::{Cell, Dialect},
+    body::Body,
+    columns::{Column, is_lead},
+    dialect::Layout,
+    header::Header,
+    times::Times,
 };
 use super::{
     Format, ReadOptions, Source,
@@ -29,10 +34,6 @@ use crate::{
 /// Largest table in bytes, 1 GiB: days of twelve leads. The limit also ends the reading of an endless device.
 const LARGEST_TABLE: u64 = 1 << 30;
 
-/// Keys of lines before the header that state the sampling rate.
-const RATE_KEYS: [&str; 6] =
-    ["fs", "sampling rate", "sampling_rate", "sampling frequency", "sample rate", "samplingrate"];
-
 /// Tables of text.
 pub(super) const FORMAT: Format = Format {
     name: "CSV or another table of text",
@@ -42,15 +43,17 @@ pub(super) const FORMAT: Format = Format {
     read,
 };
 
-/// Whether the first bytes are text in columns: names of leads, or numbers, with or without lines above them.
+/// Lines of numbers from which a text without the names of leads is recognised as a table.
+const ENOUGH_LINES: usize = 2;
+
+/// Whether the first bytes are text in columns: names of leads with numbers below, or lines of numbers alone.
 fn recognises(start: &[u8]) -> bool {
     let (text, _) = text::decode(start);
     if text.chars().any(|letter| letter.is_control() && !letter.is_whitespace()) {
         return false;
     }
-    let is_lead = |cell: &&str| cell.trim().trim_matches(['"', '\'']).parse::<Lead>().is_ok();
-    let names = |line: &str| line.split([',', ';', '\t', ' ', '|']).filter(is_lead).count();
-    text.lines().next().is_some_and(|first| names(first) >= 2) || Dialect::of(&text).is_some()
+    let Some(layout) = Layout::of(&text) else { return false };
+    layout.lines >= ENOUGH_LINES || Header::of(&text, layout).names_leads()
 }
 
 /// Reads a table.
@@ -67,243 +70,176 @@ fn parse(bytes: &[u8], name: String, options: &ReadOptions) -> Result<Recording>
     if text.trim().is_empty() {
         return Err(damaged("an empty file", "give a table with one column per lead"));
     }
-    let (dialect, start) = Dialect::of(&text).ok_or_else(|| {
+    let layout = Layout::of(&text).ok_or_else(|| {
         damaged("a text without a line of two numbers", "give a table with one column per lead and one row per sample")
     })?;
-    let header = Header::of(&text, dialect, start);
-    let body = Body::read(&text, dialect, start)?;
+    let header = Header::of(&text, layout);
+    let body = Body::read(&text, layout, header.names.as_ref().map(Vec::len))?;
     let mut recording = recording(name, &header, body, options)?;
     encoding.into_iter().for_each(|encoding| recording.warn(format!("the text is {encoding}: read as such")));
     Ok(recording)
 }
 
-/// The lines before the first samples.
-#[derive(Debug, Default)]
-struct Header<'t> {
-    names: Option<Vec<Cow<'t, str>>>,
-    units: Option<Vec<Cow<'t, str>>>,
-    /// The sampling rate in Hz that a line states.
-    rate: Option<f64>,
-}
-
-impl<'t> Header<'t> {
-    fn of(text: &'t str, dialect: Dialect, start: usize) -> Self {
-        let lines: Vec<&str> = text.lines().take(start).filter(|line| !line.trim().is_empty()).collect();
-        let mut rest =
-            lines.iter().rev().map(|line| dialect.cells(line.trim_start().trim_start_matches(['#', '%', ' '])));
-        let mut last = rest.next();
-        let units = last.take_if(|cells| is_units(cells));
-        if units.is_some() {
-            last = rest.next();
-        }
-        let names = last.filter(|cells| cells.len() >= 2);
-        Self { names, units, rate: lines.iter().find_map(|line| stated_rate(line)) }
-    }
-}
-
-/// Returns the sampling rate in Hz that a line such as `# fs: 500` states.
-fn stated_rate(line: &str) -> Option<f64> {
-    let lower = line.trim_start_matches(['#', '%', ';', ' ']).to_lowercase();
-    let rest = RATE_KEYS.iter().find_map(|key| lower.strip_prefix(key))?;
-    let number = rest.trim_start_matches([':', '=', ',', ';', ' ', '\t', '(', 'h', 'z', ')']);
-    let end = number.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(number.len());
-    number[..end].parse().ok().filter(|rate: &f64| rate.is_finite() && *rate > 0.0)
-}
-
-/// The samples of a table, as they stand in the file.
-#[derive(Debug)]
-struct Body {
-    /// The leads that the rows begin with, if they do.
-    row_leads: Vec<Lead>,
-    /// Numbers, row by row. Those that are missing are NaN.
-    numbers: Vec<f64>,
-    /// Numbers per row.
-    width: usize,
-    /// The first cell of each column that is no number, with its line.
-    texts: BTreeMap<usize, (u64, String)>,
-    /// The number of each row's line in the file, from 1.
-    lines: Vec<u64>,
-}
-
-impl Body {
-    fn read(text: &str, dialect: Dialect, start: usize) -> Result<Self> {
-        let mut body =
-            Body { row_leads: Vec::new(), numbers: Vec::new(), width: 0, texts: BTreeMap::new(), lines: Vec::new() };
-        for (line, at) in text.lines().zip(1..).skip(start) {
-            if line.trim().is_empty() || line.starts_with('#') {
-                continue;
-            }
-            let cells = dialect.cells(line);
-            let lead: Option<Lead> = cells.first().and_then(|first| first.parse().ok());
-            let numbers = &cells[usize::from(lead.is_some())..];
-            body.row_leads.extend(lead);
-            body.lines.push(at);
-            if body.lines.len() == 1 {
-                body.width = numbers.len();
-            }
-            if numbers.len() != body.width {
-                let cause =
-                    format!("line {at} has {} columns and line {} has {}", numbers.len(), body.lines[0], body.width);
-                return Err(damaged(cause, "give every line the same number of columns"));
-            }
-            for (column, cell) in numbers.iter().enumerate() {
-                body.numbers.push(match dialect.cell(cell) {
-                    Cell::Number(number) => number,
-                    Cell::Missing => f64::NAN,
-                    Cell::Text => {
-                        body.texts.entry(column).or_insert_with(|| (at, shown(cell.as_bytes())));
-                        f64::NAN
-                    }
-                });
-            }
-        }
-        if !body.row_leads.is_empty() && body.row_leads.len() != body.lines.len() {
-            return Err(damaged("some rows begin with the name of a lead and some do not", "name all rows or none"));
-        }
-        Ok(body)
-    }
-
-    fn rows(&self) -> usize {
-        self.lines.len()
-    }
-
-    /// Checks that a column, or every one if none is given, has numbers alone. `name` is that of its lead.
-    fn check_numbers(&self, column: Option<usize>, name: &str) -> Result<()> {
-        let text = match column {
-            Some(column) => self.texts.get_key_value(&column),
-            None => self.texts.first_key_value(),
-        };
-        let Some((column, (line, text))) = text else { return Ok(()) };
-        let cause = format!("line {line}, column {}{name}: '{text}' is no number", column + 1);
-        Err(damaged(cause, "write numbers without units, and one decimal mark throughout"))
-    }
-
-    fn row(&self, row: usize) -> impl Iterator<Item = f64> {
-        self.numbers[row * self.width..][..self.width].iter().copied()
-    }
-
-    fn column(&self, column: usize) -> impl Iterator<Item = f64> {
-        self.numbers.iter().skip(column).step_by(self.width).copied()
-    }
-
-    /// Leaves out the first row.
-    fn skip_row(&mut self) {
-        self.numbers.drain(..self.width);
-        self.lines.remove(0);
-    }
-
-    /// Whether the first row numbers the columns: 0,1,2,…, as pandas writes columns without names.
-    fn is_numbered(&self) -> bool {
-        self.rows() > 1 && self.row(0).enumerate().all(|(column, number)| number == column as f64)
-    }
-
-    /// Whether the first column grows by one step throughout, as times and numbers of samples do.
-    fn counts(&self) -> bool {
-        let first: Vec<f64> = self.column(0).collect();
-        let steps = || first.windows(2).map(|pair| pair[1] - pair[0]);
-        let mean = steps().sum::<f64>() / steps().len().max(1) as f64;
-        steps().len() > 1 && mean > 0.0 && steps().all(|step| (step / mean - 1.0).abs() < 0.05)
-    }
-}
-
 /// Makes the recording of a table.
 fn recording(name: String, header: &Header, mut body: Body, options: &ReadOptions) -> Result<Recording> {
-    let is_lead = |name: &&Cow<str>| is_lead(name);
-    match &header.names {
-        _ if !body.row_leads.is_empty() => leads_in_rows(header, &body)?.recording(name, options),
-        Some(names) if names.len() == body.width => named(names, header, &body, options)?.recording(name, options),
-        Some(names) if names.iter().filter(is_lead).count() >= 2 => {
-            let cause = format!("the header has {} columns and line {} has {}", names.len(), body.lines[0], body.width);
-            Err(damaged(cause, "give every line the same number of columns"))
-        }
-        _ => unnamed(name, header, &mut body, options),
+    if let Some((leads, first)) = body.row_leads()? {
+        return leads_in_rows(header, &body, &leads, first, options)?.recording(name, options);
     }
+    let names = header.names.as_deref().unwrap_or_default();
+    if names.len() == body.width() {
+        return named(names, header, &body, options)?.recording(name, options);
+    }
+    // R writes a column of row names without naming it.
+    if names.len() + 1 == body.width() && header.names_leads() && body.counts() {
+        let names = [&[Cow::Borrowed("")], names].concat();
+        return named(&names, header, &body, options)?.recording(name, options);
+    }
+    if header.names_leads() {
+        let cause = format!("the header has {} columns and line {} has {}", names.len(), body.lines()[0], body.width());
+        return Err(damaged(cause, "give every line the same number of columns"));
+    }
+    unnamed(name, header, &mut body, options)
 }
 
-/// Returns the signals of a table whose rows begin with the names of their leads.
-fn leads_in_rows(header: &Header, body: &Body) -> Result<Signals> {
-    body.check_numbers(None, "")?;
-    let row = |(row, lead): (usize, &Lead)| (lead.to_string(), body.row(row).map(|number| number as f32).collect());
-    let signals = body.row_leads.iter().enumerate().map(row).collect();
-    Ok(Signals { signals, sampling_rate: header.rate, ..Signals::default() })
+/// Returns the signals of a table whose rows begin with the names of their leads, from row `first` on. The row before them
+/// numbers or times the samples.
+fn leads_in_rows(header: &Header, body: &Body, leads: &[Lead], first: usize, options: &ReadOptions) -> Result<Signals> {
+    body.check_numbers(1.., "")?;
+    let mut sampling_rate = header.sampling_rate;
+    if let [_, times @ ..] = body.row(0)
+        && first == 1
+        && !times.windows(2).all(|pair| pair[1] - pair[0] == 1.0)
+    {
+        let lines = vec![body.lines()[0]; times.len()];
+        sampling_rate = Times::at("the first row").sampling_rate(times, &lines, options)?.or(sampling_rate);
+    }
+    let samples = |row: usize| body.row(row).iter().skip(1).map(|number| *number as f32).collect();
+    let signals = leads.iter().zip(first..).map(|(lead, row)| (lead.to_string(), samples(row))).collect();
+    Ok(Signals { signals, sampling_rate, unit: header.unit, warnings: Vec::new() })
 }
 
 /// Returns the signals of a table whose header names the columns.
 fn named(names: &[Cow<str>], header: &Header, body: &Body, options: &ReadOptions) -> Result<Signals> {
-    let Columns { columns, warnings } = Columns::named(names, header.units.as_deref())?;
-    let (mut leads, mut sampling_rate) = (Vec::new(), header.rate);
-    for (at, column) in columns.into_iter().enumerate() {
+    let names_leads = names.iter().any(|name| is_lead(name));
+    let (mut signals, mut sampling_rate) = (Vec::new(), header.sampling_rate);
+    for (at, column) in columns::interpret(names, header.units.as_deref()).into_iter().enumerate() {
         match column {
-            Column::Lead(lead, unit) => {
-                body.check_numbers(Some(at), &format!(" (lead {lead})"))?;
-                leads.push((lead, unit, body.column(at)));
+            Column::Signal(name, unit) => {
+                if is_lead(&name) || !names_leads {
+                    body.check_numbers(at..=at, &format!(" ({})", shown(name.as_bytes())))?;
+                }
+                signals.push((name, unit.or(header.unit), at));
             }
             Column::Times(times) => {
                 let values: Vec<f64> = body.column(at).collect();
-                sampling_rate = times.sampling_rate(&values, &body.lines, options)?.or(sampling_rate);
+                sampling_rate = times.sampling_rate(&values, body.lines(), options)?.or(sampling_rate);
             }
-            Column::Ignored => {}
+            Column::Index => {}
         }
     }
-    let unit = common_unit(leads.iter().map(|(lead, unit, _)| (*lead, *unit)), options)?;
-    // Leads of different units are converted to the common one.
-    let signal = |(lead, own, numbers): (Lead, Option<Unit>, _)| {
+    let unit = common_unit(signals.iter().filter(|(name, ..)| is_lead(name) || !names_leads), options)?;
+    // Signals of different units are converted to the common one.
+    let signal = |(name, own, at): (String, Option<Unit>, usize)| {
         let scale = own.zip(unit).map_or(1.0, |(own, common)| own.millivolts() / common.millivolts());
-        (lead.to_string(), Iterator::map(numbers, |number: f64| (number * scale) as f32).collect())
+        (name, body.column(at).map(|number| (number * scale) as f32).collect())
     };
-    Ok(Signals { signals: leads.into_iter().map(signal).collect(), sampling_rate, unit, warnings })
-}
-
-/// Makes the recording of a table without the names of leads: those of the options, or the standard twelve.
-fn unnamed(name: String, header: &Header, body: &mut Body, options: &ReadOptions) -> Result<Recording> {
-    body.check_numbers(None, "")?;
-    let mut warnings = Vec::new();
-    if body.is_numbered() {
-        body.skip_row();
-        warnings.push("the first line numbers the columns: taken as a header, not as samples".into());
-    }
-    let (rows, width, leads) = (body.rows(), body.width, options.leads());
-    let expected = leads.len();
-    let by_column = width == expected;
-    let remedy = "name the leads, in a first line such as I,II,V1,V2,V3,V4,V5,V6 or apart from the file";
-    if !by_column && rows != expected {
-        let cause = format!("{width} columns without names, and {expected} leads are expected");
-        return Err(damaged(cause, remedy).with_hint(Hint::NameLeads));
-    }
-    if by_column && body.counts() {
-        let cause = format!("the first of {width} columns without names counts or times the samples");
-        return Err(damaged(cause, remedy).with_hint(Hint::NameLeads));
-    }
-    if !by_column {
-        warnings.push(format!("{rows} rows of {width} numbers: taken as one row per lead"));
-    }
-    let signal = |at: usize| -> Vec<f32> {
-        let single = |number: f64| number as f32;
-        if by_column { body.column(at).map(single).collect() } else { body.row(at).map(single).collect() }
-    };
-    let leads: Vec<(Lead, Vec<f32>)> = leads.iter().enumerate().map(|(at, lead)| (*lead, signal(at))).collect();
-    let numbers = Numbers::of(leads.iter().flat_map(|(_, signal)| signal));
-    let stated = Stated { sampling_rate: header.rate, unit: None };
-    let mut recording = assumptions::recording(name, leads, numbers, stated, options)?;
-    warnings.into_iter().for_each(|warning: String| recording.warn(warning));
-    Ok(recording)
+    let signals = signals.into_iter().map(signal).collect();
+    Ok(Signals { signals, sampling_rate, unit, warnings: Vec::new() })
 }
 
 /// Returns the unit of all leads, if the header states it: that of the first lead.
 ///
 /// # Errors
 /// The header states the unit of some leads only, and the options none.
-fn common_unit(
-    mut leads: impl Iterator<Item = (Lead, Option<Unit>)> + Clone,
+fn common_unit<'s>(
+    mut signals: impl Iterator<Item = &'s (String, Option<Unit>, usize)> + Clone,
     options: &ReadOptions,
 ) -> Result<Option<Unit>> {
-    let first = leads.clone().find_map(|(_, unit)| unit);
-    match leads.find(|(_, unit)| unit.is_none()) {
-        Some((lead, _)) if first.is_some() && options.unit.is_none() => {
-            let cause = format!("lead {lead} has no unit in the header, and others have");
+    let first = signals.clone().find_map(|(_, unit, _)| *unit);
+    match signals.find(|(_, unit, _)| unit.is_none()) {
+        Some((name, ..)) if first.is_some() && options.unit.is_none() => {
+            let cause = format!("{} has no unit in the header, and others have", shown(name.as_bytes()));
             Err(damaged(cause, "state the unit of all leads").with_hint(Hint::StateUnit))
         }
         _ => Ok(first),
+    }
+}
+
+/// Makes the recording of a table without the names of leads: those of the options, or the standard twelve.
+fn unnamed(name: String, header: &Header, body: &mut Body, options: &ReadOptions) -> Result<Recording> {
+    let mut warnings = Vec::new();
+    if body.is_numbered() {
+        body.skip_row();
+        warnings.push("the first line numbers the columns: taken as a header, not as samples".to_string());
+    }
+    body.check_numbers(.., "")?;
+    let arrangement = Arrangement::of(body, options)?;
+    let mut sampling_rate = header.sampling_rate;
+    match arrangement {
+        Arrangement::Columns { first: 1 } => {
+            warnings.push("the first column, without a name, counts or times the samples: it is no lead".into());
+            sampling_rate = rate_of_first_column(body, options)?.or(sampling_rate);
+        }
+        Arrangement::Columns { .. } => {}
+        Arrangement::Rows => {
+            warnings.push(format!("{} rows of {} numbers: taken as one row per lead", body.rows(), body.width()));
+        }
+    }
+    let leads = options.leads().iter().enumerate().map(|(at, lead)| (*lead, arrangement.signal(body, at)));
+    let leads: Vec<(Lead, Vec<f32>)> = leads.collect();
+    let numbers = Numbers::of(leads.iter().flat_map(|(_, signal)| signal));
+    let stated = Stated { sampling_rate, unit: header.unit };
+    let mut recording = assumptions::recording(name, leads, numbers, stated, options)?;
+    warnings.into_iter().for_each(|warning| recording.warn(warning));
+    Ok(recording)
+}
+
+/// Returns the sampling rate in Hz that times in an unnamed first column state. Numbers of samples state none.
+fn rate_of_first_column(body: &Body, options: &ReadOptions) -> Result<Option<f64>> {
+    let values: Vec<f64> = body.column(0).collect();
+    match values[..] {
+        [first, second, ..] if second - first != 1.0 => {
+            Times::at("the first column").sampling_rate(&values, body.lines(), options)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// How a table without names holds the leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Arrangement {
+    /// One column per lead, the first of them at this position.
+    Columns { first: usize },
+    /// One row per lead.
+    Rows,
+}
+
+impl Arrangement {
+    /// Finds the leads by their number. A first column that counts or times the samples is left out only where the options
+    /// state how many leads there are.
+    fn of(body: &Body, options: &ReadOptions) -> Result<Self> {
+        let (rows, width, expected) = (body.rows(), body.width(), options.leads().len());
+        let counts = (width == expected || width == expected + 1) && body.counts();
+        match width {
+            _ if width == expected && !counts => return Ok(Self::Columns { first: 0 }),
+            _ if width == expected + 1 && counts && options.leads.is_some() => return Ok(Self::Columns { first: 1 }),
+            _ if rows == expected && !counts => return Ok(Self::Rows),
+            _ => {}
+        }
+        let cause = if counts {
+            format!("{width} columns without names, of which the first counts or times the samples")
+        } else {
+            format!("{width} columns without names, and {expected} leads are expected")
+        };
+        let remedy = "name the leads, in a first line such as I,II,V1,V2,V3,V4,V5,V6 or apart from the file";
+        Err(damaged(cause, remedy).with_hint(Hint::NameLeads))
+    }
+
+    fn signal(self, body: &Body, lead: usize) -> Vec<f32> {
+        match self {
+            Self::Columns { first } => body.column(first + lead).map(|number| number as f32).collect(),
+            Self::Rows => body.row(lead).iter().map(|number| *number as f32).collect(),
+        }
     }
 }
 
@@ -313,7 +249,14 @@ mod tests {
 
     use super::*;
 
+    const AT_100_HZ: ReadOptions = ReadOptions { sampling_rate: Some(100.0), unit: None, leads: None };
+
     fn read(text: &str) -> Result<Recording> {
+        parse(text.as_bytes(), "r".into(), &AT_100_HZ)
+    }
+
+    /// Reads a table that states its sampling rate.
+    fn read_alone(text: &str) -> Result<Recording> {
         parse(text.as_bytes(), "r".into(), &ReadOptions::default())
     }
 
@@ -334,6 +277,51 @@ mod tests {
     }
 
     #[test]
+    fn every_way_to_write_a_table_gives_the_same_recording() {
+        for text in [
+            "I,II\n0.5,1.5\n2.5,-3.5\n",
+            "I (mV),II [mV]\n0.5,1.5\n2.5,-3.5\n",
+            "I_uV;II_uV\n500,0;1500,0\n2500,0;-3500,0\n",
+            "I/uV,II\n500,1.5\n2500,-3.5\n".replace("II", "II/mV").as_str(),
+            "'Elapsed time','i','ii'\n'seconds','mV','mV'\n0.00,0.5,1.5\n0.01,2.5,-3.5\n",
+            "'Elapsed time','i','ii'\n'hh:mm:ss.mmm','mV','mV'\n'0:00.000',0.5,1.5\n'0:00.010',2.5,-3.5\n",
+            "# fs = 100\n# unit: uV\nI,II\n500,1500\n2500,-3500\n",
+            "Name,X\nSampling rate (Hz),100\nDate,2020,1,1\n\nI\tII\n0.5\t1.5\n2.5\t-3.5\n",
+            "I,II,\n0.5,1.5,\n2.5,-3.5,\n",
+            "I,II\n0.5,1.5,\n2.5,-3.5,\n",
+            ",I,II\n0,0.5,1.5\n1,2.5,-3.5\n",
+            "DI,D2\n\"0,5\",\"1,5\"\n\"2,5\",\"-3,5\"\n",
+            "II 1.5 -3.5\nI 0.5 2.5\n",
+            ",0,1\nI,0.5,2.5\nII,1.5,-3.5\n",
+            "lead,0.00,0.01\nI,0.5,2.5\nII,1.5,-3.5\n",
+            "I II\r0.5 1.5\r2.5 \u{2212}3.5\r",
+        ] {
+            let recording = read(text).unwrap_or_else(|error| panic!("{text:?}: {error}"));
+            let signals = [Lead::I, Lead::II].map(|lead| recording.lead(lead));
+            assert_eq!(signals, [Some(&[0.5, 2.5][..]), Some(&[1.5, -3.5])], "{text:?}");
+            assert_eq!(recording.sampling_rate(), 100.0);
+        }
+    }
+
+    #[test]
+    fn a_table_states_its_sampling_rate_above_the_samples_or_in_times() {
+        for text in [
+            "# fs: 250\nI,II\n0.5,1.5\n2.5,-3.5\n",
+            "time,I,II\n0.000,0.5,1.5\n0.004,2.5,-3.5\n",
+            "time (ms),I,II\n0,0.5,1.5\n4,2.5,-3.5\n",
+            "lead,0.000,0.004\nI,0.5,2.5\nII,1.5,-3.5\n",
+        ] {
+            assert_eq!(read_alone(text).map(|recording| recording.sampling_rate()), Ok(250.0), "{text:?}");
+        }
+        let error = read("time,I,II\n0.000,0.5,1.5\n0.004,2.5,-3.5\n").unwrap_err();
+        assert_eq!(error.cause(), "column 'time' says 250 Hz, and 100 Hz was given");
+        let overridden = read("# fs: 250\nI,II\n0.5,1.5\n2.5,-3.5\n").unwrap();
+        assert!(overridden.warnings().contains(&"the file says 250 Hz: overridden with 100 Hz".to_string()));
+        let error = read_alone("I,II\n0.5,1.5\n2.5,-3.5\n").unwrap_err();
+        assert_eq!(error.cause(), "2 samples, and the file states no sampling rate");
+    }
+
+    #[test]
     fn without_names_the_columns_are_the_standard_leads() {
         let row = (0..12).map(|x| format!("{x}.5")).collect::<Vec<_>>().join(";");
         let numbered = (0..12).map(|x| x.to_string()).collect::<Vec<_>>().join(";");
@@ -344,35 +332,84 @@ mod tests {
     }
 
     #[test]
+    fn a_first_column_that_counts_needs_the_names_of_the_leads() {
+        let two = ReadOptions { leads: Some(vec![Lead::II, Lead::I]), ..AT_100_HZ };
+        for text in [
+            "0.00,0.5,1.5\n0.01,2.5,-3.5\n0.02,2.5,-3.5\n",
+            "7,0.5,1.5\n8,2.5,-3.5\n9,2.5,-3.5\n",
+            ",0,1\n0,0.5,1.5\n1,2.5,-3.5\n2,2.5,-3.5\n",
+        ] {
+            let recording = parse(text.as_bytes(), "r".into(), &two).unwrap();
+            assert_eq!(recording.lead(Lead::II), Some(&[0.5, 2.5, 2.5][..]), "{text:?}");
+            assert!(recording.warnings().iter().any(|warning| warning.contains("counts or times")));
+        }
+        let named_rows = "\"I\",\"II\"\n\"1\",0.5,1.5\n\"2\",2.5,-3.5\n\"3\",2.5,-3.5\n";
+        assert_eq!(read(named_rows).unwrap().lead(Lead::I), Some(&[0.5, 2.5, 2.5][..]), "as R writes it");
+        let rows = (0..3).map(|row| format!("{row}{}\n", ",0.5".repeat(12)));
+        let error = read(&rows.collect::<String>()).unwrap_err();
+        assert_eq!(error.cause(), "13 columns without names, of which the first counts or times the samples");
+        let mismatch = parse(b"0.00,0.5,1.5\n0.02,2.5,-3.5\n0.04,2.5,-3.5\n", "r".into(), &two).unwrap_err();
+        assert_eq!(mismatch.cause(), "the first column says 50 Hz, and 100 Hz was given");
+    }
+
+    #[test]
+    fn columns_with_other_names_take_the_leads_that_are_given() {
+        let two = ReadOptions { leads: Some(vec![Lead::II, Lead::I]), ..AT_100_HZ };
+        let text = "t (s),ch1,ch2\n0.00,0.5,1.5\n0.01,2.5,-3.5\n";
+        let recording = parse(text.as_bytes(), "r".into(), &two).unwrap();
+        assert_eq!(recording.lead(Lead::I), Some(&[1.5, -3.5][..]));
+        assert_eq!(
+            read(text).unwrap_err().cause(),
+            "none of its 2 signals has the name of a standard lead: 'ch1', 'ch2'"
+        );
+    }
+
+    #[test]
+    fn a_cell_without_a_number_is_filled() {
+        let rows = "0.5,1.5,,1.0\n".repeat(21) + "0.5,1.5,1.0,\n";
+        let recording = read(&format!("I,II,III,V1\n{rows}")).unwrap();
+        assert_eq!((recording.lead(Lead::III), recording.lead(Lead::V1)), (Some(&[1.0; 22][..]), Some(&[1.0; 22][..])));
+        let derived = "lead III has no value at 21 samples: derived from I and II";
+        assert!(recording.warnings().contains(&derived.to_string()), "{:?}", recording.warnings());
+        let error = read(&format!("I,II,V2,V1\n{rows}")).unwrap_err();
+        assert_eq!(error.cause(), "lead V2 has no value from 0.000 s to 0.210 s");
+    }
+
+    #[test]
     fn whole_numbers_need_a_unit() {
         let error = read("I,II\n120,-45\n130,0\n").unwrap_err();
         assert_eq!(error.cause(), "whole numbers without a unit");
+        let error = read("I (uV),II\n120.5,-45\n130,0\n").unwrap_err();
+        assert_eq!(error.cause(), "II has no unit in the header, and others have");
     }
 
     #[test]
     fn an_invalid_table_is_explained_with_its_place() {
         let cause = |text: &str| read(text).unwrap_err().cause().to_string();
         assert_eq!(cause(""), "an empty file");
-        assert_eq!(cause("a,b\n1,2"), "the first line names no lead: a, b");
+        assert_eq!(cause("a,b\n1,2"), "none of its 2 signals has the name of a standard lead: 'a', 'b'");
         assert_eq!(cause("1,2,3\n4,5,6"), "3 columns without names, and 12 leads are expected");
-        assert_eq!(cause("I,II\n1,2\n3,x"), "line 3, column 2 (lead II): 'x' is no number");
-        assert_eq!(cause("I;II\n1;0,2"), "line 2, column 2 (lead II): '0,2' is no number");
-        assert_eq!(cause("I,II\n1.5,"), "line 2, column 2 (lead II): '' is no number");
-        assert_eq!(cause("I,II\n1,2\n3"), "line 3 has 1 columns and the first line 2");
-        assert_eq!(cause("I,II\n1.5,nan"), "lead II has NaN at sample 0");
-        assert_eq!(cause("I,i\n1.5,2"), "lead I is there twice");
-        assert_eq!(cause("I,II\n"), "a recording of zero samples");
+        assert_eq!(cause("I,II\n1,2\n3,x"), "line 3, column 2 (II): 'x' is no number");
+        assert_eq!(cause("I;II\n1;0.2\n1;0.2\n1;0,2"), "line 4, column 2 (II): '0,2' is no number");
+        assert_eq!(cause("I,II\n1,2\n3"), "line 3 has 1 columns and line 2 has 2");
+        assert_eq!(cause("I,II,V1\n1,2\n3,4"), "the header has 3 columns and line 2 has 2");
+        assert_eq!(cause("I,II\n1.5,inf"), "lead II has inf at sample 0");
+        assert_eq!(cause("I,i\n1.5,2"), "lead I is there twice, with different samples");
+        assert_eq!(cause("I,II\n"), "a text without a line of two numbers");
+        assert_eq!(cause("I,1,2\n3,4,5\nII,1,2"), "some rows begin with the name of a lead and some do not");
     }
 
     proptest! {
         #[test]
         fn random_bytes_never_panic(bytes: Vec<u8>) {
-            let _ = parse(&bytes, "r".into(), &ReadOptions::default());
+            let _ = parse(&bytes, "r".into(), &AT_100_HZ);
+            let _ = recognises(&bytes);
         }
 
         #[test]
-        fn random_tables_never_panic(text in "([-0-9.,;e\t\"\n]|nan|inf|II|V1){0,80}") {
-            let _ = parse(text.as_bytes(), "r".into(), &ReadOptions::default());
+        fn random_tables_never_panic(text in "([-0-9.,;:e\t\"\n]|nan|inf|II|V1|time|fs){0,80}") {
+            let _ = parse(text.as_bytes(), "r".into(), &AT_100_HZ);
+            let _ = recognises(text.as_bytes());
         }
     }
 }

@@ -3,8 +3,16 @@
 use std::borrow::Cow;
 
 /// Returns the text of a file, and the encoding if it is not UTF-8: UTF-16 with or without a byte order mark, or Latin-1,
-/// in which all bytes are text.
+/// in which all bytes are text. Lines that end in a carriage return alone get a line feed instead.
 pub(super) fn decode(bytes: &[u8]) -> (Cow<'_, str>, Option<&'static str>) {
+    let (text, encoding) = decode_letters(bytes);
+    if text.contains('\r') && !text.contains('\n') {
+        return (text.replace('\r', "\n").into(), encoding);
+    }
+    (text, encoding)
+}
+
+fn decode_letters(bytes: &[u8]) -> (Cow<'_, str>, Option<&'static str>) {
     let utf_16 = |bytes: &[u8], to_number: fn([u8; 2]) -> u16| {
         let numbers: Vec<u16> = bytes.as_chunks().0.iter().map(|&pair| to_number(pair)).collect();
         String::from_utf16_lossy(&numbers).into()
@@ -17,6 +25,11 @@ pub(super) fn decode(bytes: &[u8]) -> (Cow<'_, str>, Option<&'static str>) {
         [0, first, ..] if *first != 0 => (utf_16(bytes, u16::from_be_bytes), Some("UTF-16")),
         _ => match std::str::from_utf8(bytes) {
             Ok(text) => (text.trim_start_matches('\u{feff}').into(), None),
+            // The first bytes of a file may end within a letter.
+            Err(error) if error.error_len().is_none() => {
+                let whole = &bytes[..error.valid_up_to()];
+                (String::from_utf8_lossy(whole), None)
+            }
             Err(_) => (bytes.iter().map(|byte| char::from(*byte)).collect::<String>().into(), Some("Latin-1")),
         },
     }
@@ -33,6 +46,7 @@ mod tests {
         let (little, big) = (utf_16(u16::to_le_bytes), utf_16(u16::to_be_bytes));
         for bytes in [
             text.as_bytes().to_vec(),
+            text.replace('\n', "\r").into_bytes(),
             [&b"\xef\xbb\xbf"[..], text.as_bytes()].concat(),
             [&b"\xff\xfe"[..], &little].concat(),
             [&b"\xfe\xff"[..], &big].concat(),

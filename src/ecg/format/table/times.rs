@@ -4,7 +4,7 @@ use super::super::{ReadOptions, damaged};
 use crate::{Error, ErrorKind, Result};
 
 /// Names of columns of times, without their units.
-const NAMES: [&str; 6] = ["time", "t", "times", "elapsed", "elapsed time", "timestamp"];
+const NAMES: [&str; 8] = ["time", "t", "times", "elapsed", "elapsed time", "timestamp", "time elapsed", "clock"];
 
 /// Units of time that a column may name, with their seconds.
 const UNITS: [(&str, f64); 8] = [
@@ -24,31 +24,45 @@ const RATES: std::ops::RangeInclusive<f64> = 40.0..=40_000.0;
 /// Relative difference of two sampling rates that are the same but for the rounding of times.
 const ROUNDING: f64 = 0.005;
 
-/// A column of times.
+/// The times of a table's samples.
 #[derive(Debug, Clone)]
 pub(super) struct Times {
+    /// Where they are, for messages.
     name: String,
     /// The seconds of its unit, if it names one.
     unit: Option<f64>,
 }
 
 impl Times {
-    /// Returns an empty column of times, if `name` names one: `time`, `t (s)`, `Time [ms]`, `seconds`.
-    pub(super) fn of(name: &str) -> Option<Self> {
+    /// Returns a column of times, if `name` names one: `time`, `t (s)`, `Time [ms]`, `seconds`. `unit` is what a line of units
+    /// says about the column.
+    pub(super) fn of(name: &str, unit: Option<&str>) -> Option<Self> {
         let lower = name.trim().to_lowercase();
         let words = lower.split(|letter: char| "([_/".contains(letter) || letter.is_whitespace());
         let words: Vec<&str> =
             words.map(|word| word.trim_end_matches([')', ']'])).filter(|word| !word.is_empty()).collect();
-        let (unit, names) = match words.split_last() {
-            Some((last, rest)) => match UNITS.iter().find(|(unit, _)| unit == last) {
-                Some((_, seconds)) => (Some(*seconds), rest),
-                None => (None, &words[..]),
-            },
-            None => return None,
+        let (last, rest) = words.split_last()?;
+        let (seconds, names) = match Self::seconds_of(last) {
+            Some(seconds) => (Some(seconds), rest),
+            None => (None, &words[..]),
         };
         // A column may be named by its unit alone, if that is a word.
         let by_unit = names.is_empty() && lower.len() > 2;
-        (by_unit || NAMES.contains(&names.join(" ").as_str())).then(|| Self { name: name.into(), unit })
+        let below = unit.and_then(Self::seconds_of);
+        (by_unit || NAMES.contains(&names.join(" ").as_str()))
+            .then(|| Self { name: format!("column '{name}'"), unit: below.or(seconds) })
+    }
+
+    /// Returns times without a name or a unit. `place` tells in messages where they are.
+    pub(super) fn at(place: &str) -> Self {
+        Self { name: place.into(), unit: None }
+    }
+
+    /// Returns the seconds of a unit of time. Times of the day, `hh:mm:ss`, are in seconds once they are read.
+    pub(super) fn seconds_of(unit: &str) -> Option<f64> {
+        let lower = unit.to_lowercase();
+        let clock = lower.contains("mm:ss").then_some(1.0);
+        clock.or_else(|| UNITS.iter().find(|(name, _)| *name == lower).map(|(_, seconds)| *seconds))
     }
 
     /// Returns the sampling rate in Hz of the times of a table, each with the number of its line; none for fewer than two.
@@ -58,14 +72,14 @@ impl Times {
     pub(super) fn sampling_rate(&self, times: &[f64], lines: &[u64], options: &ReadOptions) -> Result<Option<f64>> {
         let name = &self.name;
         if let Some(at) = times.iter().position(|time| !time.is_finite()) {
-            let cause = format!("line {} has no time in column '{name}'", lines[at]);
+            let cause = format!("line {} has no time in {name}", lines[at]);
             return Err(damaged(cause, "write times as numbers, or rename the column"));
         }
         let ([first, .., last], steps) = (times, times.len().saturating_sub(1)) else { return Ok(None) };
         // Over the whole column the rounding of single times has no effect.
         let step = (last - first) / steps as f64;
         if step <= 0.0 {
-            let cause = format!("the times in column '{name}' do not increase");
+            let cause = format!("the times in {name} do not increase");
             return Err(damaged(cause, "correct the times, or rename the column"));
         }
         self.check_even(times, lines, step)?;
@@ -77,7 +91,7 @@ impl Times {
         let rate = round(1.0 / (step * unit));
         match options.sampling_rate {
             Some(given) if (given / rate - 1.0).abs() > ROUNDING => {
-                let cause = format!("column '{name}' says {rate} Hz, and {given} Hz was given");
+                let cause = format!("{name} says {rate} Hz, and {given} Hz was given");
                 let remedy = "leave out the sampling rate if the column is right, or rename the column if it is not";
                 Err(Error::new(ErrorKind::Recording, cause, remedy))
             }
@@ -89,13 +103,12 @@ impl Times {
 
     /// Checks that each time is in its place, up to one step or one unit of the last printed digit.
     fn check_even(&self, times: &[f64], lines: &[u64], step: f64) -> Result<()> {
-        let differences =
-            times.windows(2).map(|pair| pair[1] - pair[0]).filter(|difference| *difference > 0.0);
+        let differences = times.windows(2).map(|pair| pair[1] - pair[0]).filter(|difference| *difference > 0.0);
         let allowed = 1.001 * differences.fold(f64::INFINITY, f64::min).max(step);
         let place = |at: usize| times[0] + at as f64 * step;
         let misplaced = |(at, time): (usize, &f64)| (time - place(at)).abs() > allowed;
         let Some(at) = times.iter().enumerate().position(misplaced) else { return Ok(()) };
-        let cause = format!("line {}: the times in column '{}' are not evenly spaced", lines[at], self.name);
+        let cause = format!("line {}: the times in {} are not evenly spaced", lines[at], self.name);
         Err(damaged(cause, "cut the table at the gap, or resample it to one rate"))
     }
 
@@ -109,7 +122,7 @@ impl Times {
         match plausible[..] {
             [unit] if step != 1.0 => Ok(unit),
             _ => {
-                let cause = format!("column '{}' grows by {step} from line to line, in no stated unit", self.name);
+                let cause = format!("{} grows by {step} from line to line, in no stated unit", self.name);
                 let remedy = "name the unit, such as 'time (ms)', or rename the column if it counts the samples";
                 Err(damaged(cause, remedy))
             }
@@ -127,10 +140,9 @@ mod tests {
     use super::*;
 
     fn rate(name: &str, times: &[f64], given: Option<f64>) -> std::result::Result<Option<f64>, String> {
-        let times: Vec<f32> = times.iter().map(|time| *time as f32).collect();
         let lines: Vec<u64> = (2..).take(times.len()).collect();
         let options = ReadOptions { sampling_rate: given, ..ReadOptions::default() };
-        let rate = Times::of(name).unwrap().sampling_rate(&times, &lines, &options);
+        let rate = Times::of(name, None).unwrap().sampling_rate(times, &lines, &options);
         rate.map_err(|error| error.cause().to_string())
     }
 
@@ -145,10 +157,10 @@ mod tests {
             ("seconds", Some(1.0)),
             ("elapsed time", None),
         ] {
-            assert_eq!(Times::of(name).map(|times| times.unit), Some(unit), "{name}");
+            assert_eq!(Times::of(name, None).map(|times| times.unit), Some(unit), "{name}");
         }
         for name in ["", "s", "index", "V1", "timer", "temperature"] {
-            assert!(Times::of(name).is_none(), "{name}");
+            assert!(Times::of(name, None).is_none(), "{name}");
         }
     }
 
