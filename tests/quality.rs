@@ -2,14 +2,18 @@
 
 use ecgpu::{
     Classifier, Device, Recording, Weights,
-    ecg::{Lead, format, quality},
+    ecg::{
+        Lead,
+        format::{self, ReadOptions},
+        quality,
+    },
 };
 use ecgpu_testing::shared_folder;
 
 /// Reads the records of fold 9; none where they are missing.
 fn fold_9() -> Option<Vec<Recording>> {
     let folder = shared_folder("ECGPU_PTBXL", "shared/ptbxl/unpacked")?;
-    let files = format::find(&folder.join("records100")).unwrap();
+    let files = format::find(&folder.join("records100"), &ReadOptions::default()).unwrap().files;
     let read = |file: &std::path::PathBuf| format::read(file, &format::ReadOptions::default()).unwrap().remove(0);
     Some(files.iter().map(read).collect())
 }

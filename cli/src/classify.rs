@@ -82,13 +82,17 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     if arguments.paths.is_empty() {
         printer.show(sample(&printer.classifier)?);
     }
-    let mut files = Vec::new();
+    let (mut files, mut skipped) = (Vec::new(), Vec::new());
     for path in &arguments.paths {
-        match format::find(path) {
-            Ok(found) => files.extend(found),
+        match format::find(path, &options) {
+            Ok(found) => {
+                files.extend(found.files);
+                skipped.extend(found.skipped);
+            }
             Err(error) => printer.fail(&error),
         }
     }
+    note_skipped(&skipped);
     let progress = progress_bar(files.len());
     logger::write_around(&progress);
     let show = |printer: &mut Printer, items: Vec<Item>, files: usize| {
@@ -112,6 +116,18 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     progress.finish_and_clear();
     printer.finish();
     terminal::leave(u8::from(printer.failed > 0))
+}
+
+/// Says which files of the folders hold no ECG.
+fn note_skipped(files: &[PathBuf]) {
+    const SHOWN: usize = 3;
+    let names: Vec<String> = files.iter().take(SHOWN).map(|file| file.display().to_string()).collect();
+    let rest = if files.len() > SHOWN { ", …" } else { "" };
+    match files.len() {
+        0 => {}
+        1 => terminal::note(&format!("1 file that holds no ECG is skipped: {}", names[0])),
+        count => terminal::note(&format!("{count} files that hold no ECG are skipped: {}{rest}", names.join(", "))),
+    }
 }
 
 /// The built-in sample, made anew each time from the synthetic model.

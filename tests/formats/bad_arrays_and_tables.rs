@@ -66,8 +66,9 @@ fn a_bad_table_is_explained_with_its_line() {
         assert_says(&error, cause, remedy);
     };
     said("", "an empty file", "one column per lead");
-    said("I;II\n1;0,5\n", "line 2, column 2 (lead II): '0,5' is no number", "decimal point");
-    said("I,II\n1,2\n3\n", "line 3 has 1 columns and the first line 2", "same number of columns");
-    said("a,b\n1,2\n", "the first line names no lead: a, b", "name the columns I, II");
+    said("I;II\n1;0.5\n1;2\n1;0,5\n", "line 4, column 2 (II): '0,5' is no number", "one decimal mark");
+    said("I,II\n1,2\n3\n", "line 3 has 1 columns and line 2 has 2", "same number of columns");
+    said("a,b\n1,2\n", "none of its 2 signals has the name of a standard lead: 'a', 'b'", "name the lead of each");
+    said("I,II\n1.5,2\n", "1 samples, and the file states no sampling rate", "state the sampling rate");
     said("1,2\n3,4\n", "2 columns without names, and 12 leads are expected", "name the leads");
 }

@@ -1,10 +1,13 @@
 //! Recordings that are read, in every format.
 
-use std::fs;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
-use ecgpu::Recording;
 use ecgpu::ecg::format::ReadOptions;
 use ecgpu::ecg::{Lead, Unit, format};
+use ecgpu::{Recording, Result};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -123,26 +126,48 @@ fn a_raw_array_is_not_converted() {
     assert_eq!(format::read_raw(&data("batch_fortran.npy")).unwrap().shape, [2, 12, 200]);
 }
 
+/// Finds the files at a path with the default options.
+fn find(path: &Path) -> Result<Vec<PathBuf>> {
+    format::find(path, &ReadOptions::default()).map(|found| found.files)
+}
+
 #[test]
 fn the_recordings_of_a_folder_are_found_in_order() {
     let folder = TempDir::new().unwrap();
     let at = |name: &str| folder.path().join(name);
     fs::create_dir_all(at("b/c")).unwrap();
-    for name in ["z.hea", "z.dat", "b/c/y.NPY", "b/x.csv", "a.txt", "a.hea"] {
+    for name in ["z.hea", "z.dat", "a.bin", "a.hea"] {
         fs::write(at(name), "").unwrap();
     }
+    fs::copy(data("expected.npy"), at("b/c/y.NPY")).unwrap();
+    fs::copy(data("table.csv"), at("b/x.csv")).unwrap();
     #[cfg(unix)]
     std::os::unix::fs::symlink(folder.path(), at("b/circle")).unwrap();
-    assert_eq!(format::find(folder.path()).unwrap(), ["a.hea", "b/c/y.NPY", "b/x.csv", "z.hea"].map(at));
-    assert_eq!(format::find(&at("a.txt")).unwrap(), [at("a.txt")]);
-    assert_eq!(format::find(&at("a")).unwrap(), [at("a")], "a record's name");
-    assert_says(&format::find(&at("none")).unwrap_err(), "none: ", "check the path");
+    assert_eq!(find(folder.path()).unwrap(), ["a.hea", "b/c/y.NPY", "b/x.csv", "z.hea"].map(at));
+    assert_eq!(find(&at("a.bin")).unwrap(), [at("a.bin")]);
+    assert_eq!(find(&at("a")).unwrap(), [at("a")], "a record's name");
+    assert_says(&find(&at("none")).unwrap_err(), "none: ", "check the path");
     let empty = TempDir::new().unwrap();
     assert_says(
-        &format::find(empty.path()).unwrap_err(),
+        &find(empty.path()).unwrap_err(),
         "no recording in this folder",
         "name a folder with files that end in .hea",
     );
+}
+
+#[test]
+fn files_that_hold_no_ecg_are_left_out_of_a_folder() {
+    let folder = TempDir::new().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("r.hea"), "").unwrap();
+    fs::write(at("exams.csv"), "exam_id,age\n1,60\n2,61\n").unwrap();
+    fs::write(at("labels.npy"), npy("<i8", &[5], 40)).unwrap();
+    fs::write(at("readme.txt"), "Twelve leads at 500 Hz.\n").unwrap();
+    let found = format::find(folder.path(), &ReadOptions::default()).unwrap();
+    assert_eq!(found.files, [at("r.hea")]);
+    assert_eq!(found.skipped, ["exams.csv", "labels.npy", "readme.txt"].map(at));
+    fs::remove_file(at("r.hea")).unwrap();
+    assert_says(&find(folder.path()).unwrap_err(), "no ECG in ", "name a folder");
 }
 
 /// Returns `bytes` after some changes.

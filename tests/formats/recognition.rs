@@ -37,16 +37,16 @@ fn clear_contents() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     assert!(comments.len() > 50_000);
     vec![
         ("an array", "NumPy", array),
-        ("a table", "CSV", table.clone()),
-        ("a table without names", "CSV", rows.clone().collect::<String>().into()),
-        ("a table of one row", "CSV", rows.clone().take(1).collect::<String>().into()),
-        ("a table of whole numbers", "CSV", "1\t2\t3\t4\t5\t6\t7\t8\t9\t10\t11\t12\n".repeat(3).into()),
+        ("a table", "text table", table.clone()),
+        ("a table without names", "text table", rows.clone().collect::<String>().into()),
+        ("a table of one row", "text table", rows.clone().take(1).collect::<String>().into()),
+        ("a table of whole numbers", "text table", "1\t2\t3\t4\t5\t6\t7\t8\t9\t10\t11\t12\n".repeat(3).into()),
         (
             "a table that looks like a record line",
-            "CSV",
+            "text table",
             "100\t12\t500\t5000\t5\t6\t7\t8\t9\t10\t11\t12\n".repeat(2).into(),
         ),
-        ("a table with a mark of its encoding", "CSV", format!("\u{feff}{text}").into()),
+        ("a table with a mark of its encoding", "text table", format!("\u{feff}{text}").into()),
         ("a header", "WFDB", header.clone()),
         ("a header of two signal files", "WFDB", split),
         ("a header behind comments", "WFDB", [comments.as_bytes(), &header].concat()),
@@ -60,7 +60,8 @@ fn clear_contents() -> Vec<(&'static str, &'static str, Vec<u8>)> {
 
 #[test]
 fn a_file_is_what_it_contains_whatever_its_name() {
-    let names = [("x", ""), ("x.bin", ""), ("x.npy", "NumPy"), ("x.CSV", "CSV"), ("x.hea", "WFDB"), ("x.dat", "WFDB")];
+    let names =
+        [("x", ""), ("x.bin", ""), ("x.npy", "NumPy"), ("x.CSV", "text table"), ("x.hea", "WFDB"), ("x.dat", "WFDB")];
     for (what, format, contents) in clear_contents() {
         let plain = read_as("x", &contents).unwrap_or_else(|error| panic!("{what}: {error}")).remove(0);
         for (name, stands_for) in names {
@@ -82,7 +83,7 @@ fn the_name_decides_where_the_content_does_not_tell() {
     for (contents, name, cause) in [
         (prose, "x", "its content is of no known format"),
         (prose, "x.hea", "line 1: 'Sir,' is no number of signals"),
-        (prose, "x.csv", "the first line names no lead: Dear Sir"),
+        (prose, "x.csv", "a text without a line of two numbers"),
         (prose, "x.npy", "no NumPy array"),
         ("Psalm 23\nverses 16\n", "x", "its content is of no known format"),
         ("Psalm 23\nverses 16\n", "x.hea", "line 2: the signal in 'verses' has no description"),
@@ -90,10 +91,11 @@ fn the_name_decides_where_the_content_does_not_tell() {
         ("r 2 100\nr.dat 17\n", "x", "its content is of no known format"),
         ("r 2 100 at noon\nr.dat 16 200 16 0 0 0 0 I\n", "x", "its content is of no known format"),
         ("r 1 100 5\n", "x.hea", "1 signals are declared and 0 described"),
-        ("100 2 360\n100 16 0\n", "x", "its content is of no known format"),
+        ("100 2 360\n100 16 0\n", "x", "3 columns without names"),
         ("100\t2\t360\n100\t16\t0\n", "x", "3 columns without names"),
-        ("1,2,3\n", "x", "3 columns without names"),
-        ("exam,age\n7,60\n", "x", "the first line names no lead: exam, age"),
+        ("1,2,3\n", "x", "its content is of no known format"),
+        ("exam,age\n7,60\n", "x", "its content is of no known format"),
+        ("exam,age\n7,60\n8,61\n", "x", "none of its 2 signals has the name of a standard lead: 'exam', 'age'"),
         ("r 12 100\nr.dat 16\n", "x", "line 2: the signal in 'r.dat' has no description"),
         ("I,II\0", "x", "its content is of no known format"),
         ("", "x", "its content is of no known format"),
@@ -107,7 +109,7 @@ fn the_name_decides_where_the_content_does_not_tell() {
 #[test]
 fn a_table_of_long_lines_is_recognised_by_what_is_seen_of_them() {
     let row = vec!["0.125"; 7000].join(",");
-    let error = read_as("x", [row.as_str(); 12].join("\n").as_bytes()).unwrap_err();
+    let error = read_as("x", [row.as_str(); 11].join("\n").as_bytes()).unwrap_err();
     assert_says(&error, "7000 columns without names", "name the leads");
 }
 
@@ -171,5 +173,5 @@ fn an_array_can_be_read_raw_whatever_its_name() {
 
 #[test]
 fn the_formats_are_listed_with_their_extensions() {
-    assert_eq!(format::names(), "WFDB (.hea, .dat), NumPy (.npy) or CSV (.csv)");
+    assert_eq!(format::names(), "WFDB (.hea, .dat), NumPy (.npy) or text table (.csv, .tsv, .txt, .asc)");
 }

@@ -60,18 +60,18 @@ fn every_device_gives_the_same_logits() {
 fn a_bad_file_is_reported_and_the_others_are_classified() {
     let folder = Folder::new();
     folder.record("a.hea", &norm(100.0));
-    folder.with("b.csv", "no lead at all\n1\n");
-    folder.with("c.npy", zeros(&[12, 100]));
+    folder.with("b.hea", "no header at all\n");
+    folder.with("labels.csv", "exam,age\n7,60\n8,61\n");
+    folder.with("c.npy", zeros(&[12, 1000]));
     fs::create_dir(folder.path("sub")).unwrap();
     folder.record("sub/d.hea", &norm(500.0));
     let Outcome { stdout, stderr, code } = run(&["classify", "--json", folder.0.path().to_str().unwrap()]);
     let results = objects(&stdout);
     let records: Vec<&str> = results.iter().map(|result| result["record"].as_str().unwrap()).collect();
     assert_eq!((code, records), (1, vec!["a", "c", "d"]));
-    assert!(
-        stderr.starts_with(&format!("error: {}: ", folder.path("b.csv"))) && stderr.lines().count() == 1,
-        "{stderr}"
-    );
+    assert!(stderr.contains(&format!("error: {}: ", folder.path("b.hea"))) && stderr.lines().count() == 2, "{stderr}");
+    let note = format!("1 file that holds no ECG is skipped: {}", folder.path("labels.csv"));
+    assert!(stderr.contains(&note), "{stderr}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! File formats of ECGs: WFDB records (read and written), NumPy arrays and CSV tables (read), from paths and from memory.
+//! File formats of ECGs: WFDB records (read and written), NumPy arrays and tables of text (read), from paths and from memory.
 //!
 //! A WFDB header states leads, sampling rate and unit. An array states none of them, and a table only the leads. What is
 //! missing comes from [`ReadOptions`] or is assumed, and every assumption becomes a warning of the recording.
@@ -15,7 +15,7 @@ mod wfdb;
 
 use std::path::Path;
 
-pub use find::find;
+pub use find::{Found, find};
 pub use npy::{RawArray, read_raw, read_raw_bytes};
 use recognise::Recognised;
 use source::Source;
@@ -72,15 +72,18 @@ struct Format {
     companions: &'static [&'static str],
     /// Whether the first bytes of a file, up to 64 KiB, are of this format beyond doubt. The answer outweighs the extension.
     recognises: fn(&[u8]) -> bool,
+    /// Whether the first bytes of a file may be those of an ECG, for formats that hold anything: a search through folders
+    /// leaves other files out. None for formats that hold nothing but ECGs.
+    plausible: Option<fn(&[u8], &ReadOptions) -> bool>,
     /// Reads every recording of a source.
     read: fn(&Source, &ReadOptions) -> Result<Vec<Recording>>,
 }
 
 /// Every format. Adding one is a file in this folder and a line here.
-static FORMATS: [Format; 3] = [wfdb::FORMAT, npy::FORMAT, table::FORMAT];
+static FORMATS: &[Format] = &[wfdb::FORMAT, npy::FORMAT, table::FORMAT];
 
-/// Reads the recordings of a file: one of a WFDB record (`.hea`, `.dat`, or the record's name without extension) or a CSV
-/// table (`.csv`), one or more of a NumPy array (`.npy`). The format is recognised by the content; where that does not
+/// Reads the recordings of a file: one of a WFDB record (`.hea`, `.dat`, or the record's name without extension) or a table of text
+/// (`.csv`), one or more of a NumPy array (`.npy`). The format is recognised by the content; where that does not
 /// tell, the extension does. A file whose extension contradicts its content is read as what it contains, with a warning.
 ///
 /// # Errors
@@ -124,7 +127,7 @@ fn unknown_format(path: &Path) -> Error {
     Error::new(ErrorKind::Usage, cause, format!("give a file of {}", names()))
 }
 
-/// Lists the formats that can be read, with their extensions, such as `WFDB (.hea, .dat), NumPy (.npy) or CSV (.csv)`.
+/// Lists the formats that can be read, with their extensions, such as `WFDB (.hea, .dat) or NumPy (.npy)`.
 pub fn names() -> String {
     let name = |format: &Format| {
         let extensions = format.extensions.iter().chain(format.companions).map(|extension| format!(".{extension}"));

@@ -63,8 +63,20 @@ fn raw(source: &Source) -> Result<RawArray> {
 }
 
 /// NumPy arrays.
-pub(super) const FORMAT: Format =
-    Format { name: "NumPy", extensions: &["npy"], companions: &[], recognises: |start| start.starts_with(MAGIC), read };
+pub(super) const FORMAT: Format = Format {
+    name: "NumPy",
+    extensions: &["npy"],
+    companions: &[],
+    recognises: |start| start.starts_with(MAGIC),
+    plausible: Some(plausible),
+    read,
+};
+
+/// Whether an array has a side for the leads.
+fn plausible(start: &[u8], options: &ReadOptions) -> bool {
+    let leads = options.leads().len();
+    parse(start).and_then(|(header, _)| shape(&header)).is_ok_and(|shape| shape[1..].contains(&leads))
+}
 
 /// Reads the recordings of an array.
 fn read(source: &Source, options: &ReadOptions) -> Result<Vec<Recording>> {

@@ -44,6 +44,10 @@ pub(super) struct Layout {
     pub(super) width: usize,
     /// Lines of samples among those that were looked at.
     pub(super) lines: usize,
+    /// Whether no cell of these lines is a text.
+    pub(super) numbers_alone: bool,
+    /// Whether these lines begin with the names of leads.
+    pub(super) names_rows: bool,
 }
 
 impl Layout {
@@ -61,19 +65,41 @@ impl Layout {
         best.map(|(_, layout)| layout)
     }
 
-    /// Finds the lines of samples in one dialect. Returns also by how much their numbers outweigh other cells.
+    /// Finds the lines of samples in one dialect. Returns also by how much their numbers outweigh texts.
     fn in_dialect(text: &str, dialect: Dialect) -> Option<(usize, Self)> {
-        let mut by_width: BTreeMap<usize, (usize, usize, usize)> = BTreeMap::new();
-        for (line, text) in text.lines().enumerate().take(SEEN) {
+        let mut by_width: BTreeMap<usize, (usize, Self)> = BTreeMap::new();
+        for (start, text) in text.lines().enumerate().take(SEEN) {
             let cells = dialect.cells(text);
-            if let Some(excess) = dialect.excess_of_numbers(&cells) {
-                let (numbers, lines, _) = by_width.entry(cells.len()).or_insert((0, 0, line));
-                *numbers += excess;
-                *lines += 1;
-            }
+            let Some(Row { numbers, texts, named }) = Row::of(&cells, dialect) else { continue };
+            let width = cells.len();
+            let first = Self { dialect, start, width, lines: 0, numbers_alone: true, names_rows: true };
+            let (excess, layout) = by_width.entry(width).or_insert((0, first));
+            *excess += numbers - texts;
+            layout.lines += 1;
+            layout.numbers_alone &= texts == 0 && !named;
+            layout.names_rows &= named;
         }
-        let most = by_width.into_iter().max_by_key(|(_, (numbers, ..))| *numbers);
-        most.map(|(width, (numbers, lines, start))| (numbers, Self { dialect, start, width, lines }))
+        by_width.into_values().max_by_key(|(excess, _)| *excess)
+    }
+}
+
+/// The cells of a line of samples.
+struct Row {
+    numbers: usize,
+    texts: usize,
+    /// Whether the first cell is the name of a lead.
+    named: bool,
+}
+
+impl Row {
+    /// Counts the cells of a line that is mostly numbers, of which some may be missing. None for other lines.
+    fn of(cells: &[Cow<str>], dialect: Dialect) -> Option<Self> {
+        let named = cells.first().is_some_and(|first| first.parse::<Lead>().is_ok());
+        let rest = &cells[usize::from(named)..];
+        let count = |is: fn(Cell) -> bool| rest.iter().filter(|cell| is(dialect.cell(cell))).count();
+        let numbers = count(|cell| matches!(cell, Cell::Number(_)));
+        let texts = count(|cell| cell == Cell::Text);
+        (numbers >= 2 && numbers > texts).then_some(Self { numbers, texts, named })
     }
 }
 
@@ -121,19 +147,6 @@ impl Dialect {
             false => parse(text),
         };
         number.map_or(Cell::Text, Cell::Number)
-    }
-
-    /// Returns by how much numbers outweigh texts in a line of samples: mostly numbers, of which some may be missing, or the
-    /// name of a lead and its numbers. None for other lines.
-    fn excess_of_numbers(&self, cells: &[Cow<str>]) -> Option<usize> {
-        let rest = match cells {
-            [name, rest @ ..] if name.parse::<Lead>().is_ok() => rest,
-            _ => cells,
-        };
-        let count = |is: fn(Cell) -> bool| rest.iter().filter(|cell| is(self.cell(cell))).count();
-        let numbers = count(|cell| matches!(cell, Cell::Number(_)));
-        let excess = numbers.checked_sub(count(|cell| cell == Cell::Text))?;
-        (numbers >= 2 && excess > 0).then_some(excess)
     }
 }
 

@@ -36,24 +36,34 @@ const LARGEST_TABLE: u64 = 1 << 30;
 
 /// Tables of text.
 pub(super) const FORMAT: Format = Format {
-    name: "CSV or another table of text",
+    name: "text table",
     extensions: &["csv", "tsv", "txt", "asc"],
     companions: &[],
     recognises,
+    plausible: Some(plausible),
     read,
 };
 
-/// Lines of numbers from which a text without the names of leads is recognised as a table.
-const ENOUGH_LINES: usize = 2;
-
-/// Whether the first bytes are text in columns: names of leads with numbers below, or lines of numbers alone.
+/// Whether the first bytes are text in columns: names of leads with numbers below, or lines of numbers alone. A single line
+/// must have as many numbers as an ECG has leads at least.
 fn recognises(start: &[u8]) -> bool {
+    const FEWEST_LEADS: usize = 8;
     let (text, _) = text::decode(start);
     if text.chars().any(|letter| letter.is_control() && !letter.is_whitespace()) {
         return false;
     }
     let Some(layout) = Layout::of(&text) else { return false };
-    layout.lines >= ENOUGH_LINES || Header::of(&text, layout).names_leads()
+    let numbers_alone = layout.numbers_alone && (layout.lines >= 2 || layout.width >= FEWEST_LEADS);
+    numbers_alone || Header::of(&text, layout).names_leads()
+}
+
+/// Whether the first bytes are a table that names leads, or has one column or row per lead.
+fn plausible(start: &[u8], options: &ReadOptions) -> bool {
+    let (text, _) = text::decode(start);
+    let Some(layout) = Layout::of(&text) else { return false };
+    let leads = options.leads().len();
+    let unnamed = layout.numbers_alone && (layout.width.abs_diff(leads) <= 1 || layout.lines == leads);
+    unnamed || layout.names_rows || Header::of(&text, layout).names_leads()
 }
 
 /// Reads a table.

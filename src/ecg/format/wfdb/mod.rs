@@ -20,8 +20,14 @@ use crate::{
 const LARGEST_HEADER: u64 = 1 << 20;
 
 /// WFDB records: a header, and signal files beside it.
-pub(super) const FORMAT: Format =
-    Format { name: "WFDB", extensions: &["hea"], companions: &["dat"], recognises: header::recognises, read };
+pub(super) const FORMAT: Format = Format {
+    name: "WFDB",
+    extensions: &["hea"],
+    companions: &["dat"],
+    recognises: header::recognises,
+    plausible: None,
+    read,
+};
 
 /// Reads the record of a header.
 fn read(source: &Source, options: &ReadOptions) -> Result<Vec<Recording>> {
