@@ -91,16 +91,20 @@ impl FromStr for Lead {
     type Err = Error;
 
     /// Reads a lead's name in any case, with the prefixes that devices write, and in the spellings of other languages: `aVR`,
-    /// `AVR`, `Lead I`, `MDC_ECG_LEAD_I`; `DI`, `D1` and `L1` for I, `C1` for V1.
+    /// `AVR`, `Lead I`, `MDC_ECG_LEAD_I`, `EKG V-1`; `DI`, `D1` and `L1` for I, `C1` for V1.
     fn from_str(name: &str) -> Result<Self> {
+        const SEPARATORS: [char; 5] = ['_', ' ', '-', ':', '.'];
         let upper = name.trim().to_ascii_uppercase();
-        let bare = ["MDC_ECG_LEAD_", "LEAD_", "LEAD ", "ECG_", "ECG "]
-            .iter()
-            .find_map(|prefix| upper.strip_prefix(prefix))
-            .unwrap_or(&upper)
-            .trim();
-        let spelled = SPELLINGS.iter().find(|(spelling, _)| *spelling == bare).map(|(_, lead)| *lead);
-        let named = || Lead::STANDARD.into_iter().find(|lead| lead.name().eq_ignore_ascii_case(bare));
+        let mut bare = upper.as_str();
+        for prefix in ["MDC_", "ECG", "EKG", "LEAD", "CHANNEL"] {
+            // A prefix ends at a separator: "LEADI" is no name that a device writes.
+            let rest = bare.strip_prefix(prefix).filter(|rest| prefix.ends_with('_') || rest.starts_with(SEPARATORS));
+            bare = rest.map_or(bare, |rest| rest.trim_start_matches(SEPARATORS));
+        }
+        // "V-1" and "V 1" are V1.
+        let joined = bare.replacen("V-", "V", 1).replacen("V_", "V", 1).replacen("V ", "V", 1);
+        let spelled = SPELLINGS.iter().find(|(spelling, _)| *spelling == joined).map(|(_, lead)| *lead);
+        let named = || Lead::STANDARD.into_iter().find(|lead| lead.name().eq_ignore_ascii_case(&joined));
         spelled.or_else(named).ok_or_else(|| {
             Error::new(
                 ErrorKind::Usage,
@@ -126,10 +130,14 @@ mod tests {
             ("DIII", Lead::III),
             ("lead_D2", Lead::II),
             ("c6", Lead::V6),
+            ("EKG V-2", Lead::V2),
+            ("ECG Lead aVF", Lead::AVF),
+            ("Channel I", Lead::I),
+            ("v_4", Lead::V4),
         ] {
             assert_eq!(text.parse::<Lead>(), Ok(lead), "{text}");
         }
-        for text in ["", "V7", "vx", "IIII", "lead"] {
+        for text in ["", "V7", "vx", "IIII", "lead", "-aVR", "I-II", "V1-V2", "MLII", "ECG", "leadI"] {
             assert!(text.parse::<Lead>().is_err(), "{text}");
         }
     }
