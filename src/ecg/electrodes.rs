@@ -105,9 +105,9 @@ fn frames(recording: &Recording) -> Option<Vec<[f64; LEADS.len()]>> {
     let mut frames = vec![[0.0; LEADS.len()]; recording.samples() / together];
     for (at, lead) in LEADS.into_iter().enumerate() {
         let signal = &recording.lead(lead)?[..frames.len() * together];
-        let offset = mean(signal);
+        let (offset, share) = (mean(signal), 1.0 / together as f64);
         for (frame, samples) in frames.iter_mut().zip(signal.chunks_exact(together)) {
-            frame[at] = samples.iter().map(|x| f64::from(*x)).sum::<f64>() / together as f64 - offset;
+            frame[at] = samples.iter().map(|x| f64::from(*x)).sum::<f64>() * share - offset;
         }
     }
     Some(frames)

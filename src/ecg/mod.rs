@@ -19,15 +19,15 @@ mod electrodes;
 #[cfg(feature = "formats")]
 pub mod format;
 mod lead;
-mod mean;
 pub mod quality;
 mod recording;
 mod resample;
+mod statistics;
 mod synthetic;
 
 pub use condition::Condition;
 pub use lead::Lead;
-pub(crate) use mean::mean;
 pub(crate) use recording::check_sampling_rate;
 pub use recording::{Recording, Unit};
+pub(crate) use statistics::{mean, position};
 pub use synthetic::synthesize;

@@ -8,7 +8,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::{Lead, Recording, electrodes, mean};
+use super::{Lead, Recording, electrodes, mean, statistics::deviation};
 
 /// Seconds within [`FLAT_RANGE`] after which a lead is called flat; even at 40 beats per minute a P wave comes sooner.
 const FLAT_SECONDS: f64 = 1.0;
@@ -60,12 +60,38 @@ fn constant(lead: Lead, signal: &[f32]) -> Option<String> {
 }
 
 fn flat(lead: Lead, signal: &[f32], sampling_rate: f64) -> Option<String> {
+    if !may_be_flat(signal, (FLAT_SECONDS * sampling_rate) as usize) {
+        return None;
+    }
     let (start, length) = longest_flat_run(signal);
     let seconds = |samples: usize| samples as f64 / sampling_rate;
     (seconds(length) >= FLAT_SECONDS).then(|| {
         let [from, to] = [seconds(start), seconds(start + length)];
         format!("lead {lead} is flat from {from:.1} s to {to:.1} s: did its electrode come off?")
     })
+}
+
+/// Whether a run of `length` samples could be flat: it holds at least one block, whose samples are then close together. Hardly
+/// any ECG has such a block, and blocks are searched with vector instructions.
+fn may_be_flat(signal: &[f32], length: usize) -> bool {
+    // A run of `length` samples holds a whole block wherever it begins.
+    let block = (length / 2).max(1);
+    signal.chunks(block).any(|samples| range(samples) <= 2.0 * FLAT_RANGE)
+}
+
+/// Returns the difference of the largest and the smallest sample.
+fn range(samples: &[f32]) -> f32 {
+    // Eight extremes of each kind, so that the compiler uses vector instructions.
+    let (mut least, mut most) = ([f32::INFINITY; 8], [f32::NEG_INFINITY; 8]);
+    let (chunks, rest) = samples.as_chunks::<8>();
+    let rest = rest.iter().map(|x| [*x; 8]);
+    for chunk in chunks.iter().copied().chain(rest) {
+        for ((least, most), x) in least.iter_mut().zip(&mut most).zip(chunk) {
+            *least = if x < *least { x } else { *least };
+            *most = if x > *most { x } else { *most };
+        }
+    }
+    most.into_iter().fold(f32::NEG_INFINITY, f32::max) - least.into_iter().fold(f32::INFINITY, f32::min)
 }
 
 /// Returns start and length, in samples, of the longest run whose samples are within [`FLAT_RANGE`] of its first one.
@@ -83,7 +109,7 @@ fn longest_flat_run(signal: &[f32]) -> (usize, usize) {
 }
 
 fn too_large(lead: Lead, signal: &[f32]) -> Option<String> {
-    let largest = signal.iter().fold(0f32, |peak, x| peak.max(x.abs()));
+    let largest = signal.iter().fold(0f32, |peak, x| if x.abs() > peak { x.abs() } else { peak });
     if largest >= RAIL {
         Some(format!(
             "lead {lead} reaches {largest:.1} mV, beyond what an amplifier records: is the unit mistaken, or did the \
@@ -121,11 +147,6 @@ fn likely_unit(deviation: f64) -> String {
     let units = [(1e3, "the numbers are plausible as volts"), (1e-3, "the numbers are plausible as microvolts")];
     let unit = units.into_iter().find(|(factor, _)| PLAUSIBLE_DEVIATIONS.contains(&(deviation * factor)));
     unit.map_or("is the unit or the gain mistaken?".into(), |(_, text)| format!("is the unit mistaken? {text}"))
-}
-
-fn deviation(signal: &[f32]) -> f64 {
-    let offset = mean(signal);
-    root_mean_square(signal.iter().map(|x| f64::from(*x) - offset))
 }
 
 /// Returns a warning about the lead with the largest DC offset, if that is larger than a network should be given that was not
@@ -171,11 +192,6 @@ fn disagreement(recording: &Recording) -> Option<String> {
             wrong.join(", ")
         )
     })
-}
-
-fn root_mean_square(values: impl ExactSizeIterator<Item = f64>) -> f64 {
-    let length = values.len() as f64;
-    (values.map(|x| x * x).sum::<f64>() / length).sqrt()
 }
 
 #[cfg(test)]

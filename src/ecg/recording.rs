@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt, str::FromStr};
 
-use super::Lead;
+use super::{Lead, position};
 use crate::{Error, ErrorKind, Result};
 
 /// A unit of voltage.
@@ -98,7 +98,7 @@ impl Recording {
                 let cause = format!("lead {first} has {samples} samples and lead {lead} has {}", signal.len());
                 return bad(cause, "cut all leads to one length");
             }
-            if let Some(at) = signal.iter().position(|x| !x.is_finite()) {
+            if let Some(at) = position(signal, |x| !x.is_finite()) {
                 return bad(
                     format!("lead {lead} has {} at sample {at}", signal[at]),
                     "cut the recording there or interpolate the gap",

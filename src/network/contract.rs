@@ -210,11 +210,11 @@ impl Contract {
         };
         let [scale, mean] = self.scale_and_mean();
         // With its offset, beside which rounding may hide all of a lead.
-        let too_large = |sample: &f32| (f64::from(*sample) * scale - mean).abs() > f64::from(LARGEST_INPUT);
+        let too_large = |sample: f32| (f64::from(sample) * scale - mean).abs() > f64::from(LARGEST_INPUT);
         let mut input = Vec::with_capacity(self.leads.len() * recording.samples());
         for &lead in &self.leads {
             let signal = recording.recorded_or_derived(lead)?;
-            if let Some(at) = signal.iter().position(too_large) {
+            if let Some(at) = ecg::position(&signal, too_large) {
                 let cause = format!("lead {lead} is too large for the network at sample {at}");
                 return Err(Error::new(ErrorKind::Recording, cause, "check the unit of the recording"));
             }
