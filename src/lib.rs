@@ -17,7 +17,7 @@
 //! | feature | default | adds |
 //! |---|---|---|
 //! | `gpu` | yes | the GPU backend, through wgpu |
-//! | `formats` | yes | reading WFDB, NumPy and CSV files, writing WFDB files |
+//! | `formats` | yes | reading WFDB, NumPy and text files, writing WFDB files |
 //! | `threads` | yes | the CPU backend on all cores |
 //! | `json` | no | a [`Report`] as JSON |
 //! | `evaluate` | no | metrics of a classifier |
@@ -47,7 +47,7 @@ mod verify;
 mod worker;
 
 pub use backend::{Device, DeviceInfo};
-pub use classifier::{Classifier, Output, Prediction};
+pub use classifier::{Classifier, Output, Prediction, Prepared};
 pub use ecg::Recording;
 pub use error::{Error, ErrorKind, Hint, Result};
 pub use network::Weights;

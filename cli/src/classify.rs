@@ -3,13 +3,16 @@
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::mpsc::{Receiver, sync_channel},
+    sync::{
+        Arc,
+        mpsc::{Receiver, sync_channel},
+    },
     thread::Scope,
     time::{Duration, Instant},
 };
 
 use ecgpu::{
-    Classifier, DeviceInfo, Error, ErrorKind, Prediction, Recording, Report, Result, class_in_words,
+    Classifier, DeviceInfo, Error, ErrorKind, Prediction, Prepared, Recording, Report, Result, class_in_words,
     ecg::{
         Condition, Lead, Unit,
         format::{self, ReadOptions},
@@ -106,7 +109,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
     } else {
         std::thread::scope(|scope| -> Result<()> {
-            for (files, read) in read_ahead(scope, &files, arguments.batch as usize, &options)? {
+            for (files, read) in read_ahead(scope, &printer.classifier, &files, arguments.batch as usize, &options)? {
                 let items = classify(&printer.classifier, files, read);
                 show(&mut printer, items, files.len());
             }
@@ -142,21 +145,31 @@ fn sample(classifier: &Classifier) -> Result<Item> {
     })
 }
 
-/// The recordings of each file.
-type Read = Vec<Result<Vec<Recording>>>;
+/// A recording that was read and prepared.
+struct Ready {
+    record: String,
+    about: String,
+    prepared: Result<Prepared>,
+}
 
-/// Reads files, `batch` at a time: those after the ones that are being classified while the device is at these.
+/// The recordings of each file.
+type Read = Vec<Result<Vec<Ready>>>;
+
+/// Reads files and prepares their recordings, `batch` files at a time: those after the ones that are being classified while
+/// the device is at these.
 fn read_ahead<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
+    classifier: &Arc<Classifier>,
     files: &'env [PathBuf],
     batch: usize,
     options: &'env ReadOptions,
 ) -> Result<Receiver<(&'env [PathBuf], Read)>> {
     // Without room in between, no more than one batch waits in memory.
     let (sender, read) = sync_channel(0);
+    let classifier = classifier.clone();
     let work = move || {
         for files in files.chunks(batch) {
-            let read: Read = files.par_iter().map(|file| format::read(file, options)).collect();
+            let read: Read = files.par_iter().map(|file| read_file(&classifier, file, options)).collect();
             if sender.send((files, read)).is_err() {
                 // The classifying thread has stopped.
                 return;
@@ -170,31 +183,31 @@ fn read_ahead<'scope, 'env>(
     Ok(read)
 }
 
+fn read_file(classifier: &Classifier, file: &Path, options: &ReadOptions) -> Result<Vec<Ready>> {
+    let ready = |recording: Recording| Ready {
+        record: recording.name().into(),
+        about: about(&recording),
+        prepared: classifier.prepare(&recording),
+    };
+    Ok(format::read(file, options)?.into_iter().map(ready).collect())
+}
+
 fn classify(classifier: &Classifier, files: &[PathBuf], read: Read) -> Vec<Item> {
-    let mut recordings = Vec::new();
-    let counts: Vec<Result<usize>> = read
-        .into_iter()
-        .map(|of_file| {
-            of_file.map(|of_file| {
-                let count = of_file.len();
-                recordings.extend(of_file);
-                count
-            })
-        })
-        .collect();
-    let mut results = recordings.iter().zip(classifier.classify_batch(&recordings));
-    let mut items = Vec::new();
-    for (file, count) in files.iter().zip(counts) {
+    let (mut prepared, mut items) = (Vec::new(), Vec::new());
+    for (file, of_file) in files.iter().zip(read) {
         let source = file.display().to_string();
-        match count {
-            Ok(count) => items.extend(results.by_ref().take(count).map(|(recording, outcome)| Item {
-                source: source.clone(),
-                record: recording.name().into(),
-                about: about(recording),
-                outcome: outcome.map_err(|error| error.at(&source)),
+        match of_file {
+            Ok(of_file) => items.extend(of_file.into_iter().map(|ready| {
+                prepared.push(ready.prepared);
+                let outcome = Ok(Prediction::default());
+                Item { source: source.clone(), record: ready.record, about: ready.about, outcome }
             })),
             Err(error) => items.push(Item::failed(source, error)),
         }
+    }
+    let read = items.iter_mut().filter(|item| item.outcome.is_ok());
+    for (item, outcome) in read.zip(classifier.classify_prepared(prepared)) {
+        item.outcome = outcome.map_err(|error| error.at(&item.source));
     }
     items
 }
@@ -248,7 +261,7 @@ fn progress_bar(files: usize) -> ProgressBar {
 /// Writes results as they come and counts them.
 struct Printer<'a> {
     arguments: &'a Arguments,
-    classifier: Classifier,
+    classifier: Arc<Classifier>,
     opened: Duration,
     start: Instant,
     /// How many were classified on each device.
@@ -262,7 +275,7 @@ impl<'a> Printer<'a> {
         for text in &weights.notes {
             terminal::note(text);
         }
-        let classifier = Classifier::on(weights, arguments.setup.device.open()?)?;
+        let classifier = Arc::new(Classifier::on(weights, arguments.setup.device.open()?)?);
         let (opened, classified) = (start.elapsed(), Vec::new());
         Ok(Self { arguments, classifier, opened, start, classified, failed: 0 })
     }

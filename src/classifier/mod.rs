@@ -2,20 +2,21 @@
 
 mod executors;
 mod prediction;
+mod prepared;
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use crate::{
     Error, ErrorKind, Hint, Recording, Result,
     backend::{self, Backend, Device, DeviceInfo},
-    ecg::quality,
     kernels::LARGEST_F16,
-    network::{Contract, DcOffset, Folded, LARGEST_INPUT, Weights},
+    network::{Contract, Folded, LARGEST_INPUT, Weights},
     plan::{Keep, Plan},
     worker::Worker,
 };
 use executors::{Executors, Shape};
 pub use prediction::{Output, Prediction};
+pub use prepared::Prepared;
 
 /// A network with its weights on a device, ready to classify.
 ///
@@ -88,6 +89,21 @@ impl Classifier {
     /// failed.
     pub fn classify(&self, recording: &Recording) -> Result<Prediction> {
         self.shared.classify(std::slice::from_ref(recording)).remove(0)
+    }
+
+    /// Prepares a recording for [`Classifier::classify_prepared`]: resamples and normalises it, and looks for what is unusual
+    /// about it. Other threads can do this while the device computes.
+    ///
+    /// # Errors
+    /// A lead is missing, the sampling rate cannot be resampled, or the recording lasts less than a second.
+    pub fn prepare(&self, recording: &Recording) -> Result<Prepared> {
+        Prepared::new(&self.shared.contract, recording)
+    }
+
+    /// Classifies prepared recordings and returns one result per recording, in order. Recordings of one length run as one
+    /// batch. The results have the same bits as those of [`Classifier::classify_batch`].
+    pub fn classify_prepared(&self, prepared: Vec<Result<Prepared>>) -> Vec<Result<Prediction>> {
+        self.shared.classify_prepared(prepared)
     }
 
     /// Classifies many recordings and returns one result per recording, in order. Recordings of one length run as one batch.
@@ -247,27 +263,33 @@ impl Shared {
         Ok(())
     }
 
-    /// Classifies recordings and returns one result per recording. Recordings of one length run as one batch.
     fn classify(&self, recordings: &[Recording]) -> Vec<Result<Prediction>> {
-        let mut results: Vec<Result<Prediction>> = vec![Ok(Prediction::default()); recordings.len()];
+        self.classify_prepared(Prepared::all(&self.contract, recordings))
+    }
+
+    fn classify_prepared(&self, prepared: Vec<Result<Prepared>>) -> Vec<Result<Prediction>> {
+        let mut results: Vec<Result<Prediction>> = Vec::with_capacity(prepared.len());
         // For each length of an input: the indices of the recordings, and their concatenated inputs.
         let mut batches: BTreeMap<usize, (Vec<usize>, Vec<f32>)> = BTreeMap::new();
-        for (at, recording) in recordings.iter().enumerate() {
-            match self.contract.input(recording) {
-                Err(error) => results[at] = Err(error),
-                Ok(input) => {
-                    let (members, inputs) = batches.entry(input.len()).or_default();
-                    members.push(at);
-                    // The first recording of a length, often the only one, is not copied.
-                    if inputs.is_empty() { *inputs = input } else { inputs.extend_from_slice(&input) }
+        for (at, prepared) in prepared.into_iter().enumerate() {
+            results.push(prepared.map(|Prepared { input, warnings }| {
+                let (members, inputs) = batches.entry(input.len()).or_default();
+                members.push(at);
+                // The first recording of a length, often the only one, is not copied.
+                if inputs.is_empty() {
+                    *inputs = input
+                } else {
+                    inputs.extend_from_slice(&input)
                 }
-            }
+                Prediction { warnings, ..Prediction::default() }
+            }));
         }
         for (length, (members, inputs)) in batches {
             let outcome = self.forward_all(&inputs, length, length / self.contract.leads.len());
             for (place, &at) in members.iter().enumerate() {
+                let Ok(Prediction { warnings, .. }) = &mut results[at] else { continue };
+                let warnings = std::mem::take(warnings);
                 results[at] = outcome.as_ref().map_err(Error::clone).and_then(|output| {
-                    let warnings = warnings(&self.contract, &recordings[at]);
                     let prediction = Prediction::new(&self.contract, output, place, members.len());
                     self.check_finite(&prediction.logits).map(|()| Prediction { warnings, ..prediction })
                 });
@@ -298,19 +320,4 @@ fn first_invalid(input: &[f32]) -> Option<usize> {
     let any = |chunk: &[f32]| chunk.iter().fold(false, |any, value| any | invalid(value));
     let chunk = input.chunks(CHUNK).position(any)? * CHUNK;
     input[chunk..].iter().position(invalid).map(|at| chunk + at)
-}
-
-/// Returns what is unusual about a recording, in words, for the reader of its prediction.
-fn warnings(contract: &Contract, recording: &Recording) -> Vec<String> {
-    let mut warnings = recording.warnings().to_vec();
-    warnings.extend(quality::warnings(recording));
-    if contract.dc_offset == DcOffset::Kept {
-        warnings.extend(quality::large_dc_offset(recording));
-    }
-    // Resampling rounds the length to a whole sample.
-    if (recording.duration() - contract.duration()).abs() * contract.sampling_rate > 1.0 {
-        let (given, trained) = (recording.duration(), contract.duration());
-        warnings.push(format!("the recording lasts {given:.1} s; the network was trained to judge {trained:.1} s"));
-    }
-    warnings
 }
