@@ -68,7 +68,6 @@ fn the_wfdb_package_writes_the_files_of_tests_data_bit_for_bit() {
     }
 }
 
-
 #[test]
 fn a_large_amplitude_is_written_in_coarser_steps() {
     let folder = TempDir::new().unwrap();

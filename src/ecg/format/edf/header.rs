@@ -64,7 +64,8 @@ impl Start {
             return Err(damaged(cause, "the header is damaged: get the file again"));
         }
         let duration = number(&duration).filter(|seconds| *seconds >= 0.0);
-        let duration = duration.ok_or_else(|| damaged("the duration of a record is no number", "get the file again"))?;
+        let duration =
+            duration.ok_or_else(|| damaged("the duration of a record is no number", "get the file again"))?;
         let records = whole(&records, "number of records")?;
         let kind = reserved.get(..5).unwrap_or_default();
         Ok(Self {

@@ -75,7 +75,11 @@ impl Records {
         lengths.extend(lengths.clone().iter().rev().map(|small| samples / small));
         one_second.iter().chain(lengths.iter().rev()).find_map(fits).ok_or_else(|| {
             let cause = format!("{samples} samples at {rate} Hz fit no whole records of EDF");
-            Error::new(ErrorKind::Recording, cause, "cut the recording to whole seconds, resample it, or shorten the comments")
+            Error::new(
+                ErrorKind::Recording,
+                cause,
+                "cut the recording to whole seconds, resample it, or shorten the comments",
+            )
         })
     }
 
