@@ -5,6 +5,10 @@
 
 mod bad_arrays_and_tables;
 mod bad_records;
+#[cfg(feature = "dicom")]
+mod dicom;
+#[cfg(feature = "edf")]
+mod edf;
 mod reading;
 mod recognition;
 mod support;

@@ -109,3 +109,11 @@ pub fn said_of(contents: &[u8]) -> [Result<()>; 2] {
     }
     results
 }
+
+/// Writes a recording as a table: a column for each lead, in millivolts, and the leads' names in the first line.
+pub fn as_table(recording: &Recording) -> String {
+    let names: Vec<&str> = recording.leads().map(|(lead, _)| lead.name()).collect();
+    let row = |n: usize| recording.leads().map(|(_, signal)| signal[n].to_string()).collect::<Vec<_>>().join(",");
+    let rows: Vec<String> = (0..recording.samples()).map(row).collect();
+    format!("{}\n{}\n", names.join(","), rows.join("\n"))
+}

@@ -8,7 +8,7 @@ use ecgpu::Recording;
 use ecgpu::ecg::{Condition, Lead, format, synthesize};
 use tempfile::TempDir;
 
-use crate::support::{assert_says, data, read_one};
+use crate::support::{as_table, assert_says, data, read_one};
 
 #[test]
 fn a_written_record_is_read_again() {
@@ -66,13 +66,6 @@ fn the_wfdb_package_writes_the_files_of_tests_data_bit_for_bit() {
         let kept = data(path.file_name().unwrap().to_str().unwrap());
         assert!(fs::read(&path).unwrap() == fs::read(&kept).unwrap(), "{}", kept.display());
     }
-}
-
-fn as_table(recording: &Recording) -> String {
-    let names: Vec<&str> = recording.leads().map(|(lead, _)| lead.name()).collect();
-    let row = |n: usize| recording.leads().map(|(_, signal)| signal[n].to_string()).collect::<Vec<_>>().join(",");
-    let rows: Vec<String> = (0..recording.samples()).map(row).collect();
-    format!("{}\n{}\n", names.join(","), rows.join("\n"))
 }
 
 #[test]

@@ -4,6 +4,10 @@
 //! missing comes from [`ReadOptions`] or is assumed, and every assumption becomes a warning of the recording.
 
 mod assumptions;
+#[cfg(feature = "dicom")]
+mod dicom;
+#[cfg(feature = "edf")]
+mod edf;
 mod find;
 mod gaps;
 mod npy;
@@ -11,10 +15,14 @@ mod recognise;
 mod signals;
 mod source;
 mod table;
+#[cfg(any(feature = "dicom", feature = "edf"))]
+mod voltage;
 mod wfdb;
 
 use std::path::Path;
 
+#[cfg(feature = "edf")]
+pub use edf::write as write_edf;
 pub use find::{Found, find};
 pub use npy::{RawArray, read_raw, read_raw_bytes};
 use recognise::Recognised;
@@ -80,7 +88,15 @@ struct Format {
 }
 
 /// Every format. Adding one is a file in this folder and a line here.
-static FORMATS: &[Format] = &[wfdb::FORMAT, npy::FORMAT, table::FORMAT];
+static FORMATS: &[Format] = &[
+    wfdb::FORMAT,
+    npy::FORMAT,
+    #[cfg(feature = "dicom")]
+    dicom::FORMAT,
+    #[cfg(feature = "edf")]
+    edf::FORMAT,
+    table::FORMAT,
+];
 
 /// Reads the recordings of a file: one of a WFDB record (`.hea`, `.dat`, or the record's name without extension) or a table of text
 /// (`.csv`), one or more of a NumPy array (`.npy`). The format is recognised by the content; where that does not
