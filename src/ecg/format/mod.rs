@@ -4,10 +4,18 @@
 //! missing comes from [`ReadOptions`] or is assumed, and every assumption becomes a warning of the recording.
 
 mod assumptions;
+#[cfg(any(feature = "scp", feature = "ishne"))]
+mod crc;
 mod find;
 mod gaps;
+#[cfg(feature = "ishne")]
+mod ishne;
+#[cfg(any(feature = "scp", feature = "ishne"))]
+mod little_endian;
 mod npy;
 mod recognise;
+#[cfg(feature = "scp")]
+mod scp;
 mod signals;
 mod source;
 mod table;
@@ -77,7 +85,15 @@ struct Format {
 }
 
 /// Every format. Adding one is a file in this folder and a line here.
-static FORMATS: [Format; 3] = [wfdb::FORMAT, npy::FORMAT, table::FORMAT];
+static FORMATS: &[Format] = &[
+    wfdb::FORMAT,
+    npy::FORMAT,
+    table::FORMAT,
+    #[cfg(feature = "ishne")]
+    ishne::FORMAT,
+    #[cfg(feature = "scp")]
+    scp::FORMAT,
+];
 
 /// Reads the recordings of a file: one of a WFDB record (`.hea`, `.dat`, or the record's name without extension) or a CSV
 /// table (`.csv`), one or more of a NumPy array (`.npy`). The format is recognised by the content; where that does not
