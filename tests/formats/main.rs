@@ -7,5 +7,9 @@ mod bad_arrays_and_tables;
 mod bad_records;
 mod reading;
 mod recognition;
+#[cfg(feature = "scp")]
+mod scp;
+#[cfg(feature = "scp")]
+mod scp_writer;
 mod support;
 mod writing;
