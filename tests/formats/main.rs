@@ -5,6 +5,8 @@
 
 mod bad_arrays_and_tables;
 mod bad_records;
+#[cfg(feature = "ishne")]
+mod ishne;
 mod reading;
 mod recognition;
 #[cfg(feature = "scp")]

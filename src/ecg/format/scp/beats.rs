@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn each_table_may_be_missing() {
         let beats = Beats::new(&section(1, &[(0, 900, 1000, 1300)], &[])).unwrap();
-        assert_eq!(beats.protected, [900..1301]);
+        assert_eq!(beats.protected.first(), Some(&(900..1301)));
         let zones = Beats::new(&section(2, &[], &[(10, 20), (30, 40)])).unwrap();
         assert_eq!((zones.subtracted.len(), zones.protected.len()), (0, 2));
         assert!(Beats::new(&section(0, &[], &[])).unwrap().protected.is_empty());

@@ -128,7 +128,8 @@ mod tests {
     #[test]
     fn a_reduced_stretch_becomes_a_straight_line_and_a_protected_one_stays() {
         // Samples 1 to 8 and 12 to 17 are reduced: two of them make up no four and are stored as they are.
-        let plan = Plan { first: 1, samples: 17, factor: 4, protected: &[9..12], subtracted: NO_BEATS };
+        let protected = std::slice::from_ref(&(9..12));
+        let plan = Plan { first: 1, samples: 17, factor: 4, protected, subtracted: NO_BEATS };
         assert_eq!(plan.stored(), 2 + 3 + 1 + 2);
         let mut expanded = Vec::new();
         interpolate(&[0.0, 8.0], 4, &mut expanded);
