@@ -9,7 +9,13 @@ mod bad_records;
 mod dicom;
 #[cfg(feature = "edf")]
 mod edf;
+#[cfg(feature = "ishne")]
+mod ishne;
 mod reading;
 mod recognition;
+#[cfg(feature = "scp")]
+mod scp;
+#[cfg(feature = "scp")]
+mod scp_writer;
 mod support;
 mod writing;

@@ -4,14 +4,22 @@
 //! missing comes from [`ReadOptions`] or is assumed, and every assumption becomes a warning of the recording.
 
 mod assumptions;
+#[cfg(any(feature = "scp", feature = "ishne"))]
+mod crc;
 #[cfg(feature = "dicom")]
 mod dicom;
 #[cfg(feature = "edf")]
 mod edf;
 mod find;
 mod gaps;
+#[cfg(feature = "ishne")]
+mod ishne;
+#[cfg(any(feature = "scp", feature = "ishne"))]
+mod little_endian;
 mod npy;
 mod recognise;
+#[cfg(feature = "scp")]
+mod scp;
 mod signals;
 mod source;
 mod table;
@@ -95,6 +103,10 @@ static FORMATS: &[Format] = &[
     dicom::FORMAT,
     #[cfg(feature = "edf")]
     edf::FORMAT,
+    #[cfg(feature = "ishne")]
+    ishne::FORMAT,
+    #[cfg(feature = "scp")]
+    scp::FORMAT,
     table::FORMAT,
 ];
 
