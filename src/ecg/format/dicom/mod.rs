@@ -9,7 +9,7 @@ mod rhythm;
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 
-use self::{element::Elements, group::Group, object::Attributes, rhythm::Part};
+use self::{channel::Channel, element::Elements, group::Group, object::Attributes, rhythm::Part};
 use super::{Format, ReadOptions, Source, damaged, recognise::RECOGNISED_BY, signals::Signals, voltage};
 use crate::{Recording, Result};
 
@@ -85,16 +85,21 @@ fn signals(part: &Part, mut warnings: Vec<String>, options: &ReadOptions) -> Res
     let channels = || part.groups.iter().flat_map(|group| &group.channels);
     let named = channels().any(|channel| channel.lead().is_some());
     // Without the name of a lead, the user may name all channels.
-    let read = |channel: &channel::Channel| if named { channel.lead().is_some() } else { options.leads.is_some() };
+    let read = |channel: &Channel| if named { channel.lead().is_some() } else { options.leads.is_some() };
     let leads = || channels().filter(|channel| read(channel));
     let stated: Vec<voltage::Stated> =
         leads().map(|channel| voltage::Stated { lead: &channel.name, unit: &channel.unit }).collect();
     let unit = voltage::common(&stated, options.unit)?;
-    let skewed: Vec<&str> = leads().filter(|channel| channel.skewed).map(|channel| &*channel.name).collect();
-    if !skewed.is_empty() {
-        warnings.push(format!("the file shifts leads in time, which is not corrected: {}", skewed.join(", ")));
-    }
-    warnings.extend(leads().filter_map(|channel| channel.contradiction.clone()));
+    let names = |which: fn(&Channel) -> bool| {
+        let names: Vec<&str> = leads().filter(|channel| which(channel)).map(|channel| &*channel.name).collect();
+        Some(names.join(", ")).filter(|names| !names.is_empty())
+    };
+    let skewed = names(|channel| channel.skewed);
+    warnings.extend(skewed.map(|leads| format!("the file shifts leads in time, which is not corrected: {leads}")));
+    let contradicted = names(|channel| channel.contradicted);
+    warnings.extend(
+        contradicted.map(|leads| format!("the codes of leads contradict their names, which are used: {leads}")),
+    );
     let signals = part.groups.iter().flat_map(|group| (0..).zip(&group.channels).map(move |channel| (group, channel)));
     let signals = signals.map(|(group, (position, channel))| {
         let factor = voltage::Stated { lead: &channel.name, unit: &channel.unit }.factor(unit);
