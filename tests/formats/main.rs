@@ -9,3 +9,5 @@ mod reading;
 mod recognition;
 mod support;
 mod writing;
+#[cfg(all(feature = "muse", feature = "aecg", feature = "philips"))]
+mod xml;

@@ -30,8 +30,10 @@ pub fn find(path: &Path) -> Result<Vec<PathBuf>> {
     }
     if found.is_empty() {
         let cause = format!("{}: no recording in this folder", path.display());
-        let extensions: Vec<String> =
+        let mut extensions: Vec<String> =
             FORMATS.iter().flat_map(|format| format.extensions).map(|extension| format!(".{extension}")).collect();
+        // Neighbours in the table may share an extension.
+        extensions.dedup();
         let remedy = format!("name a folder with files that end in {}", extensions.join(", "));
         return Err(Error::new(ErrorKind::File, cause, remedy));
     }

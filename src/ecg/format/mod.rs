@@ -12,6 +12,8 @@ mod signals;
 mod source;
 mod table;
 mod wfdb;
+#[cfg(any(feature = "muse", feature = "aecg", feature = "philips"))]
+mod xml;
 
 use std::path::Path;
 
@@ -77,7 +79,17 @@ struct Format {
 }
 
 /// Every format. Adding one is a file in this folder and a line here.
-static FORMATS: [Format; 3] = [wfdb::FORMAT, npy::FORMAT, table::FORMAT];
+static FORMATS: &[Format] = &[
+    wfdb::FORMAT,
+    npy::FORMAT,
+    #[cfg(feature = "muse")]
+    xml::muse::FORMAT,
+    #[cfg(feature = "aecg")]
+    xml::aecg::FORMAT,
+    #[cfg(feature = "philips")]
+    xml::philips::FORMAT,
+    table::FORMAT,
+];
 
 /// Reads the recordings of a file: one of a WFDB record (`.hea`, `.dat`, or the record's name without extension) or a CSV
 /// table (`.csv`), one or more of a NumPy array (`.npy`). The format is recognised by the content; where that does not

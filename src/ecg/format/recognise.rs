@@ -27,7 +27,8 @@ impl Recognised {
         let by_content = || FORMATS.iter().find(recognises);
         let format = by_extension.filter(recognises).or_else(by_content).or(by_extension)?;
         let stands_for = by_extension.or_else(|| Format::by_companion(path));
-        let contradiction = stands_for.filter(|other| !ptr::eq(*other, format)).map(|other| {
+        let contradicts = |other: &&Format| !ptr::eq(*other, format) && !format.has_extension(path);
+        let contradiction = stands_for.filter(contradicts).map(|other| {
             let extension = path.extension().unwrap_or_default().display();
             format!(
                 "the extension .{extension} stands for {}, but the content is {}: read as such",
@@ -118,8 +119,13 @@ impl Recognised {
 impl Format {
     /// Returns the format that the extension of `path` stands for, in any case.
     pub(super) fn by_extension(path: &Path) -> Option<&'static Format> {
-        let extension = path.extension()?.to_str()?.to_ascii_lowercase();
-        FORMATS.iter().find(|format| format.extensions.contains(&extension.as_str()))
+        FORMATS.iter().find(|format| format.has_extension(path))
+    }
+
+    /// Whether the extension of `path`, in any case, is one of this format. Several formats may share one.
+    fn has_extension(&self, path: &Path) -> bool {
+        let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
+        self.extensions.iter().any(|known| extension == *known)
     }
 
     /// Returns the format whose companions have the extension of `path`, in any case.
