@@ -45,7 +45,9 @@ pub(super) const FORMAT: Format = Format {
 /// Whether the first bytes are text in columns: names of leads, or numbers, with or without lines above them.
 fn recognises(start: &[u8]) -> bool {
     let (text, _) = text::decode(start);
-    if text.chars().any(|letter| letter.is_control() && !letter.is_whitespace()) {
+    // XML may hold rows of numbers.
+    let is_xml = text.trim_start().starts_with('<');
+    if is_xml || text.chars().any(|letter| letter.is_control() && !letter.is_whitespace()) {
         return false;
     }
     let is_lead = |cell: &&str| cell.trim().trim_matches(['"', '\'']).parse::<Lead>().is_ok();

@@ -8,8 +8,9 @@ use std::borrow::Cow;
 
 use super::{
     super::{Format, ReadOptions, Source, damaged, shown, signals::Signals},
+    MOST_SIGNALS,
     document::{Document, Element},
-    has_root, millivolts, open, read_text, recordings,
+    has_root, listed, millivolts, open, read_text, recordings,
 };
 use crate::{
     Recording, Result,
@@ -20,13 +21,8 @@ use crate::{
 pub(super) const ROOT: &str = "AnnotatedECG";
 
 /// Annotated ECGs of HL7.
-pub(in super::super) const FORMAT: Format = Format {
-    name: "HL7 aECG",
-    extensions: &["xml"],
-    companions: &[],
-    recognises: |start| has_root(start, ROOT),
-    read,
-};
+pub(in super::super) const FORMAT: Format =
+    Format { name: "HL7 aECG", extensions: &["xml"], companions: &[], recognises: |start| has_root(start, ROOT), read };
 
 /// The number that devices with converters of 16 bits write for a sample without a value.
 const MISSING: f64 = i16::MIN as f64;
@@ -45,11 +41,10 @@ fn read(source: &Source, options: &ReadOptions) -> Result<Vec<Recording>> {
             _ => document.skip()?,
         }
     }
-    let found: Vec<String> = series.iter().map(|series| format!("'{}'", shown(series.code.as_bytes()))).collect();
+    let found = listed(series.iter().map(|series| series.code.clone()));
     let rhythms = series.into_iter().filter(Series::is_rhythm).flat_map(|series| series.sets);
     let sets = joined(rhythms.filter(|set| !set.signals.is_empty()));
     if sets.is_empty() {
-        let found = if found.is_empty() { "no series".into() } else { format!("series of {}", found.join(", ")) };
         let cause = format!("no rhythm series with leads; found: {found}");
         return Err(damaged(cause, "export the ECG with its rhythm, not only with its representative beat"));
     }
@@ -136,9 +131,10 @@ impl Set {
     /// Whether `other` holds further leads of the same time.
     fn continues(&self, other: &Set) -> bool {
         let length = |set: &Set| set.signals.first().map_or(0, |(_, samples)| samples.len());
-        let shared = other.signals.iter().any(|(name, _)| self.signals.iter().any(|(same, _)| same == name));
+        let shared = || other.signals.iter().any(|(name, _)| self.signals.iter().any(|(same, _)| same == name));
         let times = self.sampling_rate == other.sampling_rate && self.begins == other.begins;
-        times && length(self) == length(other) && !shared
+        let few = self.signals.len() < MOST_SIGNALS;
+        few && times && length(self) == length(other) && !shared()
     }
 
     fn into_signals(self) -> Signals {

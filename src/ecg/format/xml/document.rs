@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use quick_xml::{
     Reader, XmlVersion,
     escape::resolve_xml_entity,
-    events::{BytesRef, BytesStart, Event},
+    events::{BytesRef, BytesStart, Event, attributes::Attribute},
 };
 
 use super::{damaged, number, shown};
@@ -154,19 +154,38 @@ impl Element<'_> {
     /// # Errors
     /// An attribute before it is ill-formed, or it refers to an entity that is not one of XML's own.
     pub(super) fn attribute(&self, name: &str) -> Result<Option<String>> {
-        let bad = |error: String| {
-            let cause = format!("an attribute of {}: {}", shown(self.name().as_bytes()), shown_line(&error));
-            damaged(cause, "the XML is damaged: export the file again")
-        };
-        // The check for duplicates would take quadratic time.
-        for attribute in self.0.attributes().with_checks(false) {
-            let attribute = attribute.map_err(|error| bad(error.to_string()))?;
+        for attribute in self.raw_attributes() {
+            let attribute = attribute?;
             if attribute.key.local_name().as_ref() == name {
-                let value = attribute.normalized_value(XmlVersion::Implicit1_0);
-                return value.map(|value| Some(value.trim().to_string())).map_err(|error| bad(error.to_string()));
+                return self.value(&attribute).map(Some);
             }
         }
         Ok(None)
+    }
+
+    /// Calls `use_it` with the name and the value of every attribute.
+    pub(super) fn for_each_attribute(&self, mut use_it: impl FnMut(&str, &str) -> Result<()>) -> Result<()> {
+        self.raw_attributes().try_for_each(|attribute| {
+            let attribute = attribute?;
+            use_it(attribute.key.local_name().as_ref(), &self.value(&attribute)?)
+        })
+    }
+
+    fn raw_attributes(&self) -> impl Iterator<Item = Result<Attribute<'_>>> {
+        let mut attributes = self.0.attributes();
+        // The check for duplicates would take quadratic time.
+        attributes.with_checks(false);
+        attributes.map(|attribute| attribute.map_err(|error| self.bad_attribute(&error.to_string())))
+    }
+
+    fn value(&self, attribute: &Attribute) -> Result<String> {
+        let value = attribute.normalized_value(XmlVersion::Implicit1_0);
+        value.map(|value| value.trim().into()).map_err(|error| self.bad_attribute(&error.to_string()))
+    }
+
+    fn bad_attribute(&self, cause: &str) -> Error {
+        let cause = format!("an attribute of {}: {}", shown(self.name().as_bytes()), shown_line(cause));
+        damaged(cause, "the XML is damaged: export the file again")
     }
 
     /// Returns the number in an attribute, `None` if there is no such attribute or it is empty.
@@ -185,5 +204,5 @@ fn append<'a>(text: &mut Cow<'a, str>, part: Cow<'a, str>) {
 
 /// Shortens a message that may quote the document to one line.
 fn shown_line(message: &str) -> String {
-    message.chars().take(120).flat_map(|letter| letter.escape_debug()).collect()
+    message.chars().take(120).map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }

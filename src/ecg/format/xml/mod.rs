@@ -26,6 +26,9 @@ use crate::{
 /// The largest document in bytes, 64 MiB: an aECG of twelve leads takes about 14 MB for ten minutes.
 const LARGEST: u64 = 64 << 20;
 
+/// The most signals of one waveform. Devices record up to 18 leads and a few other signals.
+const MOST_SIGNALS: usize = 64;
+
 /// The root element of each kind of document that can be read, and the kind's name.
 const KINDS: &[(&str, &str)] = &[
     #[cfg(feature = "muse")]
@@ -75,6 +78,10 @@ fn open<'a>(text: &'a str, root: &str) -> Result<Document<'a>> {
 
 /// Makes a recording of each waveform of a file. Of several, those without a standard lead are left out.
 fn recordings(waveforms: Vec<Signals>, source: &Source, options: &ReadOptions) -> Result<Vec<Recording>> {
+    if let Some(waveform) = waveforms.iter().find(|waveform| waveform.signals.len() > MOST_SIGNALS) {
+        let cause = format!("a waveform of {} signals", waveform.signals.len());
+        return Err(damaged(cause, format!("up to {MOST_SIGNALS} are read: keep the leads only")));
+    }
     let has_lead = |waveform: &Signals| waveform.signals.iter().any(|(name, _)| name.parse::<Lead>().is_ok());
     let of_leads = waveforms.iter().filter(|waveform| has_lead(waveform)).count();
     let left_out = if of_leads == 0 { 0 } else { waveforms.len() - of_leads };
@@ -91,6 +98,13 @@ fn recordings(waveforms: Vec<Signals>, source: &Source, options: &ReadOptions) -
     kept.into_iter().enumerate().map(recording).collect()
 }
 
+/// Lists names that a file states, each once and not too many, for an error.
+fn listed(names: impl Iterator<Item = String>) -> String {
+    let mut names: Vec<String> = names.take(MOST_SIGNALS).map(|name| format!("'{}'", shown(name.as_bytes()))).collect();
+    names.dedup();
+    if names.is_empty() { "none".into() } else { names.join(", ") }
+}
+
 /// Reads the number that the element or attribute `name` states; `None` if it is empty.
 ///
 /// # Errors
@@ -101,7 +115,9 @@ fn number(name: &str, text: &str) -> Result<Option<f64>> {
         return Ok(None);
     }
     let number = text.parse().ok().filter(|number: &f64| number.is_finite());
-    number.map(Some).ok_or_else(|| damaged(format!("{name} is '{}', which is no number", shown(text.as_bytes())), "correct it"))
+    number
+        .map(Some)
+        .ok_or_else(|| damaged(format!("{name} is '{}', which is no number", shown(text.as_bytes())), "correct it"))
 }
 
 /// Returns the number of millivolts in one of a unit, by its symbol or by its name.

@@ -9,7 +9,7 @@ use super::{
     super::{Format, ReadOptions, Source, damaged, shown, signals::Signals},
     base64,
     document::Document,
-    has_root, millivolts, open, read_text, recordings,
+    has_root, listed, millivolts, open, read_text, recordings,
 };
 use crate::{Recording, Result, ecg::Unit};
 
@@ -40,12 +40,11 @@ fn read(source: &Source, options: &ReadOptions) -> Result<Vec<Recording>> {
         if waveform.kind.eq_ignore_ascii_case("Rhythm") {
             rhythms.push(waveform.signals()?);
         } else {
-            others.push(format!("'{}'", shown(waveform.kind.as_bytes())));
+            others.push(waveform.kind);
         }
     }
     if rhythms.is_empty() {
-        let found = if others.is_empty() { "none".into() } else { others.join(", ") };
-        let cause = format!("no waveform of type 'Rhythm'; found: {found}");
+        let cause = format!("no waveform of type 'Rhythm'; found: {}", listed(others.into_iter()));
         return Err(damaged(cause, "export the ECG with its rhythm waveform"));
     }
     recordings(rhythms, source, options)
@@ -76,9 +75,10 @@ impl<'a> Waveform<'a> {
     }
 
     fn signals(&self) -> Result<Signals> {
-        let first = self.leads.first().ok_or_else(|| {
-            damaged("the rhythm waveform has no LeadData", "export the ECG with its waveforms")
-        })?;
+        let first = self
+            .leads
+            .first()
+            .ok_or_else(|| damaged("the rhythm waveform has no LeadData", "export the ECG with its waveforms"))?;
         let apart = |lead: &&LeadData| lead.begins() != first.begins();
         if let Some(lead) = self.leads.iter().find(apart) {
             let cause = format!("leads {} and {} do not begin at the same time", first.name(), lead.name());
@@ -198,7 +198,10 @@ impl<'a> LeadData<'a> {
         let name = self.name();
         let step = self.units_per_bit.filter(|step| *step != 0.0);
         let step = step.ok_or_else(|| {
-            damaged(format!("lead {name} states no LeadAmplitudeUnitsPerBit"), "state the size of its steps, often 4.88")
+            damaged(
+                format!("lead {name} states no LeadAmplitudeUnitsPerBit"),
+                "state the size of its steps, often 4.88",
+            )
         })?;
         // Without a unit, MUSE means microvolts.
         let unit = if self.units.is_empty() { "MICROVOLTS" } else { &self.units };

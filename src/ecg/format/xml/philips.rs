@@ -126,27 +126,10 @@ impl Description {
     }
 
     fn set_from_attributes(&mut self, element: &Element) -> Result<()> {
-        const NAMES: [&str; 13] = [
-            "samplespersecond",
-            "resolution",
-            "signaloffset",
-            "signalsigned",
-            "numberofleads",
-            "leadlabels",
-            "nbitspersample",
-            "dataencoding",
-            "compressmethod",
-            "compression",
-            "compressflag",
-            "durationperchannel",
-            "bitspersample",
-        ];
-        for name in NAMES {
-            if let Some(text) = element.attribute(name)? {
-                self.set(if name == "bitspersample" { "nbitspersample" } else { name }, &text)?;
-            }
-        }
-        Ok(())
+        element.for_each_attribute(|name, text| match name {
+            "bitspersample" => self.set("nbitspersample", text),
+            _ => self.set(name, text),
+        })
     }
 
     /// Returns the names of the channels; empty where the file names none.
@@ -187,7 +170,8 @@ impl Description {
             }
             ("Base64" | "", true) if self.compression == "XLI" => {
                 let bytes = base64::decode(data, "the waveform data")?;
-                let leads = xli::decompress(&bytes, names.len(), self.length()?.map_or(LONGEST, |length| length + length))?;
+                let leads =
+                    xli::decompress(&bytes, names.len(), self.length()?.map_or(LONGEST, |length| length + length))?;
                 leads.into_iter().map(|lead| lead.into_iter().map(i32::from).collect()).collect()
             }
             _ => {
@@ -270,16 +254,22 @@ fn plain(text: &str) -> Result<Vec<i32>> {
 /// Completes III, aVR, aVL and aVF. Compressed data hold for each the difference of what follows from other leads and what
 /// was recorded, up to the rounding of halves.
 fn add_calculated(channels: &mut [(String, Vec<i32>)]) {
-    let calculated: [(Lead, [Lead; 2], fn(i32, i32) -> i32); 4] = [
-        (Lead::III, [Lead::I, Lead::II], |i, ii| ii - i),
-        (Lead::AVR, [Lead::I, Lead::II], |i, ii| -((i + ii) >> 1)),
-        (Lead::AVL, [Lead::I, Lead::III], |i, iii| (i - iii) >> 1),
-        (Lead::AVF, [Lead::II, Lead::III], |ii, iii| (ii + iii) >> 1),
-    ];
-    for (lead, from, calculate) in calculated {
+    // The divisions round down.
+    let calculate = |lead: Lead, a: i32, b: i32| match lead {
+        Lead::III => b - a,
+        Lead::AVR => -((a + b) >> 1),
+        Lead::AVL => (a - b) >> 1,
+        _ => (a + b) >> 1,
+    };
+    for (lead, from) in [
+        (Lead::III, [Lead::I, Lead::II]),
+        (Lead::AVR, [Lead::I, Lead::II]),
+        (Lead::AVL, [Lead::I, Lead::III]),
+        (Lead::AVF, [Lead::II, Lead::III]),
+    ] {
         let position = |lead: Lead| channels.iter().position(|(name, _)| name.parse() == Ok(lead));
         let (Some(at), [Some(a), Some(b)]) = (position(lead), from.map(position)) else { continue };
-        let values: Vec<i32> = channels[a].1.iter().zip(&channels[b].1).map(|(a, b)| calculate(*a, *b)).collect();
+        let values: Vec<i32> = channels[a].1.iter().zip(&channels[b].1).map(|(a, b)| calculate(lead, *a, *b)).collect();
         channels[at].1.iter_mut().zip(values).for_each(|(sample, value)| *sample = value - *sample);
     }
 }

@@ -113,7 +113,8 @@ mod tests {
 
     /// Packs codes into bytes.
     fn packed(codes: &[usize]) -> Vec<u8> {
-        let bits: Vec<u8> = codes.iter().flat_map(|code| (0..10).rev().map(move |bit| (code >> bit & 1) as u8)).collect();
+        let bits: Vec<u8> =
+            codes.iter().flat_map(|code| (0..10).rev().map(move |bit| (code >> bit & 1) as u8)).collect();
         bits.chunks(8).map(|bits| (0..8).fold(0, |byte, at| byte << 1 | bits.get(at).unwrap_or(&0))).collect()
     }
 
