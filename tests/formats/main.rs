@@ -19,3 +19,5 @@ mod scp;
 mod scp_writer;
 mod support;
 mod writing;
+#[cfg(all(feature = "muse", feature = "aecg", feature = "philips"))]
+mod xml;

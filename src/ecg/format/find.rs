@@ -43,8 +43,10 @@ pub fn find(path: &Path, options: &ReadOptions) -> Result<Found> {
             found.skipped.iter().take(3).map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
         let but = if skipped.is_empty() { String::new() } else { format!("; no ECG in {skipped}") };
         let cause = format!("{}: no recording in this folder{but}", path.display());
-        let extensions: Vec<String> =
+        let mut extensions: Vec<String> =
             FORMATS.iter().flat_map(|format| format.extensions).map(|extension| format!(".{extension}")).collect();
+        // Neighbours in the table may share an extension.
+        extensions.dedup();
         let remedy = format!("name a folder with files that end in {}", extensions.join(", "));
         return Err(Error::new(ErrorKind::File, cause, remedy));
     }
@@ -60,21 +62,25 @@ fn visit(folder: &Path, options: &ReadOptions, found: &mut Found, folders: &mut 
         let path = entry.path();
         if entry.file_type()?.is_dir() {
             folders.push(path);
-        } else if path.is_file()
-            && let Some(format) = Format::by_extension(&path)
-        {
-            let list = if may_hold_ecg(&path, format, options) { &mut found.files } else { &mut found.skipped };
+        } else if path.is_file() && Format::by_extension(&path).is_some() {
+            let list = if may_hold_ecg(&path, options) { &mut found.files } else { &mut found.skipped };
             list.push(path);
         }
     }
     Ok(())
 }
 
-/// Whether a file may hold an ECG. A file that cannot be read may, so that its error is reported.
-fn may_hold_ecg(path: &Path, format: &Format, options: &ReadOptions) -> bool {
-    let Some(plausible) = format.plausible else { return true };
+/// Whether a file with a known extension may hold an ECG: it is of a format of ECGs alone, or looks like one. A file that
+/// cannot be read may, so that its error is reported.
+fn may_hold_ecg(path: &Path, options: &ReadOptions) -> bool {
+    let own = || FORMATS.iter().filter(|format| format.has_extension(path));
+    if own().any(|format| format.plausible.is_none()) {
+        return true;
+    }
     let source = Source::File(path.to_path_buf());
     let start = source.open().ok().and_then(|mut part| part.read_start(RECOGNISED_BY as u64).ok());
-    let others = |start: &[u8]| FORMATS.iter().any(|other| other.plausible.is_none() && (other.recognises)(start));
-    start.is_none_or(|start| plausible(&start, options) || others(&start))
+    start.is_none_or(|start| {
+        own().filter_map(|format| format.plausible).any(|plausible| plausible(&start, options))
+            || FORMATS.iter().any(|other| other.plausible.is_none() && (other.recognises)(&start))
+    })
 }

@@ -26,6 +26,8 @@ mod table;
 #[cfg(any(feature = "dicom", feature = "edf"))]
 mod voltage;
 mod wfdb;
+#[cfg(any(feature = "muse", feature = "aecg", feature = "philips"))]
+mod xml;
 
 use std::path::Path;
 
@@ -107,6 +109,12 @@ static FORMATS: &[Format] = &[
     ishne::FORMAT,
     #[cfg(feature = "scp")]
     scp::FORMAT,
+    #[cfg(feature = "muse")]
+    xml::muse::FORMAT,
+    #[cfg(feature = "aecg")]
+    xml::aecg::FORMAT,
+    #[cfg(feature = "philips")]
+    xml::philips::FORMAT,
     table::FORMAT,
 ];
 

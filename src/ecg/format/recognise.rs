@@ -124,7 +124,7 @@ impl Format {
     }
 
     /// Whether `path` has one of the extensions of this format, in any case.
-    fn has_extension(&self, path: &Path) -> bool {
+    pub(super) fn has_extension(&self, path: &Path) -> bool {
         let extension = path.extension().and_then(|extension| extension.to_str());
         extension.is_some_and(|extension| self.extensions.iter().any(|own| extension.eq_ignore_ascii_case(own)))
     }

@@ -49,7 +49,9 @@ pub(super) const FORMAT: Format = Format {
 fn recognises(start: &[u8]) -> bool {
     const FEWEST_LEADS: usize = 8;
     let (text, _) = text::decode(start);
-    if text.chars().any(|letter| letter.is_control() && !letter.is_whitespace()) {
+    // XML may hold rows of numbers.
+    let is_xml = text.trim_start().starts_with('<');
+    if is_xml || text.chars().any(|letter| letter.is_control() && !letter.is_whitespace()) {
         return false;
     }
     let Some(layout) = Layout::of(&text) else { return false };
