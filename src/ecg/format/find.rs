@@ -46,9 +46,14 @@ fn visit(folder: &Path, found: &mut Vec<PathBuf>, folders: &mut Vec<PathBuf>) ->
         let path = entry.path();
         if entry.file_type()?.is_dir() {
             folders.push(path);
-        } else if path.is_file() && Format::by_extension(&path).is_some() {
+        } else if path.is_file() && Format::by_extension(&path).is_some() && !has_main_file(&path) {
             found.push(path);
         }
     }
     Ok(())
+}
+
+/// Whether a file is a signal file beside its header, which is found itself.
+fn has_main_file(path: &Path) -> bool {
+    Format::by_companion(path).is_some() && Format::main_file(path).is_some_and(|(_, main)| main.is_file())
 }
