@@ -14,6 +14,8 @@ pub enum Unit {
     Millivolt,
     /// Microvolts (µV).
     Microvolt,
+    /// Nanovolts (nV).
+    Nanovolt,
 }
 
 impl Unit {
@@ -23,6 +25,7 @@ impl Unit {
             Unit::Volt => 1e3,
             Unit::Millivolt => 1.0,
             Unit::Microvolt => 1e-3,
+            Unit::Nanovolt => 1e-6,
         }
     }
 }
@@ -33,6 +36,7 @@ impl fmt::Display for Unit {
             Unit::Volt => "V",
             Unit::Millivolt => "mV",
             Unit::Microvolt => "uV",
+            Unit::Nanovolt => "nV",
         })
     }
 }
@@ -40,14 +44,15 @@ impl fmt::Display for Unit {
 impl FromStr for Unit {
     type Err = Error;
 
-    /// Reads `V`, `mV`, `uV` and `µV` in any case.
+    /// Reads `V`, `mV`, `uV`, `µV` and `nV` in any case.
     fn from_str(text: &str) -> Result<Self> {
         match text.trim().to_lowercase().as_str() {
             "v" => Ok(Unit::Volt),
             "mv" => Ok(Unit::Millivolt),
             // U+00B5 (micro sign) and U+03BC (Greek mu) look alike and both occur.
             "uv" | "\u{b5}v" | "\u{3bc}v" => Ok(Unit::Microvolt),
-            _ => Err(Error::new(ErrorKind::Usage, format!("unknown unit '{text}'"), "use mV, uV or V")),
+            "nv" => Ok(Unit::Nanovolt),
+            _ => Err(Error::new(ErrorKind::Usage, format!("unknown unit '{text}'"), "use mV, uV, nV or V")),
         }
     }
 }

@@ -64,7 +64,7 @@ fn options_override_a_header_with_a_warning() {
     let recording = format::read(&data("format16.hea"), &options).unwrap().remove(0);
     assert_eq!(recording.sampling_rate(), 500.0);
     let warnings = recording.warnings();
-    assert!(warnings.contains(&"the header says 100 Hz: overridden with 500 Hz".into()), "{warnings:?}");
+    assert!(warnings.contains(&"the file says 100 Hz: overridden with 500 Hz".into()), "{warnings:?}");
     assert!(warnings.contains(&UNIT_OVERRIDDEN.into()), "{warnings:?}");
     assert!(warnings.iter().any(|text| text.contains("list of leads that was given is ignored")), "{warnings:?}");
     let millivolts = read_one(&data("format16.hea"));
@@ -83,7 +83,7 @@ fn other_leads_are_ignored_with_a_warning() {
 
 #[test]
 fn units_are_converted() {
-    for (unit, factor) in [("mV", 1.0), ("uV", 1e-3), ("\u{b5}V", 1e-3), ("V", 1e3)] {
+    for (unit, factor) in [("mV", 1.0), ("uV", 1e-3), ("\u{b5}V", 1e-3), ("V", 1e3), ("nV", 1e-6)] {
         let folder = Record::of_leads(&["I"]).changed("/mV", &format!("/{unit}"));
         let first = read_one(&folder.header()).lead(Lead::I).unwrap()[1];
         assert!((first / factor - 0.001).abs() < 1e-6, "{unit}");

@@ -86,7 +86,7 @@ fn the_name_decides_where_the_content_does_not_tell() {
         (prose, "x.csv", "a text without a line of two numbers"),
         (prose, "x.npy", "no NumPy array"),
         ("Psalm 23\nverses 16\n", "x", "its content is of no known format"),
-        ("Psalm 23\nverses 16\n", "x.hea", "line 2: the signal in 'verses' has no description"),
+        ("Psalm 23\nverses 16\n", "x.hea", "23 signals are declared and 1 described"),
         ("r 2 100\n0.5 16\n", "x", "its content is of no known format"),
         ("r 2 100\nr.dat 17\n", "x", "its content is of no known format"),
         ("r 2 100 at noon\nr.dat 16 200 16 0 0 0 0 I\n", "x", "its content is of no known format"),
@@ -96,7 +96,7 @@ fn the_name_decides_where_the_content_does_not_tell() {
         ("1,2,3\n", "x", "its content is of no known format"),
         ("exam,age\n7,60\n", "x", "its content is of no known format"),
         ("exam,age\n7,60\n8,61\n", "x", "none of its 2 signals has the name of a standard lead: 'exam', 'age'"),
-        ("r 12 100\nr.dat 16\n", "x", "line 2: the signal in 'r.dat' has no description"),
+        ("r 12 100\nr.dat 16\n", "x", "12 signals are declared and 1 described"),
         ("I,II\0", "x", "its content is of no known format"),
         ("", "x", "its content is of no known format"),
         ("", "x.csv", "an empty file"),
@@ -143,7 +143,7 @@ fn a_signal_file_without_its_header_is_explained() {
     let error = format::read_parts(&parts, &ReadOptions::default()).unwrap_err();
     assert_says(&error, "format16.dat belongs to format16.hea, which was not given", "give both");
     let error = format::read_parts(&[("x", &signals[..])], &ReadOptions::default()).unwrap_err();
-    assert_says(&error, "x has no extension, and its content is of no known format", "WFDB (.hea, .dat)");
+    assert_says(&error, "x has no extension, and its content is of no known format", "WFDB (.hea, .dat, .mat)");
     assert_says(&format::read_parts(&[], &ReadOptions::default()).unwrap_err(), "without parts", "give its files");
 
     let record = two_leads();
@@ -173,5 +173,5 @@ fn an_array_can_be_read_raw_whatever_its_name() {
 
 #[test]
 fn the_formats_are_listed_with_their_extensions() {
-    assert_eq!(format::names(), "WFDB (.hea, .dat), NumPy (.npy) or text table (.csv, .tsv, .txt, .asc)");
+    assert_eq!(format::names(), "WFDB (.hea, .dat, .mat), NumPy (.npy) or text table (.csv, .tsv, .txt, .asc)");
 }

@@ -62,12 +62,17 @@ fn visit(folder: &Path, options: &ReadOptions, found: &mut Found, folders: &mut 
         let path = entry.path();
         if entry.file_type()?.is_dir() {
             folders.push(path);
-        } else if path.is_file() && Format::by_extension(&path).is_some() {
+        } else if path.is_file() && Format::by_extension(&path).is_some() && !has_main_file(&path) {
             let list = if may_hold_ecg(&path, options) { &mut found.files } else { &mut found.skipped };
             list.push(path);
         }
     }
     Ok(())
+}
+
+/// Whether a file is a signal file beside its header, which is found itself.
+fn has_main_file(path: &Path) -> bool {
+    Format::by_companion(path).is_some() && Format::main_file(path).is_some_and(|(_, main)| main.is_file())
 }
 
 /// Whether a file with a known extension may hold an ECG: it is of a format of ECGs alone, or looks like one. A file that

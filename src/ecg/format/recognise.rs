@@ -45,6 +45,9 @@ impl Recognised {
     /// # Errors
     /// The file cannot be read, its format is unknown, or its main file is missing.
     pub(super) fn of_file(path: &Path) -> Result<(Self, PathBuf)> {
+        if let Some(found) = Self::of_listing(path) {
+            return Ok(found);
+        }
         let start = match path.metadata() {
             Ok(metadata) if metadata.is_file() => {
                 let source = Source::File(path.to_path_buf());
@@ -69,6 +72,15 @@ impl Recognised {
         Ok((Self { format, contradiction: None }, main))
     }
 
+    /// Returns the main file beside a companion that lists it, such as the header of a signal file: it knows more about the
+    /// samples than a signal file that is also of a format of its own, such as MAT.
+    fn of_listing(path: &Path) -> Option<(Self, PathBuf)> {
+        Format::by_companion(path)?;
+        let (format, main) = Format::main_file(path).filter(|(_, main)| main.is_file())?;
+        let start = Source::File(main.clone()).open().ok()?.read_start(RECOGNISED_BY as u64).ok()?;
+        format.lists(&start, path).then_some((Self { format, contradiction: None }, main))
+    }
+
     /// Recognises files in memory that belong together. Returns also the position of the one to begin with: the first, or
     /// the main part to which it belongs, of the same stem if there are several.
     ///
@@ -82,18 +94,26 @@ impl Recognised {
         let Some(first) = parts.first() else {
             return Err(Error::new(ErrorKind::Usage, "a recording without parts", "give its files"));
         };
+        let path = Path::new(first.0);
+        let belongs_to = Format::by_companion(path);
+        let same_stem = |position: usize| Path::new(parts[position].0).file_stem() == path.file_stem();
+        let lists = |(position, (_, bytes)): (usize, &(&str, &[u8]))| {
+            let start = &bytes[..bytes.len().min(RECOGNISED_BY)];
+            Some((belongs_to.filter(|format| format.lists(start, path))?, position))
+        };
+        let listing = parts.iter().enumerate().filter_map(lists).min_by_key(|(_, position)| !same_stem(*position));
+        if let Some((format, position)) = listing {
+            return Ok((Self { format, contradiction: None }, position));
+        }
         if let Some(found) = recognised(first) {
             return Ok((found, 0));
         }
-        let path = Path::new(first.0);
-        let belongs_to = Format::by_companion(path);
         let is_main = |found: &Self| match belongs_to {
             Some(format) => ptr::eq(found.format, format),
             None => !found.format.companions.is_empty(),
         };
         let mains = parts.iter().map(recognised).enumerate();
         let mains = mains.filter_map(|(position, found)| Some((found.filter(is_main)?, position)));
-        let same_stem = |position: usize| Path::new(parts[position].0).file_stem() == path.file_stem();
         mains.min_by_key(|(_, position)| !same_stem(*position)).ok_or_else(|| match belongs_to {
             Some(format) => {
                 let main = path.with_extension(format.extensions[0]);
@@ -130,7 +150,7 @@ impl Format {
     }
 
     /// Returns the format whose companions have the extension of `path`, in any case.
-    fn by_companion(path: &Path) -> Option<&'static Format> {
+    pub(super) fn by_companion(path: &Path) -> Option<&'static Format> {
         let extension = path.extension()?.to_str()?.to_ascii_lowercase();
         FORMATS.iter().find(|format| format.companions.contains(&extension.as_str()))
     }
@@ -139,16 +159,28 @@ impl Format {
     /// WFDB record that is named without extension. The main file of a companion may be missing.
     pub(super) fn main_file(path: &Path) -> Option<(&'static Format, PathBuf)> {
         if let Some(format) = Self::by_companion(path) {
-            // Old file systems store names in capitals.
-            let [usual, capitals] = [format.extensions[0].to_string(), format.extensions[0].to_ascii_uppercase()]
-                .map(|extension| path.with_extension(extension));
+            let [usual, capitals] = format.main_extensions().map(|extension| path.with_extension(extension));
             return Some((format, if capitals.is_file() && !usual.is_file() { capitals } else { usual }));
         }
         FORMATS.iter().filter(|format| !format.companions.is_empty()).find_map(|format| {
-            let mut main = path.as_os_str().to_owned();
-            main.push(format!(".{}", format.extensions[0]));
-            let main = PathBuf::from(main);
-            main.is_file().then_some((format, main))
+            let mains = format.main_extensions().map(|extension| {
+                let mut main = path.as_os_str().to_owned();
+                main.push(format!(".{extension}"));
+                PathBuf::from(main)
+            });
+            mains.into_iter().find(|main| main.is_file()).map(|main| (format, main))
         })
+    }
+
+    /// Returns the usual extension of the main file, and the same in capitals, in which old file systems store names.
+    fn main_extensions(&self) -> [String; 2] {
+        [self.extensions[0].to_string(), self.extensions[0].to_ascii_uppercase()]
+    }
+
+    /// Whether the first bytes of a main file of this format list the file at `path`, in any case.
+    fn lists(&self, start: &[u8], path: &Path) -> bool {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let text = String::from_utf8_lossy(start);
+        (self.recognises)(start) && text.split_whitespace().any(|word| word.eq_ignore_ascii_case(&name))
     }
 }

@@ -1,11 +1,12 @@
 //! Where a reader finds a recording's parts: files beside each other, or named parts in memory.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{Cursor, Read, Seek},
     path::{Path, PathBuf},
 };
 
+use super::damaged;
 use crate::{Error, ErrorKind, Result};
 
 /// A file, or a part in memory, that is open for reading.
@@ -61,14 +62,19 @@ impl Source<'_> {
         }
     }
 
-    /// Opens the part of this name, which must be a file's name without a folder.
+    /// Opens the part of this name, which must be a file's name without a folder. Where none has exactly this name, one that
+    /// differs in capitals is opened: old systems change them.
     ///
     /// # Errors
-    /// It does not exist or cannot be opened.
+    /// It does not exist, cannot be opened, or is a link out of the folder.
     pub(super) fn open_beside(&self, name: &str) -> Result<Part<'_>> {
         match self {
-            Source::File(path) => open_file(&path.with_file_name(name)),
-            Source::Parts(parts) => match parts.iter().find(|(other, _)| *other == name) {
+            Source::File(path) => {
+                let beside = find_beside(path, name);
+                check_beside(path, &beside)?;
+                open_file(&beside)
+            }
+            Source::Parts(parts) => match named(parts.iter(), name, |(other, _)| other) {
                 Some((_, bytes)) => Ok(in_memory(bytes)),
                 None => Err(Error::new(ErrorKind::File, format!("{name} was not given"), "give it beside the header")),
             },
@@ -88,6 +94,50 @@ impl Part<'_> {
         (&mut self.reader).take(limit).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
+}
+
+/// Returns the path of the file of this name beside `main`.
+fn find_beside(main: &Path, name: &str) -> PathBuf {
+    let exact = main.with_file_name(name);
+    if exact.exists() {
+        return exact;
+    }
+    let entries = fs::read_dir(folder_of(main)).into_iter().flatten().flatten();
+    // Sorted, as the order in a folder is by chance.
+    let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort();
+    named(names.iter(), name, |other| other).map_or(exact, |found| main.with_file_name(found))
+}
+
+/// Returns the part of exactly this name, or else the first whose name differs in capitals.
+fn named<T: Copy>(mut parts: impl Iterator<Item = T> + Clone, name: &str, name_of: fn(&T) -> &str) -> Option<T> {
+    let exact = parts.clone().find(|part| name_of(part) == name);
+    exact.or_else(|| parts.find(|part| name_of(part).eq_ignore_ascii_case(name)))
+}
+
+/// Checks that a file beside `main` is one, and is in its folder also where it is a link: a header from an untrusted source
+/// must not open other files. Where `main` is itself a link out of its folder, its user or a tool such as git-annex has
+/// made a folder of links, and the other files may be links as well.
+fn check_beside(main: &Path, beside: &Path) -> Result<()> {
+    let name = beside.file_name().unwrap_or_default().display();
+    if beside.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+        return Err(damaged(format!("{name} is no regular file"), "put the file itself beside its header"));
+    }
+    let folder = folder_of(main).canonicalize();
+    let leads_out = |path: &Path| match (path.canonicalize(), &folder) {
+        (Ok(target), Ok(folder)) => !target.starts_with(folder),
+        // What cannot be resolved cannot be opened either.
+        _ => false,
+    };
+    if beside.is_symlink() && leads_out(beside) && !(main.is_symlink() && leads_out(main)) {
+        let cause = format!("{name} is a link out of the folder of its header");
+        return Err(damaged(cause, "put the file itself beside its header, for instance with cp -L"));
+    }
+    Ok(())
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn open_file(path: &Path) -> Result<Part<'static>> {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::checksum;
+use super::checks::checksum;
 use crate::{Error, ErrorKind, Recording, Result, files};
 
 /// Steps per millivolt, the finest first: 1 µV unless a sample would not fit into 16 bits.
