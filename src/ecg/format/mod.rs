@@ -3,6 +3,7 @@
 //! A WFDB header states leads, sampling rate and unit. An array states none of them, and a table only the leads. What is
 //! missing comes from [`ReadOptions`] or is assumed, and every assumption becomes a warning of the recording.
 
+mod array;
 mod assumptions;
 mod find;
 mod gaps;

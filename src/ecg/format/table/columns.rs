@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::{super::{damaged, shown}, times::Times};
+use super::{
+    super::{damaged, shown},
+    times::Times,
+};
 use crate::{
     Result,
     ecg::{Lead, Unit},

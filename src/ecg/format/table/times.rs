@@ -89,8 +89,7 @@ impl Times {
 
     /// Checks that each time is in its place, up to one step or one unit of the last printed digit.
     fn check_even(&self, times: &[f64], lines: &[u64], step: f64) -> Result<()> {
-        let differences =
-            times.windows(2).map(|pair| pair[1] - pair[0]).filter(|difference| *difference > 0.0);
+        let differences = times.windows(2).map(|pair| pair[1] - pair[0]).filter(|difference| *difference > 0.0);
         let allowed = 1.001 * differences.fold(f64::INFINITY, f64::min).max(step);
         let place = |at: usize| times[0] + at as f64 * step;
         let misplaced = |(at, time): (usize, &f64)| (time - place(at)).abs() > allowed;
