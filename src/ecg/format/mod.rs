@@ -5,8 +5,16 @@
 
 mod array;
 mod assumptions;
+#[cfg(feature = "compressed")]
+mod compressed;
 mod find;
 mod gaps;
+#[cfg(feature = "hdf5")]
+mod hdf5;
+#[cfg(any(feature = "compressed", feature = "mat", feature = "hdf5"))]
+mod limits;
+#[cfg(feature = "mat")]
+mod mat;
 mod npy;
 mod recognise;
 mod signals;
@@ -78,7 +86,22 @@ struct Format {
 }
 
 /// Every format. Adding one is a file in this folder and a line here.
-static FORMATS: [Format; 3] = [wfdb::FORMAT, npy::FORMAT, table::FORMAT];
+static FORMATS: &[Format] = &[
+    wfdb::FORMAT,
+    npy::FORMAT,
+    table::FORMAT,
+    #[cfg(feature = "mat")]
+    mat::FORMAT,
+    #[cfg(feature = "hdf5")]
+    hdf5::FORMAT,
+    // An archive of arrays comes before the archives of all kinds of files, which recognise it too.
+    #[cfg(feature = "compressed")]
+    compressed::NPZ,
+    #[cfg(feature = "compressed")]
+    compressed::GZIP,
+    #[cfg(feature = "compressed")]
+    compressed::ZIP,
+];
 
 /// Reads the recordings of a file: one of a WFDB record (`.hea`, `.dat`, or the record's name without extension) or a CSV
 /// table (`.csv`), one or more of a NumPy array (`.npy`). The format is recognised by the content; where that does not

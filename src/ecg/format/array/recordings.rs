@@ -90,7 +90,7 @@ impl<'a> Planes<'a> {
 
 /// Makes the recording of arrays that each hold one lead, whose names are those of the description.
 #[cfg(any(feature = "compressed", feature = "mat", feature = "hdf5"))]
-pub(super) fn recording_of_leads(
+pub(in crate::ecg::format) fn recording_of_leads(
     name: String,
     arrays: &[&Array],
     description: Description,

@@ -82,6 +82,20 @@ impl Header {
         Err(unsupported(other, "U"))
     }
 
+    /// Returns the texts of an array of strings in its whole file; nothing if the file is shorter than its shape.
+    #[cfg(feature = "compressed")]
+    pub(in crate::ecg::format) fn texts(&self, file: &[u8]) -> Option<Vec<String>> {
+        let Type::Text { characters, big_endian } = self.element else { return None };
+        let size = characters.checked_mul(4).filter(|size| *size > 0)?;
+        let expected = self.shape.iter().try_fold(size, |product, side| product.checked_mul(*side))?;
+        let bytes = file.get(self.offset..)?.get(..expected)?;
+        let character = |bytes: &[u8]| {
+            let code = bytes.try_into().map(if big_endian { u32::from_be_bytes } else { u32::from_le_bytes });
+            code.ok().and_then(char::from_u32).filter(|letter| *letter != '\0')
+        };
+        Some(bytes.chunks_exact(size).map(|text| text.chunks_exact(4).map_while(character).collect()).collect())
+    }
+
     /// Makes the array of the elements behind the header.
     pub(super) fn array(self, element: Element, bytes: Vec<u8>) -> Result<Array> {
         let (held, stated) = (bytes.len(), self.shape.clone());
