@@ -12,7 +12,12 @@ const NEVER: u64 = 1 << 30;
 
 /// Returns how many bytes a file of `size` bytes may decompress to.
 pub(super) fn decompressed(size: u64) -> u64 {
-    size.saturating_mul(RATIO).clamp(ALWAYS, NEVER)
+    plausible(size).min(NEVER)
+}
+
+/// Returns how many bytes of samples a file of `size` bytes can hold, if its header is right.
+pub(super) fn plausible(size: u64) -> u64 {
+    size.saturating_mul(RATIO).max(ALWAYS)
 }
 
 #[cfg(test)]

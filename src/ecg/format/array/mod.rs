@@ -81,6 +81,12 @@ impl Array {
         if self.missing == Some(number) { f64::NAN } else { number }
     }
 
+    /// Iterates over all elements as they are stored.
+    #[cfg(feature = "mat")]
+    pub(super) fn numbers(&self) -> impl Iterator<Item = f64> {
+        (0..self.len()).map(|at| self.stored(at))
+    }
+
     /// Returns the number of elements.
     fn len(&self) -> usize {
         self.bytes.len() / self.element.bytes()
