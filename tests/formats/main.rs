@@ -3,9 +3,17 @@
 
 #![cfg(feature = "formats")]
 
+mod arrays;
 mod bad_arrays_and_tables;
 mod bad_records;
+#[cfg(feature = "compressed")]
+mod compressed;
+#[cfg(feature = "hdf5")]
+mod hdf5;
+#[cfg(feature = "mat")]
+mod mat;
 mod reading;
 mod recognition;
 mod support;
 mod writing;
+mod written_arrays;

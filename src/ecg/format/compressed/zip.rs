@@ -1,6 +1,9 @@
 //! Zip archives (PKWARE's APPNOTE.TXT) of one or more recordings of any other format.
 
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::{HashMap, hash_map::Entry as Slot},
+    path::Path,
+};
 
 use super::{
     super::{
@@ -119,8 +122,8 @@ fn read_one(
             |other: &&Entry| other.folder == entry.folder && other.file != entry.file && is_named(&other.file);
         let needed: Vec<&Entry> = archive.entries().iter().filter(belongs).collect();
         for other in &needed {
-            if !beside.contains_key(&other.path()) {
-                beside.insert(other.path(), archive.read(other, budget)?);
+            if let Slot::Vacant(slot) = beside.entry(other.path()) {
+                slot.insert(archive.read(other, budget)?);
             }
         }
         let part = |other: &Entry| beside.get(&other.path()).map(Vec::as_slice);

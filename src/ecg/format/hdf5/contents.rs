@@ -40,6 +40,8 @@ pub(super) struct Contents {
     /// The names of all datasets, those that are no arrays included.
     names: Vec<String>,
     description: Description,
+    /// The file's size in bytes.
+    pub(super) held: u64,
 }
 
 impl Contents {
@@ -60,7 +62,12 @@ impl Contents {
             }
         };
         let file = opened.map_err(|error| broken(&error))?;
-        let mut contents = Self { arrays: Vec::new(), names: Vec::new(), description: Description::default() };
+        let mut contents = Self {
+            arrays: Vec::new(),
+            names: Vec::new(),
+            description: Description::default(),
+            held: source.open()?.size,
+        };
         contents.visit(&file.root(), "", 0)?;
         Ok(contents)
     }
@@ -100,7 +107,7 @@ impl Contents {
                 let array = StoredArray { name, shape, element, dataset };
                 if elements != Some(1) {
                     self.arrays.push(array);
-                } else if let Ok(number) = array.whole() {
+                } else if let Ok(number) = array.check_chunks(self.held).and_then(|()| array.whole()) {
                     self.state(&array.name, number.scalar(), &[]);
                 }
             }
@@ -172,20 +179,26 @@ impl StoredArray {
         sides.fold(self.element.bytes() as u64, u64::saturating_mul)
     }
 
-    /// Checks that no chunk is so large that decompressing it would take all memory.
-    pub(super) fn check_chunks(&self) -> Result<()> {
-        let chunk = self.dataset.chunk_shape().map_err(|error| broken(&error))?.unwrap_or_default();
-        let bytes = chunk.iter().fold(self.element.bytes() as u64, |product, side| product.saturating_mul(*side));
+    /// Checks the sizes of chunks against a file of `held` bytes, since the library allocates what they say: of one chunk
+    /// decompressed, and of each as it is stored.
+    pub(super) fn check_chunks(&self, held: u64) -> Result<()> {
+        let Some(sides) = self.dataset.chunk_shape().map_err(|error| broken(&error))? else { return Ok(()) };
+        let name = shown(self.name.as_bytes());
+        let bytes = sides.iter().fold(self.element.bytes() as u64, |product, side| product.saturating_mul(*side));
         if bytes > LARGEST_PIECE {
-            let cause = format!("{} is stored in chunks of {} MiB", shown(self.name.as_bytes()), bytes >> 20);
+            let cause = format!("{name} is stored in chunks of {} MiB", bytes >> 20);
             return Err(damaged(cause, "store it in chunks of one recording each"));
+        }
+        let chunks = self.dataset.chunks().map_err(|error| broken(&error))?;
+        if chunks.iter().any(|chunk| chunk.storage_size > held) {
+            let cause = format!("{name} has a chunk larger than the file");
+            return Err(damaged(cause, "get the file again: it is damaged"));
         }
         Ok(())
     }
 
     /// Reads all elements.
     pub(super) fn whole(&self) -> Result<Array> {
-        self.check_chunks()?;
         let bytes = self.dataset.read_raw().map_err(|error| broken(&error))?;
         self.array(self.shape.clone(), bytes)
     }
@@ -200,7 +213,6 @@ impl StoredArray {
                 format!("{} has recordings of more than {} MiB", shown(self.name.as_bytes()), LARGEST_PIECE >> 20);
             return Err(damaged(cause, "cut them to the ten seconds of an ECG"));
         }
-        self.check_chunks()?;
         let bytes = self.dataset.read_raw_rows(index as u64, 1).map_err(|error| broken(&error))?;
         self.array(row, bytes)
     }
@@ -274,5 +286,8 @@ fn texts(value: &AttrValue) -> Vec<String> {
 }
 
 fn broken(error: &hdf5_pure::Error) -> Error {
-    damaged(format!("no intact HDF5 file ({error})"), "get the file again: it is cut off or was altered")
+    damaged(
+        format!("no HDF5 file that can be read ({error})"),
+        "get the file again if it is cut off or altered, or write it with the default settings of h5py",
+    )
 }

@@ -66,7 +66,7 @@ impl Recordings {
     /// It is no HDF5 file, or none of its arrays is an ECG, or several may be.
     pub(super) fn of(source: &Source, options: &ReadOptions) -> Result<Self> {
         let contents = Contents::of(source)?;
-        let has_exam_ids = contents.has("exam_id");
+        let (held, has_exam_ids) = (contents.held, contents.has("exam_id"));
         let shaped: Vec<Shaped> = contents.arrays().iter().map(StoredArray::shaped).collect();
         let (place, description) = match array::choose(&shaped, options)? {
             Choice::One(at) => {
@@ -86,11 +86,12 @@ impl Recordings {
             }
         };
         let recordings = Self { stem: source.stem(), description, place };
-        let (stored, held) = (recordings.stored(), source.open()?.size);
+        let stored = recordings.stored();
         if stored > limits::plausible(held) {
             let cause = format!("{} MiB of samples in a file of {} KiB", stored >> 20, held >> 10);
             return Err(damaged(cause, "get the file again: its header is wrong"));
         }
+        recordings.arrays().iter().try_for_each(|array| array.check_chunks(held))?;
         Ok(recordings)
     }
 
@@ -103,12 +104,17 @@ impl Recordings {
         }
     }
 
+    /// Returns the arrays that hold the recordings.
+    fn arrays(&self) -> &[StoredArray] {
+        match &self.place {
+            Place::Rows(array) | Place::Whole(array) => std::slice::from_ref(array),
+            Place::Leads(arrays) => arrays,
+        }
+    }
+
     /// Returns the bytes of all samples in the file, decompressed.
     fn stored(&self) -> u64 {
-        match &self.place {
-            Place::Rows(array) | Place::Whole(array) => array.bytes(),
-            Place::Leads(arrays) => arrays.iter().map(StoredArray::bytes).fold(0, u64::saturating_add),
-        }
+        self.arrays().iter().map(StoredArray::bytes).fold(0, u64::saturating_add)
     }
 
     /// Reads a range of the recordings, one at a time.
