@@ -15,16 +15,22 @@ fn a_damaged_array_is_explained() {
         }
     };
     said(b"", "no NumPy array", "numpy.save");
-    said(b"PK\x03\x04 an npz", "no NumPy array", "numpy.save");
     said(&npy("<f4", &[12, 1000], 47_999), "[12, 1000] is declared, and 47999 bytes follow", "cut off");
     said(&npy("<f4", &[12, 1 << 30], 100), "is declared, and 100 bytes follow", "cut off");
     said(&npy("<f4", &[12, 1 << 31, 1 << 31], 100), "too large for any computer", "save the array again");
-    said(&npy("<i4", &[12, 9], 432), "an array of type '<i4'", "float32, float64 or int16");
-    said(&npy("|u1", &[12, 9], 108), "an array of type '|u1'", "float32, float64 or int16");
-    said(&npy("|O", &[12, 9], 108), "an array of type '|O'", "float32, float64 or int16");
+    said(&npy("|b1", &[12, 9], 108), "truth values (an array of type '|b1')", "float32, float64 or int16");
+    said(&npy("<U3", &[12, 9], 1296), "strings", "float32, float64 or int16");
+    said(&npy("<c8", &[12, 9], 864), "complex numbers (an array of type '<c8')", "the real part");
+    said(
+        &npy("|O", &[12, 9], 108),
+        "a pickled object (an array of type '|O')",
+        "a plain array of numbers with numpy.save",
+    );
     said(&npy("<f4", &[108], 432), "an array of shape [108]", "give [12, samples]");
     said(&npy("<f4", &[12, 0], 0), "an array of shape [12, 0]", "none of them empty");
-    said(&npy("<f4", &[1, 1, 12, 9], 432), "an array of shape [1, 1, 12, 9]", "a batch of these");
+    let [recording, raw] = said_of(&npy("<f4", &[2, 2, 12, 9], 1728));
+    assert_says(&recording.unwrap_err(), "an array of shape [2, 2, 12, 9]", "with or without a batch");
+    assert_says(&raw.unwrap_err(), "an array of shape [2, 2, 12, 9]", "a batch of these");
 }
 
 #[test]
@@ -41,12 +47,12 @@ fn an_array_of_other_than_twelve_leads_is_refused_without_their_names() {
 
 #[test]
 fn a_value_that_is_not_finite_is_refused_with_its_place() {
-    let mut contents = npy("<f4", &[12, 100], 4800);
-    let at = contents.len() - 4800 + 4 * (100 + 7);
-    contents[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+    let mut contents = npy("<f4", &[12, 1000], 48_000);
+    let at = contents.len() - 48_000 + 4 * (1000 + 7);
+    contents[at..at + 4].copy_from_slice(&f32::INFINITY.to_le_bytes());
     let [recording, raw] = said_of(&contents);
-    assert_says(&recording.unwrap_err(), "lead II has NaN at sample 7", "interpolate the gap");
-    assert_says(&raw.unwrap_err(), "NaN at index [1, 7]", "not finite");
+    assert_says(&recording.unwrap_err(), "lead II has inf at sample 7", "interpolate the gap");
+    assert_says(&raw.unwrap_err(), "inf at index [1, 7]", "not finite");
 }
 
 #[test]

@@ -3,14 +3,21 @@
 
 #![cfg(feature = "formats")]
 
+mod arrays;
 mod bad_arrays_and_tables;
 mod bad_records;
+#[cfg(feature = "compressed")]
+mod compressed;
 #[cfg(feature = "dicom")]
 mod dicom;
 #[cfg(feature = "edf")]
 mod edf;
+#[cfg(feature = "hdf5")]
+mod hdf5;
 #[cfg(feature = "ishne")]
 mod ishne;
+#[cfg(feature = "mat")]
+mod mat;
 mod reading;
 mod recognition;
 #[cfg(feature = "scp")]
@@ -19,5 +26,6 @@ mod scp;
 mod scp_writer;
 mod support;
 mod writing;
+mod written_arrays;
 #[cfg(all(feature = "muse", feature = "aecg", feature = "philips"))]
 mod xml;

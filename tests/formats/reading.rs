@@ -13,6 +13,11 @@ use tempfile::TempDir;
 
 use crate::support::{Record, assert_expected, assert_says, data, microvolts, npy, read, read_one, said_of, two_leads};
 
+/// The rate of the files in `tests/data`, for those of too few samples to tell.
+fn at_100_hz() -> ReadOptions {
+    ReadOptions { sampling_rate: Some(100.0), ..Default::default() }
+}
+
 #[test]
 fn records_that_the_wfdb_package_wrote_are_read() {
     for name in ["format16", "format212", "permuted"] {
@@ -40,7 +45,7 @@ fn an_array_and_a_table_give_the_signal_of_the_record() {
         assert_expected(&recording);
         assert_eq!(recording.warnings().len(), assumed, "{name}: {:?}", recording.warnings());
     }
-    let recording = read_one(&data("samples_first_f64_big_endian.npy"));
+    let recording = format::read(&data("samples_first_f64_big_endian.npy"), &at_100_hz()).unwrap().remove(0);
     assert_eq!(recording.samples(), 250);
     assert_expected(&recording);
     let recordings = format::read(&data("microvolts_i16_fortran.npy"), &microvolts()).unwrap();
@@ -49,7 +54,7 @@ fn an_array_and_a_table_give_the_signal_of_the_record() {
 
 #[test]
 fn a_batch_gives_several_recordings() {
-    let recordings = read(&data("batch_fortran.npy")).unwrap();
+    let recordings = format::read(&data("batch_fortran.npy"), &at_100_hz()).unwrap();
     assert_eq!(recordings.iter().map(Recording::name).collect::<Vec<_>>(), ["batch_fortran[0]", "batch_fortran[1]"]);
     assert_expected(&recordings[0]);
     let [first, second] = [0, 1].map(|index| recordings[index].lead(Lead::V6).unwrap());
@@ -104,15 +109,19 @@ fn a_header_without_a_rate_has_wfdbs_default() {
 }
 
 #[test]
-fn an_array_of_5000_samples_is_taken_for_ten_seconds() {
+fn an_array_of_5000_or_1000_samples_is_taken_for_ten_seconds() {
     let folder = TempDir::new().unwrap();
-    for (samples, rate) in [(5000, 500.0), (5001, 100.0), (1000, 100.0)] {
-        let path = folder.path().join("a.npy");
+    let path = folder.path().join("a.npy");
+    for (samples, rate) in [(5000, 500.0), (1000, 100.0)] {
         fs::write(&path, npy("<f4", &[12, samples], 12 * samples * 4)).unwrap();
         let recording = read_one(&path);
         assert_eq!(recording.sampling_rate(), rate);
         assert!(recording.warnings().iter().any(|text| text.contains("the file states no sampling rate")));
     }
+    fs::write(&path, npy("<f4", &[12, 5001], 12 * 5001 * 4)).unwrap();
+    let error = read(&path).unwrap_err();
+    assert_says(&error, "5001 samples, and the file states no sampling rate", "state the sampling rate");
+    assert_eq!(error.hint(), Some(ecgpu::Hint::StateSamplingRate));
 }
 
 #[test]
@@ -222,7 +231,7 @@ fn an_array_of_named_leads_is_read() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("a.npy");
     fs::write(&path, npy("<f4", &[100, 2], 800)).unwrap();
-    let options = ReadOptions { leads: Some(vec![Lead::II, Lead::V5]), ..Default::default() };
+    let options = ReadOptions { leads: Some(vec![Lead::II, Lead::V5]), ..at_100_hz() };
     let recording = format::read(&path, &options).unwrap().remove(0);
     assert_eq!((recording.samples(), recording.lead(Lead::V5).is_some()), (100, true));
 }
@@ -232,7 +241,7 @@ fn a_square_array_is_taken_as_leads_by_samples() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("a.npy");
     fs::write(&path, npy("<f4", &[12, 12], 576)).unwrap();
-    let warnings = read_one(&path).warnings().to_vec();
+    let warnings = format::read(&path, &at_100_hz()).unwrap()[0].warnings().to_vec();
     assert!(warnings.contains(&"as many samples as leads: taken as [12 leads, 12 samples]".into()), "{warnings:?}");
 }
 

@@ -1,5 +1,7 @@
 //! Assumes a sampling rate and a unit for files that state none.
 
+use std::borrow::Borrow;
+
 use super::{ReadOptions, damaged, gaps};
 use crate::{
     Hint, Result,
@@ -21,18 +23,18 @@ pub(super) enum Numbers {
 
 impl Numbers {
     /// Returns the kind of all numbers of a file.
-    pub(super) fn of<'a>(mut values: impl Iterator<Item = &'a f32> + Clone) -> Self {
-        let zeros = values.clone().all(|value| *value == 0.0);
+    pub(super) fn of(mut values: impl Iterator<Item = impl Borrow<f32>> + Clone) -> Self {
+        let zeros = values.clone().all(|value| *value.borrow() == 0.0);
         // Every larger f32 is whole.
-        let whole = |value: &f32| {
+        let whole = |value: f32| {
             value.is_nan() || value.fract() == 0.0 && value.abs() <= f32::powi(2.0, f32::MANTISSA_DIGITS as i32)
         };
-        if !zeros && values.all(whole) { Numbers::Whole } else { Numbers::Real }
+        if !zeros && values.all(|value| whole(*value.borrow())) { Numbers::Whole } else { Numbers::Real }
     }
 }
 
 /// Returns the unit of a file, and a warning if it is assumed or overridden.
-fn unit(numbers: Numbers, stated: Option<Unit>, options: &ReadOptions) -> Result<(Unit, Option<String>)> {
+pub(super) fn unit(numbers: Numbers, stated: Option<Unit>, options: &ReadOptions) -> Result<(Unit, Option<String>)> {
     match (options.unit, stated, numbers) {
         (Some(given), Some(stated), _) if given != stated => {
             Ok((given, Some(format!("the file says {stated}: overridden with {given}"))))
@@ -52,7 +54,11 @@ fn unit(numbers: Numbers, stated: Option<Unit>, options: &ReadOptions) -> Result
 ///
 /// # Errors
 /// No rate is stated, and the number of samples is not that of a standard recording.
-fn sampling_rate(samples: usize, stated: Option<f64>, options: &ReadOptions) -> Result<(f64, Option<String>)> {
+pub(super) fn sampling_rate(
+    samples: usize,
+    stated: Option<f64>,
+    options: &ReadOptions,
+) -> Result<(f64, Option<String>)> {
     match (options.sampling_rate, stated) {
         (Some(given), Some(stated)) if given != stated => {
             return Ok((given, Some(format!("the file says {stated} Hz: overridden with {given} Hz"))));

@@ -3,7 +3,10 @@
 //! A WFDB header states leads, sampling rate and unit. An array states none of them, and a table only the leads. What is
 //! missing comes from [`ReadOptions`] or is assumed, and every assumption becomes a warning of the recording.
 
+mod array;
 mod assumptions;
+#[cfg(feature = "compressed")]
+mod compressed;
 #[cfg(any(feature = "scp", feature = "ishne"))]
 mod crc;
 #[cfg(feature = "dicom")]
@@ -12,10 +15,16 @@ mod dicom;
 mod edf;
 mod find;
 mod gaps;
+#[cfg(feature = "hdf5")]
+mod hdf5;
 #[cfg(feature = "ishne")]
 mod ishne;
+#[cfg(any(feature = "compressed", feature = "mat", feature = "hdf5"))]
+mod limits;
 #[cfg(any(feature = "scp", feature = "ishne"))]
 mod little_endian;
+#[cfg(feature = "mat")]
+mod mat;
 mod npy;
 mod recognise;
 #[cfg(feature = "scp")]
@@ -115,6 +124,17 @@ static FORMATS: &[Format] = &[
     xml::aecg::FORMAT,
     #[cfg(feature = "philips")]
     xml::philips::FORMAT,
+    #[cfg(feature = "mat")]
+    mat::FORMAT,
+    #[cfg(feature = "hdf5")]
+    hdf5::FORMAT,
+    // An archive of arrays comes before the archives of all kinds of files, which recognise it too.
+    #[cfg(feature = "compressed")]
+    compressed::NPZ,
+    #[cfg(feature = "compressed")]
+    compressed::GZIP,
+    #[cfg(feature = "compressed")]
+    compressed::ZIP,
     table::FORMAT,
 ];
 

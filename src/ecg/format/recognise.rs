@@ -21,7 +21,7 @@ pub(super) struct Recognised {
 impl Recognised {
     /// Recognises a file by its name and its first bytes. The extension decides where no format recognises the bytes, or
     /// several do.
-    fn of(path: &Path, start: &[u8]) -> Option<Self> {
+    pub(super) fn of(path: &Path, start: &[u8]) -> Option<Self> {
         let by_extension = Format::by_extension(path);
         let recognises = |format: &&'static Format| (format.recognises)(start);
         let by_content = || FORMATS.iter().find(recognises);
@@ -37,6 +37,18 @@ impl Recognised {
             )
         });
         Some(Self { format, contradiction })
+    }
+
+    /// Returns the format's name.
+    #[cfg(feature = "compressed")]
+    pub(super) fn name(&self) -> &'static str {
+        self.format.name
+    }
+
+    /// Whether the format's files need others, as a WFDB header its signal files.
+    #[cfg(feature = "compressed")]
+    pub(super) fn has_companions(&self) -> bool {
+        !self.format.companions.is_empty()
     }
 
     /// Recognises the file at `path`. Returns also the file to begin with: `path` itself, or the main file to which it
