@@ -12,6 +12,8 @@ mod signals;
 mod source;
 mod table;
 mod wfdb;
+// Each kind of XML uses a part of what they share.
+#[cfg_attr(not(all(feature = "muse", feature = "aecg", feature = "philips")), allow(dead_code))]
 #[cfg(any(feature = "muse", feature = "aecg", feature = "philips"))]
 mod xml;
 
