@@ -40,19 +40,25 @@ fn document(series: &str) -> String {
 
 const INCREMENT: &str = "<increment value=\"0.01\" unit=\"s\"/>";
 
-fn sequences(leads: &[Lead]) -> String {
-    let digits = |lead: Lead| steps(lead, STEP).iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+fn sequences(leads: &[Lead], samples: usize) -> String {
+    let digits =
+        |lead: Lead| steps(lead, STEP)[..samples].iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     let code = |lead: Lead| format!("MDC_ECG_LEAD_{}", lead.name().to_ascii_uppercase());
     leads.iter().map(|of| lead(&code(*of), &digits(*of))).collect()
 }
 
-pub(super) fn example() -> String {
+fn example() -> String {
+    of(1000)
+}
+
+/// A document of so many samples per lead.
+pub(super) fn of(samples: usize) -> String {
     let beat = set(&(times(INCREMENT) + &lead("MDC_ECG_LEAD_I", "1 2 3")));
     let beat =
         format!("<derivation><derivedSeries><code code=\"REPRESENTATIVE_BEAT\"/>{beat}</derivedSeries></derivation>\n");
     let annotations = "<subjectOf><annotationSet><component><annotation><code code=\"MDC_ECG_RHY\"/>\
                        </annotation></component></annotationSet></subjectOf>\n";
-    let rhythm = set(&(times(INCREMENT) + &sequences(&STORED)));
+    let rhythm = set(&(times(INCREMENT) + &sequences(&STORED, samples)));
     document(&series("RHYTHM", &(rhythm + annotations + &beat)))
 }
 
@@ -136,7 +142,7 @@ fn a_lead_is_found_by_its_display_name() {
 
 #[test]
 fn each_rhythm_series_and_each_segment_is_a_recording() {
-    let whole = series("RHYTHM", &set(&(times(INCREMENT) + &sequences(&STORED))));
+    let whole = series("RHYTHM", &set(&(times(INCREMENT) + &sequences(&STORED, 1000))));
     let beat = series("REPRESENTATIVE_BEAT", &set(&(times(INCREMENT) + &lead("MDC_ECG_LEAD_I", "1 2 3"))));
     let recordings = read_xml(&document(&format!("{whole}{beat}{whole}"))).unwrap();
     let names: Vec<&str> = recordings.iter().map(|recording| recording.name()).collect();
@@ -146,7 +152,7 @@ fn each_rhythm_series_and_each_segment_is_a_recording() {
 
 #[test]
 fn leads_of_one_time_in_several_sets_are_one_recording() {
-    let sets: String = STORED.map(|lead| set(&(times(INCREMENT) + &sequences(&[lead])))).concat();
+    let sets: String = STORED.map(|lead| set(&(times(INCREMENT) + &sequences(&[lead], 1000)))).concat();
     assert_holds(&read_one(&document(&series("RHYTHM", &sets))), STEP);
 }
 

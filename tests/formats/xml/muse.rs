@@ -38,14 +38,19 @@ fn document(waveforms: &str) -> String {
     )
 }
 
-fn rhythm() -> String {
-    let leads: String = STORED.map(|lead| lead_data(lead.name(), &steps(lead, STEP))).concat();
+fn rhythm_of(samples: usize) -> String {
+    let leads: String = STORED.map(|lead| lead_data(lead.name(), &steps(lead, STEP)[..samples])).concat();
     waveform("Rhythm", &leads)
 }
 
-pub(super) fn example() -> String {
-    let median: String = STORED.map(|lead| lead_data(lead.name(), &[7; 600])).concat();
-    document(&(waveform("Median", &median) + &rhythm()))
+fn example() -> String {
+    of(1000)
+}
+
+/// A document of so many samples per lead.
+pub(super) fn of(samples: usize) -> String {
+    let median: String = STORED.map(|lead| lead_data(lead.name(), &[7; 60])).concat();
+    document(&(waveform("Median", &median) + &rhythm_of(samples)))
 }
 
 /// A document of one lead of two samples.
@@ -156,7 +161,7 @@ fn a_lead_that_was_off_is_named() {
 #[test]
 fn each_rhythm_is_a_recording() {
     let more = waveform("Rhythm", &lead_data("V7", &[1, 2]));
-    let recordings = read_xml(&document(&(rhythm() + &rhythm() + &more))).unwrap();
+    let recordings = read_xml(&document(&(rhythm_of(1000) + &rhythm_of(1000) + &more))).unwrap();
     let names: Vec<&str> = recordings.iter().map(|recording| recording.name()).collect();
     assert_eq!(names, ["r[0]", "r[1]"]);
     assert_eq!(recordings[1].warnings(), ["1 further waveforms of the file hold no standard lead: left out"]);

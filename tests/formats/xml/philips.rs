@@ -97,8 +97,14 @@ fn compressed(milliseconds: usize, data: &str) -> String {
     version_1_03(&format!("{COMPRESSED} durationperchannel=\"{milliseconds}\""), data)
 }
 
-pub(super) fn example() -> String {
-    compressed(10_000, &xli_of(&leads()))
+fn example() -> String {
+    of(1000)
+}
+
+/// A document of so many samples per lead.
+pub(super) fn of(samples: usize) -> String {
+    let leads: Vec<Vec<i16>> = leads().iter().map(|lead| lead[..samples].to_vec()).collect();
+    compressed(10 * samples, &xli_of(&leads))
 }
 
 #[test]
