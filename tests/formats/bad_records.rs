@@ -81,15 +81,15 @@ fn impossible_options_are_refused() {
 #[test]
 fn an_unknown_format_is_refused_with_those_that_are_known() {
     let folder = TempDir::new().unwrap();
-    let path = folder.path().join("a.edf");
+    let path = folder.path().join("a.xyz");
     fs::write(&path, "").unwrap();
     assert_says(
         &read(&path).unwrap_err(),
-        "extension 'edf', and its content is of no known format",
+        "extension 'xyz', and its content is of no known format",
         "WFDB (.hea, .dat, .mat), NumPy (.npy)",
     );
     assert_says(&read(folder.path()).unwrap_err(), "is a folder", "name one of its files");
-    for missing in ["a.hea", "a.npy", "a.csv", "a", "b.edf"] {
+    for missing in ["a.hea", "a.npy", "a.csv", "a", "b.xyz"] {
         assert_says(&read(&folder.path().join(missing)).unwrap_err(), missing, "check the path");
     }
 }

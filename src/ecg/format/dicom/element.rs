@@ -23,11 +23,11 @@ const END_OF_SEQUENCE: Tag = Tag(0xfffe, 0xe0dd);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Syntax {
     /// Each element states its value representation; the least significant byte comes first.
-    ExplicitLittleEndian,
+    ExplicitLittle,
     /// Each element states its value representation; the most significant byte comes first.
-    ExplicitBigEndian,
+    ExplicitBig,
     /// The value representations follow from the tags; the least significant byte comes first.
-    ImplicitLittleEndian,
+    ImplicitLittle,
 }
 
 /// The tag and the length of an element or an item.
@@ -43,9 +43,9 @@ impl Syntax {
     /// Decodes a header, and moves `bytes` behind it.
     fn header(self, bytes: &mut &[u8]) -> Option<Header> {
         let (header, _) = match self {
-            Syntax::ExplicitLittleEndian => ExplicitVRLittleEndianDecoder::default().decode_header(bytes),
-            Syntax::ExplicitBigEndian => ExplicitVRBigEndianDecoder::default().decode_header(bytes),
-            Syntax::ImplicitLittleEndian => ImplicitVRLittleEndianDecoder::with_std_dict().decode_header(bytes),
+            Syntax::ExplicitLittle => ExplicitVRLittleEndianDecoder::default().decode_header(bytes),
+            Syntax::ExplicitBig => ExplicitVRBigEndianDecoder::default().decode_header(bytes),
+            Syntax::ImplicitLittle => ImplicitVRLittleEndianDecoder::with_std_dict().decode_header(bytes),
         }
         .ok()?;
         let length = header.length().get().map(|length| usize::try_from(length).unwrap_or(usize::MAX));
@@ -56,7 +56,7 @@ impl Syntax {
     /// section 6.2.2).
     fn inside(self, header: &Header) -> Self {
         let unknown = header.vr == VR::UN && header.tag.group() != ITEM.group();
-        if unknown { Syntax::ImplicitLittleEndian } else { self }
+        if unknown { Syntax::ImplicitLittle } else { self }
     }
 }
 
@@ -141,7 +141,7 @@ fn undefined(bytes: &[u8], syntax: Syntax) -> Option<(usize, usize)> {
     let mut implicit: Option<u64> = None;
     loop {
         let before = bytes.len() - rest.len();
-        let current = if implicit.is_some() { Syntax::ImplicitLittleEndian } else { syntax };
+        let current = if implicit.is_some() { Syntax::ImplicitLittle } else { syntax };
         let header = current.header(&mut rest)?;
         if [END_OF_ITEM, END_OF_SEQUENCE].contains(&header.tag) {
             open -= 1;
@@ -181,7 +181,7 @@ mod tests {
     const VALUE: [u8; 10] = [0x3a, 0x00, 0x05, 0x00, b'U', b'S', 2, 0, 7, 0];
 
     fn elements(bytes: &[u8]) -> Elements<'_> {
-        Elements { bytes, syntax: Syntax::ExplicitLittleEndian }
+        Elements { bytes, syntax: Syntax::ExplicitLittle }
     }
 
     #[test]

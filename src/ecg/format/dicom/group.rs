@@ -72,7 +72,7 @@ impl<'a> Group<'a> {
             ));
         }
         let data = group.get(tags::WAVEFORM_DATA);
-        let order = data.map_or(Syntax::ExplicitLittleEndian, |data| data.syntax);
+        let order = data.map_or(Syntax::ExplicitLittle, |data| data.syntax);
         let integer = Integer::of(&group, order)?;
         let data = data.map_or(&[][..], |data| data.value);
         let samples = samples(&group, channels.len(), integer.width, data.len())?;
@@ -178,7 +178,7 @@ impl Integer {
             let cause = format!("samples of type '{interpretation}' in {bits} bits");
             return Err(damaged(cause, "the file is damaged: export the recording again"));
         }
-        Ok(Self { width, signed, big_endian: order == Syntax::ExplicitBigEndian })
+        Ok(Self { width, signed, big_endian: order == Syntax::ExplicitBig })
     }
 
     /// Decodes the first sample of `bytes`; none if they are too few.

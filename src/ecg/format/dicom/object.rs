@@ -71,7 +71,7 @@ impl<'a> Attributes<'a> {
     /// Returns the whole number that an element holds in two or four bytes.
     pub(super) fn whole(&self, tag: Tag) -> Option<u64> {
         let Element { value, syntax, .. } = self.get(tag)?;
-        let big_endian = syntax == Syntax::ExplicitBigEndian;
+        let big_endian = syntax == Syntax::ExplicitBig;
         match *value {
             [a, b] if big_endian => Some(u16::from_be_bytes([a, b]).into()),
             [a, b] => Some(u16::from_le_bytes([a, b]).into()),
@@ -109,7 +109,7 @@ pub(super) fn open(file: &[u8], most: u64) -> Result<(Vec<u8>, Syntax)> {
     let mut transfer_syntax = String::new();
     // Meta information is group 2 and always explicit, whatever the syntax of the object.
     while rest.starts_with(&[2, 0]) {
-        let mut elements = Elements { bytes: rest, syntax: Syntax::ExplicitLittleEndian };
+        let mut elements = Elements { bytes: rest, syntax: Syntax::ExplicitLittle };
         let Some(element) = elements.next()? else { break };
         if element.tag == tags::TRANSFER_SYNTAX_UID {
             transfer_syntax = text(element.value);
@@ -126,7 +126,7 @@ pub(super) fn open(file: &[u8], most: u64) -> Result<(Vec<u8>, Syntax)> {
     if object.len() as u64 > most {
         return Err(damaged(format!("it inflates to over {most} bytes"), "cut it into shorter recordings"));
     }
-    Ok((object, Syntax::ExplicitLittleEndian))
+    Ok((object, Syntax::ExplicitLittle))
 }
 
 /// Returns the syntax of an object. Whether it is explicit shows in its first element, also where the meta information is
@@ -138,9 +138,9 @@ fn syntax(object: &[u8], transfer_syntax: &str) -> Syntax {
     });
     let big_endian = transfer_syntax == BIG_ENDIAN || transfer_syntax.is_empty() && object.starts_with(&[0, 8]);
     match (big_endian, explicit) {
-        (true, true) => Syntax::ExplicitBigEndian,
-        (_, true) => Syntax::ExplicitLittleEndian,
-        (_, false) => Syntax::ImplicitLittleEndian,
+        (true, true) => Syntax::ExplicitBig,
+        (_, true) => Syntax::ExplicitLittle,
+        (_, false) => Syntax::ImplicitLittle,
     }
 }
 

@@ -6,7 +6,7 @@ mod label;
 mod records;
 mod write;
 
-use std::{io::BufReader, ops::Range};
+use std::{io::BufReader, iter, ops::Range};
 
 pub use write::write;
 
@@ -94,7 +94,7 @@ fn choose_leads(signals: &[Signal], options: &ReadOptions) -> Result<Vec<usize>>
 fn sampling_rate(start: &Start, signals: &[Signal], leads: &[usize]) -> Result<Option<f64>> {
     let mut leads = leads.iter().filter_map(|at| signals.get(*at));
     let Some(first) = leads.next() else { return Ok(None) };
-    let rate = |signal: &Signal| signal.samples as f64 / start.duration;
+    let rate = |signal: &Signal| header::sampling_rate(signal.samples, start.duration);
     if first.samples == 0 || !rate(first).is_finite() {
         let cause = format!("{} samples in a record of {} s", first.samples, start.duration);
         return Err(damaged(cause, "the header is damaged: get the file again"));
@@ -179,7 +179,7 @@ impl File<'_> {
                 let cause = format!("the file declares gaps, and record {} does not state when it begins", unknown + 1);
                 Err(damaged(cause, "export the recording without gaps"))
             }
-            None => Ok(vec![0..count]),
+            None => Ok(iter::once(0..count).collect()),
         }
     }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{
     annotations::END_OF_TEXT,
-    header::{BLOCK, WIDTHS},
+    header::{BLOCK, WIDTHS, sampling_rate},
 };
 use crate::{Error, ErrorKind, Recording, Result, ecg::Lead, files};
 
@@ -88,7 +88,7 @@ impl Records {
         let seconds = length as f64 / rate;
         let decimals = (0..7).find(|decimals| {
             let text = format!("{seconds:.0$}", *decimals as usize);
-            text.len() <= 8 && text.parse().is_ok_and(|exact: f64| length as f64 / exact == rate)
+            text.len() <= 8 && text.parse().is_ok_and(|exact| sampling_rate(length as u64, exact) == rate)
         })?;
         let digits = (seconds * 10f64.powi(decimals as i32)).round() as u64;
         let mut records =
