@@ -8,4 +8,5 @@ mod bad_records;
 mod reading;
 mod recognition;
 mod support;
+mod wfdb;
 mod writing;

@@ -13,7 +13,7 @@ use super::{
 use crate::Result;
 
 /// The most bytes that the headers of all segments may have. A header that repeats its segments could ask for any number.
-const LARGEST_HEADERS: u64 = 16 << 20;
+const LARGEST_HEADERS: u64 = 8 << 20;
 
 /// The most samples, those without a value included, that a record of several segments may have: twelve leads of 90 minutes
 /// at 500 Hz. Its header states the lengths of gaps, so the files do not limit them.
@@ -111,7 +111,8 @@ fn sampling_rate(header: &Header, parts: &[Part]) -> Result<Option<f64>> {
     let rate = header.sampling_rate.or_else(|| stated.clone().next().map(|(_, rate)| rate));
     for (name, other) in stated {
         if rate.is_some_and(|rate| rate != other) {
-            let cause = format!("segment {name} has a sampling rate of {other} Hz, the record {} Hz", rate.unwrap_or(0.0));
+            let cause =
+                format!("segment {name} has a sampling rate of {other} Hz, the record {} Hz", rate.unwrap_or(0.0));
             return Err(damaged(cause, "correct the header that is wrong, or convert the segments to one rate"));
         }
     }

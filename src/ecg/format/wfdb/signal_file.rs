@@ -114,9 +114,10 @@ impl<'h> Group<'h> {
             let rest = held / in_frame;
             warnings.push(format!("{} holds {rest} samples, {frames} are declared: the rest is ignored", self.file));
         }
-        let bytes = part.reader.seek(SeekFrom::Start(offset)).and_then(|_| {
-            part.read_start(signal_format.bytes(samples).unwrap_or(u64::MAX))
-        });
+        let bytes = part
+            .reader
+            .seek(SeekFrom::Start(offset))
+            .and_then(|_| part.read_start(signal_format.bytes(samples).unwrap_or(u64::MAX)));
         let bytes = bytes.map_err(|error| self.unreadable(error))?;
         let mut columns = Vec::new();
         let mut before = 0;
@@ -147,7 +148,8 @@ impl<'h> Group<'h> {
         let held = channels.iter().map(|values| values.len() as u64 / field.samples_per_frame).max().unwrap_or(0);
         let samples = self.check_length(frames, held)? * field.samples_per_frame;
         let mut columns = Vec::new();
-        for (((position, _), values), _) in self.signals.iter().zip(&mut channels).zip(wanted).filter(|(_, wanted)| **wanted)
+        for (((position, _), values), _) in
+            self.signals.iter().zip(&mut channels).zip(wanted).filter(|(_, wanted)| **wanted)
         {
             values.truncate(samples as usize);
             let values = std::mem::take(values);
@@ -225,7 +227,9 @@ fn refuse_mat_file(part: &mut Part, name: &str) -> std::io::Result<Result<()>> {
     let level = start.strip_prefix(b"MATLAB ").filter(|level| [b"5.0", b"7.3"].iter().any(|known| level == known));
     Ok(level.map_or(Ok(()), |level| {
         let level = String::from_utf8_lossy(level);
-        let cause = format!("{name} is a MAT file of version {level}, whose bytes are not the samples that the header describes");
+        let cause = format!(
+            "{name} is a MAT file of version {level}, whose bytes are not the samples that the header describes"
+        );
         Err(damaged(cause, "save the samples in MAT version 4, for instance with scipy.io.savemat and format='4'"))
     }))
 }

@@ -185,9 +185,9 @@ mod tests {
     #[test]
     fn bytes_and_samples_agree() {
         use SignalFormat::*;
-        for signal_format in [
-            Format8, Format16, Format24, Format32, Format61, Format80, Format160, Format212, Format310, Format311,
-        ] {
+        for signal_format in
+            [Format8, Format16, Format24, Format32, Format61, Format80, Format160, Format212, Format310, Format311]
+        {
             for samples in 0..50 {
                 let bytes = signal_format.bytes(samples).unwrap();
                 // Two samples of format 310 take as many bytes as three.
