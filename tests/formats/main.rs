@@ -25,6 +25,7 @@ mod scp;
 #[cfg(feature = "scp")]
 mod scp_writer;
 mod support;
+mod wfdb;
 mod writing;
 mod written_arrays;
 #[cfg(all(feature = "muse", feature = "aecg", feature = "philips"))]

@@ -43,5 +43,5 @@ impl Record {
 
 /// Warns about samples that are cut off at the end.
 pub(super) fn skewed(samples: usize) -> Option<String> {
-    (samples > 0).then(|| format!("leads are stored with a skew: the last {samples} samples, which some lack, are cut"))
+    (samples > 0).then(|| format!("samples cut at the end, where skewed leads have no value: {samples}"))
 }

@@ -13,7 +13,7 @@ use super::{
 use crate::Result;
 
 /// The most bytes that the headers of all segments may have. A header that repeats its segments could ask for any number.
-const LARGEST_HEADERS: u64 = 16 << 20;
+const LARGEST_HEADERS: u64 = 8 << 20;
 
 /// The most samples, those without a value included, that a record of several segments may have: twelve leads of 90 minutes
 /// at 500 Hz. Its header states the lengths of gaps, so the files do not limit them.

@@ -124,12 +124,9 @@ pub(super) fn recognises(start: &[u8]) -> bool {
     let text = String::from_utf8_lossy(start);
     let mut lines = numbered(&text).map(|(_, line)| line).filter(|line| !line.starts_with('#'));
     let (Some(record), Some(second)) = (lines.next(), lines.next()) else { return false };
-    let is_described = if record.split_whitespace().next().is_some_and(|name| name.contains('/')) {
-        segment_line::is_segment_line
-    } else {
-        signal_line::is_signal_line
-    };
-    is_record_line(record) && is_described(second)
+    let of_segments = record.split_whitespace().next().is_some_and(|name| name.contains('/'));
+    let is_described = signal_line::is_signal_line(second) || of_segments && segment_line::is_segment_line(second);
+    is_record_line(record) && is_described
 }
 
 #[cfg(test)]

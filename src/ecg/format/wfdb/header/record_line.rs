@@ -42,13 +42,12 @@ impl RecordLine {
     }
 }
 
-/// Whether every field of a line is one of a record line.
+/// Whether a line can be meant as a record line: a name and a number of signals, and further fields that begin as numbers do.
 pub(super) fn is_record_line(line: &str) -> bool {
-    let name = line.split_whitespace().next().unwrap_or_default();
-    let name = name.split('/').next().unwrap_or_default();
-    let valid_name =
-        !name.is_empty() && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "_-.".contains(letter));
-    let mut time_and_date = line.split_whitespace().skip(4);
-    let begins_with_digit = |field: &str| field.starts_with(|letter: char| letter.is_ascii_digit() || letter == '[');
-    valid_name && RecordLine::parse(line).is_ok() && time_and_date.all(begins_with_digit)
+    let mut fields = line.split_whitespace();
+    let name = fields.next().and_then(|name| name.split('/').next()).unwrap_or_default();
+    let is_name = name.chars().all(|letter| letter.is_ascii_alphanumeric() || "_-.".contains(letter));
+    let has_signals = fields.next().is_some_and(|signals| signals.parse::<u64>().is_ok());
+    let is_number = |field: &str| field.starts_with(|letter: char| letter.is_ascii_digit() || "[-+.".contains(letter));
+    !name.is_empty() && is_name && has_signals && fields.all(is_number)
 }

@@ -129,10 +129,12 @@ impl FromStr for SignalFormatField {
 /// Numbers of all formats that signal(5) describes; 0 is a signal without samples.
 const KNOWN_FORMATS: [u32; 14] = [0, 8, 16, 24, 32, 61, 80, 160, 212, 310, 311, 508, 516, 524];
 
-/// Whether a line is one of a signal beyond doubt. Only the names of signal files tell it from numbers and from prose.
+/// Whether a line is one of a signal beyond doubt. The names of signal files tell it from numbers and from prose, and a gain
+/// with a baseline or a unit tells that a format is meant, if an unknown one.
 pub(super) fn is_signal_line(line: &str) -> bool {
     parse(line).is_ok_and(|Signal { file, signal_format, .. }| {
-        let is_file = file.contains('.') && file.parse::<f64>().is_err();
-        (is_file || file == "~" || file == "-") && KNOWN_FORMATS.contains(&signal_format.number)
+        let is_file = file.contains(['.', '/', '\\']) && file.parse::<f64>().is_err();
+        let has_unit = || line.split_whitespace().nth(2).is_some_and(|gain| gain.contains(['(', '/']));
+        (is_file || file == "~" || file == "-") && (KNOWN_FORMATS.contains(&signal_format.number) || has_unit())
     })
 }
