@@ -52,7 +52,11 @@ fn by_name(signals: Vec<(String, Vec<f32>)>, warnings: &mut Vec<String>) -> Resu
     for (position, (name, samples)) in signals.into_iter().enumerate() {
         let Ok(lead) = name.parse::<Lead>() else {
             let nameless = name.trim().is_empty();
-            ignored.push(if nameless { format!("signal {} without a name", position + 1) } else { shown(name.as_bytes()) });
+            ignored.push(if nameless {
+                format!("signal {} without a name", position + 1)
+            } else {
+                shown(name.as_bytes())
+            });
             continue;
         };
         match leads.iter().find(|(other, _)| *other == lead) {
