@@ -28,6 +28,6 @@ mod synthetic;
 pub use condition::Condition;
 pub use lead::Lead;
 pub(crate) use recording::check_sampling_rate;
-pub use recording::{Recording, Unit};
+pub use recording::{Filled, Recording, Unit};
 pub(crate) use statistics::{mean, position};
-pub use synthetic::synthesize;
+pub use synthetic::{is_synthetic, synthesize};

@@ -1,4 +1,4 @@
-//! File formats of ECGs: WFDB records (read and written), NumPy arrays and tables of text (read), from paths and from memory.
+//! File formats of ECGs, read from paths and from memory, and written.
 //!
 //! A WFDB header states leads, sampling rate and unit. An array states none of them, and a table only the leads. What is
 //! missing comes from [`ReadOptions`] or is assumed, and every assumption becomes a warning of the recording.
@@ -36,6 +36,7 @@ mod table;
 mod voltage;
 mod wfdb;
 // Each kind of XML uses a part of what they share.
+mod write;
 #[cfg_attr(not(all(feature = "muse", feature = "aecg", feature = "philips")), allow(dead_code))]
 #[cfg(any(feature = "muse", feature = "aecg", feature = "philips"))]
 mod xml;
@@ -49,6 +50,7 @@ pub use npy::{RawArray, read_raw, read_raw_bytes};
 use recognise::Recognised;
 use source::Source;
 pub use wfdb::write as write_wfdb;
+pub use write::Writer;
 
 use super::{Lead, Recording, Unit, check_sampling_rate};
 use crate::{Error, ErrorKind, Result};

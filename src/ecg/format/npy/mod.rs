@@ -1,6 +1,7 @@
 //! Reads NumPy arrays: [leads, samples] or [samples, leads], with or without a batch in front.
 
 mod header;
+mod write;
 
 use std::{io::SeekFrom, path::Path};
 
@@ -8,6 +9,7 @@ use std::{io::SeekFrom, path::Path};
 use self::header::{Header, LARGEST as LARGEST_HEADER};
 #[cfg(feature = "compressed")]
 pub(super) use self::header::{Header, LARGEST as LARGEST_HEADER, Type};
+pub(super) use self::write::{options, write};
 use super::{
     Format, ReadOptions, Source,
     array::{self, Array, Description},

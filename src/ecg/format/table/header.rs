@@ -22,6 +22,8 @@ pub(super) struct Header<'t> {
     pub(super) sampling_rate: Option<f64>,
     /// The unit of all samples that a line states.
     pub(super) unit: Option<Unit>,
+    /// Whether a line begins with "synthetic", as in the tables that this crate writes of its synthetic ECGs.
+    pub(super) synthetic: bool,
 }
 
 impl<'t> Header<'t> {
@@ -42,6 +44,7 @@ impl<'t> Header<'t> {
             units,
             sampling_rate: statements().find_map(|statement| statement.sampling_rate()),
             unit: statements().find_map(|statement| statement.unit()),
+            synthetic: lines.iter().any(|line| line.to_lowercase().starts_with("synthetic")),
         }
     }
 

@@ -10,9 +10,11 @@ mod dialect;
 mod header;
 mod text;
 mod times;
+mod write;
 
 use std::borrow::Cow;
 
+pub(super) use self::write::write;
 use self::{
     body::Body,
     columns::{Column, is_lead},
@@ -28,7 +30,7 @@ use super::{
 };
 use crate::{
     Hint, Recording, Result,
-    ecg::{Lead, Unit},
+    ecg::{Lead, Unit, synthetic::SYNTHETIC},
 };
 
 /// Largest table in bytes, 1 GiB: days of twelve leads. The limit also ends the reading of an endless device.
@@ -88,6 +90,9 @@ fn parse(bytes: &[u8], name: String, options: &ReadOptions) -> Result<Recording>
     let header = Header::of(&text, layout);
     let body = Body::read(&text, layout, header.names.as_ref().map(Vec::len))?;
     let mut recording = recording(name, &header, body, options)?;
+    if header.synthetic {
+        recording.warn(SYNTHETIC);
+    }
     encoding.into_iter().for_each(|encoding| recording.warn(format!("the text is {encoding}: read as such")));
     Ok(recording)
 }
