@@ -59,6 +59,7 @@ fn read(source: &Source, options: &ReadOptions) -> Result<Vec<Recording>> {
         signals: names.zip(samples).collect(),
         sampling_rate: Some(header.sampling_rate),
         unit: Some(Unit::Millivolt),
+        calibrated: true,
         warnings: header.warnings,
     };
     signals.recording(source.stem(), options).map(|recording| vec![recording])

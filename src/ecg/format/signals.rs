@@ -19,6 +19,8 @@ pub(super) struct Signals {
     pub(super) sampling_rate: Option<f64>,
     /// The unit of all samples, if the file states one.
     pub(super) unit: Option<Unit>,
+    /// Whether the file states the voltage of its steps, so that a unit that was given cannot apply to its samples.
+    pub(super) calibrated: bool,
     /// What the reader noticed, one sentence per finding.
     pub(super) warnings: Vec<String>,
 }
@@ -31,7 +33,16 @@ impl Signals {
     /// No signal is a standard lead, a lead is there twice with different samples, the samples need a unit or a sampling
     /// rate, or a gap is too long.
     pub(super) fn recording(self, name: String, options: &ReadOptions) -> Result<Recording> {
-        let Self { signals, sampling_rate, unit, mut warnings } = self;
+        let Self { signals, sampling_rate, unit, calibrated, mut warnings } = self;
+        let without_unit = ReadOptions { unit: None, ..options.clone() };
+        let options = match options.unit {
+            Some(_) if calibrated => {
+                warnings
+                    .push("the file states the voltage of its steps: the unit that was given is not applied".into());
+                &without_unit
+            }
+            _ => options,
+        };
         let named = signals.iter().any(|(name, _)| name.parse::<Lead>().is_ok());
         let leads = if named { by_name(signals, &mut warnings)? } else { in_order(signals, options)? };
         let numbers = Numbers::of(leads.iter().flat_map(|(_, samples)| samples));
@@ -107,7 +118,7 @@ mod tests {
     fn signals(names: &[&str]) -> Signals {
         let signal = |(at, name): (usize, &&str)| (name.to_string(), vec![at as f32 + 0.5; 3]);
         let signals = names.iter().enumerate().map(signal).collect();
-        Signals { signals, sampling_rate: Some(500.0), unit: Some(Unit::Millivolt), warnings: Vec::new() }
+        Signals { signals, sampling_rate: Some(500.0), unit: Some(Unit::Millivolt), ..Signals::default() }
     }
 
     #[test]
@@ -125,6 +136,16 @@ mod tests {
         assert_eq!(recording.lead(Lead::V1), Some(&[1.5; 3][..]));
         let error = signals(&["", "ECG", "x"]).recording("r".into(), &given).unwrap_err();
         assert!(error.cause().ends_with("'', 'ECG', 'x', and 2 leads were given"), "{error}");
+    }
+
+    #[test]
+    fn a_unit_is_not_applied_to_samples_whose_voltage_is_known() {
+        let microvolts = ReadOptions { unit: Some(Unit::Microvolt), ..ReadOptions::default() };
+        let calibrated = Signals { calibrated: true, ..signals(&["I"]) }.recording("r".into(), &microvolts).unwrap();
+        assert_eq!(calibrated.lead(Lead::I), Some(&[0.5; 3][..]));
+        assert!(calibrated.warnings()[0].ends_with("is not applied"), "{:?}", calibrated.warnings());
+        let overridden = signals(&["I"]).recording("r".into(), &microvolts).unwrap();
+        assert_eq!(overridden.warnings(), ["the file says mV: overridden with uV"]);
     }
 
     #[test]

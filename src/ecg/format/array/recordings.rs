@@ -122,7 +122,7 @@ fn recording(
     match leads {
         Some(names) => {
             let signals = names.into_iter().zip(signals).collect();
-            Signals { signals, sampling_rate, unit, warnings }.recording(name, options)
+            Signals { signals, sampling_rate, unit, warnings, ..Signals::default() }.recording(name, options)
         }
         None => {
             let leads = options.leads().iter().copied().zip(signals).collect();

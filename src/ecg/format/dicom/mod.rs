@@ -107,5 +107,5 @@ fn signals(part: &Part, mut warnings: Vec<String>, options: &ReadOptions) -> Res
         (channel.name.clone(), samples)
     });
     let rate = part.groups.first().and_then(|group| group.rate);
-    Ok(Signals { signals: signals.collect(), sampling_rate: rate, unit: Some(unit), warnings })
+    Ok(Signals { signals: signals.collect(), sampling_rate: rate, unit: Some(unit), warnings, ..Signals::default() })
 }

@@ -198,6 +198,7 @@ impl File<'_> {
             sampling_rate: self.rate,
             unit: Some(self.unit),
             warnings: self.warnings.clone(),
+            ..Signals::default()
         }
     }
 }

@@ -65,7 +65,7 @@ fn signals(bytes: &[u8]) -> Result<Signals> {
     };
     let signals = leads.leads.iter().enumerate().map(signal).collect::<Result<_>>()?;
     let sampling_rate = Some(1e6 / f64::from(rhythm.microseconds));
-    Ok(Signals { signals, sampling_rate, unit: Some(Unit::Millivolt), warnings })
+    Ok(Signals { signals, sampling_rate, unit: Some(Unit::Millivolt), calibrated: true, warnings })
 }
 
 /// A rhythm, and what its compression calls for.

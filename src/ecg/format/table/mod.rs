@@ -132,7 +132,7 @@ fn leads_in_rows(header: &Header, body: &Body, leads: &[Lead], first: usize, opt
     }
     let samples = |row: usize| body.row(row).iter().skip(1).map(|number| *number as f32).collect();
     let signals = leads.iter().zip(first..).map(|(lead, row)| (lead.to_string(), samples(row))).collect();
-    Ok(Signals { signals, sampling_rate, unit: header.unit, warnings: Vec::new() })
+    Ok(Signals { signals, sampling_rate, unit: header.unit, ..Signals::default() })
 }
 
 /// Returns the signals of a table whose header names the columns.
@@ -161,7 +161,7 @@ fn named(names: &[Cow<str>], header: &Header, body: &Body, options: &ReadOptions
         (name, body.column(at).map(|number| (number * scale) as f32).collect())
     };
     let signals = signals.into_iter().map(signal).collect();
-    Ok(Signals { signals, sampling_rate, unit, warnings: Vec::new() })
+    Ok(Signals { signals, sampling_rate, unit, ..Signals::default() })
 }
 
 /// Returns the unit of all leads, if the header states it: that of the first lead.

@@ -44,7 +44,8 @@ fn read(source: &Source, options: &ReadOptions) -> Result<Vec<Recording>> {
         Contents::Segments(lines) => segments::read(source, &header, lines, options, &mut warnings)?,
     };
     let sampling_rate = sampling_rate(&record, options, &mut warnings);
-    let signals = Signals { signals: record.signals, sampling_rate, unit: Some(Unit::Millivolt), warnings };
+    let signals =
+        Signals { signals: record.signals, sampling_rate, unit: Some(Unit::Millivolt), warnings, ..Signals::default() };
     // The samples are in millivolts already, also where the options override the header's unit.
     let options = ReadOptions { unit: None, ..options.clone() };
     signals.recording(source.stem(), &options).map(|recording| vec![recording])

@@ -145,7 +145,7 @@ impl Set {
 
     fn into_signals(self) -> Signals {
         let Self { sampling_rate, signals, .. } = self;
-        Signals { signals, sampling_rate, unit: Some(Unit::Millivolt), warnings: Vec::new() }
+        Signals { signals, sampling_rate, unit: Some(Unit::Millivolt), calibrated: true, warnings: Vec::new() }
     }
 }
 

@@ -85,7 +85,7 @@ impl<'a> Waveform<'a> {
             let cause = format!("leads {} and {} do not begin at the same time", first.name(), lead.name());
             return Err(damaged(cause, "export the ECG with simultaneous leads"));
         }
-        let mut signals = Signals { unit: Some(Unit::Millivolt), ..Signals::default() };
+        let mut signals = Signals { unit: Some(Unit::Millivolt), calibrated: true, ..Signals::default() };
         signals.sampling_rate = self.sample_base.map(|base| base * 10f64.powf(self.sample_exponent.unwrap_or(0.0)));
         for lead in &self.leads {
             let samples = lead.samples(&mut signals.warnings)?;

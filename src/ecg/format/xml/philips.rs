@@ -236,6 +236,7 @@ impl Description {
             signals: signals.collect(),
             sampling_rate: self.sampling_rate,
             unit: Some(Unit::Millivolt),
+            calibrated: true,
             warnings,
         })
     }
