@@ -52,6 +52,9 @@ fn microvolts(recording: &Recording, lead: Lead) -> Vec<i32> {
     recording.lead(lead).unwrap().iter().map(|x| (x * 1000.0).round() as i32).collect()
 }
 
+/// Signal formats of compressed files.
+const COMPRESSED: [&str; 3] = ["508", "516", "524"];
+
 #[test]
 fn the_wfdb_package_finds_the_same_values_in_every_format_and_layout() {
     let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
@@ -67,7 +70,9 @@ fn the_wfdb_package_finds_the_same_values_in_every_format_and_layout() {
     assert!(expected.len() > 20, "{expected:?}");
     for path in expected {
         let header = path.with_extension("hea");
-        if !cfg!(feature = "flac") && fs::read_to_string(&header).unwrap().contains(" 5") {
+        let compressed =
+            |line: &str| line.split(' ').nth(1).is_some_and(|field| COMPRESSED.contains(&&field[..field.len().min(3)]));
+        if !cfg!(feature = "flac") && fs::read_to_string(&header).unwrap().lines().any(compressed) {
             assert_says(&read(&header).unwrap_err(), "compressed with FLAC, which this build cannot", "feature 'flac'");
             continue;
         }
