@@ -65,7 +65,7 @@ fn an_impossible_option_is_explained() {
         assert_one_line(&outcome, 2, "Hz: give a positive number of Hz");
     }
     for (arguments, part) in [
-        (&["classify", &path, "--unit", "furlong"][..], "unknown unit 'furlong': use mV, uV or V"),
+        (&["classify", &path, "--unit", "furlong"][..], "unknown unit 'furlong': use mV, uV, nV or V"),
         (&["classify", &path, "--leads", "I,V9"], "'V9' is not a lead of the 12-lead ECG"),
         (&["classify", &path, "--batch", "0"], "0 is not in 1.."),
         (&["classify", &path, "--raw", "--unit", "mV"], "cannot be used with"),

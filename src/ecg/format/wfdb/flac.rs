@@ -25,18 +25,15 @@ impl Compressed<'_> {
 }
 
 /// Samples of all channels that are decoded from a file of any size. Larger files may give more.
-#[cfg(feature = "flac")]
 const FEW: u64 = 1 << 24;
 
 /// The most samples a byte may give on average, beyond [`FEW`]. ECGs give one or two.
-#[cfg(feature = "flac")]
 const MOST_PER_BYTE: u64 = 8;
 
 /// Decodes the wanted channels of a file; the others stay empty. A file that ends early gives fewer samples.
 ///
 /// # Errors
 /// The file is damaged, or its channels or bits are not those that the header describes.
-#[cfg(feature = "flac")]
 pub(super) fn decode(part: Part, name: &str, compressed: &Compressed) -> Result<Vec<Vec<i32>>> {
     let Part { mut reader, size } = part;
     reader.seek(SeekFrom::Start(0)).map_err(|error| unreadable(name, 0, &error.into()))?;
@@ -76,18 +73,7 @@ pub(super) fn decode(part: Part, name: &str, compressed: &Compressed) -> Result<
     Ok(decoded)
 }
 
-#[cfg(feature = "flac")]
 fn unreadable(name: &str, samples: u64, error: &claxon::Error) -> crate::Error {
     let cause = format!("{name} cannot be decompressed after {samples} samples ({error})");
     damaged(cause, "the signal file is cut off or damaged: get the record again")
-}
-
-/// Refuses a compressed file in a build that cannot read it.
-///
-/// # Errors
-/// Always.
-#[cfg(not(feature = "flac"))]
-pub(super) fn decode(_: Part, name: &str, _: &Compressed) -> Result<Vec<Vec<i32>>> {
-    let cause = format!("{name} is compressed with FLAC, which this build cannot read");
-    Err(damaged(cause, "build with the feature 'flac', or convert the record to format 16, for instance with xform"))
 }

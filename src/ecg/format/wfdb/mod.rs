@@ -1,6 +1,7 @@
 //! WFDB records, PhysioNet's format: a text header and one or more files of samples, or a header of several such records.
 
 mod checks;
+#[cfg(feature = "flac")]
 mod flac;
 mod header;
 mod record;

@@ -15,6 +15,9 @@ use crate::Result;
 /// The most bytes that the headers of all segments may have. A header that repeats its segments could ask for any number.
 const LARGEST_HEADERS: u64 = 8 << 20;
 
+/// The most segments of a record: those of a patient's stay of weeks are some thousand.
+const MOST_SEGMENTS: usize = 1 << 14;
+
 /// The most samples, those without a value included, that a record of several segments may have: twelve leads of 90 minutes
 /// at 500 Hz. Its header states the lengths of gaps, so the files do not limit them.
 const MOST_SAMPLES: u64 = 1 << 25;
@@ -73,6 +76,10 @@ pub(super) fn read(
 
 /// Reads the headers of all segments.
 fn parts<'h>(source: &Source, lines: &'h [SegmentLine]) -> Result<Vec<Part<'h>>> {
+    if lines.len() > MOST_SEGMENTS {
+        let cause = format!("a record of {} segments, more than {MOST_SEGMENTS}", lines.len());
+        return Err(damaged(cause, "check that this is a WFDB header, and cut out the part that is wanted"));
+    }
     let mut size = 0;
     let part = |line: &'h SegmentLine| {
         let Some(name) = &line.name else { return Ok(Part { name: "~", frames: line.frames, header: None }) };

@@ -2,9 +2,10 @@
 
 use std::io::SeekFrom;
 
+#[cfg(feature = "flac")]
+use super::flac::{self, Compressed};
 use super::{
     super::{Source, damaged, source::Part},
-    flac::{self, Compressed},
     header::Signal,
     signal_format::SignalFormat,
 };
@@ -30,6 +31,7 @@ pub(super) struct Samples {
 enum Storage {
     Plain(SignalFormat),
     /// FLAC of so many bits.
+    #[cfg(feature = "flac")]
     Flac(u32),
 }
 
@@ -60,13 +62,14 @@ impl<'h> Group<'h> {
         is_wanted: impl Fn(&Signal) -> bool,
         warnings: &mut Vec<String>,
     ) -> Result<Vec<Samples>> {
-        let storage = self.storage()?;
         check_name(self.file, "signal file")?;
+        let storage = self.storage()?;
         let mut part = open_beside(source, self.file, "signal file")?;
         refuse_mat_file(&mut part, self.file).map_err(|error| self.unreadable(error))??;
         let wanted: Vec<bool> = self.signals.iter().map(|(_, signal)| is_wanted(signal)).collect();
         match storage {
             Storage::Plain(signal_format) => self.read_plain(part, signal_format, frames, &wanted, warnings),
+            #[cfg(feature = "flac")]
             Storage::Flac(bits) => self.read_flac(part, bits, frames, &wanted),
         }
     }
@@ -80,9 +83,15 @@ impl<'h> Group<'h> {
             return Err(damaged(cause, "correct the header: signals of one file share format and offset"));
         }
         Ok(match first.signal_format.number {
-            508 => Storage::Flac(8),
-            516 => Storage::Flac(16),
-            524 => Storage::Flac(24),
+            #[cfg(feature = "flac")]
+            number @ (508 | 516 | 524) => Storage::Flac(number - 500),
+            #[cfg(not(feature = "flac"))]
+            508 | 516 | 524 => {
+                let cause = format!("{} is compressed with FLAC, which this build cannot read", self.file);
+                let remedy =
+                    "build with the feature 'flac', or convert the record to format 16, for instance with xform";
+                return Err(damaged(cause, remedy));
+            }
             number => Storage::Plain(SignalFormat::from_number(number).ok_or_else(|| {
                 let cause = format!("'{}' is stored in format {number}, which WFDB does not know", first.name());
                 damaged(cause, "correct the header: usual formats are 16 and 212")
@@ -92,8 +101,8 @@ impl<'h> Group<'h> {
 
     /// Returns the samples of all signals in a frame.
     fn samples_per_frame(&self) -> Result<u64> {
-        let each = self.signals.iter().map(|(_, signal)| signal.signal_format.samples_per_frame);
-        let sum = each.fold(Some(0u64), |sum, samples| sum?.checked_add(samples));
+        let mut each = self.signals.iter().map(|(_, signal)| signal.signal_format.samples_per_frame);
+        let sum = each.try_fold(0u64, |sum, samples| sum.checked_add(samples));
         sum.ok_or_else(|| damaged("a frame of too many samples", "correct the samples per frame in the header"))
     }
 
@@ -136,6 +145,7 @@ impl<'h> Group<'h> {
         Ok(columns)
     }
 
+    #[cfg(feature = "flac")]
     fn read_flac(&self, part: Part, bits: u32, frames: Option<u64>, wanted: &[bool]) -> Result<Vec<Samples>> {
         let field = &self.signals[0].1.signal_format;
         if self.signals.iter().any(|(_, signal)| signal.signal_format.samples_per_frame != field.samples_per_frame) {

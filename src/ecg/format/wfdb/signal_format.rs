@@ -173,11 +173,11 @@ mod tests {
         assert_eq!(decoded(SignalFormat::Format212, &[0xFF, 0x87, 0x00, 0x05, 0x00]), [2047, -2048, 5]);
         assert_eq!(decoded(SignalFormat::Format8, &[1, 0xFE, 0x80]), [1, -2, -128]);
         // 1, -2 and 341, of which the lower five bits (10101) are in the first word and the upper five (01010) in the second.
-        let words = [0b10101_0000000001_0u16, 0b01010_1111111110_1, 0b00000_1000000000_0];
+        let words = [0b10101 << 11 | 1 << 1, 0b01010 << 11 | 0x3FE << 1 | 1, 0x200u16 << 1];
         let bytes: Vec<u8> = words.into_iter().flat_map(u16::to_le_bytes).collect();
         assert_eq!(decoded(SignalFormat::Format310, &bytes), [1, -2, 341, -512]);
         // The two highest bits mean nothing.
-        let word = 0b11_0101010101_1111111110_0000000001u32;
+        let word = 0b11u32 << 30 | 341 << 20 | 0x3FE << 10 | 1;
         assert_eq!(decoded(SignalFormat::Format311, &word.to_le_bytes()), [1, -2, 341]);
         assert_eq!(decoded(SignalFormat::Format311, &[0, 2]), [-512]);
     }
