@@ -17,11 +17,12 @@
 //! | feature | default | adds |
 //! |---|---|---|
 //! | `gpu` | yes | the GPU backend, through wgpu |
-//! | `formats` | yes | reading WFDB, NumPy and CSV files, writing WFDB files |
+//! | `formats` | yes | reading and writing WFDB, NumPy and CSV files |
 //! | `threads` | yes | the CPU backend on all cores |
 //! | `json` | no | a [`Report`] as JSON |
 //! | `evaluate` | no | metrics of a classifier |
-//! | `plot` | no | curves and ECG paper as SVG |
+//! | `plot` | no | curves, and ECGs on paper, as SVG |
+//! | `png` | no | the same as PNG |
 //! | `train` | no | training, and PTB-XL as a data set |
 //! | `download` | no | PTB-XL from PhysioNet |
 

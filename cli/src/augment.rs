@@ -8,7 +8,7 @@ use std::{
 use ecgpu::{
     Device, Error, ErrorKind, Recording, Result,
     ecg::{
-        Condition, Lead, Unit,
+        Condition, Lead,
         format::{self, ReadOptions},
         synthesize,
     },
@@ -19,7 +19,7 @@ use ecgpu::{
         augment::{Draws, Segment},
     },
     engine::plan::{Builder, Plan},
-    plot::{Anchor, Area, Font, Paper, Pen, Svg},
+    plot::{Anchor, Area, Font, Paper, Pen, Svg, shortened},
     train::{
         AugmentationPipeline, Augmentations,
         augment::{Augmented, Signal},
@@ -28,6 +28,7 @@ use ecgpu::{
 
 use crate::{
     check_free,
+    input::{self, Stated},
     terminal::{note, print},
 };
 
@@ -60,19 +61,14 @@ pub struct Arguments {
     /// Overwrite an existing file
     #[arg(long)]
     force: bool,
-    /// The sampling rate in Hz, where a file does not state it
-    #[arg(long, value_name = "HZ", allow_negative_numbers = true)]
-    sampling_rate: Option<f64>,
-    /// The unit of the samples, where a file does not state it: mV, uV or V
-    #[arg(long)]
-    unit: Option<Unit>,
-    /// The leads in their order, where a file does not name them
-    #[arg(long, value_delimiter = ',', value_name = "I,II,…")]
-    leads: Option<Vec<Lead>>,
+    #[command(flatten)]
+    stated: Stated,
 }
 
 /// Seconds that are drawn at most: the length of a usual strip.
 const LONGEST: f64 = 10.0;
+/// Characters of a name that are drawn at most.
+const LONGEST_NAME: usize = 30;
 /// The leads that are drawn. The difference is drawn for the first of them.
 const SHOWN: [Lead; 2] = [Lead::II, Lead::V2];
 
@@ -86,9 +82,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         ));
     }
     check_free(&[out], arguments.force)?;
-    let options =
-        ReadOptions { sampling_rate: arguments.sampling_rate, unit: arguments.unit, leads: arguments.leads.clone() };
-    options.check()?;
+    let options = arguments.stated.options()?;
     let record = read(file, &options)?;
     let partner = match &arguments.partner {
         Some(path) => read(path, &options)?.resampled(record.sampling_rate())?,
@@ -107,15 +101,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
 
 /// Reads the first record of a file.
 fn read(path: &Path, options: &ReadOptions) -> Result<Recording> {
-    let mut records = format::read(path, options)?;
-    if records.len() > 1 {
-        note(&format!("{} holds {} records, of which the first is taken", path.display(), records.len()));
-    }
-    if records.is_empty() {
-        let cause = format!("{} holds no record", path.display());
-        return Err(Error::new(ErrorKind::Recording, cause, "give a file with one"));
-    }
-    Ok(records.swap_remove(0))
+    input::one(input::read(path, options)?, path, None, "")
 }
 
 /// The record and the record that it is mixed with, both cut to the length that is drawn.
@@ -125,13 +111,6 @@ struct Pair {
     samples: usize,
     /// `[2, 12, samples]` in mV.
     x: Vec<f32>,
-}
-
-/// Cuts a name so that it does not reach into the drawing beside it.
-fn short(name: &str) -> String {
-    const LONGEST: usize = 30;
-    let cut: String = name.chars().take(LONGEST).collect();
-    if cut.len() < name.len() { cut + "…" } else { cut }
 }
 
 /// The result of one augmentation.
@@ -158,7 +137,12 @@ impl Pair {
                 x.extend_from_slice(&lead[..samples]);
             }
         }
-        Ok(Self { names: [record, partner].map(|recording| short(recording.name())), sampling_rate, samples, x })
+        Ok(Self {
+            names: [record, partner].map(|recording| shortened(recording.name(), LONGEST_NAME)),
+            sampling_rate,
+            samples,
+            x,
+        })
     }
 
     fn plan(&self, augmentations: &Augmentations, seed: u64) -> Result<Plan> {
@@ -310,7 +294,7 @@ fn draw_row(svg: &mut Svg, pair: &Pair, row: &Panel, strips: [[f64; 2]; 2], area
     let mut top = area.top;
     let mut strip = |svg: &mut Svg, [above, below]: [f64; 2], magnification, label: &str| {
         let area = Area { top, height: above + below, ..area };
-        let paper = Paper { area, zero: top + above, magnification };
+        let paper = Paper { area, zero: top + above, magnification, start: 0.0 };
         paper.draw(svg, (row.segment.len > 0).then_some(shaded));
         svg.text([area.left - 2.0, top + above + 1.3], Anchor::End, LABEL, label);
         top += above + below;

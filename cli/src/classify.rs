@@ -11,7 +11,7 @@ use std::{
 use ecgpu::{
     Classifier, DeviceInfo, Error, ErrorKind, Prediction, Recording, Report, Result, class_in_words,
     ecg::{
-        Condition, Lead, Unit,
+        Condition,
         format::{self, ReadOptions},
         synthesize,
     },
@@ -19,13 +19,14 @@ use ecgpu::{
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rayon::prelude::*;
 
-use crate::{Setup, logger, terminal};
+use crate::{Setup, input::Stated, logger, terminal};
 
 /// Classify recordings in files and folders
 ///
 /// Without a file, a synthetic sample is classified. Leads are matched by name, III, aVR, aVL and aVF derived where
 /// missing, units converted, and other sampling rates resampled.
 #[derive(clap::Args)]
+#[command(mut_group("stated", |stated| stated.requires("paths")))]
 #[command(after_help = "\
 Examples:
   ecgpu classify                                 the built-in synthetic sample
@@ -50,17 +51,10 @@ pub struct Arguments {
     /// Files that are read and classified together
     #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     batch: u32,
-    /// The sampling rate in Hz, where a file does not state it
-    #[arg(long, requires = "paths", value_name = "HZ", allow_negative_numbers = true)]
-    sampling_rate: Option<f64>,
-    /// The unit of the samples, where a file does not state it: mV, uV or V
-    #[arg(long, requires = "paths")]
-    unit: Option<Unit>,
-    /// The leads in their order, where a file does not name them
-    #[arg(long, requires = "paths", value_delimiter = ',', value_name = "I,II,…")]
-    leads: Option<Vec<Lead>>,
+    #[command(flatten)]
+    stated: Stated,
     /// Hand an array [batch, leads, samples] to the network as it is: no units, no resampling, no scaling
-    #[arg(long, requires = "paths", conflicts_with_all = ["sampling_rate", "unit", "leads"])]
+    #[arg(long, requires = "paths", conflicts_with = "stated")]
     raw: bool,
 }
 
@@ -75,9 +69,7 @@ struct Item {
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let start = Instant::now();
-    let options =
-        ReadOptions { sampling_rate: arguments.sampling_rate, unit: arguments.unit, leads: arguments.leads.clone() };
-    options.check()?;
+    let options = arguments.stated.options()?;
     let mut printer = Printer::new(arguments, start)?;
     if arguments.paths.is_empty() {
         printer.show(sample(&printer.classifier)?);

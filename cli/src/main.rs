@@ -3,12 +3,15 @@
 mod augment;
 mod bench;
 mod classify;
+mod convert;
 mod dataset;
 mod devices;
 mod download;
 mod hint;
+mod input;
 mod inspect;
 mod logger;
+mod plot;
 mod profile;
 mod synth;
 mod terminal;
@@ -48,6 +51,8 @@ enum Command {
     Tune(tune::Arguments),
     Inspect(inspect::Arguments),
     Synth(synth::Arguments),
+    Plot(plot::Arguments),
+    Convert(convert::Arguments),
     Dataset(dataset::Arguments),
     Download(download::Arguments),
     Pretrain(train::Pretrain),
@@ -183,6 +188,8 @@ fn main() -> ExitCode {
         Command::Tune(arguments) => tune::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Synth(arguments) => synth::run(&arguments),
+        Command::Plot(arguments) => plot::run(&arguments),
+        Command::Convert(arguments) => convert::run(&arguments),
         Command::Dataset(arguments) => dataset::run(&arguments),
         Command::Download(arguments) => download::run(&arguments),
         Command::Pretrain(arguments) => train::pretrain(&arguments),

@@ -68,6 +68,11 @@ pub fn note(text: &str) {
     let _ = writeln!(anstream::stderr(), "{DOUBTFUL}note:{DOUBTFUL:#} {}", clean(text));
 }
 
+/// Writes a warning about a recording to standard error.
+pub fn warn(text: &str) {
+    let _ = writeln!(anstream::stderr(), "{DOUBTFUL}warning:{DOUBTFUL:#} {}", clean(text));
+}
+
 /// Draws a horizontal bar for a share between 0 and 1, in eighths of a character.
 pub fn bar(part: f64) -> String {
     const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];

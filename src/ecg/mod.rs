@@ -29,5 +29,5 @@ pub use condition::Condition;
 pub use lead::Lead;
 pub(crate) use mean::mean;
 pub(crate) use recording::check_sampling_rate;
-pub use recording::{Recording, Unit};
-pub use synthetic::synthesize;
+pub use recording::{Filled, Recording, Unit};
+pub use synthetic::{is_synthetic, synthesize};

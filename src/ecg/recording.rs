@@ -60,6 +60,31 @@ pub(crate) fn check_sampling_rate(rate: f64, kind: ErrorKind) -> Result<()> {
     Err(Error::new(kind, format!("a sampling rate of {rate} Hz"), "give a positive number of Hz"))
 }
 
+/// How the samples of a lead were filled for which its file has no value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filled {
+    /// Derived from leads I and II.
+    Derived {
+        /// The number of samples, as the file counts them.
+        samples: usize,
+    },
+    /// Interpolated between their neighbours.
+    Interpolated {
+        /// The number of samples, as the file counts them.
+        samples: usize,
+    },
+}
+
+impl fmt::Display for Filled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (samples, how) = match self {
+            Filled::Derived { samples } => (samples, "derived from I and II"),
+            Filled::Interpolated { samples } => (samples, "interpolated"),
+        };
+        write!(f, "no value at {samples} samples: {how}")
+    }
+}
+
 /// One ECG: named leads in millivolts, all of one length, at one sampling rate.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recording {
@@ -67,6 +92,7 @@ pub struct Recording {
     sampling_rate: f64,
     leads: Vec<(Lead, Vec<f32>)>,
     warnings: Vec<String>,
+    filled: Vec<(Lead, Filled)>,
 }
 
 impl Recording {
@@ -76,7 +102,7 @@ impl Recording {
     /// The sampling rate is not a positive number, there is no lead or no sample, a lead occurs twice, the leads differ
     /// in length, or a sample is not finite.
     pub fn new(name: impl Into<String>, sampling_rate: f64, leads: Vec<(Lead, Vec<f32>)>) -> Result<Self> {
-        let recording = Self { name: name.into(), sampling_rate, leads, warnings: Vec::new() };
+        let recording = Self { name: name.into(), sampling_rate, leads, warnings: Vec::new(), filled: Vec::new() };
         recording.check()?;
         Ok(recording)
     }
@@ -146,6 +172,25 @@ impl Recording {
     /// Adds a warning, which is shown with every result of this recording.
     pub fn warn(&mut self, warning: impl Into<String>) {
         self.warnings.push(warning.into());
+    }
+
+    /// Returns the leads of which the file has no value for some samples, and how those were filled.
+    pub fn filled(&self) -> &[(Lead, Filled)] {
+        &self.filled
+    }
+
+    /// Notes how missing samples of a lead were filled, which is also a warning.
+    #[cfg(feature = "formats")]
+    pub(crate) fn note_filled(&mut self, lead: Lead, filled: Filled) {
+        self.filled.push((lead, filled));
+        self.warn(format!("lead {lead} has {filled}"));
+    }
+
+    /// Takes over the warnings and notes of `other`, of which this recording was made.
+    pub(crate) fn with_notes_of(mut self, other: &Self) -> Self {
+        self.warnings.extend_from_slice(&other.warnings);
+        self.filled.extend_from_slice(&other.filled);
+        self
     }
 
     /// Returns the leads in `order`, in millivolts; III, aVR, aVL and aVF are derived from I and II where they were not recorded.

@@ -44,9 +44,7 @@ impl Recording {
     pub fn resampled(&self, sampling_rate: f64) -> Result<Recording> {
         let filter = Filter::new(self.sampling_rate(), sampling_rate, self.samples())?;
         let leads = self.leads().map(|(lead, signal)| (lead, filter.apply(signal))).collect();
-        let mut resampled = Recording::new(self.name(), sampling_rate, leads)?;
-        self.warnings().iter().for_each(|warning| resampled.warn(warning));
-        Ok(resampled)
+        Ok(Recording::new(self.name(), sampling_rate, leads)?.with_notes_of(self))
     }
 }
 

@@ -79,6 +79,11 @@ pub fn synthesize(condition: Condition, seed: u64, sampling_rate: f64, seconds: 
     Ok(complete)
 }
 
+/// Whether a recording is synthetic, as far as its file says: it then has the warning of [`synthesize`].
+pub fn is_synthetic(recording: &Recording) -> bool {
+    recording.warnings().iter().any(|warning| warning == SYNTHETIC)
+}
+
 fn recording(name: &str, leads: Vec<(Lead, Vec<f64>)>) -> Result<Recording> {
     let single = |signal: Vec<f64>| signal.into_iter().map(|x| x as f32).collect();
     Recording::new(name, MODEL_RATE, leads.into_iter().map(|(lead, signal)| (lead, single(signal))).collect())
@@ -414,7 +419,7 @@ mod tests {
         assert_eq!(first, draw(Condition::Norm, 1));
         assert_ne!(first.lead(Lead::II), draw(Condition::Norm, 2).lead(Lead::II));
         assert_eq!((first.name(), first.samples(), first.duration()), ("synthetic-norm-1", 1000, 10.0));
-        assert!(first.warnings()[0].contains("synthetic"));
+        assert!(first.warnings()[0].contains("synthetic") && is_synthetic(&first));
     }
 
     #[test]

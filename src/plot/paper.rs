@@ -17,6 +17,8 @@ pub struct Paper {
     pub zero: f64,
     /// The factor by which the usual gain is multiplied.
     pub magnification: f64,
+    /// The time at the left edge, in seconds.
+    pub start: f64,
 }
 
 impl Paper {
@@ -51,12 +53,16 @@ impl Paper {
         }
     }
 
-    /// Draws a signal in mV, from the left edge.
+    /// Draws the visible part of a signal in mV, whose first sample is at 0 s.
     pub fn signal(&self, svg: &mut Svg, signal: &[f32], sampling_rate: f64, pen: Pen) {
+        let end = self.start + self.area.width / SPEED;
+        // From the last sample before the left edge to the first one after the right, so that the line reaches both.
+        let [first, last] = [self.start, end].map(|time| (time * sampling_rate) as usize);
         let point = |(t, &millivolts): (usize, &f32)| {
             let y = self.zero - Self::height(f64::from(millivolts)) * self.magnification;
-            [self.area.left + Self::width(t as f64 / sampling_rate), y]
+            [self.area.left + Self::width(t as f64 / sampling_rate - self.start), y]
         };
-        svg.clipped(self.area, |svg| svg.polyline(signal.iter().enumerate().map(point), pen));
+        let samples = signal.iter().enumerate().take(last.saturating_add(2)).skip(first);
+        svg.clipped(self.area, |svg| svg.polyline(samples.map(point), pen));
     }
 }

@@ -70,12 +70,12 @@ fn bench_prints_the_times_and_the_case() {
 
 #[test]
 fn help_shows_examples() {
-    for name in ["classify", "devices", "verify", "tune", "inspect", "synth"] {
+    for name in ["classify", "devices", "verify", "tune", "inspect", "synth", "plot", "convert"] {
         let help = printed(&[name, "--help"]);
         assert!(help.contains("Examples:") && help.contains(&format!("ecgpu {name}")), "{help}");
     }
     assert!(printed(&["--help"]).contains("not a medical device"));
-    for name in ["classify", "augment"] {
+    for name in ["classify", "augment", "plot", "convert"] {
         let help = printed(&[name, "--help"]);
         assert!(help.contains(&format::names()), "the formats are not in {help}");
     }

@@ -6,6 +6,8 @@ mod bad_recordings;
 mod bad_requests;
 mod classify;
 mod commands;
+mod convert;
 mod devices;
+mod plot;
 mod support;
 mod tuning;

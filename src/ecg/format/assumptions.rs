@@ -95,6 +95,7 @@ pub(super) fn recording(
     let (rate, rate_warning) = sampling_rate(samples, stated.sampling_rate, options)?;
     let filled = gaps::fill(&mut leads, rate)?;
     let mut recording = Recording::new(name, rate, leads)?;
-    unit_warning.into_iter().chain(rate_warning).chain(filled).for_each(|warning| recording.warn(warning));
+    unit_warning.into_iter().chain(rate_warning).for_each(|warning| recording.warn(warning));
+    filled.into_iter().for_each(|(lead, filled)| recording.note_filled(lead, filled));
     Ok(recording)
 }

@@ -1,17 +1,20 @@
 //! Fills samples without a value.
 
 use super::damaged;
-use crate::{Result, ecg::Lead};
+use crate::{
+    Result,
+    ecg::{Filled, Lead},
+};
 
 /// The longest gap in seconds that is interpolated: less than the time between two heartbeats, and about two QRS complexes.
 const LONGEST: f64 = 0.2;
 
 /// Fills samples that are NaN: those of III, aVR, aVL and aVF from I and II, others by a straight line across gaps of up to
-/// 200 ms. Returns what was done, one sentence per lead.
+/// 200 ms. Returns what was done, per lead.
 ///
 /// # Errors
 /// A longer gap in a lead that cannot be derived.
-pub(super) fn fill(leads: &mut [(Lead, Vec<f32>)], sampling_rate: f64) -> Result<Vec<String>> {
+pub(super) fn fill(leads: &mut [(Lead, Vec<f32>)], sampling_rate: f64) -> Result<Vec<(Lead, Filled)>> {
     let mut done = Vec::new();
     // I and II come first, since others are derived from them.
     for lead in Lead::STANDARD {
@@ -19,13 +22,12 @@ pub(super) fn fill(leads: &mut [(Lead, Vec<f32>)], sampling_rate: f64) -> Result
         else {
             continue;
         };
-        let missing = leads[at].1.iter().filter(|x| x.is_nan()).count();
+        let samples = leads[at].1.iter().filter(|x| x.is_nan()).count();
         let derived = !matches!(lead, Lead::I | Lead::II) && derive(leads, at);
         if !derived {
             interpolate(&mut leads[at].1, lead, sampling_rate)?;
         }
-        let how = if derived { "derived from I and II" } else { "interpolated" };
-        done.push(format!("lead {lead} has no value at {missing} samples: {how}"));
+        done.push((lead, if derived { Filled::Derived { samples } } else { Filled::Interpolated { samples } }));
     }
     Ok(done)
 }
@@ -75,14 +77,14 @@ mod tests {
     #[test]
     fn a_lead_that_follows_from_i_and_ii_is_derived_however_long_its_gap() {
         let mut leads = vec![(Lead::AVF, vec![NAN; 100]), (Lead::I, vec![2.0; 100]), (Lead::II, vec![3.0; 100])];
-        assert_eq!(fill(&mut leads, 100.0).unwrap(), ["lead aVF has no value at 100 samples: derived from I and II"]);
+        assert_eq!(fill(&mut leads, 100.0).unwrap(), [(Lead::AVF, Filled::Derived { samples: 100 })]);
         assert_eq!(leads[0].1, [2.0; 100]);
     }
 
     #[test]
     fn a_short_gap_is_interpolated_and_a_long_one_refused() {
         let mut leads = vec![(Lead::V1, vec![NAN, 1.0, NAN, NAN, 4.0, NAN])];
-        assert_eq!(fill(&mut leads, 100.0).unwrap(), ["lead V1 has no value at 4 samples: interpolated"]);
+        assert_eq!(fill(&mut leads, 100.0).unwrap(), [(Lead::V1, Filled::Interpolated { samples: 4 })]);
         assert_eq!(leads[0].1, [1.0, 1.0, 2.0, 3.0, 4.0, 4.0]);
         let mut long = vec![0.0; 100];
         long[30..51].fill(NAN);

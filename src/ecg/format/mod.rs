@@ -1,4 +1,4 @@
-//! File formats of ECGs: WFDB records (read and written), NumPy arrays and CSV tables (read), from paths and from memory.
+//! File formats of ECGs: WFDB records, NumPy arrays and CSV tables, read from paths and from memory, and written.
 //!
 //! A WFDB header states leads, sampling rate and unit. An array states none of them, and a table only the leads. What is
 //! missing comes from [`ReadOptions`] or is assumed, and every assumption becomes a warning of the recording.
@@ -11,7 +11,9 @@ mod recognise;
 mod signals;
 mod source;
 mod table;
+mod table_writer;
 mod wfdb;
+mod write;
 
 use std::path::Path;
 
@@ -20,6 +22,7 @@ pub use npy::{RawArray, read_raw, read_raw_bytes};
 use recognise::Recognised;
 use source::Source;
 pub use wfdb::write as write_wfdb;
+pub use write::Writer;
 
 use super::{Lead, Recording, Unit, check_sampling_rate};
 use crate::{Error, ErrorKind, Result};

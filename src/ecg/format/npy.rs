@@ -5,14 +5,18 @@ use std::{
     path::Path,
 };
 
-use npyz::{DType, NpyFile, NpyHeader, TypeChar};
+use npyz::{DType, NpyFile, NpyHeader, TypeChar, WriteOptions, WriterBuilder};
 
 use super::{
     Format, ReadOptions, Source,
     assumptions::{self, Numbers, Stated},
     damaged,
 };
-use crate::{Error, ErrorKind, Hint, Recording, Result};
+use crate::{
+    Error, ErrorKind, Hint, Recording, Result,
+    ecg::{Lead, Unit},
+    files,
+};
 
 /// What every file begins with.
 const MAGIC: &[u8] = b"\x93NUMPY";
@@ -75,6 +79,41 @@ fn read(source: &Source, options: &ReadOptions) -> Result<Vec<Recording>> {
         _ => format!("{}[{index}]", source.stem()),
     };
     (0..array.shape[0]).map(|index| array.recording(name(index), index, layout, options)).collect()
+}
+
+/// Writes the recorded leads as an array [leads, samples] of f32 in millivolts, the leads in the standard order. The
+/// format has no comments.
+///
+/// # Errors
+/// The file cannot be written.
+pub(super) fn write(recording: &Recording, path: &Path, _comments: &[String]) -> Result<()> {
+    let leads = leads_in_order(recording);
+    let shape = [leads.len() as u64, recording.samples() as u64];
+    let samples = leads.iter().filter_map(|lead| recording.lead(*lead)).flatten();
+    let mut bytes = Vec::new();
+    let encode = |bytes: &mut Vec<u8>| -> std::io::Result<()> {
+        let mut writer = WriteOptions::new().default_dtype().shape(&shape).writer(bytes).begin_nd()?;
+        writer.extend(samples)?;
+        writer.finish()
+    };
+    encode(&mut bytes).map_err(|error| Error::file(path, error))?;
+    files::write(path, &bytes)
+}
+
+/// Returns the options with which the array of a recording must be read. Leads are among them where they are not the
+/// standard twelve.
+pub(super) fn options(recording: &Recording) -> Option<ReadOptions> {
+    let leads = leads_in_order(recording);
+    Some(ReadOptions {
+        sampling_rate: Some(recording.sampling_rate()),
+        unit: Some(Unit::Millivolt),
+        leads: (leads != Lead::STANDARD).then_some(leads),
+    })
+}
+
+/// Returns the recorded leads in the standard order.
+fn leads_in_order(recording: &Recording) -> Vec<Lead> {
+    Lead::STANDARD.into_iter().filter(|lead| recording.lead(*lead).is_some()).collect()
 }
 
 /// An array of two or three dimensions.
