@@ -48,7 +48,8 @@ const NOTE: Font = Font { size: 3.0, bold: false, colour: "#333333" };
 /// III, aVR, aVL and aVF are derived where they were not recorded. Leads with derived or interpolated samples are marked,
 /// and so is a synthetic ECG. A lead that was neither recorded nor can be derived stays empty. The samples are drawn
 /// unfiltered, with the median of the drawn ten seconds of each lead on its baseline, which removes a DC offset. What is
-/// more than 3 mV from the baseline is cut off, and its lead named below. Where lead II is missing, the first lead is
+/// more than 3 mV from the baseline is cut off, and its lead named below, as are leads whose column begins after the end
+/// of a short recording. Where lead II is missing, the first lead is
 /// the rhythm strip.
 ///
 /// # Errors
@@ -61,7 +62,7 @@ pub fn ecg(recording: &Recording, start: f64) -> Result<Svg> {
     let mut svg = Svg::new(SHEET[0], SHEET[1]);
     heading(&mut svg, recording);
     Paper { area: GRID, zero: GRID.top, magnification: 1.0, start: 0.0 }.draw(&mut svg, None);
-    let mut sheet = Sheet { svg, recording, start, cut_off: Vec::new() };
+    let mut sheet = Sheet { svg, recording, start, cut_off: Vec::new(), ended: Vec::new() };
     for (row, leads) in ROWS.iter().enumerate() {
         sheet.pulse(row);
         for (column, lead) in leads.iter().enumerate() {
@@ -95,6 +96,8 @@ struct Sheet<'r> {
     start: f64,
     /// Leads of which a part is cut off.
     cut_off: Vec<Lead>,
+    /// Leads whose column begins after the end of the recording.
+    ended: Vec<Lead>,
 }
 
 impl Sheet<'_> {
@@ -112,7 +115,10 @@ impl Sheet<'_> {
         let zero = baseline(row);
         let left = GRID.left + PULSE + Paper::width(offset);
         if offset > 0.0 {
-            self.svg.polyline([[left, zero - 5.0], [left, zero + 5.0]], SEPARATOR);
+            // Above and below the trace, since through it they would look like a part of it.
+            for y in [zero - 12.0, zero + 7.0] {
+                self.svg.polyline([[left, y], [left, y + 5.0]], SEPARATOR);
+            }
         }
         let label = [left + 1.5, zero - 12.0];
         let Ok(signal) = self.recording.recorded_or_derived(lead) else {
@@ -125,6 +131,9 @@ impl Sheet<'_> {
         let paper = Paper { area, zero: zero + Paper::height(f64::from(level)), magnification: 1.0, start };
         paper.signal(&mut self.svg, &signal, rate, TRACE);
         let visible = within(&signal, rate, [start, length]);
+        if visible.is_empty() {
+            self.ended.push(lead);
+        }
         if visible.iter().any(|x| Paper::height(f64::from(x - level).abs()) > REACH) && !self.cut_off.contains(&lead) {
             self.cut_off.push(lead);
         }
@@ -161,7 +170,7 @@ impl Sheet<'_> {
         if part { format!("{about}, of which {start:.1} s to {end:.1} s") } else { about }
     }
 
-    /// Returns the legend of the marks, and which leads are cut off.
+    /// Returns the legend of the marks, and which leads are not drawn as a whole.
     fn notes(&self) -> Vec<String> {
         let samples_of = |lead: Lead, samples: usize| match samples < self.recording.samples() {
             true => format!("{lead} ({samples} samples)"),
@@ -175,11 +184,12 @@ impl Sheet<'_> {
                 None => {}
             }
         }
-        let cut_off = self.cut_off.iter().map(Lead::to_string).collect();
+        let names = |leads: &[Lead]| leads.iter().map(Lead::to_string).collect::<Vec<_>>();
         let notes = [
             ("* derived from I and II: ", derived),
             ("* interpolated: ", interpolated),
-            ("cut off at 3 mV from the baseline: ", cut_off),
+            ("cut off at 3 mV from the baseline: ", names(&self.cut_off)),
+            ("not drawn, as the recording ends before their column: ", names(&self.ended)),
         ];
         let notes = notes.into_iter().filter(|(_, leads)| !leads.is_empty());
         notes.map(|(what, leads)| what.to_string() + &leads.join(", ")).collect()
@@ -296,6 +306,15 @@ mod tests {
             let error = ecg(&long, start).unwrap_err();
             assert!(error.cause().ends_with("is not within the 60.0 s of the recording"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_short_recording_leaves_the_paper_empty_at_the_right() {
+        let short = changed(|leads| leads.iter_mut().for_each(|(_, signal)| signal.truncate(3000)));
+        let svg = drawn(&short);
+        assert!(svg.contains(">not drawn, as the recording ends before their column: V4, V5, V6<"), "{svg}");
+        let furthest = traces(&svg).concat().iter().fold(0f64, |furthest, [x, _]| furthest.max(*x));
+        assert!((furthest - (GRID.left + PULSE + 150.0)).abs() < 0.1, "{furthest}");
     }
 
     #[test]

@@ -41,7 +41,7 @@ impl Paper {
             svg.rectangle(shade, "#d3e3fb");
         }
         // The thick lines are drawn last, above the thin ones.
-        for (every, pen) in [(1, Pen { width: 0.08, colour: "#f6d5d5" }), (5, Pen { width: 0.16, colour: "#eab4b4" })] {
+        for (every, pen) in [(1, Pen { width: 0.1, colour: "#f6cfcf" }), (5, Pen { width: 0.18, colour: "#e9a9a9" })] {
             for at in (0..=width as usize).step_by(every) {
                 let x = left + at as f64;
                 svg.polyline([[x, top], [x, top + height]], pen);
