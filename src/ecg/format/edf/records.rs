@@ -111,7 +111,8 @@ mod tests {
 
     #[test]
     fn a_gap_or_an_overlap_ends_a_run() {
-        assert_eq!(runs(&[0.0, 1.0, 2.0], 1.0, 0.002), [0..3]);
+        let whole = 0..3;
+        assert_eq!(runs(&[0.0, 1.0, 2.0], 1.0, 0.002), [whole]);
         assert_eq!(runs(&[0.0, 1.001, 2.0, 3.5, 4.5, 4.6], 1.0, 0.002), [0..3, 3..5, 5..6]);
         let drift: Vec<f64> = (0..10).map(|n| f64::from(n) * 1.001).collect();
         assert!(runs(&drift, 1.0, 0.002).len() > 1, "small gaps that add up are gaps");
