@@ -49,8 +49,7 @@ const NOTE: Font = Font { size: 3.0, bold: false, colour: "#333333" };
 /// and so is a synthetic ECG. A lead that was neither recorded nor can be derived stays empty. The samples are drawn
 /// unfiltered, with the median of the drawn ten seconds of each lead on its baseline, which removes a DC offset. What is
 /// more than 3 mV from the baseline is cut off, and its lead named below, as are leads whose column begins after the end
-/// of a short recording. Where lead II is missing, the first lead is
-/// the rhythm strip.
+/// of a short recording. Where lead II is missing, the first lead is the rhythm strip.
 ///
 /// # Errors
 /// The recording does not have a sample at `start`.
@@ -129,9 +128,10 @@ impl Sheet<'_> {
         let start = self.start + offset;
         let area = Area { left, top: zero - REACH, width: Paper::width(length), height: 2.0 * REACH };
         let paper = Paper { area, zero: zero + Paper::height(f64::from(level)), magnification: 1.0, start };
-        paper.signal(&mut self.svg, &signal, rate, TRACE);
         let visible = within(&signal, rate, [start, length]);
-        if visible.is_empty() {
+        if !visible.is_empty() {
+            paper.signal(&mut self.svg, &signal, rate, TRACE);
+        } else {
             self.ended.push(lead);
         }
         if visible.iter().any(|x| Paper::height(f64::from(x - level).abs()) > REACH) && !self.cut_off.contains(&lead) {
