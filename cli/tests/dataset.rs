@@ -185,7 +185,7 @@ fn each_broken_record_is_named_with_cause_and_remedy() {
         "a sampling rate of 500 Hz, not 100 Hz",
         "holds 1000 samples, 900 are declared",
         "ignored, since no standard lead: VX",
-        "has no value at sample 100",
+        "lead I has no value at 1 sample: interpolated",
         "has checksum",
         "mV, more than 16 bits of microvolts hold",
     ]

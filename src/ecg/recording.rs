@@ -86,7 +86,8 @@ impl fmt::Display for Filled {
             Filled::Derived { samples } => (samples, "derived from I and II"),
             Filled::Interpolated { samples } => (samples, "interpolated"),
         };
-        write!(f, "no value at {samples} samples: {how}")
+        let noun = if *samples == 1 { "sample" } else { "samples" };
+        write!(f, "no value at {samples} {noun}: {how}")
     }
 }
 

@@ -6,7 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ecgpu::ecg::{Condition, format::write_wfdb, synthesize};
+use ecgpu::{
+    Recording,
+    ecg::{Condition, format::write_wfdb, synthesize},
+};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
@@ -60,7 +63,7 @@ impl PtbXl {
         fs::create_dir_all(copy.path().join("records100/00000")).unwrap();
         for (n, row) in copy.rows.iter().enumerate() {
             let ecg = synthesize(STATEMENTS[n % STATEMENTS.len()].1, n as u64, 100.0, 10.0).unwrap();
-            write_wfdb(&ecg, &copy.header(&row.path), &[]).unwrap();
+            write_wfdb(&in_whole_microvolts(&ecg), &copy.header(&row.path), &[]).unwrap();
         }
         fs::write(copy.path().join("scp_statements.csv"), TABLE).unwrap();
         copy.write_table();
@@ -107,4 +110,11 @@ impl PtbXl {
         }
         text
     }
+}
+
+/// Rounds a recording to whole microvolts, the steps of PTB-XL.
+fn in_whole_microvolts(ecg: &Recording) -> Recording {
+    let rounded = |signal: &[f32]| signal.iter().map(|x| (x * 1000.0).round() / 1000.0).collect();
+    let leads = ecg.leads().map(|(lead, signal)| (lead, rounded(signal))).collect();
+    Recording::new(ecg.name(), ecg.sampling_rate(), leads).expect("the leads of a recording, rounded")
 }

@@ -80,7 +80,7 @@ fn the_least_number_of_16_bits_is_a_missing_sample() {
     };
     let recording = format::read_bytes("a.npy", &contents(1005), &microvolts()).unwrap().remove(0);
     assert!(recording.lead(Lead::II).unwrap().iter().all(|sample| (0.0..0.07).contains(sample)));
-    assert!(recording.warnings().contains(&"lead II has no value at 1 samples: interpolated".to_string()));
+    assert!(recording.warnings().contains(&"lead II has no value at 1 sample: interpolated".to_string()));
     let raw = format::read_raw_bytes("a.npy", &contents(1005)).unwrap();
     assert_eq!(raw.values[1005], -32768.0, "a raw array is not interpreted");
 }

@@ -177,10 +177,7 @@ fn a_sample_without_a_value_is_derived_or_interpolated_or_refused() {
     assert_eq!(microvolts(&recording, Lead::AVF), [15, 25, 45, 45]);
     assert_eq!(
         recording.warnings(),
-        [
-            "lead II has no value at 1 samples: interpolated",
-            "lead aVF has no value at 3 samples: derived from I and II"
-        ]
+        ["lead II has no value at 1 sample: interpolated", "lead aVF has no value at 3 samples: derived from I and II"]
     );
     assert_says(&with(&[NONE; 12]).error(), "lead I has no value from 0.000 s to 0.040 s", "cut the recording there");
 }

@@ -35,16 +35,16 @@ fn a_damaged_record_is_explained() {
 #[test]
 fn a_damaged_array_is_explained() {
     let folder = Folder::new();
-    let mut not_finite = zeros(&[12, 100]);
+    let mut not_finite = zeros(&[12, 1000]);
     let end = not_finite.len();
     not_finite[end - 4..].copy_from_slice(&f32::INFINITY.to_le_bytes());
     for (contents, part) in [
-        (not_finite.clone(), "lead V6 has inf at sample 99"),
+        (not_finite.clone(), "lead V6 has inf at sample 999"),
         (zeros(&[11, 100]), "shape [11, 100]"),
         (zeros(&[13, 100]), "shape [13, 100]"),
         (zeros(&[12, 0]), "shape [12, 0]"),
         (npy("<f4", &[12, 65_000_000], &[0; 1000]), "1000 bytes follow"),
-        (npy("<f4", &[12, 100], &[0xfe; 4800]), "too large"),
+        (npy("<f4", &[12, 1000], &[0xfe; 48_000]), "too large"),
         (Vec::new(), "no NumPy array"),
     ] {
         assert_refused(&folder.with("a.npy", contents), part);
@@ -63,11 +63,12 @@ fn a_damaged_table_is_explained() {
     let folder = Folder::new();
     let all = names();
     for (contents, part) in [
-        (table(&all, &["0", "NaN", "1"]), "NaN"),
-        (table(&all, &["0", "inf", "1"]), "inf"),
-        (table(&all[..11], &["0.5"; 100]), "lead V6 is missing"),
-        (table(&[&all[..], &["V6"]].concat(), &["0.5", "1"]), "V6"),
-        (table(&all, &[]), "zero samples"),
+        (table(&all, &["NaN"; 1000]), "without a line of two numbers"),
+        (table(&all, &[&["0.5"; 900][..], &["NaN"; 100]].concat()), "lead I has no value from 9.000 s to 10.000 s"),
+        (table(&all, &[&["0.5"; 999][..], &["inf"]].concat()), "inf"),
+        (table(&all, &["0.5"; 999]), "999 samples, and the file states no sampling rate"),
+        (table(&all[..11], &["0.5"; 1000]), "lead V6 is missing"),
+        (table(&all, &[]), "without a line of two numbers"),
         (String::new(), "an empty file"),
     ] {
         assert_refused(&folder.with("a.csv", contents), part);
@@ -81,7 +82,7 @@ fn a_path_that_does_not_exist_is_explained() {
     for extension in ["", ".hea", ".npy", ".csv", ".edf", "\nname.hea"] {
         assert_refused(&format!("{none}{extension}"), "check the path");
     }
-    assert_refused(&folder.with("a.edf", "EDF"), "give a file of WFDB (.hea, .dat), NumPy (.npy)");
+    assert_refused(&folder.with("a.xyz", "EDF"), "give a file of WFDB (.hea, .dat, .mat), NumPy (.npy)");
     let empty = folder.path("empty");
     fs::create_dir(&empty).unwrap();
     assert_refused(&empty, "no recording in this folder");

@@ -25,7 +25,7 @@ fn without_arguments_a_synthetic_sample_is_classified() {
 #[test]
 fn each_line_of_json_is_a_result() {
     let [format16, expected] = ["format16.hea", "expected.npy"].map(data);
-    let results = classified(&[&format16, &data("batch_fortran.npy"), &expected]);
+    let results = classified(&[&format16, &data("batch_fortran.npy"), &expected, "--sampling-rate", "100"]);
     let records: Vec<&str> = results.iter().map(|result| result["record"].as_str().unwrap()).collect();
     assert_eq!(records, ["format16", "batch_fortran[0]", "batch_fortran[1]", "expected"]);
     for result in &results {

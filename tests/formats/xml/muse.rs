@@ -125,7 +125,7 @@ fn samples_may_have_four_bytes() {
 fn a_sample_without_a_value_is_filled() {
     let recording = read_one(&document(&waveform("Rhythm", &lead_data("V1", &[50, i16::MIN, 50, 50, 50, 50]))));
     assert_eq!(recording.lead(Lead::V1).unwrap()[1], 0.244);
-    assert_eq!(recording.warnings(), ["lead V1 has no value at 1 samples: interpolated"]);
+    assert_eq!(recording.warnings(), ["lead V1 has no value at 1 sample: interpolated"]);
 }
 
 #[test]

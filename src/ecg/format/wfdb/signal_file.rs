@@ -132,12 +132,9 @@ impl<'h> Group<'h> {
         let mut before = 0;
         for ((position, signal), wanted) in self.signals.iter().zip(wanted) {
             let count = signal.signal_format.samples_per_frame as usize;
-            let indices = (0..frames as usize).flat_map(|n| {
-                let first = n * in_frame as usize + before;
-                first..first + count
-            });
             if *wanted {
-                let values = column(signal_format, &bytes, indices, signal.initial);
+                let place = Place { frames: frames as usize, in_frame: in_frame as usize, before, count };
+                let values = column(signal_format, &bytes, place, signal.initial);
                 columns.push(Samples { position: *position, values, missing: signal_format.missing() });
             }
             before += count;
@@ -184,16 +181,35 @@ impl<'h> Group<'h> {
     }
 }
 
-/// Decodes the samples of one signal, which are at these places of the file. Differences are added to the `initial` value.
-fn column(
-    signal_format: SignalFormat,
-    bytes: &[u8],
-    mut indices: impl Iterator<Item = usize>,
-    initial: Option<i64>,
-) -> Vec<i32> {
-    let mut values = Vec::with_capacity(indices.size_hint().0);
+/// Where the samples of one signal are in a file.
+#[derive(Clone, Copy)]
+struct Place {
+    frames: usize,
+    /// Samples of all signals in a frame.
+    in_frame: usize,
+    /// Samples of other signals at the beginning of a frame.
+    before: usize,
+    /// Samples of this signal in a frame.
+    count: usize,
+}
+
+/// Decodes the samples of one signal. Differences are added to the `initial` value.
+fn column(signal_format: SignalFormat, bytes: &[u8], place: Place, initial: Option<i64>) -> Vec<i32> {
+    let Place { frames, in_frame, before, count } = place;
+    // The usual format is decoded frame by frame, without the index of each sample.
+    if signal_format == SignalFormat::Format16 && count == 1 {
+        let sample = |frame: &[u8]| {
+            frame
+                .get(2 * before..)
+                .and_then(|rest| rest.first_chunk())
+                .map_or(0, |bytes| i16::from_le_bytes(*bytes).into())
+        };
+        return bytes.chunks_exact(2 * in_frame).take(frames).map(sample).collect();
+    }
+    let first = |frame: usize| frame * in_frame + before;
+    let indices = (0..frames).flat_map(|frame| first(frame)..first(frame) + count);
     // The file may have been cut since its size was asked for.
-    values.extend(indices.by_ref().map_while(|index| signal_format.sample(bytes, index)));
+    let mut values: Vec<i32> = indices.map_while(|index| signal_format.sample(bytes, index)).collect();
     if signal_format == SignalFormat::Format8 {
         let mut sum = initial.unwrap_or(0) as i32;
         for value in &mut values {
