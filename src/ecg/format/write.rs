@@ -7,7 +7,7 @@ use super::edf;
 use super::{ReadOptions, npy, table, wfdb};
 use crate::{Error, ErrorKind, Recording, Result, ecg::is_synthetic};
 
-/// A file format that can be written. One line of [`WRITERS`].
+/// A file format that can be written: one line of the table of writers.
 pub struct Writer {
     /// The name that messages use.
     name: &'static str,

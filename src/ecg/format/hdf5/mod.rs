@@ -148,8 +148,8 @@ impl Recordings {
     }
 }
 
-/// Adds what CODE-15 defines: its sampling rate. Its documents contradict each other on the unit; the amplitudes are those
-/// of millivolts.
+/// Adds what CODE-15 defines: its sampling rate. Its documents contradict each other on the unit, which stays open: the
+/// numbers are taken as millivolts with the usual warning, and a scale that no ECG has is warned of.
 fn describe_code_15(array: &StoredArray, description: &mut Description) {
     let (samples, rate) = CODE_15;
     if array.shape.get(1) == Some(&samples) && description.sampling_rate.is_none() {
