@@ -19,7 +19,7 @@ pub struct Stated {
     /// The sampling rate in Hz, where a file does not state it
     #[arg(long, value_name = "HZ", allow_negative_numbers = true)]
     sampling_rate: Option<f64>,
-    /// The unit of the samples, where a file does not state it: mV, uV or V
+    /// The unit of the samples, where a file does not state it: mV, uV, nV or V
     #[arg(long)]
     unit: Option<Unit>,
     /// The leads in their order, where a file does not name them
