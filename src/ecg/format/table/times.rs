@@ -24,6 +24,9 @@ const RATES: std::ops::RangeInclusive<f64> = 40.0..=40_000.0;
 /// Relative difference of two sampling rates that are the same but for the rounding of times.
 const ROUNDING: f64 = 0.005;
 
+/// Relative rounding of times that are printed with all digits.
+const FLOAT: f64 = 1e-9;
+
 /// The times of a table's samples.
 #[derive(Debug, Clone)]
 pub(super) struct Times {
@@ -82,13 +85,14 @@ impl Times {
             let cause = format!("the times in {name} do not increase");
             return Err(damaged(cause, "correct the times, or rename the column"));
         }
-        self.check_even(times, lines, step)?;
+        let rounding = self.check_even(times, lines, step)?;
         let unit = match self.unit_for(step) {
             Ok(unit) => unit,
             // Beside a given rate the column may count the samples.
             Err(error) => return options.sampling_rate.map(Some).ok_or(error),
         };
-        let rate = round(1.0 / (step * unit));
+        // Both ends are rounded, so that the mean step may be wrong by twice the rounding, spread over all steps.
+        let rate = round(1.0 / (step * unit), 2.0 * rounding / (step * steps as f64));
         match options.sampling_rate {
             Some(given) if (given / rate - 1.0).abs() > ROUNDING => {
                 let cause = format!("{name} says {rate} Hz, and {given} Hz was given");
@@ -101,15 +105,17 @@ impl Times {
         }
     }
 
-    /// Checks that each time is in its place, up to one step or one unit of the last printed digit.
-    fn check_even(&self, times: &[f64], lines: &[u64], step: f64) -> Result<()> {
+    /// Checks that each time is in its place, up to one step or one unit of the last printed digit. Returns by how much the
+    /// times are rounded: the largest distance from their places.
+    fn check_even(&self, times: &[f64], lines: &[u64], step: f64) -> Result<f64> {
         let differences = times.windows(2).map(|pair| pair[1] - pair[0]).filter(|difference| *difference > 0.0);
         let allowed = 1.001 * differences.fold(f64::INFINITY, f64::min).max(step);
-        let place = |at: usize| times[0] + at as f64 * step;
-        let misplaced = |(at, time): (usize, &f64)| (time - place(at)).abs() > allowed;
-        let Some(at) = times.iter().enumerate().position(misplaced) else { return Ok(()) };
-        let cause = format!("line {}: the times in {} are not evenly spaced", lines[at], self.name);
-        Err(damaged(cause, "cut the table at the gap, or resample it to one rate"))
+        let distance = |(at, time): (usize, &f64)| (time - times[0] - at as f64 * step).abs();
+        if let Some(at) = times.iter().enumerate().position(|place| distance(place) > allowed) {
+            let cause = format!("line {}: the times in {} are not evenly spaced", lines[at], self.name);
+            return Err(damaged(cause, "cut the table at the gap, or resample it to one rate"));
+        }
+        Ok(times.iter().enumerate().map(distance).fold(0.0, f64::max))
     }
 
     /// Returns the seconds of the column's unit.
@@ -130,9 +136,10 @@ impl Times {
     }
 }
 
-/// Rounds a rate to a whole number of Hz where the rounding of times explains the difference.
-fn round(rate: f64) -> f64 {
-    if (rate.round() / rate - 1.0).abs() < ROUNDING { rate.round() } else { rate }
+/// Rounds a rate to a whole number of Hz where the rounding of times explains the relative difference, up to `explained`.
+fn round(rate: f64, explained: f64) -> f64 {
+    let difference = (rate.round() / rate - 1.0).abs();
+    if difference < ROUNDING && difference <= explained + FLOAT { rate.round() } else { rate }
 }
 
 #[cfg(test)]
@@ -172,6 +179,8 @@ mod tests {
         assert_eq!(rate("time", &milliseconds, None), Ok(Some(500.0)), "no ECG has a rate of 0.5 Hz");
         let rounded: Vec<f64> = (0..1000).map(|n| (f64::from(n) / 360.0 * 1000.0).round() / 1000.0).collect();
         assert_eq!(rate("Time (s)", &rounded, None), Ok(Some(360.0)), "three decimals");
+        let fractional: Vec<f64> = (0..1000).map(|n| f64::from(n) / 360.5).collect();
+        assert_eq!(rate("time", &fractional, None).map(|rate| (rate.unwrap_or(0.0) * 1e6).round()), Ok(360.5e6));
         assert_eq!(rate("time", &[0.5], None), Ok(None));
     }
 
