@@ -8,9 +8,11 @@ const ALWAYS: u64 = 32 << 20;
 const RATIO: u64 = 20;
 
 /// What no file may exceed, in bytes: 1 GiB.
+#[cfg(any(feature = "compressed", feature = "mat"))]
 const NEVER: u64 = 1 << 30;
 
 /// Returns how many bytes a file of `size` bytes may decompress to.
+#[cfg(any(feature = "compressed", feature = "mat"))]
 pub(super) fn decompressed(size: u64) -> u64 {
     plausible(size).min(NEVER)
 }
@@ -22,10 +24,11 @@ pub(super) fn plausible(size: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
+    #[cfg(any(feature = "compressed", feature = "mat"))]
     #[test]
     fn a_small_file_cannot_become_a_large_one() {
+        use super::*;
+
         assert_eq!(decompressed(0), ALWAYS);
         assert_eq!(decompressed(10 << 20), 200 << 20);
         assert_eq!(decompressed(u64::MAX), NEVER);
