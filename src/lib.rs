@@ -43,6 +43,7 @@ mod plan;
 pub mod plot;
 mod random;
 mod report;
+mod search;
 #[cfg(feature = "train")]
 pub mod train;
 mod verify;

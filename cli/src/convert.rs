@@ -67,7 +67,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     check_free(&files.iter().map(PathBuf::as_path).collect::<Vec<_>>(), arguments.force)?;
     for (recording, path) in recordings.iter().zip(&paths) {
         recording.warnings().iter().for_each(|text| warn(text));
-        writer.write(recording, path)?;
+        writer.write(recording, path, &[])?;
         print(&if arguments.json { object(file, recording, path) } else { text(recording, path) });
     }
     if let Some(options) = recordings.first().and_then(|recording| writer.options(recording)) {

@@ -1,15 +1,15 @@
-//! `ecgpu synth`: writes a synthetic ECG as a WFDB record.
+//! `ecgpu synth`: writes a synthetic ECG.
 
 use std::{path::PathBuf, process::ExitCode};
 
 use ecgpu::{
     Result,
-    ecg::{Condition, format, synthesize},
+    ecg::{Condition, format::Writer, synthesize},
 };
 
 use crate::{check_free, terminal::print};
 
-/// Write a synthetic ECG as a WFDB record, for tests and demonstrations
+/// Write a synthetic ECG, for tests and demonstrations
 ///
 /// The model projects a moving dipole onto the twelve leads. The record is no patient's, and a score on it says nothing
 /// about the network's accuracy.
@@ -33,8 +33,8 @@ pub struct Arguments {
     /// Length in seconds
     #[arg(long, default_value_t = 10.0, allow_negative_numbers = true)]
     seconds: f64,
-    /// The header to write; the samples are written beside it
-    #[arg(long, value_name = "FILE.hea")]
+    /// The file to write, in the format of its extension; the samples of a WFDB header are written beside it
+    #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// Overwrite existing files
     #[arg(long)]
@@ -43,10 +43,11 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let Arguments { condition, seed, out, .. } = arguments;
-    check_free(&[out, &out.with_extension("dat")], arguments.force)?;
+    let writer = Writer::of(out)?;
+    check_free(&writer.files(out).iter().map(PathBuf::as_path).collect::<Vec<_>>(), arguments.force)?;
     let recording = synthesize(*condition, *seed, arguments.sampling_rate, arguments.seconds)?;
     let comment = format!("synthetic ECG, condition {condition}, seed {seed}: not a recording of anyone");
-    format::write_wfdb(&recording, out, &[comment])?;
+    writer.write(&recording, out, &[comment])?;
     let (seconds, rate) = (recording.duration(), recording.sampling_rate());
     print(&format!("{}: synthetic ECG, {condition}, {seconds:.1} s at {rate} Hz\n", out.display()));
     Ok(ExitCode::SUCCESS)

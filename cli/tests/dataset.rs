@@ -10,7 +10,10 @@ use std::{
 use ecgpu::{
     Error, ErrorKind, Recording,
     dataset::{CLASSES, Counts, Dataset, LEADS, Options, SamplingRate, check},
-    ecg::{Lead, format},
+    ecg::{
+        Lead,
+        format::{self, Writer},
+    },
 };
 use ecgpu_testing::{ptb_xl::PtbXl, shared_folder};
 use tempfile::TempDir;
@@ -64,7 +67,8 @@ fn the_cache_holds_the_values_that_the_wfdb_reader_gives() {
     };
     for (n, row) in copy.rows.iter().enumerate() {
         let recording = Recording::new("ramp", 100.0, ramps(n)).unwrap();
-        format::write_wfdb(&recording, &copy.header(&row.path), &[]).unwrap();
+        let header = copy.header(&row.path);
+        Writer::of(&header).unwrap().write(&recording, &header, &[]).unwrap();
     }
     let data = open(&copy);
     let mut signal = vec![0.0; LEADS * 1000];

@@ -12,6 +12,7 @@ use crate::{
     kernels::LARGEST_F16,
     network::{Contract, Folded, LARGEST_INPUT, Weights},
     plan::{Keep, Plan},
+    search,
     worker::Worker,
 };
 use executors::{Executors, Shape};
@@ -213,7 +214,8 @@ impl Shared {
             let remedy = format!("give batch × {leads} leads × samples numbers, at least one of each");
             return Err(Error::new(ErrorKind::Shape, cause, remedy));
         };
-        if let Some(at) = first_invalid(input) {
+        let invalid = |value: f32| value.is_nan() || value.abs() > LARGEST_INPUT;
+        if let Some(at) = search::position(input, invalid) {
             let [b, lead, t] = [at / record, at % record / samples, at % samples];
             let cause = format!("the input has {:?} at record {b}, lead {lead}, sample {t}", input[at]);
             return Err(Error::new(ErrorKind::Recording, cause, format!("give numbers up to {LARGEST_INPUT:e}")));
@@ -310,14 +312,4 @@ impl Shared {
         let error = Error::new(ErrorKind::Weights, cause, remedy);
         Err(hint.map_or(error.clone(), |hint| error.with_hint(hint)))
     }
-}
-
-/// Returns the index of the first number that is NaN or too large. A whole chunk is checked at a time, without an early exit,
-/// so that the compiler uses vector instructions. Measurements: docs/measurements/input-check.md.
-fn first_invalid(input: &[f32]) -> Option<usize> {
-    const CHUNK: usize = 1024;
-    let invalid = |value: &f32| value.is_nan() || value.abs() > LARGEST_INPUT;
-    let any = |chunk: &[f32]| chunk.iter().fold(false, |any, value| any | invalid(value));
-    let chunk = input.chunks(CHUNK).position(any)? * CHUNK;
-    input[chunk..].iter().position(invalid).map(|at| chunk + at)
 }

@@ -29,5 +29,5 @@ pub use condition::Condition;
 pub use lead::Lead;
 pub(crate) use recording::check_sampling_rate;
 pub use recording::{Filled, Recording, Unit};
-pub(crate) use statistics::{mean, position};
+pub(crate) use statistics::mean;
 pub use synthetic::{is_synthetic, synthesize};

@@ -2,8 +2,8 @@
 
 use std::{borrow::Cow, fmt, str::FromStr};
 
-use super::{Lead, position};
-use crate::{Error, ErrorKind, Result};
+use super::Lead;
+use crate::{Error, ErrorKind, Result, search::position};
 
 /// A unit of voltage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,14 +44,15 @@ impl fmt::Display for Unit {
 impl FromStr for Unit {
     type Err = Error;
 
-    /// Reads `V`, `mV`, `uV`, `µV` and `nV` in any case.
+    /// Reads `V`, `mV`, `uV`, `µV` and `nV`, and the units' names, in any case. Padding is left out, also that of zeros.
     fn from_str(text: &str) -> Result<Self> {
-        match text.trim().to_lowercase().as_str() {
-            "v" => Ok(Unit::Volt),
-            "mv" => Ok(Unit::Millivolt),
+        let padding = |letter: char| letter == '\0' || letter.is_whitespace();
+        match text.trim_matches(padding).to_lowercase().as_str() {
+            "v" | "volt" | "volts" => Ok(Unit::Volt),
+            "mv" | "millivolt" | "millivolts" => Ok(Unit::Millivolt),
             // U+00B5 (micro sign) and U+03BC (Greek mu) look alike and both occur.
-            "uv" | "\u{b5}v" | "\u{3bc}v" => Ok(Unit::Microvolt),
-            "nv" => Ok(Unit::Nanovolt),
+            "uv" | "\u{b5}v" | "\u{3bc}v" | "microvolt" | "microvolts" => Ok(Unit::Microvolt),
+            "nv" | "nanovolt" | "nanovolts" => Ok(Unit::Nanovolt),
             _ => Err(Error::new(ErrorKind::Usage, format!("unknown unit '{text}'"), "use mV, uV, nV or V")),
         }
     }

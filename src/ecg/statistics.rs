@@ -25,13 +25,3 @@ fn sum(signal: &[f32], term: impl Fn(f64) -> f64) -> f64 {
     let rest: f64 = rest.iter().map(|sample| term(f64::from(*sample))).sum();
     sums.iter().sum::<f64>() + rest
 }
-
-/// Returns the position of the first sample that `is` selects. Blocks without one, as in nearly every signal, are passed over
-/// with vector instructions.
-pub(crate) fn position(signal: &[f32], is: impl Fn(f32) -> bool) -> Option<usize> {
-    const BLOCK: usize = 64;
-    let in_block = |block: &[f32]| block.iter().fold(false, |any, sample| any | is(*sample));
-    let block = signal.chunks(BLOCK).position(in_block)?;
-    let within = signal[block * BLOCK..].iter().position(|sample| is(*sample))?;
-    Some(block * BLOCK + within)
-}

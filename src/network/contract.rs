@@ -8,6 +8,7 @@ use std::{borrow::Cow, collections::HashMap, fmt, str::FromStr};
 use crate::{
     Error, ErrorKind, Recording, Result,
     ecg::{self, Lead, Unit},
+    search::position,
 };
 
 /// The largest magnitude of an input. Far larger inputs overflow inside a network, where ReLU turns NaN into 0, so that
@@ -214,7 +215,7 @@ impl Contract {
         let mut input = Vec::with_capacity(self.leads.len() * recording.samples());
         for &lead in &self.leads {
             let signal = recording.recorded_or_derived(lead)?;
-            if let Some(at) = ecg::position(&signal, too_large) {
+            if let Some(at) = position(&signal, too_large) {
                 let cause = format!("lead {lead} is too large for the network at sample {at}");
                 return Err(Error::new(ErrorKind::Recording, cause, "check the unit of the recording"));
             }

@@ -8,7 +8,7 @@ use std::{
 
 use ecgpu::{
     Recording,
-    ecg::{Condition, format::write_wfdb, synthesize},
+    ecg::{Condition, format::Writer, synthesize},
 };
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -63,7 +63,8 @@ impl PtbXl {
         fs::create_dir_all(copy.path().join("records100/00000")).unwrap();
         for (n, row) in copy.rows.iter().enumerate() {
             let ecg = synthesize(STATEMENTS[n % STATEMENTS.len()].1, n as u64, 100.0, 10.0).unwrap();
-            write_wfdb(&in_whole_microvolts(&ecg), &copy.header(&row.path), &[]).unwrap();
+            let header = copy.header(&row.path);
+            Writer::of(&header).unwrap().write(&in_whole_microvolts(&ecg), &header, &[]).unwrap();
         }
         fs::write(copy.path().join("scp_statements.csv"), TABLE).unwrap();
         copy.write_table();

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use ecgpu::ecg::format::{self, ReadOptions};
 use ecgpu::ecg::{Lead, Unit};
@@ -10,21 +9,11 @@ use ecgpu::{Error, Hint, Recording, Result};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use crate::support::{assert_expected, assert_says, data, read, read_one};
+use crate::support::{assert_expected, assert_says, data, read, read_one, written_by_python};
 
-/// Writes the files of `tests/formats/write_dicom.py` with `PYTHON`, or else python3. Without the package it says that
-/// the test is skipped.
+/// Writes the files of `tests/formats/write_dicom.py`, unless the test is skipped.
 fn pydicom() -> Option<TempDir> {
-    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
-    let command = Command::new(&python).args(["-c", "import pydicom, numpy"]).output();
-    if !command.is_ok_and(|output| output.status.success()) {
-        ecgpu_testing::skip("no Python with the package pydicom: pip install pydicom, and set PYTHON if need be");
-        return None;
-    }
-    let folder = TempDir::new().unwrap();
-    let status = Command::new(&python).arg("tests/formats/write_dicom.py").arg(folder.path()).status().unwrap();
-    assert!(status.success());
-    Some(folder)
+    written_by_python("pydicom, numpy", "formats/write_dicom.py")
 }
 
 fn assert_whole(recording: &Recording) {

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use ecgpu::ecg::format::{self, ReadOptions};
 use ecgpu::ecg::{Condition, Lead, Unit, synthesize};
@@ -10,20 +9,14 @@ use ecgpu::{Hint, Recording, Result};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use crate::support::{as_table, assert_says, data, read, read_one};
+use crate::support::{as_table, assert_says, data, python, read, read_one, write};
 
-/// Returns a function that runs `tests/formats/write_edf.py` with `PYTHON`, or else python3. Without the package it says
-/// that the test is skipped.
+/// Returns a function that runs `tests/formats/write_edf.py`, unless the test is skipped.
 fn edfio() -> Option<impl Fn(&str, &[&Path])> {
-    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
-    let command = Command::new(&python).args(["-c", "import edfio, numpy"]).output();
-    if !command.is_ok_and(|output| output.status.success()) {
-        ecgpu_testing::skip("no Python with the package edfio: pip install edfio, and set PYTHON if need be");
-        return None;
-    }
+    let run = python("edfio, numpy", "formats/write_edf.py")?;
     Some(move |mode: &str, paths: &[&Path]| {
-        let status = Command::new(&python).args(["tests/formats/write_edf.py", mode]).args(paths).status().unwrap();
-        assert!(status.success(), "{mode} {paths:?}");
+        let paths = paths.iter().map(|path| path.as_os_str());
+        run(&std::iter::once(mode.as_ref()).chain(paths).collect::<Vec<_>>());
     })
 }
 
@@ -39,7 +32,7 @@ impl File {
     fn of(recording: &Recording) -> Self {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("r.edf");
-        format::write_edf(recording, &path, &[]).unwrap();
+        write(recording, &path, &[]).unwrap();
         Self(fs::read(&path).unwrap())
     }
 
@@ -104,7 +97,7 @@ fn edfio_reads_what_is_written() {
     let [file, table] = ["r.edf", "r.csv"].map(|name| folder.path().join(name));
     for (rate, seconds) in [(100.0, 10.0), (500.0, 10.0), (360.5, 10.0), (250.0, 3.332)] {
         let recording = synthesize(Condition::Norm, 3, rate, seconds).unwrap();
-        format::write_edf(&recording, &file, &["Synthetic \u{b5}".into()]).unwrap();
+        write(&recording, &file, &["Synthetic \u{b5}"]).unwrap();
         fs::write(&table, as_table(&recording)).unwrap();
         edfio("check", &[&file, &table]);
     }
@@ -115,7 +108,7 @@ fn a_written_file_is_read_again() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("again.edf");
     let written = synthesize(Condition::Norm, 1, 500.0, 10.0).unwrap();
-    format::write_edf(&written, &path, &["Synthetic\nno patient".into()]).unwrap();
+    write(&written, &path, &["Synthetic\nno patient"]).unwrap();
     let again = read_one(&path);
     assert_eq!((again.name(), again.sampling_rate(), again.samples()), ("again", 500.0, 5000));
     assert_eq!(again.warnings(), written.warnings());
@@ -143,10 +136,10 @@ fn whole_microvolts_are_written_without_a_loss() {
 fn a_recording_without_whole_records_is_not_written() {
     let folder = TempDir::new().unwrap();
     let recording = Recording::new("r", 29.97, vec![(Lead::I, vec![0.0; 7])]).unwrap();
-    let error = format::write_edf(&recording, &folder.path().join("r.edf"), &[]).unwrap_err();
+    let error = write(&recording, &folder.path().join("r.edf"), &[]).unwrap_err();
     assert_says(&error, "7 samples at 29.97 Hz fit no whole records", "resample");
     let missing = folder.path().join("none/r.edf");
-    assert_says(&format::write_edf(&File::new().one(), &missing, &[]).unwrap_err(), "r.edf", "check the path");
+    assert_says(&write(&File::new().one(), &missing, &[]).unwrap_err(), "r.edf", "check the path");
 }
 
 #[test]

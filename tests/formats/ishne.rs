@@ -1,6 +1,6 @@
 //! ISHNE Holter recordings, one of which the package `ishneholterlib` wrote (`write_ishne.py`).
 
-use std::{fs, process::Command};
+use std::fs;
 
 use ecgpu::{
     Recording, Result,
@@ -10,9 +10,8 @@ use ecgpu::{
     },
 };
 use proptest::prelude::*;
-use tempfile::TempDir;
 
-use crate::support::{assert_expected, assert_says, data, read_one};
+use crate::support::{assert_expected, assert_says, data, read_one, written_by_python};
 
 fn read_bytes(bytes: &[u8]) -> Result<Vec<Recording>> {
     format::read_bytes("r.ecg", bytes, &ReadOptions::default())
@@ -59,16 +58,7 @@ fn a_recording_of_the_package_gives_the_samples_that_were_written() {
 
 #[test]
 fn what_the_package_writes_is_read() {
-    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
-    let import = Command::new(&python).args(["-c", "import ishneholterlib, wfdb"]).output();
-    if !import.is_ok_and(|output| output.status.success()) {
-        return ecgpu_testing::skip(
-            "no Python with ishneholterlib and wfdb: pip install them, and set PYTHON if need be",
-        );
-    }
-    let folder = TempDir::new().unwrap();
-    let status = Command::new(&python).arg("tests/formats/write_ishne.py").arg(folder.path()).status().unwrap();
-    assert!(status.success());
+    let Some(folder) = written_by_python("ishneholterlib, wfdb", "formats/write_ishne.py") else { return };
     assert_expected(&read_one(&folder.path().join("holter.ecg")));
 }
 
@@ -116,7 +106,7 @@ fn a_lead_that_failed_has_no_value() {
 
 #[test]
 fn an_altered_header_is_a_warning() {
-    let bytes = with(fs::read(data("holter.ecg")).unwrap(), 28, b"XXXXX");
+    let bytes = with(fs::read(data("holter.ecg")).unwrap(), 28, b"-----");
     let recording = read_bytes(&bytes).unwrap().remove(0);
     assert_expected(&recording);
     let said = "the header does not match its checksum: was it altered, such as to make it anonymous?";

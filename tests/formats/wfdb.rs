@@ -3,7 +3,6 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use ecgpu::{
@@ -16,7 +15,7 @@ use ecgpu::{
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use crate::support::{Record, assert_says, data, read, read_one, two_leads};
+use crate::support::{Record, assert_says, data, read, read_one, two_leads, written_by_python};
 
 /// Named parts in memory.
 #[derive(Clone, Default)]
@@ -57,14 +56,7 @@ const COMPRESSED: [&str; 3] = ["508", "516", "524"];
 
 #[test]
 fn the_wfdb_package_finds_the_same_values_in_every_format_and_layout() {
-    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
-    let has_it = Command::new(&python).args(["-c", "import wfdb, soundfile"]).output();
-    if !has_it.is_ok_and(|output| output.status.success()) {
-        return ecgpu_testing::skip("no Python with PhysioNet's package: pip install wfdb, and set PYTHON if need be");
-    }
-    let folder = TempDir::new().unwrap();
-    let status = Command::new(&python).arg("tests/formats/write_wfdb.py").arg(folder.path()).status().unwrap();
-    assert!(status.success());
+    let Some(folder) = written_by_python("wfdb, soundfile", "formats/write_wfdb.py") else { return };
     let files = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
     let expected: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|end| end == "npy")).collect();
     assert!(expected.len() > 20, "{expected:?}");
@@ -366,7 +358,7 @@ fn a_signal_file_may_be_a_link_out_of_the_folder_only_where_the_header_is_one() 
     fs::rename(&samples, record.folder.path().join("other")).unwrap();
     symlink("other", &samples).unwrap();
     assert_eq!(read_one(&record.header()), expected);
-    // Out of the folder, as nobody would make it who has the header.
+    // Out of the folder of a header that is no link itself.
     fs::remove_file(&samples).unwrap();
     symlink(store.folder.path().join("r.dat"), &samples).unwrap();
     assert_says(&record.error(), "r.dat is a link out of the folder of its header", "cp -L");

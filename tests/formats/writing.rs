@@ -2,20 +2,19 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use ecgpu::Recording;
 use ecgpu::ecg::{Condition, Lead, format, format::Writer, synthesize};
 use tempfile::TempDir;
 
-use crate::support::{as_table, assert_says, data, read_one};
+use crate::support::{as_table, assert_says, data, python, read_one, write};
 
 #[test]
 fn a_written_record_is_read_again() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("norm-1_a.hea");
     let written = synthesize(Condition::Norm, 1, 100.0, 10.0).unwrap();
-    format::write_wfdb(&written, &path, &["Synthetic\nno patient".into()]).unwrap();
+    write(&written, &path, &["Synthetic\nno patient"]).unwrap();
     let header = fs::read_to_string(&path).unwrap();
     assert!(header.starts_with("norm-1_a 12 100 1000\nnorm-1_a.dat 16 20000(0)/mV 16 0 "), "{header}");
     assert!(header.ends_with(" 0 V6\n# Synthetic\n# no patient\n"), "{header}");
@@ -27,18 +26,12 @@ fn a_written_record_is_read_again() {
     }
 }
 
-/// Returns a function that runs `tests/wfdb_package.py` with `PYTHON`, or else python3. Without the package it says
-/// that the test is skipped.
+/// Returns a function that runs `tests/wfdb_package.py`, unless the test is skipped.
 fn wfdb_package() -> Option<impl Fn(&str, &[&Path])> {
-    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
-    let has_it = Command::new(&python).args(["-c", "import wfdb"]).output().is_ok_and(|output| output.status.success());
-    if !has_it {
-        ecgpu_testing::skip("no Python with PhysioNet's package: pip install wfdb, and set PYTHON if need be");
-        return None;
-    }
+    let run = python("wfdb", "wfdb_package.py")?;
     Some(move |mode: &str, paths: &[&Path]| {
-        let status = Command::new(&python).args(["tests/wfdb_package.py", mode]).args(paths).status().unwrap();
-        assert!(status.success(), "{mode} {paths:?}");
+        let paths = paths.iter().map(|path| path.as_os_str());
+        run(&std::iter::once(mode.as_ref()).chain(paths).collect::<Vec<_>>());
     })
 }
 
@@ -49,7 +42,7 @@ fn the_wfdb_package_reads_a_written_record() {
     let [header, table] = ["r.hea", "r.csv"].map(|name| folder.path().join(name));
     for condition in Condition::ALL {
         let recording = synthesize(condition, 3, 100.0, 10.0).unwrap();
-        format::write_wfdb(&recording, &header, &["Synthetic".into()]).unwrap();
+        write(&recording, &header, &["Synthetic"]).unwrap();
         fs::write(&table, as_table(&recording)).unwrap();
         wfdb_package("check", &[&header, &table]);
     }
@@ -74,7 +67,7 @@ fn a_large_amplitude_is_written_in_coarser_steps() {
     let path = folder.path().join("large.hea");
     let write = |peak: f32| {
         let recording = Recording::new("r", 360.5, vec![(Lead::I, vec![-peak, peak])]).unwrap();
-        format::write_wfdb(&recording, &path, &[])
+        write(&recording, &path, &[])
     };
     for (peak, gain) in [(32.767, 1000), (32.768, 500), (600.0, 50), (32_767.0, 1)] {
         write(peak).unwrap();
@@ -93,7 +86,7 @@ fn the_steps_of_a_converter_are_kept() {
     for (gain, written) in [(200.0, 1000), (1000.0, 1000), (2000.0, 2000), (2500.0, 5000)] {
         let signal = (-3000..3000).map(|step| (f64::from(step) / gain) as f32).collect();
         let recording = Recording::new("r", 500.0, vec![(Lead::I, vec![0.5; 6000]), (Lead::V1, signal)]).unwrap();
-        format::write_wfdb(&recording, &path, &[]).unwrap();
+        write(&recording, &path, &[]).unwrap();
         let header = fs::read_to_string(&path).unwrap();
         assert!(header.contains(&format!("steps.dat 16 {written}(0)/mV 16 0 ")), "{header}");
         assert!(recording.leads().eq(read_one(&path).leads()), "{gain} steps a millivolt");
@@ -103,7 +96,7 @@ fn the_steps_of_a_converter_are_kept() {
 /// Writes a recording, and reads it with the options that the writer names.
 fn written_and_read(recording: &Recording, path: &Path) -> Recording {
     let writer = Writer::of(path).unwrap();
-    writer.write(recording, path).unwrap();
+    writer.write(recording, path, &[]).unwrap();
     assert!(writer.files(path).iter().all(|file| file.is_file()), "{}", path.display());
     let options = writer.options(recording).unwrap_or_default();
     format::read(path, &options).unwrap().remove(0)
@@ -140,7 +133,7 @@ fn each_writer_keeps_rate_leads_and_samples() {
     }
     assert_eq!(written_and_read(&full, &folder.path().join("synthetic.hea")).warnings(), full.warnings());
     let table = folder.path().join("synthetic.csv");
-    Writer::of(&table).unwrap().write(&full, &table).unwrap();
+    write(&full, &table, &[]).unwrap();
     assert!(
         fs::read_to_string(table).unwrap().starts_with("# synthetic ECG: not a recording of anyone\ntime (s),I (mV),")
     );
@@ -158,8 +151,8 @@ fn an_unknown_extension_is_refused_with_the_known_ones() {
 #[test]
 fn a_records_name_must_be_valid() {
     let recording = synthesize(Condition::Norm, 1, 100.0, 1.0).unwrap();
-    let write = |name: &str| format::write_wfdb(&recording, Path::new(name), &[]).unwrap_err();
+    let write = |name: &str| write(&recording, Path::new(name), &[]).unwrap_err();
     assert_says(&write("a b.hea"), "'a b' cannot be a WFDB record's name", "use letters, digits, _ and - only");
-    assert_says(&write("a.dat"), "a.dat does not end in .hea", "name the header of the record");
+    assert_says(&write("a.dat"), "a.dat: its extension is none that can be written", "write WFDB (.hea)");
     assert_says(&write("/no/such/folder/a.hea"), "/no/such/folder/a.dat", "check the path");
 }

@@ -1,6 +1,6 @@
 //! The files that NumPy, SciPy and h5py write (`tests/formats/write_arrays.py`), and damage done to them.
 
-use std::{fs, path::PathBuf, process::Command, sync::OnceLock, time::Instant};
+use std::{fs, path::PathBuf, sync::OnceLock, time::Instant};
 
 use ecgpu::{
     Recording, Result,
@@ -8,26 +8,13 @@ use ecgpu::{
 };
 use tempfile::TempDir;
 
-/// Writes the files once, with `PYTHON`, or else python3. Without the packages it says that the test is skipped.
+use crate::support::written_by_python;
+
+/// Returns the path of a file that the script wrote, once for all tests; nothing without Python.
 pub fn written(name: &str) -> Option<PathBuf> {
     static FOLDER: OnceLock<Option<TempDir>> = OnceLock::new();
-    let write = || {
-        let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
-        let packages = Command::new(&python).args(["-c", "import numpy, scipy.io, h5py"]).output();
-        if !packages.is_ok_and(|output| output.status.success()) {
-            return None;
-        }
-        let folder = TempDir::new().unwrap();
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/formats/write_arrays.py");
-        let status = Command::new(&python).arg(script).arg(folder.path()).status().unwrap();
-        assert!(status.success(), "{script}");
-        Some(folder)
-    };
-    let folder = FOLDER.get_or_init(write);
-    if folder.is_none() {
-        ecgpu_testing::skip("no Python with NumPy, SciPy and h5py: install them, and set PYTHON if need be");
-    }
-    folder.as_ref().map(|folder| folder.path().join(name))
+    let write = || written_by_python("numpy, scipy.io, h5py", "formats/write_arrays.py");
+    FOLDER.get_or_init(write).as_ref().map(|folder| folder.path().join(name))
 }
 
 /// Reads a written file; nothing if there is no Python.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use ecgpu::Recording;
-use ecgpu::ecg::{Condition, Lead, format, synthesize};
+use ecgpu::ecg::{Condition, Lead, format::Writer, synthesize};
 use ecgpu_testing::npy;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -119,7 +119,7 @@ impl Folder {
     /// Writes a recording as a WFDB record and returns its header.
     pub fn record(&self, name: &str, recording: &Recording) -> String {
         let path = self.path(name);
-        format::write_wfdb(recording, Path::new(&path), &[]).unwrap();
+        Writer::of(Path::new(&path)).unwrap().write(recording, Path::new(&path), &[]).unwrap();
         path
     }
 

@@ -32,6 +32,7 @@ mod scp;
 mod signals;
 mod source;
 mod table;
+mod text;
 #[cfg(any(feature = "dicom", feature = "edf"))]
 mod voltage;
 mod wfdb;
@@ -43,13 +44,10 @@ mod xml;
 
 use std::path::Path;
 
-#[cfg(feature = "edf")]
-pub use edf::write as write_edf;
 pub use find::{Found, find};
 pub use npy::{RawArray, read_raw, read_raw_bytes};
 use recognise::Recognised;
 use source::Source;
-pub use wfdb::write as write_wfdb;
 pub use write::Writer;
 
 use super::{Lead, Recording, Unit, check_sampling_rate};

@@ -3,15 +3,6 @@
 use super::{damaged, shown};
 use crate::{Hint, Result, ecg::Unit};
 
-/// Returns how many millivolts one of a unit is, if its name is that of a unit of voltage.
-pub(super) fn millivolts(unit: &str) -> Option<f64> {
-    let unit = unit.trim_matches(|letter: char| letter == '\0' || letter.is_whitespace());
-    if unit.eq_ignore_ascii_case("nV") {
-        return Some(1e-6);
-    }
-    unit.parse().ok().map(Unit::millivolts)
-}
-
 /// A lead and the unit that the file states for it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Stated<'a> {
@@ -24,7 +15,12 @@ pub(super) struct Stated<'a> {
 impl Stated<'_> {
     /// Returns the factor that converts the lead's values to `common`. A lead without a unit is in `common` already.
     pub(super) fn factor(&self, common: Unit) -> f64 {
-        millivolts(self.unit).map_or(1.0, |millivolts| millivolts / common.millivolts())
+        self.voltage().map_or(1.0, |unit| unit.millivolts() / common.millivolts())
+    }
+
+    /// Returns the unit, if it is one of voltage.
+    fn voltage(&self) -> Option<Unit> {
+        self.unit.parse().ok()
     }
 }
 
@@ -34,7 +30,7 @@ impl Stated<'_> {
 /// # Errors
 /// A lead has no unit of voltage, and none was given.
 pub(super) fn common(leads: &[Stated], given: Option<Unit>) -> Result<Unit> {
-    let unitless = leads.iter().find(|lead| millivolts(lead.unit).is_none());
+    let unitless = leads.iter().find(|lead| lead.voltage().is_none());
     if let Some(Stated { lead, unit }) = unitless {
         return given.ok_or_else(|| {
             let cause = match unit.trim() {
@@ -44,8 +40,8 @@ pub(super) fn common(leads: &[Stated], given: Option<Unit>) -> Result<Unit> {
             damaged(cause, "state the unit of its values, such as uV").with_hint(Hint::StateUnit)
         });
     }
-    let shared = |unit: &Unit| leads.iter().all(|lead| millivolts(lead.unit) == Some(unit.millivolts()));
-    Ok([Unit::Volt, Unit::Microvolt].into_iter().find(shared).unwrap_or(Unit::Millivolt))
+    let first = leads.first().and_then(Stated::voltage);
+    Ok(first.filter(|unit| leads.iter().all(|lead| lead.voltage() == Some(*unit))).unwrap_or(Unit::Millivolt))
 }
 
 #[cfg(test)]
@@ -61,7 +57,7 @@ mod tests {
     fn a_shared_unit_is_kept_and_others_become_millivolts() {
         assert_eq!(common_of(&["uV", "\u{b5}V\0"], None), Ok(Unit::Microvolt));
         assert_eq!(common_of(&["V ", "V"], None), Ok(Unit::Volt));
-        assert_eq!(common_of(&["nV", "nV"], None), Ok(Unit::Millivolt));
+        assert_eq!(common_of(&["nV", "nanovolts"], None), Ok(Unit::Nanovolt));
         assert_eq!(common_of(&["uV", "mV"], None), Ok(Unit::Millivolt));
         assert_eq!(Stated { lead: "I", unit: "nV" }.factor(Unit::Millivolt), 1e-6);
         assert_eq!(Stated { lead: "I", unit: "uV" }.factor(Unit::Microvolt), 1.0);

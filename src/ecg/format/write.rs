@@ -59,16 +59,14 @@ impl Writer {
         std::iter::once(path.to_path_buf()).chain(beside).collect()
     }
 
-    /// Writes the recorded leads, in millivolts. Each file is replaced atomically. A recording that is known to be
-    /// synthetic stays so in formats with comments.
+    /// Writes the recorded leads, in millivolts, with comments where the format has them. Each file is replaced atomically. A
+    /// recording that is known to be synthetic gets a comment that says so, unless others are given.
     ///
     /// # Errors
     /// The format cannot hold the recording, or a file cannot be written.
-    pub fn write(&self, recording: &Recording, path: &Path) -> Result<()> {
-        let comments: &[String] = match is_synthetic(recording) {
-            true => &["synthetic ECG: not a recording of anyone".into()],
-            false => &[],
-        };
+    pub fn write(&self, recording: &Recording, path: &Path, comments: &[String]) -> Result<()> {
+        let synthetic = ["synthetic ECG: not a recording of anyone".to_string()];
+        let comments = if comments.is_empty() && is_synthetic(recording) { &synthetic } else { comments };
         (self.write)(recording, path, comments)
     }
 

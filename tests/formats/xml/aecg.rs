@@ -51,7 +51,7 @@ fn example() -> String {
     of(1000)
 }
 
-/// A document of so many samples per lead.
+/// A document with this number of samples per lead.
 pub(super) fn of(samples: usize) -> String {
     let beat = set(&(times(INCREMENT) + &lead("MDC_ECG_LEAD_I", "1 2 3")));
     let beat =

@@ -43,7 +43,7 @@ fn expected(lead: Lead) -> Vec<f32> {
     array.values.chunks(1000).nth(lead as usize).unwrap().to_vec()
 }
 
-/// A lead in steps of so many microvolts.
+/// A lead with steps of this number of microvolts.
 fn steps(lead: Lead, microvolts: f32) -> Vec<i16> {
     expected(lead).iter().map(|x| (x * 1000.0 / microvolts).round() as i16).collect()
 }

@@ -3,12 +3,11 @@
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 
-use super::{
-    super::{damaged, voltage},
-    element::Elements,
-    object::Attributes,
+use super::{super::damaged, element::Elements, object::Attributes};
+use crate::{
+    Result,
+    ecg::{Lead, Unit},
 };
-use crate::{Result, ecg::Lead};
 
 /// The elements of a channel that are needed.
 const CHANNEL: [Tag; 9] = [
@@ -149,19 +148,8 @@ fn lead_of_text(text: &str) -> Option<Lead> {
 
 /// Returns the name of a unit: the code, which is UCUM's, or the meaning where only that is a unit of voltage.
 fn unit_name(code: &Code) -> String {
-    let spelled = match code.meaning.to_ascii_lowercase().as_str() {
-        "microvolt" | "microvolts" => Some("uV"),
-        "millivolt" | "millivolts" => Some("mV"),
-        "nanovolt" | "nanovolts" => Some("nV"),
-        "volt" | "volts" => Some("V"),
-        _ => None,
-    };
-    let known = [&code.value, &code.meaning].into_iter().find(|text| voltage::millivolts(text).is_some());
-    match (known, spelled) {
-        (Some(unit), _) => unit.clone(),
-        (None, Some(unit)) => unit.into(),
-        (None, None) => code.value.clone(),
-    }
+    let is_voltage = |text: &&String| text.parse::<Unit>().is_ok();
+    [&code.value, &code.meaning].into_iter().find(is_voltage).unwrap_or(&code.value).clone()
 }
 
 #[cfg(test)]
@@ -194,9 +182,12 @@ mod tests {
 
     #[test]
     fn units_are_named_by_code_or_by_meaning() {
-        for (value, meaning, unit) in
-            [("uV", "microvolt", "uV"), ("mV", "", "mV"), ("X", "millivolt", "mV"), ("{AU}", "arbitrary", "{AU}")]
-        {
+        for (value, meaning, unit) in [
+            ("uV", "microvolt", "uV"),
+            ("mV", "", "mV"),
+            ("X", "millivolt", "millivolt"),
+            ("{AU}", "arbitrary", "{AU}"),
+        ] {
             assert_eq!(unit_name(&code(value, "UCUM", meaning)), unit);
         }
     }

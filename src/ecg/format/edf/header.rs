@@ -3,7 +3,7 @@
 //! Sources: Kemp et al. (1992) for EDF, Kemp and Olivan (2003) for EDF+, BioSemi's description for BDF, whose samples
 //! have 24 bits instead of 16.
 
-use super::super::{damaged, shown};
+use super::super::{damaged, shown, text::utf_8_or_latin_1};
 use crate::Result;
 
 /// The length in bytes of the part before the signals' fields, and of the fields of one signal.
@@ -153,11 +153,7 @@ pub(super) fn sampling_rate(samples: u64, seconds: f64) -> f64 {
 
 /// Decodes a field without its padding. ASCII is prescribed; 'µ' occurs in Latin-1 and in UTF-8.
 fn text(bytes: &[u8]) -> String {
-    let decoded = match std::str::from_utf8(bytes) {
-        Ok(text) => text.to_string(),
-        Err(_) => bytes.iter().map(|byte| char::from(*byte)).collect(),
-    };
-    decoded.trim_matches(|letter: char| letter == '\0' || letter.is_whitespace()).to_string()
+    utf_8_or_latin_1(bytes).trim_matches(|letter: char| letter == '\0' || letter.is_whitespace()).to_string()
 }
 
 /// Parses a finite number. Some writers use a decimal comma.

@@ -2,8 +2,6 @@
 
 use crate::ecg::Lead;
 
-/// The types of signal that a label of an ECG begins with (EDF+, "standard texts"), and the German spelling.
-const TYPES: [&str; 2] = ["ECG", "EKG"];
 /// Names of the reference electrode that a label may end with: a common one, and Wilson's central terminal.
 const REFERENCES: [&str; 2] = ["REF", "WCT"];
 
@@ -11,12 +9,10 @@ const REFERENCES: [&str; 2] = ["REF", "WCT"];
 pub(super) fn lead(label: &str) -> Option<Lead> {
     let separator = |letter: char| letter.is_whitespace() || matches!(letter, '-' | '_' | ':' | '.');
     let upper = label.trim().to_ascii_uppercase();
-    let bare = TYPES.iter().find_map(|kind| upper.strip_prefix(kind)).filter(|rest| rest.starts_with(separator));
-    let name = bare.unwrap_or(&upper).trim_start_matches(separator);
-    let reference = REFERENCES.iter().find_map(|reference| name.strip_suffix(reference));
-    let name = reference.filter(|rest| rest.ends_with(separator)).unwrap_or(name).trim_end_matches(separator);
-    // Without the type, C1 to C6 are electrodes of an electroencephalogram.
-    let electrode = bare.is_none() && name.starts_with('C');
+    let reference = REFERENCES.iter().find_map(|reference| upper.strip_suffix(reference));
+    let name = reference.filter(|rest| rest.ends_with(separator)).unwrap_or(&upper).trim_end_matches(separator);
+    // Without the type of signal, ECG or EKG, C1 to C6 are electrodes of an electroencephalogram.
+    let electrode = matches!(name.as_bytes(), [b'C', number, ..] if number.is_ascii_digit());
     name.parse().ok().filter(|_| !electrode)
 }
 

@@ -8,7 +8,7 @@ mod write;
 
 use std::{io::BufReader, iter, ops::Range};
 
-pub use write::write;
+pub(super) use write::write;
 
 use self::{
     header::{BLOCK, Signal, Start},

@@ -21,7 +21,7 @@ const STEPS: [f64; 12] = [1.0, 5.0, 2.5, 4.0, 2.0, 1.25, 10.0, 0.5, 0.25, 0.1, 2
 /// # Errors
 /// The sampling rate or the number of samples fits no whole records, an amplitude exceeds 10 V, the comments are too long,
 /// or the file cannot be written.
-pub fn write(recording: &Recording, path: &Path, comments: &[String]) -> Result<()> {
+pub(in crate::ecg::format) fn write(recording: &Recording, path: &Path, comments: &[String]) -> Result<()> {
     let lists = annotation_lists(comments);
     let records = Records::of(recording, lists.len())?;
     let leads: Result<Vec<Digitized>> = recording.leads().map(|(lead, signal)| Digitized::of(lead, signal)).collect();

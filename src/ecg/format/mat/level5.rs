@@ -16,7 +16,7 @@ use crate::Result;
 /// Bytes of the file's header.
 const HEADER: usize = 128;
 
-/// How deep structures and cells may lie in each other.
+/// Largest depth of nested structures and cells.
 const DEEPEST: usize = 4;
 
 /// Types of elements, table 1-1 of the format's description.
@@ -106,7 +106,8 @@ impl Reader {
         Ok(bytes)
     }
 
-    /// Reads an array with what lies in it. `within` is the name of what it lies in, `depth` how deep.
+    /// Reads an array and those nested in it. `within` is the name of the structure or cell that contains it, `depth` the number
+    /// of these.
     fn matrix(&mut self, mut data: &[u8], within: &str, depth: usize) -> Result<()> {
         if data.is_empty() {
             return Ok(());

@@ -8,7 +8,6 @@ mod body;
 mod columns;
 mod dialect;
 mod header;
-mod text;
 mod times;
 mod write;
 
@@ -27,6 +26,7 @@ use super::{
     assumptions::{self, Numbers, Stated},
     damaged, shown,
     signals::Signals,
+    text,
 };
 use crate::{
     Hint, Recording, Result,

@@ -11,7 +11,7 @@ mod signal_file;
 mod signal_format;
 mod write;
 
-pub use write::write;
+pub(super) use write::write;
 
 use self::{
     header::{Contents, DEFAULT_RATE, Header},

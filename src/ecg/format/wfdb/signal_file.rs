@@ -30,7 +30,7 @@ pub(super) struct Samples {
 #[derive(Clone, Copy)]
 enum Storage {
     Plain(SignalFormat),
-    /// FLAC of so many bits.
+    /// FLAC, with this number of bits per sample.
     #[cfg(feature = "flac")]
     Flac(u32),
 }

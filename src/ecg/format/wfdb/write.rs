@@ -11,13 +11,13 @@ const GAINS: [f64; 14] =
 /// The usual gain: steps of 1 µV.
 const USUAL: f64 = 1000.0;
 
-/// Writes `recording` as a WFDB record: the header at `path`, which ends in .hea, and beside it a .dat file in format
+/// Writes `recording` as a WFDB record: the header at `path`, and beside it a .dat file in format
 /// 16. Each lead has a gain of its own: steps of 1 µV if these represent its samples exactly, or else the finest steps
 /// from 0.05 µV on with which no sample saturates. `comments` become comment lines of the header.
 ///
 /// # Errors
 /// The name is not valid for a record, an amplitude exceeds 32 V, or a file cannot be written.
-pub fn write(recording: &Recording, path: &Path, comments: &[String]) -> Result<()> {
+pub(in crate::ecg::format) fn write(recording: &Recording, path: &Path, comments: &[String]) -> Result<()> {
     let name = record_name(path)?;
     let gains = recording.leads().map(|(lead, signal)| gain(lead, signal)).collect::<Result<Vec<f64>>>()?;
     let digitized_lead = |((_, signal), gain): ((Lead, &[f32]), &f64)| digitized(signal, *gain);
@@ -30,18 +30,11 @@ pub fn write(recording: &Recording, path: &Path, comments: &[String]) -> Result<
 
 /// Returns the record's name, which the header repeats.
 fn record_name(path: &Path) -> Result<String> {
-    let usage = |cause: String, remedy: &str| Err(Error::new(ErrorKind::Usage, cause, remedy));
-    if path.extension().is_none_or(|extension| extension != "hea") {
-        return usage(
-            format!("{} does not end in .hea", path.display()),
-            "name the header of the record, such as a.hea",
-        );
-    }
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     let valid = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-';
     if name.is_empty() || !name.chars().all(valid) {
         let cause = format!("'{name}' cannot be a WFDB record's name");
-        return usage(cause, "use letters, digits, _ and - only");
+        return Err(Error::new(ErrorKind::Usage, cause, "use letters, digits, _ and - only"));
     }
     Ok(name.into_owned())
 }

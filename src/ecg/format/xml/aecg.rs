@@ -7,10 +7,10 @@
 use std::borrow::Cow;
 
 use super::{
-    super::{Format, ReadOptions, Source, damaged, shown, signals::Signals},
+    super::{Format, ReadOptions, Source, damaged, shown, signals::Signals, text},
     MOST_SIGNALS,
     document::{Document, Element},
-    has_root, listed, millivolts, open, read_text, recordings,
+    has_root, listed, open, read_bytes, recordings,
 };
 use crate::{
     Recording, Result,
@@ -35,7 +35,8 @@ const MISSING: f64 = i16::MIN as f64;
 
 /// Reads every rhythm series.
 fn read(source: &Source, options: &ReadOptions) -> Result<Vec<Recording>> {
-    let text = read_text(source)?;
+    let bytes = read_bytes(source)?;
+    let (text, _) = text::decode(&bytes);
     let mut document = open(&text, ROOT)?;
     let mut series = Vec::new();
     while let Some(element) = document.child()? {
@@ -244,7 +245,7 @@ impl<'a> Sequence<'a> {
 fn voltage(element: &Element) -> Result<Option<f64>> {
     let Some(value) = element.number("value")? else { return Ok(None) };
     let unit = element.attribute("unit")?.unwrap_or_default();
-    let in_millivolts = millivolts(&unit).ok_or_else(|| {
+    let in_millivolts = unit.parse().map(Unit::millivolts).map_err(|_| {
         let cause = format!("{} is in '{}', which is no unit of voltage", element.name(), shown(unit.as_bytes()));
         damaged(cause, "correct it, such as to uV")
     })?;

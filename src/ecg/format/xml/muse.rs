@@ -6,10 +6,10 @@
 use std::borrow::Cow;
 
 use super::{
-    super::{Format, ReadOptions, Source, damaged, shown, signals::Signals},
+    super::{Format, ReadOptions, Source, damaged, shown, signals::Signals, text},
     base64,
     document::Document,
-    has_root, listed, millivolts, open, read_text, recordings,
+    has_root, listed, open, read_bytes, recordings,
 };
 use crate::{Recording, Result, ecg::Unit};
 
@@ -28,7 +28,8 @@ pub(in super::super) const FORMAT: Format = Format {
 
 /// Reads every rhythm.
 fn read(source: &Source, options: &ReadOptions) -> Result<Vec<Recording>> {
-    let text = read_text(source)?;
+    let bytes = read_bytes(source)?;
+    let (text, _) = text::decode(&bytes);
     let mut document = open(&text, ROOT)?;
     let mut rhythms = Vec::new();
     let mut others = Vec::new();
@@ -206,7 +207,7 @@ impl<'a> LeadData<'a> {
         })?;
         // Without a unit, MUSE means microvolts.
         let unit = if self.units.is_empty() { "MICROVOLTS" } else { &self.units };
-        let unit = millivolts(unit).ok_or_else(|| {
+        let unit = unit.parse().map(Unit::millivolts).map_err(|_| {
             let cause = format!("lead {name} is in '{}', which is no unit of voltage", shown(unit.as_bytes()));
             damaged(cause, "state LeadAmplitudeUnits, such as MICROVOLTS")
         })?;

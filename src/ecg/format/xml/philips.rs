@@ -4,10 +4,10 @@
 //! names follow the XML schemas of the three versions.
 
 use super::{
-    super::{Format, ReadOptions, Source, damaged, shown, signals::Signals},
+    super::{Format, ReadOptions, Source, damaged, shown, signals::Signals, text},
     base64,
     document::{Document, Element},
-    has_root, number, open, read_text, recordings, xli,
+    has_root, number, open, read_bytes, recordings, xli,
 };
 use crate::{
     Recording, Result,
@@ -38,7 +38,8 @@ const STANDARD: [&str; 2] = ["STD-12", "10-WIRE"];
 
 /// Reads the waveforms.
 fn read(source: &Source, options: &ReadOptions) -> Result<Vec<Recording>> {
-    let text = read_text(source)?;
+    let bytes = read_bytes(source)?;
+    let (text, _) = text::decode(&bytes);
     let mut document = open(&text, ROOT)?;
     let mut description = Description::default();
     let mut data = None;

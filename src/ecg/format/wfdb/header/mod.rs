@@ -13,7 +13,7 @@ use std::borrow::Cow;
 
 use self::record_line::{RecordLine, is_record_line};
 pub(super) use self::{segment_line::SegmentLine, signal_line::Signal};
-use super::super::damaged;
+use super::super::{damaged, text};
 use crate::Result;
 
 /// Frames a second where a header states none.
@@ -101,10 +101,7 @@ fn decode(bytes: &[u8]) -> Result<Cow<'_, str>> {
     if bytes.contains(&0) {
         return Err(damaged("the header is no text", "check that this is a WFDB header and save it as UTF-8"));
     }
-    Ok(match std::str::from_utf8(bytes) {
-        Ok(text) => text.into(),
-        Err(_) => bytes.iter().map(|byte| char::from(*byte)).collect::<String>().into(),
-    })
+    Ok(text::utf_8_or_latin_1(bytes))
 }
 
 /// Numbers the lines of a header, which end as on any system, and leaves out empty ones.

@@ -1,4 +1,4 @@
-//! Decodes the text of a table.
+//! Decodes text files.
 
 use std::borrow::Cow;
 
@@ -10,6 +10,14 @@ pub(super) fn decode(bytes: &[u8]) -> (Cow<'_, str>, Option<&'static str>) {
         return (text.replace('\r', "\n").into(), encoding);
     }
     (text, encoding)
+}
+
+/// Decodes UTF-8, or else Latin-1, whose letters of ASCII are those of every other encoding that occurs.
+pub(super) fn utf_8_or_latin_1(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.into(),
+        Err(_) => bytes.iter().map(|byte| char::from(*byte)).collect::<String>().into(),
+    }
 }
 
 fn decode_letters(bytes: &[u8]) -> (Cow<'_, str>, Option<&'static str>) {
@@ -30,7 +38,7 @@ fn decode_letters(bytes: &[u8]) -> (Cow<'_, str>, Option<&'static str>) {
                 let whole = &bytes[..error.valid_up_to()];
                 (String::from_utf8_lossy(whole), None)
             }
-            Err(_) => (bytes.iter().map(|byte| char::from(*byte)).collect::<String>().into(), Some("Latin-1")),
+            Err(_) => (utf_8_or_latin_1(bytes), Some("Latin-1")),
         },
     }
 }
