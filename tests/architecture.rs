@@ -11,7 +11,7 @@ use std::{
 
 /// The layers from the ground up. A module may import from its own layer and from those before it.
 const LAYERS: [&[&str]; 9] = [
-    &["error", "random", "files"],
+    &["error", "random", "files", "search"],
     &["worker", "ecg"],
     &["kernels"],
     &["network"],

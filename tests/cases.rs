@@ -60,7 +60,7 @@ const CASES: &[(&str, Stated, Expected)] = &[
     ("22-csv-units-in-header/a.csv", Nothing, Same("")),
     ("23-csv-time-column/a.csv", Nothing, Same("")),
     ("23-csv-time-column/a.csv", Rate(500.0), Same("")),
-    ("23-csv-time-column/c1000.csv", Nothing, Warned("")),
+    ("23-csv-time-column/c1000.csv", Nothing, Warned("the recording lasts 5.0 s")),
     ("23-csv-time-column/c1000.csv", Rate(500.0), Refused("says 1000 Hz, and 500 Hz was given")),
     ("24-csv-int-uV/a.csv", Nothing, Refused("whole numbers without a unit")),
     ("24-csv-int-uV/a.csv", Microvolts, Same("")),
@@ -115,7 +115,7 @@ const CASES: &[(&str, Stated, Expected)] = &[
     ("58-hea-formats/f212.hea", Nothing, Same("")),
     ("58-hea-formats/f516.hea", Nothing, Same("")),
     // The differences of format 8 have eight bits: steep ones were cut when it was written.
-    ("58-hea-formats/f8.hea", Nothing, Warned("")),
+    ("58-hea-formats/f8.hea", Nothing, Warned("aVR is off by 0.05 mV")),
     ("59-hea-onefile/r.hea", Nothing, Same("")),
     ("60-hea-gain/r0.hea", Nothing, Warned("states no gain")),
     ("60-hea-gain/r1.hea", Nothing, Same("")),
@@ -142,7 +142,8 @@ const CASES: &[(&str, Stated, Expected)] = &[
     ("93-csv-13-unnamed/a.csv", Nothing, Refused("13 columns without names")),
     ("93-csv-13-unnamed/a.csv", Leads(TWELVE), Same("counts or times the samples")),
     ("93-csv-13-unnamed/b.csv", Nothing, Refused("the first counts or times the samples")),
-    ("94-clipped/a.npy", Nothing, Warned("")),
+    ("94-clipped/a.npy", Nothing, Warned("limb leads contradict each other")),
+    ("94-clipped/spike.npy", Nothing, Warned("aVR is off by 1.20 mV")),
     ("95-lead-off/a.npy", Nothing, Warned("throughout")),
     ("96-cabrera/a.npy", Nothing, Warned("aV")),
 ];

@@ -116,10 +116,12 @@ impl Folder {
         self.path(name)
     }
 
-    /// Writes a recording as a WFDB record and returns its header.
+    /// Writes a recording as a WFDB record without the mark of a synthetic one, and returns its header.
     pub fn record(&self, name: &str, recording: &Recording) -> String {
         let path = self.path(name);
-        Writer::of(Path::new(&path)).unwrap().write(recording, Path::new(&path), &[]).unwrap();
+        let leads = recording.leads().map(|(lead, signal)| (lead, signal.to_vec())).collect();
+        let unmarked = Recording::new(recording.name(), recording.sampling_rate(), leads).unwrap();
+        Writer::of(Path::new(&path)).unwrap().write(&unmarked, Path::new(&path), &[]).unwrap();
         path
     }
 
