@@ -50,6 +50,8 @@ mod verify;
 mod worker;
 
 pub use backend::{Device, DeviceInfo};
+#[cfg(feature = "formats")]
+pub use classifier::{Classified, Piece};
 pub use classifier::{Classifier, Output, Prediction, Prepared};
 pub use ecg::Recording;
 pub use error::{Error, ErrorKind, Hint, Result};

@@ -1,6 +1,8 @@
 //! The classifier: weights and recordings in, predictions out.
 
 mod executors;
+#[cfg(feature = "formats")]
+mod files;
 mod prediction;
 mod prepared;
 
@@ -16,6 +18,8 @@ use crate::{
     worker::Worker,
 };
 use executors::{Executors, Shape};
+#[cfg(feature = "formats")]
+pub use files::{Classified, Piece};
 pub use prediction::{Output, Prediction};
 pub use prepared::Prepared;
 

@@ -8,6 +8,16 @@ use std::{
 use super::{FORMATS, Format, ReadOptions, Source, recognise::RECOGNISED_BY, unknown_format};
 use crate::{Error, ErrorKind, Result};
 
+/// A file that [`walk`] found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Entry {
+    /// A file to read.
+    File(PathBuf),
+    /// A file with a known extension that holds no ECG, such as a table of labels.
+    Skipped(PathBuf),
+}
+
 /// The files that [`find`] found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -25,49 +35,107 @@ pub struct Found {
 /// # Errors
 /// A path that does not exist, a folder that cannot be read, or one without a recording.
 pub fn find(path: &Path, options: &ReadOptions) -> Result<Found> {
-    if !path.is_dir() {
-        let known = path.exists() || Format::main_file(path).is_some_and(|(_, main)| main.is_file());
-        return match path.metadata() {
-            _ if known => Ok(Found { files: vec![path.to_path_buf()], skipped: Vec::new() }),
-            Err(error) => Err(Error::file(path, error)),
-            Ok(_) => Err(unknown_format(path)),
-        };
-    }
     let mut found = Found::default();
-    let mut folders = vec![path.to_path_buf()];
-    while let Some(folder) = folders.pop() {
-        visit(&folder, options, &mut found, &mut folders).map_err(|error| Error::file(&folder, error))?;
+    for entry in walk(path, options)? {
+        match entry? {
+            Entry::File(path) => found.files.push(path),
+            Entry::Skipped(path) => found.skipped.push(path),
+        }
     }
     if found.files.is_empty() {
-        let skipped =
-            found.skipped.iter().take(3).map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
-        let but = if skipped.is_empty() { String::new() } else { format!("; no ECG in {skipped}") };
-        let cause = format!("{}: no recording in this folder{but}", path.display());
-        let mut extensions: Vec<String> =
-            FORMATS.iter().flat_map(|format| format.extensions).map(|extension| format!(".{extension}")).collect();
-        // Neighbours in the table may share an extension.
-        extensions.dedup();
-        let remedy = format!("name a folder with files that end in {}", extensions.join(", "));
-        return Err(Error::new(ErrorKind::File, cause, remedy));
+        return Err(nothing(path, &found.skipped));
     }
-    found.files.sort();
-    found.skipped.sort();
     Ok(found)
 }
 
-/// Adds the files of `folder` to `found`, and its subfolders to the `folders` that are still to be visited.
-fn visit(folder: &Path, options: &ReadOptions, found: &mut Found, folders: &mut Vec<PathBuf>) -> std::io::Result<()> {
+/// Finds the files that [`find`] finds one after the other, in the order of their paths. Memory grows with the largest folder
+/// and not with the number of all files.
+///
+/// # Errors
+/// A path that does not exist, or a file of an unknown format. The iterator gives an error for a folder that cannot be read,
+/// and goes on.
+pub fn walk<'o>(path: &Path, options: &'o ReadOptions) -> Result<impl Iterator<Item = Result<Entry>> + use<'o>> {
+    let first = match path.metadata() {
+        Ok(metadata) if metadata.is_dir() => Place::Folder(path.to_path_buf()),
+        found => {
+            let known = found.is_ok() || Format::main_file(path).is_some_and(|(_, main)| main.is_file());
+            if !known {
+                return Err(found.err().map_or_else(|| unknown_format(path), |error| Error::file(path, error)));
+            }
+            Place::File(path.to_path_buf())
+        }
+    };
+    Ok(Walk { options, named: Some(first), waiting: Vec::new() })
+}
+
+/// A file or a folder that is still to be visited.
+enum Place {
+    File(PathBuf),
+    Folder(PathBuf),
+}
+
+/// The files at a path.
+struct Walk<'o> {
+    options: &'o ReadOptions,
+    /// The path that was named, before it is visited.
+    named: Option<Place>,
+    /// What is still to be visited, the last one first.
+    waiting: Vec<Place>,
+}
+
+impl Iterator for Walk<'_> {
+    type Item = Result<Entry>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(place) = self.named.take() {
+            match place {
+                Place::File(path) => return Some(Ok(Entry::File(path))),
+                Place::Folder(path) => self.waiting.push(Place::Folder(path)),
+            }
+        }
+        loop {
+            match self.waiting.pop()? {
+                Place::File(path) if may_hold_ecg(&path, self.options) => return Some(Ok(Entry::File(path))),
+                Place::File(path) => return Some(Ok(Entry::Skipped(path))),
+                Place::Folder(path) => match contents(&path) {
+                    Ok(places) => self.waiting.extend(places.into_iter().rev()),
+                    Err(error) => return Some(Err(Error::file(&path, error))),
+                },
+            }
+        }
+    }
+}
+
+/// Returns the subfolders of a folder and its files with a known extension, sorted.
+fn contents(folder: &Path) -> std::io::Result<Vec<Place>> {
+    let mut places = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let path = entry.path();
         if entry.file_type()?.is_dir() {
-            folders.push(path);
+            places.push(Place::Folder(path));
         } else if path.is_file() && Format::by_extension(&path).is_some() && !has_main_file(&path) {
-            let list = if may_hold_ecg(&path, options) { &mut found.files } else { &mut found.skipped };
-            list.push(path);
+            places.push(Place::File(path));
         }
     }
-    Ok(())
+    let path = |place: &Place| match place {
+        Place::File(path) | Place::Folder(path) => path.clone(),
+    };
+    places.sort_by_cached_key(path);
+    Ok(places)
+}
+
+/// Makes the error for a folder without a recording.
+fn nothing(folder: &Path, skipped: &[PathBuf]) -> Error {
+    const SHOWN: usize = 3;
+    let skipped = skipped.iter().take(SHOWN).map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
+    let but = if skipped.is_empty() { String::new() } else { format!("; no ECG in {skipped}") };
+    let cause = format!("{}: no recording in this folder{but}", folder.display());
+    let mut extensions: Vec<String> =
+        FORMATS.iter().flat_map(|format| format.extensions).map(|extension| format!(".{extension}")).collect();
+    // Neighbours in the table may share an extension.
+    extensions.dedup();
+    Error::new(ErrorKind::File, cause, format!("name a folder with files that end in {}", extensions.join(", ")))
 }
 
 /// Whether a file is a signal file beside its header, which is found itself.

@@ -4,7 +4,7 @@
 use std::io::{Read, SeekFrom};
 
 use super::{
-    Format, ReadOptions, Source,
+    Format, ReadOptions, Reading, Source,
     crc::crc_ccitt,
     damaged,
     little_endian::{i16_at, u16_at, u32_at},
@@ -42,7 +42,7 @@ pub(super) const FORMAT: Format = Format {
     companions: &[],
     recognises: |start| start.starts_with(MAGIC),
     plausible: None,
-    read,
+    reading: Reading::Whole(read),
 };
 
 /// Reads the recording of a file.

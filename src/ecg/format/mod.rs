@@ -26,6 +26,8 @@ mod little_endian;
 #[cfg(feature = "mat")]
 mod mat;
 mod npy;
+mod pieces;
+mod reader;
 mod recognise;
 #[cfg(feature = "scp")]
 mod scp;
@@ -44,8 +46,10 @@ mod xml;
 
 use std::path::Path;
 
-pub use find::{Found, find};
+pub use find::{Entry, Found, find, walk};
 pub use npy::{RawArray, read_raw, read_raw_bytes};
+use pieces::Pieces;
+pub use reader::Reader;
 use recognise::Recognised;
 use source::Source;
 pub use write::Writer;
@@ -104,8 +108,16 @@ struct Format {
     /// Whether the first bytes of a file may be those of an ECG, for formats that hold anything: a search through folders
     /// leaves other files out. None for formats that hold nothing but ECGs.
     plausible: Option<fn(&[u8], &ReadOptions) -> bool>,
-    /// Reads every recording of a source.
-    read: fn(&Source, &ReadOptions) -> Result<Vec<Recording>>,
+    /// How its recordings are read.
+    reading: Reading,
+}
+
+/// How the recordings of a format are read.
+enum Reading {
+    /// All at once.
+    Whole(fn(&Source, &ReadOptions) -> Result<Vec<Recording>>),
+    /// Piece by piece.
+    Pieces(for<'s> fn(Source<'s>, &ReadOptions) -> Result<Box<dyn Pieces + 's>>),
 }
 
 /// Every format. Adding one is a file in this folder and a line here.
@@ -153,7 +165,7 @@ pub fn read(path: &Path, options: &ReadOptions) -> Result<Vec<Recording>> {
         return Err(Error::new(ErrorKind::Usage, cause, "name one of its files"));
     }
     let (recognised, main) = Recognised::of_file(path)?;
-    recognised.read(&Source::File(main), options)
+    recognised.read(Source::File(main), options)
 }
 
 /// Reads the recordings of a file in memory. `name` is the file's name, which has the same meaning as the path of
@@ -176,7 +188,7 @@ pub fn read_parts(parts: &[(&str, &[u8])], options: &ReadOptions) -> Result<Vec<
     let (recognised, main) = Recognised::of_parts(parts)?;
     let mut parts = parts.to_vec();
     parts.swap(0, main);
-    recognised.read(&Source::Parts(parts), options)
+    recognised.read(Source::Parts(parts), options)
 }
 
 fn unknown_format(path: &Path) -> Error {

@@ -1,11 +1,16 @@
 //! Recognises the format of a file: by its content, and by its extension where the content does not tell.
 
 use std::{
+    fmt::Display,
     path::{Path, PathBuf},
     ptr,
 };
 
-use super::{FORMATS, Format, ReadOptions, Source, unknown_format};
+use super::{
+    FORMATS, Format, ReadOptions, Reading, Source,
+    pieces::{Pieces, read_all},
+    unknown_format,
+};
 use crate::{Error, ErrorKind, Recording, Result};
 
 /// The bytes from which a format is recognised: 64 KiB. A WFDB header may begin with comments, which take up some KiB in
@@ -49,6 +54,12 @@ impl Recognised {
     #[cfg(feature = "compressed")]
     pub(super) fn has_companions(&self) -> bool {
         !self.format.companions.is_empty()
+    }
+
+    /// Whether a file with these first bytes may hold an ECG: it is of a format of ECGs alone, or looks like one.
+    #[cfg(feature = "compressed")]
+    pub(super) fn may_hold_ecg(&self, start: &[u8], options: &ReadOptions) -> bool {
+        self.format.plausible.is_none_or(|plausible| plausible(start, options))
     }
 
     /// Recognises the file at `path`. Returns also the file to begin with: `path` itself, or the main file to which it
@@ -137,19 +148,43 @@ impl Recognised {
     }
 
     /// Reads a source of this format. An error names the source, and a contradiction becomes a warning.
-    pub(super) fn read(self, source: &Source, options: &ReadOptions) -> Result<Vec<Recording>> {
-        let read = (self.format.read)(source, options);
-        // An error of kind File already names its file, which may be another part.
-        let mut recordings =
-            read.map_err(|error| if error.kind() == ErrorKind::File { error } else { error.at(source.name()) })?;
-        if let Some(contradiction) = self.contradiction {
+    pub(super) fn read(&self, source: Source, options: &ReadOptions) -> Result<Vec<Recording>> {
+        let name = source.name();
+        let read = match self.format.reading {
+            Reading::Whole(read) => read(&source, options),
+            Reading::Pieces(open) => open(source, options).and_then(|pieces| read_all(pieces.as_ref(), options)),
+        };
+        self.name_source(&name, read)
+    }
+
+    /// Opens a source of this format; None if the format is read at once.
+    pub(super) fn open<'s>(&self, source: Source<'s>, options: &ReadOptions) -> Result<Option<Box<dyn Pieces + 's>>> {
+        let Reading::Pieces(open) = self.format.reading else { return Ok(None) };
+        let name = source.name();
+        open(source, options).map(Some).map_err(|error| named(&name, error))
+    }
+
+    /// Completes what was read of a source: an error names the source, and a contradiction becomes a warning.
+    pub(super) fn name_source(&self, name: &dyn Display, read: Result<Vec<Recording>>) -> Result<Vec<Recording>> {
+        let mut recordings = read.map_err(|error| named(name, error))?;
+        if let Some(contradiction) = &self.contradiction {
             recordings.iter_mut().for_each(|recording| recording.warn(contradiction.clone()));
         }
         Ok(recordings)
     }
 }
 
+/// Puts the source's name before an error. An error of kind File already names its file, which may be another part.
+fn named(source: &dyn Display, error: Error) -> Error {
+    if error.kind() == ErrorKind::File { error } else { error.at(source) }
+}
+
 impl Format {
+    /// Whether files of this format are read piece by piece.
+    pub(super) fn has_pieces(&self) -> bool {
+        matches!(self.reading, Reading::Pieces(_))
+    }
+
     /// Returns the format that the extension of `path` stands for, in any case.
     pub(super) fn by_extension(path: &Path) -> Option<&'static Format> {
         FORMATS.iter().find(|format| format.has_extension(path))

@@ -8,14 +8,14 @@ mod recordings;
 mod variables;
 
 #[cfg(feature = "hdf5")]
-pub(super) use self::recordings::{Planes, recording_of_leads};
+pub(super) use self::recordings::recording_of_leads;
 #[cfg(any(feature = "compressed", feature = "hdf5"))]
 pub(super) use self::variables::{Choice, Shaped, choose, is_leads, is_rate, is_unit};
 #[cfg(any(feature = "compressed", feature = "mat"))]
 pub(super) use self::variables::{Value, Variable, read as read_variables};
 pub(super) use self::{
     element::{Element, Number},
-    recordings::{Description, recordings},
+    recordings::{Description, Planes, recordings},
 };
 
 /// The order of an array's elements in its file.

@@ -5,7 +5,7 @@ use std::path::Path;
 use flate2::read::MultiGzDecoder;
 
 use super::{
-    super::{Format, ReadOptions, Source, damaged, recognise::Recognised},
+    super::{Format, ReadOptions, Reading, Source, damaged, recognise::Recognised},
     inflate::Budget,
     is_nested, read_whole,
 };
@@ -19,7 +19,7 @@ pub(in crate::ecg::format) const FORMAT: Format = Format {
     // Identification and the only method of compression, RFC 1952, section 2.3.1.
     recognises: |start| start.starts_with(b"\x1f\x8b\x08"),
     plausible: None,
-    read,
+    reading: Reading::Whole(read),
 };
 
 /// Reads the recordings of the file within.
@@ -28,13 +28,13 @@ fn read(source: &Source, options: &ReadOptions) -> Result<Vec<Recording>> {
     let decoder = MultiGzDecoder::new(&compressed[..]);
     let kept = decoder.header().and_then(|header| header.filename()).map(file_name);
     let name = inner_name(source.path(), kept);
-    let bytes = Budget::of(compressed.len()).read(decoder)?;
+    let bytes = Budget::of(compressed.len() as u64).read(decoder)?;
     let parts = [(name.as_str(), &bytes[..])];
     let (recognised, _) = Recognised::of_parts(&parts)?;
     if is_nested(&recognised) {
         return Err(damaged(format!("{name} is itself a compressed file"), "unpack it, and give the files"));
     }
-    recognised.read(&Source::Parts(parts.to_vec()), options)
+    recognised.read(Source::Parts(parts.to_vec()), options)
 }
 
 /// Returns the name of the file within: that of the compressed file without `.gz`, or else the one that gzip kept.

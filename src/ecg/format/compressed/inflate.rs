@@ -11,9 +11,14 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// Returns that of a compressed file of `size` bytes.
-    pub(super) fn of(size: usize) -> Self {
-        Self { left: limits::decompressed(size as u64) }
+    /// Returns that of a compressed file of `size` bytes, which is held in memory.
+    pub(super) fn of(size: u64) -> Self {
+        Self { left: limits::decompressed(size) }
+    }
+
+    /// Returns that of compressed files of `size` bytes together, which are held in memory one after the other.
+    pub(super) fn of_many(size: u64) -> Self {
+        Self { left: limits::plausible(size) }
     }
 
     /// Reads all that `reader` gives.

@@ -2,13 +2,12 @@
 
 use super::{
     super::{
-        Format, ReadOptions, Source,
+        Format, ReadOptions, Reading, Source,
         array::{self, Choice, Description, Shaped, Value, Variable},
         npy::{self, Header, Type},
     },
     archive::{Archive, Entry},
     inflate::Budget,
-    read_whole,
 };
 use crate::{Recording, Result};
 
@@ -16,8 +15,14 @@ use crate::{Recording, Result};
 const EXTENSION: &str = ".npy";
 
 /// NumPy archives.
-pub(in crate::ecg::format) const FORMAT: Format =
-    Format { name: "NumPy archive", extensions: &["npz"], companions: &[], recognises, plausible: None, read };
+pub(in crate::ecg::format) const FORMAT: Format = Format {
+    name: "NumPy archive",
+    extensions: &["npz"],
+    companions: &[],
+    recognises,
+    plausible: None,
+    reading: Reading::Whole(read),
+};
 
 /// Recognises a zip archive whose first file is an array.
 fn recognises(start: &[u8]) -> bool {
@@ -35,9 +40,8 @@ struct Found<'a> {
 
 /// Reads the recordings of an archive's arrays, of which one is the ECG, or several are one lead each.
 fn read(source: &Source, options: &ReadOptions) -> Result<Vec<Recording>> {
-    let bytes = read_whole(source)?;
-    let archive = Archive::of(&bytes)?;
-    let mut budget = Budget::of(bytes.len());
+    let archive = Archive::of(source)?;
+    let mut budget = archive.budget();
     let found = headers(&archive, &mut budget)?;
     let (arrays, others): (Vec<&Found>, Vec<&Found>) = found.iter().partition(|found| found.is_array());
     let shaped = arrays.iter().map(|found| Shaped { name: found.name.clone(), shape: found.header.shape.clone() });
@@ -55,7 +59,7 @@ fn read(source: &Source, options: &ReadOptions) -> Result<Vec<Recording>> {
 }
 
 /// Reads the headers of all arrays.
-fn headers<'a>(archive: &'a Archive, budget: &mut Budget) -> Result<Vec<Found<'a>>> {
+fn headers<'a>(archive: &'a Archive<'_>, budget: &mut Budget) -> Result<Vec<Found<'a>>> {
     let arrays = archive.entries().iter().filter_map(|entry| Some((entry, entry.file.strip_suffix(EXTENSION)?)));
     let header = |(entry, name): (&'a Entry, &str)| {
         let start = archive.read_start(entry, npy::LARGEST_HEADER as u64, budget)?;

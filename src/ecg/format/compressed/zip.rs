@@ -1,19 +1,19 @@
 //! Zip archives (PKWARE's APPNOTE.TXT) of one or more recordings of any other format.
 
 use std::{
-    collections::{HashMap, hash_map::Entry as Slot},
+    collections::{HashMap, HashSet},
     path::Path,
 };
 
 use super::{
     super::{
-        Format, ReadOptions, Source, damaged,
+        Format, ReadOptions, Reading, Source, damaged,
+        pieces::Pieces,
         recognise::{RECOGNISED_BY, Recognised},
-        shown, table,
+        shown,
     },
-    archive::{Archive, Entry},
-    inflate::Budget,
-    is_nested, read_whole,
+    archive::{Archive, Entry, stem},
+    is_nested,
 };
 use crate::{Error, ErrorKind, Recording, Result};
 
@@ -21,47 +21,32 @@ use crate::{Error, ErrorKind, Recording, Result};
 const LISTED: usize = 3;
 
 /// Zip archives.
-pub(in crate::ecg::format) const FORMAT: Format =
-    Format { name: "zip", extensions: &["zip"], companions: &[], recognises, plausible: None, read };
+pub(in crate::ecg::format) const FORMAT: Format = Format {
+    name: "zip",
+    extensions: &["zip"],
+    companions: &[],
+    recognises,
+    plausible: None,
+    reading: Reading::Pieces(open),
+};
 
 /// Recognises the header of a file in an archive, APPNOTE.TXT, section 4.3.7.
 pub(super) fn recognises(start: &[u8]) -> bool {
     start.starts_with(b"PK\x03\x04")
 }
 
-/// Reads the recordings of an archive: of each file that a format recognises, with the other files of its folder where it
-/// needs them.
-fn read(source: &Source, options: &ReadOptions) -> Result<Vec<Recording>> {
-    let bytes = read_whole(source)?;
-    let archive = Archive::of(&bytes)?;
-    let mut budget = Budget::of(bytes.len());
-    let mut recordings = Vec::new();
-    let (mains, mut skipped) = sort(&archive, &mut budget)?;
-    let mut beside = HashMap::new();
-    let mut refused = None;
-    for Main { at, recognised } in mains {
-        let entry = &archive.entries()[at];
-        let is_table = recognised.name() == table::FORMAT.name;
-        match read_one(&archive, at, recognised, &mut budget, &mut beside, options) {
-            Ok(read) => recordings.extend(read),
-            // A table may be of anything, such as a list of the recordings.
-            Err(error) if is_table => {
-                skipped.push(entry);
-                refused.get_or_insert(error);
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    if let (true, Some(error)) = (recordings.is_empty(), refused) {
-        return Err(error);
-    }
-    let skipped: Vec<&Entry> = skipped.into_iter().filter(|entry| !beside.contains_key(&entry.path())).collect();
-    match recordings.first_mut() {
-        Some(first) if !skipped.is_empty() => first.warn(format!("skipped in the archive: {}", list(&skipped))),
-        Some(_) => {}
-        None => return Err(none(&skipped)),
-    }
-    Ok(recordings)
+fn open<'s>(source: Source<'s>, options: &ReadOptions) -> Result<Box<dyn Pieces + 's>> {
+    Ok(Box::new(Files::of(&source, options)?))
+}
+
+/// The files of an archive that readers begin with, each with the other files of its folder where it needs them.
+struct Files<'a> {
+    archive: Archive<'a>,
+    mains: Vec<Main>,
+    /// The positions of all files by their paths without extension, in lower case.
+    by_stem: HashMap<String, Vec<usize>>,
+    /// The files that hold no ECG.
+    skipped: Option<String>,
 }
 
 /// A file that a reader begins with.
@@ -69,68 +54,114 @@ struct Main {
     /// Its position in the archive.
     at: usize,
     recognised: Recognised,
+    /// Whether it may hold an ECG, for formats that hold anything.
+    plausible: bool,
+}
+
+impl<'a> Files<'a> {
+    /// Lists the files of an archive.
+    fn of(source: &Source<'a>, options: &ReadOptions) -> Result<Self> {
+        let archive = Archive::of(source)?;
+        let Sorted { mut mains, mut others, named } = sort(&archive, options)?;
+        let entries = archive.entries();
+        // A table may be of anything, such as a list of the recordings.
+        if mains.iter().any(|main| main.plausible) {
+            others.extend(mains.extract_if(.., |main| !main.plausible).map(|main| main.at));
+        }
+        others.retain(|at| !named.contains(&entries[*at].stem()));
+        others.sort_unstable();
+        let skipped = list(others.iter().map(|at| &entries[*at]));
+        if mains.is_empty() {
+            return Err(none(skipped));
+        }
+        let mut by_stem: HashMap<String, Vec<usize>> = HashMap::new();
+        entries.iter().enumerate().for_each(|(at, entry)| by_stem.entry(entry.stem()).or_default().push(at));
+        Ok(Self { mains, by_stem, skipped, archive })
+    }
+
+    /// Returns the files that a header names, without itself.
+    fn beside(&self, main: &Main, header: &[u8]) -> Vec<&Entry> {
+        let entries = self.archive.entries();
+        let named = named(&entries[main.at], header);
+        let files = named.iter().filter_map(|stem| self.by_stem.get(stem)).flatten();
+        let mut files: Vec<usize> = files.copied().filter(|at| *at != main.at).collect();
+        files.sort_unstable();
+        files.into_iter().map(|at| &entries[at]).collect()
+    }
+}
+
+impl Pieces for Files<'_> {
+    fn len(&self) -> usize {
+        self.mains.len()
+    }
+
+    fn name(&self, piece: usize) -> Option<String> {
+        Some(self.archive.entries()[self.mains[piece].at].path())
+    }
+
+    fn note(&self) -> Option<String> {
+        self.skipped.as_ref().map(|files| format!("skipped in the archive: {files}"))
+    }
+
+    fn read(&self, piece: usize, options: &ReadOptions) -> Result<Vec<Recording>> {
+        let main = &self.mains[piece];
+        let entry = &self.archive.entries()[main.at];
+        let mut budget = self.archive.budget();
+        let bytes = self.archive.read(entry, &mut budget)?;
+        let beside = if main.recognised.has_companions() { self.beside(main, &bytes) } else { Vec::new() };
+        let read = beside.into_iter().map(|other| Ok((other.file.as_str(), self.archive.read(other, &mut budget)?)));
+        let beside = read.collect::<Result<Vec<_>>>()?;
+        let mut parts = vec![(entry.file.as_str(), &bytes[..])];
+        parts.extend(beside.iter().map(|(file, bytes)| (*file, &bytes[..])));
+        main.recognised.read(Source::Parts(parts), options).map_err(|error| within(entry, error))
+    }
+}
+
+/// The files of an archive by their use.
+struct Sorted {
+    mains: Vec<Main>,
+    /// The positions of all others.
+    others: Vec<usize>,
+    /// The paths without extension that headers name.
+    named: HashSet<String>,
 }
 
 /// Tells the files that readers begin with from all others.
-fn sort<'a>(archive: &'a Archive, budget: &mut Budget) -> Result<(Vec<Main>, Vec<&'a Entry>)> {
-    let (mut mains, mut others) = (Vec::new(), Vec::new());
+fn sort(archive: &Archive, options: &ReadOptions) -> Result<Sorted> {
+    let mut sorted = Sorted { mains: Vec::new(), others: Vec::new(), named: HashSet::new() };
+    let mut budget = archive.listing_budget();
     for (at, entry) in archive.entries().iter().enumerate() {
         let path = Path::new(&entry.file);
         if entry.is_hidden() || Format::by_companion(path).is_some() {
-            others.push(entry);
+            sorted.others.push(at);
             continue;
         }
-        let start = archive.read_start(entry, RECOGNISED_BY as u64, budget)?;
+        let start = archive.read_start(entry, RECOGNISED_BY as u64, &mut budget)?;
         match Recognised::of(path, &start).filter(|recognised| !is_nested(recognised)) {
-            Some(recognised) => mains.push(Main { at, recognised }),
-            None => others.push(entry),
+            Some(recognised) => {
+                if recognised.has_companions() {
+                    sorted.named.extend(named(entry, &start));
+                }
+                let plausible = recognised.may_hold_ecg(&start, options);
+                sorted.mains.push(Main { at, recognised, plausible });
+            }
+            None => sorted.others.push(at),
         }
     }
     // The signal file of a header may itself be recognised, as MATLAB files of the CinC Challenges are.
-    let stem = |at: usize| {
-        let entry = &archive.entries()[at];
-        (entry.folder.as_str(), Path::new(&entry.file).file_stem())
+    let is_signal = |main: &mut Main| {
+        !main.recognised.has_companions() && sorted.named.contains(&archive.entries()[main.at].stem())
     };
-    let headers: Vec<_> =
-        mains.iter().filter(|main| main.recognised.has_companions()).map(|main| stem(main.at)).collect();
-    let (kept, signals): (Vec<Main>, Vec<Main>) =
-        mains.into_iter().partition(|main| main.recognised.has_companions() || !headers.contains(&stem(main.at)));
-    others.extend(signals.iter().map(|main| &archive.entries()[main.at]));
-    Ok((kept, others))
+    sorted.others.extend(sorted.mains.extract_if(.., is_signal).map(|main| main.at));
+    Ok(sorted)
 }
 
-/// Reads the recordings of one file. `beside` keeps what was decompressed of the files beside it, by their paths.
-fn read_one(
-    archive: &Archive,
-    at: usize,
-    recognised: Recognised,
-    budget: &mut Budget,
-    beside: &mut HashMap<String, Vec<u8>>,
-    options: &ReadOptions,
-) -> Result<Vec<Recording>> {
-    let entry = &archive.entries()[at];
-    let bytes = archive.read(entry, budget)?;
-    let mut parts = vec![(entry.file.as_str(), &bytes[..])];
-    if recognised.has_companions() {
-        let text = String::from_utf8_lossy(&bytes).to_lowercase();
-        // Only what the header names belongs to it: a signal file, or a segment by its name without extension.
-        let is_named = |file: &str| {
-            let stem = Path::new(file).file_stem().unwrap_or_default().to_string_lossy();
-            text.contains(&stem.to_lowercase())
-        };
-        let belongs =
-            |other: &&Entry| other.folder == entry.folder && other.file != entry.file && is_named(&other.file);
-        let needed: Vec<&Entry> = archive.entries().iter().filter(belongs).collect();
-        for other in &needed {
-            if let Slot::Vacant(slot) = beside.entry(other.path()) {
-                slot.insert(archive.read(other, budget)?);
-            }
-        }
-        let part = |other: &Entry| beside.get(&other.path()).map(Vec::as_slice);
-        parts.extend(needed.iter().filter_map(|other| Some((other.file.as_str(), part(other)?))));
-    }
-    let read = recognised.read(&Source::Parts(parts), options);
-    read.map_err(|error| within(entry, error))
+/// Returns the paths, without extension and in lower case, of what a header names: signal files, or segments by their names
+/// and numbers of samples. They are in its own folder.
+fn named(header: &Entry, text: &[u8]) -> HashSet<String> {
+    let text = String::from_utf8_lossy(text);
+    let stem = |word: &str| stem(&header.folder, word.split('/').next().unwrap_or_default());
+    text.lines().filter(|line| !line.starts_with('#')).flat_map(str::split_whitespace).map(stem).collect()
 }
 
 /// Adds the folder in the archive to an error of one of its files.
@@ -142,17 +173,17 @@ fn within(entry: &Entry, error: Error) -> Error {
 }
 
 /// Explains an archive without a recording.
-fn none(skipped: &[&Entry]) -> Error {
+fn none(skipped: Option<String>) -> Error {
     let cause = match skipped {
-        [] => "an empty archive".into(),
-        _ => format!("no file of a known format in the archive, but {}", list(skipped)),
+        None => "an empty archive".into(),
+        Some(files) => format!("no file of a known format in the archive, but {files}"),
     };
     damaged(cause, "put the ECG files into it; archives in an archive must be unpacked first")
 }
 
-/// Lists the names of files.
-fn list(entries: &[&Entry]) -> String {
-    let (hidden, plain): (Vec<&Entry>, Vec<&Entry>) = entries.iter().partition(|entry| entry.is_hidden());
+/// Lists the names of files, if there are any.
+fn list<'e>(entries: impl Iterator<Item = &'e Entry>) -> Option<String> {
+    let (hidden, plain): (Vec<&Entry>, Vec<&Entry>) = entries.partition(|entry| entry.is_hidden());
     let mut names: Vec<String> = plain.iter().take(LISTED).map(|entry| shown(entry.path().as_bytes())).collect();
     if plain.len() > LISTED {
         names.push(format!("{} others", plain.len() - LISTED));
@@ -160,5 +191,5 @@ fn list(entries: &[&Entry]) -> String {
     if !hidden.is_empty() {
         names.push(format!("{} hidden files", hidden.len()));
     }
-    names.join(", ")
+    (!names.is_empty()).then(|| names.join(", "))
 }

@@ -10,7 +10,7 @@ use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 
 use self::{channel::Channel, element::Elements, group::Group, object::Attributes, rhythm::Part};
-use super::{Format, ReadOptions, Source, damaged, recognise::RECOGNISED_BY, signals::Signals, voltage};
+use super::{Format, ReadOptions, Reading, Source, damaged, recognise::RECOGNISED_BY, signals::Signals, voltage};
 use crate::{Recording, Result};
 
 /// DICOM objects with waveforms.
@@ -20,7 +20,7 @@ pub(super) const FORMAT: Format = Format {
     companions: &[],
     recognises: object::recognises,
     plausible: None,
-    read,
+    reading: Reading::Whole(read),
 };
 
 /// A file of over 64 MiB is no ECG that could be classified: 12 leads at 1000 Hz last 45 minutes in it.

@@ -14,7 +14,7 @@ use self::{
     header::{BLOCK, Signal, Start},
     records::{Conversion, Records},
 };
-use super::{Format, ReadOptions, Source, damaged, shown, signals::Signals, voltage};
+use super::{Format, ReadOptions, Reading, Source, damaged, shown, signals::Signals, voltage};
 use crate::{
     Recording, Result,
     ecg::{Unit, synthetic::SYNTHETIC},
@@ -27,7 +27,7 @@ pub(super) const FORMAT: Format = Format {
     companions: &[],
     recognises: |start| header::sample_width(start).is_some() && Start::parse(start).is_ok(),
     plausible: None,
-    read,
+    reading: Reading::Whole(read),
 };
 
 /// A file of over 256 MiB is no 12-lead ECG that could be classified: it would last hours.

@@ -1,6 +1,6 @@
 //! The arrays and attributes of an HDF5 file.
 
-use std::{fs::File, io::Cursor};
+use std::{fs::File, io::Cursor, ops::Range};
 
 use hdf5_pure::{AttrValue, Dataset, Datatype, DatatypeByteOrder, Group, ReadSeekSource};
 
@@ -203,25 +203,49 @@ impl StoredArray {
         self.array(self.shape.clone(), bytes)
     }
 
-    /// Reads the elements at one index of the first dimension.
-    pub(super) fn row(&self, index: usize) -> Result<Array> {
-        let row = self.shape.get(1..).unwrap_or_default().to_vec();
-        if row.iter().fold(self.element.bytes() as u64, |product, side| product.saturating_mul(*side as u64))
-            > LARGEST_PIECE
-        {
+    /// Returns how many rows, along the first dimension, are stored as one unit.
+    pub(super) fn rows_of_chunk(&self) -> Result<usize> {
+        let chunk = self.dataset.chunk_shape().map_err(|error| broken(&error))?;
+        Ok(chunk.and_then(|sides| usize::try_from(*sides.first()?).ok()).unwrap_or(1))
+    }
+
+    /// Returns how many rows may be read at once.
+    pub(super) fn most_rows(&self) -> usize {
+        (LARGEST_PIECE / self.row_bytes().max(1)) as usize
+    }
+
+    fn row_bytes(&self) -> u64 {
+        let sides = self.shape.iter().skip(1).map(|side| *side as u64);
+        sides.fold(self.element.bytes() as u64, u64::saturating_mul)
+    }
+
+    /// Reads rows along the first dimension.
+    pub(super) fn rows(&self, rows: Range<usize>) -> Result<Vec<Array>> {
+        let bytes_of_row = self.row_bytes();
+        if bytes_of_row > LARGEST_PIECE {
             let cause =
                 format!("{} has recordings of more than {} MiB", shown(self.name.as_bytes()), LARGEST_PIECE >> 20);
             return Err(damaged(cause, "cut them to the ten seconds of an ECG"));
         }
-        let bytes = self.dataset.read_raw_rows(index as u64, 1).map_err(|error| broken(&error))?;
-        self.array(row, bytes)
+        let (first, count) = (rows.start as u64, rows.len() as u64);
+        let bytes = self.dataset.read_raw_rows(first, count).map_err(|error| broken(&error))?;
+        if bytes.len() as u64 != bytes_of_row * count {
+            return Err(self.other_size());
+        }
+        let row = self.shape.get(1..).unwrap_or_default();
+        bytes
+            .chunks_exact((bytes_of_row as usize).max(1))
+            .map(|row_bytes| self.array(row.to_vec(), row_bytes.to_vec()))
+            .collect()
     }
 
     fn array(&self, shape: Vec<usize>, bytes: Vec<u8>) -> Result<Array> {
-        Array::new(shape, Order::C, self.element, bytes).ok_or_else(|| {
-            let cause = format!("{} holds another number of elements than its shape", shown(self.name.as_bytes()));
-            damaged(cause, "get the file again: it is damaged")
-        })
+        Array::new(shape, Order::C, self.element, bytes).ok_or_else(|| self.other_size())
+    }
+
+    fn other_size(&self) -> Error {
+        let cause = format!("{} holds another number of elements than its shape", shown(self.name.as_bytes()));
+        damaged(cause, "get the file again: it is damaged")
     }
 }
 

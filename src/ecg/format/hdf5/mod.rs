@@ -2,13 +2,12 @@
 
 mod contents;
 
-use std::ops::Range;
-
 use self::contents::{Contents, StoredArray};
 use super::{
-    Format, ReadOptions, Source,
+    Format, ReadOptions, Reading, Source,
     array::{self, Array, Choice, Description, Planes, Shaped},
     damaged, limits,
+    pieces::{Pieces, Rows, read_all},
 };
 use crate::{Recording, Result};
 
@@ -22,8 +21,14 @@ const LARGEST: u64 = 512 << 20;
 const CODE_15: (usize, f64) = (4096, 400.0);
 
 /// HDF5 files.
-pub(super) const FORMAT: Format =
-    Format { name: "HDF5", extensions: &["hdf5", "h5"], companions: &[], recognises, plausible: None, read };
+pub(super) const FORMAT: Format = Format {
+    name: "HDF5",
+    extensions: &["hdf5", "h5"],
+    companions: &[],
+    recognises,
+    plausible: None,
+    reading: Reading::Pieces(open),
+};
 
 fn recognises(start: &[u8]) -> bool {
     let places = std::iter::once(0).chain((9..).map(|power| 1 << power));
@@ -32,18 +37,15 @@ fn recognises(start: &[u8]) -> bool {
 
 /// Reads the recordings of a file.
 pub(super) fn read(source: &Source, options: &ReadOptions) -> Result<Vec<Recording>> {
-    let recordings = Recordings::of(source, options)?;
-    let stored = recordings.stored();
-    if stored > LARGEST {
-        let cause =
-            format!("{} recordings of {} MiB together, too much to read at once", recordings.len(), stored >> 20);
-        return Err(damaged(cause, "copy a part of them, such as 1000 recordings, to a file of its own"));
-    }
-    recordings.range(0..recordings.len(), options).collect()
+    read_all(&Recordings::of(source, options)?, options)
 }
 
-/// The recordings of a file, each of which is read when it is asked for: memory does not grow with their number.
-pub(crate) struct Recordings {
+fn open<'s>(source: Source<'s>, options: &ReadOptions) -> Result<Box<dyn Pieces + 's>> {
+    Ok(Box::new(Recordings::of(&source, options)?))
+}
+
+/// The recordings of a file, each of which is read when it is asked for.
+struct Recordings {
     stem: String,
     description: Description,
     place: Place,
@@ -51,8 +53,8 @@ pub(crate) struct Recordings {
 
 /// Where the recordings of a file are.
 enum Place {
-    /// Along the first dimension of an array.
-    Rows(StoredArray),
+    /// Along the first dimension of an array, which is read some rows at a time.
+    Rows(StoredArray, Rows),
     /// In one array of a recording, or of several behind another dimension than the first.
     Whole(StoredArray),
     /// In arrays of one lead each.
@@ -64,7 +66,7 @@ impl Recordings {
     ///
     /// # Errors
     /// It is no HDF5 file, or none of its arrays is an ECG, or several may be.
-    pub(super) fn of(source: &Source, options: &ReadOptions) -> Result<Self> {
+    fn of(source: &Source, options: &ReadOptions) -> Result<Self> {
         let contents = Contents::of(source)?;
         let (held, has_exam_ids) = (contents.held, contents.has("exam_id"));
         let shaped: Vec<Shaped> = contents.arrays().iter().map(StoredArray::shaped).collect();
@@ -76,7 +78,7 @@ impl Recordings {
                 }
                 let counted = array.shape.iter().filter(|side| **side != 1).count();
                 let by_rows = counted == 3 && array.shape.first().is_some_and(|rows| *rows > 1);
-                (if by_rows { Place::Rows(array) } else { Place::Whole(array) }, description)
+                (if by_rows { Place::of_rows(array)? } else { Place::Whole(array) }, description)
             }
             Choice::Leads(positions) => {
                 let name = |at: &usize| shaped[*at].name.rsplit('/').next().unwrap_or_default().to_string();
@@ -95,19 +97,10 @@ impl Recordings {
         Ok(recordings)
     }
 
-    /// Returns the number of recordings.
-    pub(crate) fn len(&self) -> usize {
-        match &self.place {
-            Place::Rows(array) => array.shape.first().copied().unwrap_or(0),
-            // A batch behind a first dimension of one is numbered when it is read.
-            Place::Whole(_) | Place::Leads(_) => 1,
-        }
-    }
-
     /// Returns the arrays that hold the recordings.
     fn arrays(&self) -> &[StoredArray] {
         match &self.place {
-            Place::Rows(array) | Place::Whole(array) => std::slice::from_ref(array),
+            Place::Rows(array, _) | Place::Whole(array) => std::slice::from_ref(array),
             Place::Leads(arrays) => arrays,
         }
     }
@@ -116,26 +109,43 @@ impl Recordings {
     fn stored(&self) -> u64 {
         self.arrays().iter().map(StoredArray::bytes).fold(0, u64::saturating_add)
     }
+}
 
-    /// Reads a range of the recordings, one at a time.
-    pub(crate) fn range<'a>(
-        &'a self,
-        range: Range<usize>,
-        options: &'a ReadOptions,
-    ) -> impl Iterator<Item = Result<Recording>> + 'a {
-        range.flat_map(move |index| match self.one(index, options) {
-            Ok(recordings) => recordings.into_iter().map(Ok).collect(),
-            Err(error) => vec![Err(error)],
-        })
+impl Place {
+    fn of_rows(array: StoredArray) -> Result<Self> {
+        let rows = Rows::new(array.shape[0], array.rows_of_chunk()?, array.most_rows());
+        Ok(Place::Rows(array, rows))
+    }
+}
+
+impl Pieces for Recordings {
+    fn len(&self) -> usize {
+        match &self.place {
+            Place::Rows(_, rows) => rows.pieces(),
+            // A batch behind a first dimension of one is numbered when it is read.
+            Place::Whole(_) | Place::Leads(_) => 1,
+        }
     }
 
-    fn one(&self, index: usize, options: &ReadOptions) -> Result<Vec<Recording>> {
+    fn recordings(&self, piece: usize) -> usize {
+        if let Place::Rows(_, rows) = &self.place { rows.of(piece).len() } else { 1 }
+    }
+
+    fn bytes(&self) -> u64 {
+        self.stored()
+    }
+
+    fn read(&self, piece: usize, options: &ReadOptions) -> Result<Vec<Recording>> {
         let description = &self.description;
         match &self.place {
-            Place::Rows(stored) => {
-                let array = stored.row(index)?;
-                let name = format!("{}[{index}]", self.stem);
-                Planes::of(&array, description, options)?.recording(name, 0, description, options).map(|one| vec![one])
+            Place::Rows(stored, rows) => {
+                let range = rows.of(piece);
+                let arrays = stored.rows(range.clone())?;
+                let recording = |(index, array): (usize, &Array)| {
+                    let name = format!("{}[{index}]", self.stem);
+                    Planes::of(array, description, options)?.recording(name, 0, description, options)
+                };
+                range.zip(&arrays).map(recording).collect()
             }
             Place::Whole(stored) => array::recordings(&stored.whole()?, &self.stem, description, options),
             Place::Leads(stored) => {

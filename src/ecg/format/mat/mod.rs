@@ -6,7 +6,7 @@ mod level4;
 mod level5;
 
 use super::{
-    Format, ReadOptions, Source,
+    Format, ReadOptions, Reading, Source,
     array::{self, Description, Number, Value, Variable},
     damaged,
 };
@@ -19,8 +19,14 @@ const LARGEST: u64 = 512 << 20;
 const MOST_VARIABLES: usize = 10_000;
 
 /// MATLAB files.
-pub(super) const FORMAT: Format =
-    Format { name: "MATLAB", extensions: &["mat"], companions: &[], recognises, plausible: None, read };
+pub(super) const FORMAT: Format = Format {
+    name: "MATLAB",
+    extensions: &["mat"],
+    companions: &[],
+    recognises,
+    plausible: None,
+    reading: Reading::Whole(read),
+};
 
 fn recognises(start: &[u8]) -> bool {
     is_version_7_3(start) || level5::recognises(start) || level4::recognises(start)

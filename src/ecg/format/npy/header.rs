@@ -3,7 +3,7 @@
 //! The format is that of NumPy's `numpy.lib.format`, versions 1.0 to 3.0.
 
 use super::super::{
-    array::{Array, Element, Number, Order},
+    array::{Element, Number, Order},
     damaged, shown,
 };
 use crate::{Error, Result};
@@ -94,12 +94,6 @@ impl Header {
             code.ok().and_then(char::from_u32).filter(|letter| *letter != '\0')
         };
         Some(bytes.chunks_exact(size).map(|text| text.chunks_exact(4).map_while(character).collect()).collect())
-    }
-
-    /// Makes the array of the elements behind the header.
-    pub(super) fn array(self, element: Element, bytes: Vec<u8>) -> Result<Array> {
-        let (held, stated) = (bytes.len(), self.shape.clone());
-        Array::new(self.shape, self.order, element, bytes).ok_or_else(|| cut_off(&stated, held as u64))
     }
 }
 

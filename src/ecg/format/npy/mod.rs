@@ -11,11 +11,15 @@ use self::header::{Header, LARGEST as LARGEST_HEADER};
 pub(super) use self::header::{Header, LARGEST as LARGEST_HEADER, Type};
 pub(super) use self::write::{options, write};
 use super::{
-    Format, ReadOptions, Source,
-    array::{self, Array, Description},
+    Format, ReadOptions, Reading, Source,
+    array::{self, Array, Description, Element, Order, Planes},
     damaged,
+    pieces::{Pieces, Rows},
 };
 use crate::{Error, ErrorKind, Recording, Result};
+
+/// The most that is read of an array at once, in bytes: 64 MiB.
+const LARGEST_PIECE: usize = 64 << 20;
 
 /// An array as it stands in its file, without leads, unit or rate.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,7 +91,7 @@ pub(super) const FORMAT: Format = Format {
     companions: &[],
     recognises: |start| start.starts_with(header::MAGIC),
     plausible: Some(plausible),
-    read,
+    reading: Reading::Pieces(open),
 };
 
 /// Whether an array of numbers has a side for the leads.
@@ -97,24 +101,88 @@ fn plausible(start: &[u8], options: &ReadOptions) -> bool {
     Header::parse(start).is_ok_and(|header| is_ecg(&header))
 }
 
-/// Reads the recordings of an array.
-fn read(source: &Source, options: &ReadOptions) -> Result<Vec<Recording>> {
-    array::recordings(&read_array(source)?, &source.stem(), &Description::default(), options)
+/// Opens an array. A batch whose recordings are one behind the other is read some of them at a time.
+fn open<'s>(source: Source<'s>, _: &ReadOptions) -> Result<Box<dyn Pieces + 's>> {
+    let (header, element) = Stored::header(&source)?;
+    let counted = header.shape.iter().filter(|side| **side != 1).count();
+    let rows = header.shape.first().copied().unwrap_or(1);
+    let cut = if header.order == Order::C && counted == 3 && rows > 1 {
+        let row_bytes = header.shape[1..].iter().product::<usize>() * element.bytes();
+        Some(Rows::new(rows, 1, LARGEST_PIECE / row_bytes.max(1)))
+    } else {
+        None
+    };
+    Ok(Box::new(Stored { source, header, element, cut }))
 }
 
-/// Reads a whole array, after checking that the file holds what its header declares.
+/// An array in a file, whose recordings are read when they are asked for.
+struct Stored<'s> {
+    source: Source<'s>,
+    header: Header,
+    element: Element,
+    /// How a batch is cut into pieces; none for an array that is read at once.
+    cut: Option<Rows>,
+}
+
+impl Stored<'_> {
+    /// Reads the header of an array of numbers, and checks that the file holds what it declares.
+    fn header(source: &Source) -> Result<(Header, Element)> {
+        let mut part = source.open()?;
+        let start = part.read_start(LARGEST_HEADER as u64).map_err(|error| source.unreadable(error))?;
+        let header = Header::parse(&start)?;
+        let element = header.number()?;
+        let held = part.size.saturating_sub(header.offset as u64);
+        let expected = header.shape.iter().try_fold(element.bytes(), |product, side| product.checked_mul(*side));
+        match expected {
+            Some(expected) if expected as u64 <= held => Ok((header, element)),
+            _ => Err(header::cut_off(&header.shape, held)),
+        }
+    }
+
+    /// Reads a part of the array: the first element, counted from the first, and the shape.
+    fn array(&self, first: usize, shape: Vec<usize>) -> Result<Array> {
+        let failed = |error: std::io::Error| self.source.unreadable(error);
+        let mut part = self.source.open()?;
+        let place = self.header.offset + first * self.element.bytes();
+        part.reader.seek(SeekFrom::Start(place as u64)).map_err(failed)?;
+        let size = shape.iter().product::<usize>() * self.element.bytes();
+        let bytes = part.read_start(size as u64).map_err(failed)?;
+        let held = bytes.len() as u64;
+        Array::new(shape.clone(), self.header.order, self.element, bytes).ok_or_else(|| header::cut_off(&shape, held))
+    }
+}
+
+impl Pieces for Stored<'_> {
+    fn len(&self) -> usize {
+        self.cut.map_or(1, Rows::pieces)
+    }
+
+    fn recordings(&self, piece: usize) -> usize {
+        self.cut.map_or(1, |cut| cut.of(piece).len())
+    }
+
+    fn bytes(&self) -> u64 {
+        self.header.shape.iter().map(|side| *side as u64).product::<u64>() * self.element.bytes() as u64
+    }
+
+    fn read(&self, piece: usize, options: &ReadOptions) -> Result<Vec<Recording>> {
+        let (stem, description, shape) = (self.source.stem(), Description::default(), &self.header.shape);
+        let Some(cut) = self.cut else {
+            return array::recordings(&self.array(0, shape.clone())?, &stem, &description, options);
+        };
+        let row = shape[1..].iter().product::<usize>();
+        let recording = |index: usize| {
+            let array = self.array(index * row, shape[1..].to_vec())?;
+            let planes = Planes::of(&array, &description, options)?;
+            planes.recording(format!("{stem}[{index}]"), 0, &description, options)
+        };
+        cut.of(piece).map(recording).collect()
+    }
+}
+
+/// Reads a whole array.
 pub(super) fn read_array(source: &Source) -> Result<Array> {
-    let mut part = source.open()?;
-    let failed = |error: std::io::Error| source.unreadable(error);
-    let start = part.read_start(LARGEST_HEADER as u64).map_err(failed)?;
-    let header = Header::parse(&start)?;
-    let element = header.number()?;
-    let held = part.size.saturating_sub(header.offset as u64);
-    let expected = header.shape.iter().try_fold(element.bytes(), |product, side| product.checked_mul(*side));
-    let Some(expected) = expected.filter(|expected| *expected as u64 <= held) else {
-        return Err(header::cut_off(&header.shape, held));
-    };
-    part.reader.seek(SeekFrom::Start(header.offset as u64)).map_err(failed)?;
-    let bytes = part.read_start(expected as u64).map_err(failed)?;
-    header.array(element, bytes)
+    let (header, element) = Stored::header(source)?;
+    let shape = header.shape.clone();
+    Stored { source: source.clone(), header, element, cut: None }.array(0, shape)
 }

@@ -15,7 +15,7 @@ use record::Record;
 use restore::Plan;
 use waves::Waves;
 
-use super::{Format, ReadOptions, Source, damaged, signals::Signals};
+use super::{Format, ReadOptions, Reading, Source, damaged, signals::Signals};
 use crate::{Recording, Result, ecg::Unit};
 
 /// SCP-ECG records.
@@ -25,7 +25,7 @@ pub(super) const FORMAT: Format = Format {
     companions: &[],
     recognises: record::recognises,
     plausible: None,
-    read,
+    reading: Reading::Whole(read),
 };
 
 /// The largest file that is read: 16 MiB. Rhythms take up less than 1 MiB; manufacturers add sections of their own.

@@ -22,7 +22,7 @@ use self::{
     times::Times,
 };
 use super::{
-    Format, ReadOptions, Source,
+    Format, ReadOptions, Reading, Source,
     assumptions::{self, Numbers, Stated},
     damaged, shown,
     signals::Signals,
@@ -43,7 +43,7 @@ pub(super) const FORMAT: Format = Format {
     companions: &[],
     recognises,
     plausible: Some(plausible),
-    read,
+    reading: Reading::Whole(read),
 };
 
 /// Whether the first bytes are text in columns: names of leads with numbers below, or lines of numbers alone. A single line

@@ -17,7 +17,7 @@ use self::{
     header::{Contents, DEFAULT_RATE, Header},
     record::Record,
 };
-use super::{Format, ReadOptions, Source, damaged, signals::Signals, source::Part};
+use super::{Format, ReadOptions, Reading, Source, damaged, signals::Signals, source::Part};
 use crate::{
     Error, Result,
     ecg::{Recording, Unit, synthetic::SYNTHETIC},
@@ -33,7 +33,7 @@ pub(super) const FORMAT: Format = Format {
     companions: &["dat", "mat"],
     recognises: header::recognises,
     plausible: None,
-    read,
+    reading: Reading::Whole(read),
 };
 
 /// Reads the record of a header.

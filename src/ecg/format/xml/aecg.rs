@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use super::{
-    super::{Format, ReadOptions, Source, damaged, shown, signals::Signals, text},
+    super::{Format, ReadOptions, Reading, Source, damaged, shown, signals::Signals, text},
     MOST_SIGNALS,
     document::{Document, Element},
     has_root, listed, open, read_bytes, recordings,
@@ -27,7 +27,7 @@ pub(in super::super) const FORMAT: Format = Format {
     companions: &[],
     recognises: |start| has_root(start, ROOT),
     plausible: Some(|start, _| has_root(start, ROOT)),
-    read,
+    reading: Reading::Whole(read),
 };
 
 /// The number that devices with converters of 16 bits write for a sample without a value.

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::{
-    super::{Format, ReadOptions, Source, damaged, shown, signals::Signals, text},
+    super::{Format, ReadOptions, Reading, Source, damaged, shown, signals::Signals, text},
     base64,
     document::Document,
     has_root, listed, open, read_bytes, recordings,
@@ -23,7 +23,7 @@ pub(in super::super) const FORMAT: Format = Format {
     companions: &[],
     recognises: |start| has_root(start, ROOT),
     plausible: Some(|start, _| has_root(start, ROOT)),
-    read,
+    reading: Reading::Whole(read),
 };
 
 /// Reads every rhythm.

@@ -4,7 +4,7 @@
 //! names follow the XML schemas of the three versions.
 
 use super::{
-    super::{Format, ReadOptions, Source, damaged, shown, signals::Signals, text},
+    super::{Format, ReadOptions, Reading, Source, damaged, shown, signals::Signals, text},
     base64,
     document::{Document, Element},
     has_root, number, open, read_bytes, recordings, xli,
@@ -24,7 +24,7 @@ pub(in super::super) const FORMAT: Format = Format {
     companions: &[],
     recognises: |start| has_root(start, ROOT),
     plausible: Some(|start, _| has_root(start, ROOT)),
-    read,
+    reading: Reading::Whole(read),
 };
 
 /// The most samples of a lead that are read: 17 minutes at 500 Hz. Most devices record eleven seconds.
