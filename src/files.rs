@@ -32,7 +32,11 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     match path.metadata() {
         Ok(metadata) if !metadata.is_file() && !metadata.is_dir() => fs::write(path, bytes),
-        _ => PartialFile::create(&path)?.finish(bytes),
+        _ => {
+            let mut partial = PartialFile::create(&path)?;
+            partial.write_all(bytes)?;
+            partial.publish()
+        }
     }
 }
 
@@ -52,7 +56,7 @@ pub fn check_writable(path: &Path) -> Result<()> {
 
 /// A file under construction. It has a temporary name beside its final one, is locked while it is written, and is removed
 /// unless [`PartialFile::publish`] succeeds.
-pub(crate) struct PartialFile {
+pub struct PartialFile {
     /// The temporary name; none after the rename, when it may already be another writer's.
     partial: Option<PathBuf>,
     path: PathBuf,
@@ -64,7 +68,7 @@ impl PartialFile {
     ///
     /// # Errors
     /// The file cannot be created.
-    pub(crate) fn create(path: &Path) -> io::Result<Self> {
+    pub fn create(path: &Path) -> io::Result<Self> {
         for number in 0..MOST_WRITERS {
             let mut name = path.file_name().unwrap_or_default().to_os_string();
             name.push(format!(".{}-{number}{PARTIAL}", std::process::id()));
@@ -87,19 +91,11 @@ impl PartialFile {
         Err(io::Error::other(format!("{MOST_WRITERS} others are writing it")))
     }
 
-    /// Writes more bytes at the end.
-    ///
-    /// # Errors
-    /// The disk is full or fails.
-    pub(crate) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)
-    }
-
     /// Gives the file its final name once its contents are on the disk.
     ///
     /// # Errors
     /// The contents cannot be written or the file cannot be renamed.
-    pub(crate) fn publish(mut self) -> io::Result<()> {
+    pub fn publish(mut self) -> io::Result<()> {
         self.file.flush()?;
         self.file.get_ref().sync_all()?;
         if let Some(partial) = &self.partial {
@@ -109,10 +105,15 @@ impl PartialFile {
         // The rename is on the disk once the folder is; only Unix can synchronise folders.
         if cfg!(unix) { File::open(folder_of(&self.path))?.sync_all() } else { Ok(()) }
     }
+}
 
-    fn finish(mut self, bytes: &[u8]) -> io::Result<()> {
-        self.append(bytes)?;
-        self.publish()
+impl Write for PartialFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
     }
 }
 
@@ -156,9 +157,10 @@ mod tests {
         write(&path, b"old").unwrap();
         write(&path, b"new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
-        let [first, second] = [(); 2].map(|()| PartialFile::create(&path).unwrap());
+        let [mut first, second] = [(); 2].map(|()| PartialFile::create(&path).unwrap());
         assert_ne!(first.partial, second.partial, "two writers do not meet");
-        first.finish(b"first").unwrap();
+        first.write_all(b"first").unwrap();
+        first.publish().unwrap();
         drop(second);
         assert_eq!(fs::read(&path).unwrap(), b"first");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
@@ -191,7 +193,7 @@ mod tests {
         // Linux reports a full disk for every write to this device.
         let full = File::options().write(true).open("/dev/full").unwrap();
         partial.file = BufWriter::with_capacity(0, full);
-        let error = partial.finish(b"new").unwrap_err();
+        let error = partial.write_all(b"new").and_then(|()| partial.publish()).unwrap_err();
         assert!(error.to_string().contains("No space left"), "{error}");
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);

@@ -3,24 +3,19 @@
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::{
-        Arc,
-        mpsc::{Receiver, sync_channel},
-    },
-    thread::Scope,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use ecgpu::{
-    Classifier, DeviceInfo, Error, ErrorKind, Prediction, Prepared, Recording, Report, Result, class_in_words,
+    Classified, Classifier, DeviceInfo, Error, ErrorKind, Piece, Prediction, Report, Result, class_in_words,
     ecg::{
         Condition,
-        format::{self, ReadOptions},
+        format::{self, ReadOptions, Reader},
         synthesize,
     },
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use rayon::prelude::*;
 
 use crate::{Setup, input::Stated, logger, terminal};
 
@@ -51,7 +46,7 @@ pub struct Arguments {
     /// Add the embedding to the JSON
     #[arg(long, requires = "json")]
     embedding: bool,
-    /// Files that are read and classified together
+    /// Recordings that are classified together
     #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     batch: u32,
     #[command(flatten)]
@@ -100,10 +95,11 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
             show(&mut printer, items, 1);
         }
     } else {
-        std::thread::scope(|scope| -> Result<()> {
-            for (files, read) in read_ahead(scope, &printer.classifier, &files, arguments.batch as usize, &options)? {
-                let items = classify(&printer.classifier, files, read);
-                show(&mut printer, items, files.len());
+        let classifier = printer.classifier.clone();
+        let pieces = files.iter().flat_map(|file| pieces(file, &options));
+        classifier.classify_files(pieces, arguments.batch as usize, |batch| {
+            for (Tag { source, last }, classified) in batch {
+                show(&mut printer, items(source, classified), usize::from(last));
             }
             Ok(())
         })?;
@@ -132,76 +128,46 @@ fn sample(classifier: &Classifier) -> Result<Item> {
     Ok(Item {
         source: "built-in synthetic sample".into(),
         record: recording.name().into(),
-        about: about(&recording),
+        about: about(recording.duration(), recording.sampling_rate()),
         outcome,
     })
 }
 
-/// A recording that was read and prepared.
-struct Ready {
-    record: String,
-    about: String,
-    prepared: Result<Prepared>,
+/// Where a piece of a file comes from.
+struct Tag {
+    /// The name of the piece.
+    source: String,
+    /// Whether it is the last of its file.
+    last: bool,
 }
 
-/// The recordings of each file.
-type Read = Vec<Result<Vec<Ready>>>;
-
-/// Reads files and prepares their recordings, `batch` files at a time: those after the ones that are being classified while
-/// the device is at these.
-fn read_ahead<'scope, 'env>(
-    scope: &'scope Scope<'scope, 'env>,
-    classifier: &Arc<Classifier>,
-    files: &'env [PathBuf],
-    batch: usize,
-    options: &'env ReadOptions,
-) -> Result<Receiver<(&'env [PathBuf], Read)>> {
-    // Without room in between, no more than one batch waits in memory.
-    let (sender, read) = sync_channel(0);
-    let classifier = classifier.clone();
-    let work = move || {
-        for files in files.chunks(batch) {
-            let read: Read = files.par_iter().map(|file| read_file(&classifier, file, options)).collect();
-            if sender.send((files, read)).is_err() {
-                // The classifying thread has stopped.
-                return;
+/// Returns the pieces of a file.
+fn pieces(file: &Path, options: &ReadOptions) -> Vec<(Tag, Result<Piece>)> {
+    match Reader::open(file, options) {
+        Ok(reader) => {
+            if let Some(note) = reader.note() {
+                terminal::note(&format!("{}: {note}", file.display()));
             }
+            let last = reader.pieces().saturating_sub(1);
+            let tag = |piece: &Piece| Tag { source: piece.name(), last: piece.index == last };
+            Piece::all(reader).map(|piece| (tag(&piece), Ok(piece))).collect()
         }
-    };
-    std::thread::Builder::new().name("reader".into()).spawn_scoped(scope, work).map_err(|error| {
-        let cause = format!("no thread can be started to read files: {error}");
-        Error::new(ErrorKind::Device, cause, "end other programs, or raise the limit of threads")
-    })?;
-    Ok(read)
+        Err(error) => vec![(Tag { source: file.display().to_string(), last: true }, Err(error))],
+    }
 }
 
-fn read_file(classifier: &Classifier, file: &Path, options: &ReadOptions) -> Result<Vec<Ready>> {
-    let ready = |recording: Recording| Ready {
-        record: recording.name().into(),
-        about: about(&recording),
-        prepared: classifier.prepare(&recording),
+/// Returns what is shown of a piece.
+fn items(source: String, classified: Result<Vec<Classified>>) -> Vec<Item> {
+    let item = |classified: Classified| Item {
+        source: source.clone(),
+        about: about(classified.duration, classified.sampling_rate),
+        record: classified.record,
+        outcome: classified.outcome,
     };
-    Ok(format::read(file, options)?.into_iter().map(ready).collect())
-}
-
-fn classify(classifier: &Classifier, files: &[PathBuf], read: Read) -> Vec<Item> {
-    let (mut prepared, mut items) = (Vec::new(), Vec::new());
-    for (file, of_file) in files.iter().zip(read) {
-        let source = file.display().to_string();
-        match of_file {
-            Ok(of_file) => items.extend(of_file.into_iter().map(|ready| {
-                prepared.push(ready.prepared);
-                let outcome = Ok(Prediction::default());
-                Item { source: source.clone(), record: ready.record, about: ready.about, outcome }
-            })),
-            Err(error) => items.push(Item::failed(source, error)),
-        }
+    match classified {
+        Ok(classified) => classified.into_iter().map(item).collect(),
+        Err(error) => vec![Item::failed(source, error)],
     }
-    let read = items.iter_mut().filter(|item| item.outcome.is_ok());
-    for (item, outcome) in read.zip(classifier.classify_prepared(prepared)) {
-        item.outcome = outcome.map_err(|error| error.at(&item.source));
-    }
-    items
 }
 
 fn classify_raw(classifier: &Classifier, file: &Path) -> Vec<Item> {
@@ -238,8 +204,8 @@ impl Item {
     }
 }
 
-fn about(recording: &Recording) -> String {
-    format!("{:.1} s at {} Hz", recording.duration(), recording.sampling_rate())
+fn about(duration: f64, sampling_rate: f64) -> String {
+    format!("{duration:.1} s at {sampling_rate} Hz")
 }
 
 /// A bar on standard error while a person waits for several files.

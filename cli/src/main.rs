@@ -10,9 +10,11 @@ mod download;
 mod hint;
 mod input;
 mod inspect;
+mod interrupt;
 mod logger;
 mod plot;
 mod profile;
+mod score;
 mod synth;
 mod terminal;
 mod train;
@@ -44,6 +46,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Classify(classify::Arguments),
+    Score(score::Arguments),
     Devices(devices::Arguments),
     Verify(verify::Arguments),
     Bench(bench::Arguments),
@@ -181,6 +184,7 @@ fn main() -> ExitCode {
     logger::install();
     let outcome = match Arguments::parse().command {
         Command::Classify(arguments) => classify::run(&arguments),
+        Command::Score(arguments) => score::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),

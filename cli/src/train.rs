@@ -4,10 +4,7 @@ use std::{
     ops::ControlFlow,
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::Ordering,
 };
 
 use ecgpu::{
@@ -24,7 +21,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
 use crate::{
-    check_free,
+    check_free, interrupt,
     terminal::{FAINT, GOOD, STRONG, clean, note, print},
 };
 
@@ -332,7 +329,7 @@ fn start(common: &Common, kind: RunKind, apply: impl Fn(&mut Settings)) -> Resul
     run.notes().iter().for_each(|text| note(text));
     let backend = open(&settings.device.parse()?, common.threads)?;
     progress.begin(&run, &backend.info().name);
-    let stop = stop_at_interrupt()?;
+    let stop = interrupt::flag()?;
     let outcome = run.start(backend.as_ref(), &folder, mode, &mut |event| {
         progress.show(&event);
         if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -349,7 +346,7 @@ fn start(common: &Common, kind: RunKind, apply: impl Fn(&mut Settings)) -> Resul
                 RunKind::Train | RunKind::Finetune => kind.to_string(),
             };
             note(&format!("stopped; go on with: ecgpu {command} --resume {}", folder.display()));
-            Ok(ExitCode::from(INTERRUPTED))
+            Ok(ExitCode::from(interrupt::EXIT_CODE))
         }
     }
 }
@@ -364,24 +361,6 @@ fn open(device: &Device, threads: Option<usize>) -> Result<Box<dyn Backend>> {
         },
         _ => backend::open(device, threads),
     }
-}
-
-/// Exit code after Ctrl-C, as in shells: 128 plus the signal's number.
-const INTERRUPTED: u8 = 130;
-
-/// Set by the first Ctrl-C. The second ends the program at once, which loses the steps since the last checkpoint.
-fn stop_at_interrupt() -> Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let seen = stop.clone();
-    let handler = move || {
-        if seen.swap(true, Ordering::Relaxed) {
-            std::process::exit(i32::from(INTERRUPTED));
-        }
-    };
-    ctrlc::set_handler(handler).map_err(|error| {
-        Error::new(ErrorKind::Device, format!("Ctrl-C cannot be caught: {error}"), "start the program from a shell")
-    })?;
-    Ok(stop)
 }
 
 /// Shows a run: a progress bar on standard error, and one line per epoch on standard output.

@@ -48,6 +48,8 @@ pub struct Classified {
 
 /// A recording that was read and prepared.
 struct Ready {
+    /// The name of the piece.
+    piece: String,
     record: String,
     sampling_rate: f64,
     duration: f64,
@@ -72,36 +74,32 @@ impl Classifier {
         &self,
         pieces: impl Iterator<Item = (T, Result<Piece>)> + Send,
         batch: usize,
-        mut each: impl FnMut(Vec<(T, Result<Vec<Classified>>)>) -> Result<()>,
+        each: impl FnMut(Vec<(T, Result<Vec<Classified>>)>) -> Result<()>,
     ) -> Result<()> {
         let batches = Batches { pieces, batch };
+        let read = |(tag, piece): (T, Result<Piece>)| (tag, piece.and_then(|piece| self.read(&piece)));
         #[cfg(feature = "threads")]
-        return pipeline::run(
-            batches,
-            |batch| {
-                use rayon::prelude::*;
-                batch.into_par_iter().map(|(tag, piece)| (tag, piece.and_then(|piece| self.read(&piece)))).collect()
-            },
-            |read| self.classify_read(read),
-            each,
-        );
-        #[cfg(not(feature = "threads"))]
-        for batch in batches {
-            let read = batch.into_iter().map(|(tag, piece)| (tag, piece.and_then(|piece| self.read(&piece))));
-            each(self.classify_read(read.collect()))?;
+        {
+            use rayon::prelude::*;
+            let read_all = |batch: Vec<_>| -> Read<T> { batch.into_par_iter().map(read).collect() };
+            pipeline::run(batches, read_all, |read| self.classify_read(read), each)
         }
         #[cfg(not(feature = "threads"))]
-        Ok(())
+        {
+            let classify = |batch: Vec<_>| self.classify_read(batch.into_iter().map(read).collect());
+            batches.map(classify).try_for_each(each)
+        }
     }
 
     /// Reads a piece and prepares its recordings.
     fn read(&self, piece: &Piece) -> Result<Vec<Ready>> {
         let recordings = piece.reader.read(piece.index)?;
         let ready = |recording: &crate::Recording| Ready {
+            piece: piece.name(),
             record: recording.name().into(),
             sampling_rate: recording.sampling_rate(),
             duration: recording.duration(),
-            prepared: self.prepare(recording).map_err(|error| error.at(piece.name())),
+            prepared: self.prepare(recording),
         };
         #[cfg(feature = "threads")]
         if recordings.len() > 1 {
@@ -113,11 +111,12 @@ impl Classifier {
 
     /// Classifies what was read.
     fn classify_read<T>(&self, read: Read<T>) -> Vec<(T, Result<Vec<Classified>>)> {
-        let mut prepared = Vec::new();
+        let (mut prepared, mut names) = (Vec::new(), Vec::new());
         let mut pieces: Vec<(T, Result<Vec<Classified>>)> = Vec::with_capacity(read.len());
         for (tag, ready) in read {
             let waiting = ready.map(|ready| {
-                let waiting = |Ready { record, sampling_rate, duration, prepared: input }| {
+                let waiting = |Ready { piece, record, sampling_rate, duration, prepared: input }| {
+                    names.push(piece);
                     prepared.push(input);
                     Classified { record, sampling_rate, duration, outcome: Ok(Prediction::default()) }
                 };
@@ -126,8 +125,8 @@ impl Classifier {
             pieces.push((tag, waiting));
         }
         let waiting = pieces.iter_mut().filter_map(|(_, piece)| piece.as_mut().ok()).flatten();
-        for (classified, outcome) in waiting.zip(self.classify_prepared(prepared)) {
-            classified.outcome = outcome;
+        for ((classified, name), outcome) in waiting.zip(names).zip(self.classify_prepared(prepared)) {
+            classified.outcome = outcome.map_err(|error| error.at(name));
         }
         pieces
     }

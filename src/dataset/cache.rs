@@ -7,6 +7,7 @@
 
 use std::{
     fs::{self, File},
+    io::Write,
     path::{Path, PathBuf},
     sync::atomic::{AtomicUsize, Ordering},
     time::UNIX_EPOCH,
@@ -206,7 +207,7 @@ impl Source<'_> {
             progress(done.fetch_add(1, Ordering::Relaxed) + 1, self.records.len());
             samples
         };
-        partial.append(header).map_err(failed)?;
+        partial.write_all(header).map_err(failed)?;
         for records in self.records.chunks(RECORDS_AT_A_TIME) {
             for samples in records.par_iter().map(read).collect::<Vec<_>>() {
                 match samples {
@@ -215,7 +216,7 @@ impl Source<'_> {
                         checksums.push(checksum(bytes).to_le_bytes());
                         // After a problem the remaining records are only read to find further problems.
                         if problems.is_empty() {
-                            partial.append(bytes).map_err(failed)?;
+                            partial.write_all(bytes).map_err(failed)?;
                         }
                     }
                     Err(problem) => problems.push(problem),
@@ -223,7 +224,7 @@ impl Source<'_> {
             }
         }
         problems::none(self.folder.display(), problems, problems::REPAIR)?;
-        partial.append(&checksums.concat()).map_err(failed)?;
+        partial.write_all(&checksums.concat()).map_err(failed)?;
         partial.publish().map_err(failed)
     }
 }

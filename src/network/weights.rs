@@ -20,7 +20,7 @@ use super::{Contract, Network, Parameters, Tensor, published};
 use crate::{Error, ErrorKind, Hint, Result, random::Random};
 
 /// The weights file that is compiled into the crate. `weights/README.md` says how it was trained.
-const BUILT_IN: &[u8] = include_bytes!("../../weights/ssl-ecg-542k.safetensors");
+static BUILT_IN: &[u8] = include_bytes!("../../weights/ssl-ecg-542k.safetensors");
 
 /// The largest file that is read, in bytes. The largest published network takes 2.2 MB in F32.
 const LARGEST_FILE: u64 = 256 << 20;
@@ -52,6 +52,11 @@ impl Weights {
     /// Never in a published crate, since the tests load these weights.
     pub fn built_in() -> Result<Self> {
         Self::from_bytes(BUILT_IN, "built-in")
+    }
+
+    /// Returns the bytes of the file of [`Weights::built_in`], for instance to compute a hash of them.
+    pub fn built_in_file() -> &'static [u8] {
+        BUILT_IN
     }
 
     /// Reads a safetensors file.

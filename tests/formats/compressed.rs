@@ -55,7 +55,7 @@ fn every_recording_of_an_archive_is_read_and_other_files_are_skipped() {
     assert_eq!(recordings.iter().map(Recording::name).collect::<Vec<_>>(), ["permuted", "format16", "expected"]);
     recordings.iter().for_each(assert_expected);
     let skipped = recordings.iter().flat_map(Recording::warnings).filter(|warning| warning.starts_with("skipped"));
-    let expected = "skipped in the archive: README.pdf, nested.zip, labels.csv, 2 hidden files";
+    let expected = "skipped in the archive: README.pdf, labels.csv, nested.zip, 2 hidden files";
     assert_eq!(skipped.collect::<Vec<_>>(), [expected]);
 }
 

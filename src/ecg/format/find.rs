@@ -10,7 +10,6 @@ use crate::{Error, ErrorKind, Result};
 
 /// A file that [`walk`] found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Entry {
     /// A file to read.
     File(PathBuf),
