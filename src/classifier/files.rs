@@ -99,7 +99,7 @@ impl Classifier {
             record: recording.name().into(),
             sampling_rate: recording.sampling_rate(),
             duration: recording.duration(),
-            prepared: self.prepare(recording),
+            prepared: Prepared::new(&self.shared.contract, recording),
         };
         #[cfg(feature = "threads")]
         if recordings.len() > 1 {
@@ -125,7 +125,7 @@ impl Classifier {
             pieces.push((tag, waiting));
         }
         let waiting = pieces.iter_mut().filter_map(|(_, piece)| piece.as_mut().ok()).flatten();
-        for ((classified, name), outcome) in waiting.zip(names).zip(self.classify_prepared(prepared)) {
+        for ((classified, name), outcome) in waiting.zip(names).zip(self.shared.classify_prepared(prepared)) {
             classified.outcome = outcome.map_err(|error| error.at(name));
         }
         pieces

@@ -21,7 +21,7 @@ use executors::{Executors, Shape};
 #[cfg(feature = "formats")]
 pub use files::{Classified, Piece};
 pub use prediction::{Output, Prediction};
-pub use prepared::Prepared;
+use prepared::Prepared;
 
 /// A network with its weights on a device, ready to classify.
 ///
@@ -94,21 +94,6 @@ impl Classifier {
     /// failed.
     pub fn classify(&self, recording: &Recording) -> Result<Prediction> {
         self.shared.classify(std::slice::from_ref(recording)).remove(0)
-    }
-
-    /// Prepares a recording for [`Classifier::classify_prepared`]: resamples and normalises it, and looks for what is unusual
-    /// about it. Other threads can do this while the device computes.
-    ///
-    /// # Errors
-    /// A lead is missing, the sampling rate cannot be resampled, or the recording lasts less than a second.
-    pub fn prepare(&self, recording: &Recording) -> Result<Prepared> {
-        Prepared::new(&self.shared.contract, recording)
-    }
-
-    /// Classifies prepared recordings and returns one result per recording, in order. Recordings of one length run as one
-    /// batch. The results have the same bits as those of [`Classifier::classify_batch`].
-    pub fn classify_prepared(&self, prepared: Vec<Result<Prepared>>) -> Vec<Result<Prediction>> {
-        self.shared.classify_prepared(prepared)
     }
 
     /// Classifies many recordings and returns one result per recording, in order. Recordings of one length run as one batch.

@@ -8,8 +8,7 @@ use crate::{
 
 /// A recording as the network takes it, and what is unusual about it. Any thread can prepare the next recordings while the
 /// device computes on these.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Prepared {
+pub(super) struct Prepared {
     /// The network's input, `[leads, samples]`.
     pub(super) input: Vec<f32>,
     pub(super) warnings: Vec<String>,

@@ -9,5 +9,6 @@ mod commands;
 mod convert;
 mod devices;
 mod plot;
+mod score;
 mod support;
 mod tuning;
