@@ -172,6 +172,8 @@ impl Bare {
         for (result, at) in self.results.iter().zip((0..).step_by(16)) {
             encoder.copy_buffer_to_buffer(result, 0, &self.readback, at, 16);
         }
+        // The ticket that proves that the GPU came this far.
+        encoder.copy_buffer_to_buffer(&self.upload, BYTES - 8, &self.readback, BYTES - 8, 8);
         let submission = self.queue.submit([encoder.finish()]);
         for (buffer, mode) in [(&self.upload, wgpu::MapMode::Write), (&self.readback, wgpu::MapMode::Read)] {
             let answer = self.answer.clone();

@@ -22,6 +22,7 @@ mod profile;
 mod staging;
 mod step_shape;
 mod texture;
+mod ticket;
 #[cfg(feature = "train")]
 mod training;
 mod tune;

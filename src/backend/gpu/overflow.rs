@@ -20,9 +20,9 @@ impl Overflow {
         self.buffer.size()
     }
 
-    /// Records the copy of the flags to the end of the readback buffer.
-    pub(super) fn copy(&self, encoder: &mut wgpu::CommandEncoder, readback: &wgpu::Buffer) {
-        encoder.copy_buffer_to_buffer(&self.buffer, 0, readback, readback.size() - self.bytes(), self.bytes());
+    /// Records the copy of the flags to a place in the readback buffer.
+    pub(super) fn copy(&self, encoder: &mut wgpu::CommandEncoder, readback: &wgpu::Buffer, offset: u64) {
+        encoder.copy_buffer_to_buffer(&self.buffer, 0, readback, offset, self.bytes());
     }
 
     /// Fills the outputs of every flagged record with NaN and resets the flags, which are at the end of `readback`.

@@ -13,6 +13,7 @@ use super::{
     overflow::Overflow,
     profile,
     staging::Staging,
+    ticket::{self, Ticket},
 };
 use crate::{
     Result,
@@ -24,9 +25,6 @@ use crate::{
 /// may take as long again. A software adapter is not polled, because it computes on the core that would poll. The
 /// measurements are in `docs/measurements/gpu-host-path.md`.
 const SPIN: Duration = Duration::from_micros(200);
-
-/// The smallest readback buffer: a plan of states alone has no outputs, and an empty buffer cannot be mapped.
-const SMALLEST_READBACK: u64 = 16;
 
 /// A plan's dispatches with the buffers through which the host exchanges inputs and outputs.
 pub(super) struct PreparedPlan {
@@ -46,16 +44,22 @@ pub(super) struct PreparedPlan {
 
 /// The host's buffers for one run. The device's memory is shared by all runs, because they run one after another.
 struct HostBuffers {
-    /// One for each input.
+    /// One for each input, and at least one. The ticket is at the end of the last.
     uploads: Vec<Staging>,
+    /// The outputs, the overflow flags, and the ticket.
     readback: Staging,
     /// The commands of the next run. They are recorded while the device computes the current run, because recording takes
     /// nearly half of the host's time.
     recorded: Option<wgpu::CommandBuffer>,
 }
 
-/// A submitted run, by the number of its host buffers.
-pub(super) struct InFlight(usize, wgpu::SubmissionIndex);
+/// A submitted run.
+pub(super) struct InFlight {
+    /// The number of its host buffers.
+    host: usize,
+    submission: wgpu::SubmissionIndex,
+    ticket: Ticket,
+}
 
 /// An input of the plan on the device.
 struct Input {
@@ -65,6 +69,18 @@ struct Input {
     samples: usize,
     /// The bytes of all rows, without the base offset.
     bytes: u64,
+}
+
+impl Input {
+    /// Writes the rows of an input to a mapped upload buffer.
+    fn write(&self, numbers: &[f32], mapped: &mut wgpu::BufferViewMut) {
+        let RowLayout { offset, pitch, storage, .. } = self.layout;
+        for (row, samples) in numbers.chunks_exact(self.samples).enumerate() {
+            let samples = storage.encode(samples);
+            let start = (row * pitch + offset) * storage.bytes();
+            mapped.slice(start..start + samples.len()).copy_from_slice(&samples);
+        }
+    }
 }
 
 /// An output of the plan on the device, and its copy in the readback buffer.
@@ -161,11 +177,20 @@ impl PreparedPlan {
     }
 
     fn add_host_buffers(&mut self) {
-        let uploads = self.inputs.iter().map(|input| Staging::upload(&self.device, input.bytes)).collect();
-        let outputs = self.outputs.iter().map(|output| output.copy_offset + output.source.size).max().unwrap_or(0);
+        let mut bytes: Vec<u64> = self.inputs.iter().map(|input| input.bytes).collect();
+        match bytes.last_mut() {
+            Some(last) => *last += ticket::BYTES,
+            None => bytes.push(ticket::BYTES),
+        }
+        let uploads = bytes.into_iter().map(|bytes| Staging::upload(&self.device, bytes)).collect();
         let flags = self.overflow.as_ref().map_or(0, Overflow::bytes);
-        let readback = Staging::readback(&self.device, (outputs + flags).max(SMALLEST_READBACK));
+        let readback = Staging::readback(&self.device, self.output_bytes() + flags + ticket::BYTES);
         self.host_buffers.push(HostBuffers { uploads, readback, recorded: None });
+    }
+
+    /// Returns the bytes of all outputs in the readback buffer.
+    fn output_bytes(&self) -> u64 {
+        self.outputs.iter().map(|output| output.copy_offset + output.source.size).max().unwrap_or(0)
     }
 
     /// Returns output number `at`.
@@ -173,16 +198,17 @@ impl PreparedPlan {
         &self.outputs[at]
     }
 
-    /// Writes the inputs to upload buffers. The zeros between the samples were written when the buffers were created.
-    fn upload(&self, host: usize, inputs: &[&[f32]]) -> Result<()> {
-        for ((Input { layout, samples, .. }, upload), input) in
-            self.inputs.iter().zip(&self.host_buffers[host].uploads).zip(inputs)
-        {
+    /// Writes the inputs and a ticket to upload buffers. The zeros between the samples were written when the buffers were
+    /// created.
+    fn upload(&self, host: usize, inputs: &[&[f32]], ticket: Ticket) -> Result<()> {
+        let uploads = &self.host_buffers[host].uploads;
+        for (at, upload) in uploads.iter().enumerate() {
             let mut mapped = upload.view_mut()?;
-            for (row, samples) in input.chunks_exact(*samples).enumerate() {
-                let samples = layout.storage.encode(samples);
-                let start = (row * layout.pitch + layout.offset) * layout.storage.bytes();
-                mapped.slice(start..start + samples.len()).copy_from_slice(&samples);
+            if let (Some(input), Some(numbers)) = (self.inputs.get(at), inputs.get(at)) {
+                input.write(numbers, &mut mapped);
+            }
+            if at + 1 == uploads.len() {
+                ticket.write(&mut mapped);
             }
             drop(mapped);
             upload.unmap();
@@ -204,13 +230,15 @@ impl PreparedPlan {
     fn record(&self, host: usize) -> wgpu::CommandBuffer {
         let mut encoder = self.begin_commands(host);
         Dispatch::record(&mut encoder, self.dispatches.iter().map(|(_, dispatch)| dispatch));
-        let readback = &self.host_buffers[host].readback.buffer;
+        let HostBuffers { uploads, readback, .. } = &self.host_buffers[host];
+        let readback = &readback.buffer;
         for Output { source, copy_offset, .. } in self.outputs.iter().filter(|output| !output.copied_before) {
             encoder.copy_buffer_to_buffer(&source.buffer, source.offset, readback, *copy_offset, source.size);
         }
         if let Some(overflow) = &self.overflow {
-            overflow.copy(&mut encoder, readback);
+            overflow.copy(&mut encoder, readback, self.output_bytes());
         }
+        uploads.last().into_iter().for_each(|upload| ticket::copy(&mut encoder, &upload.buffer, readback));
         encoder.finish()
     }
 
@@ -222,22 +250,24 @@ impl PreparedPlan {
         recorded: Option<wgpu::CommandBuffer>,
     ) -> Result<(InFlight, wgpu::CommandBuffer)> {
         let recorded = recorded.unwrap_or_else(|| self.record(host));
-        self.upload(host, inputs)?;
+        let ticket = Ticket::next();
+        self.upload(host, inputs, ticket)?;
         let submission = self.queue.submit([recorded]);
         self.host_buffers[host].uploads.iter().for_each(Staging::map);
         self.host_buffers[host].readback.map();
-        Ok((InFlight(host, submission), self.record(host)))
+        Ok((InFlight { host, submission, ticket }, self.record(host)))
     }
 
     /// Waits for a run and copies its outputs out.
-    fn collect(&self, InFlight(host, submission): InFlight, outputs: &mut Vec<Vec<f32>>) -> Result<()> {
-        let readback = &self.host_buffers[host].readback;
-        readback.wait(&self.device, submission, self.spin)?;
+    fn collect(&self, in_flight: InFlight, outputs: &mut Vec<Vec<f32>>) -> Result<()> {
+        let readback = &self.host_buffers[in_flight.host].readback;
+        readback.wait(&self.device, in_flight.submission, self.spin)?;
         let view = readback.view()?;
+        let results = in_flight.ticket.check(&view)?;
         outputs.resize(self.outputs.len(), Vec::new());
-        self.outputs.iter().zip(&mut *outputs).for_each(|(output, samples)| output.read(&view, samples));
+        self.outputs.iter().zip(&mut *outputs).for_each(|(output, samples)| output.read(results, samples));
         if let Some(overflow) = &self.overflow {
-            overflow.apply(&self.queue, &view, outputs);
+            overflow.apply(&self.queue, results, outputs);
         }
         drop(view);
         readback.unmap();
@@ -278,31 +308,55 @@ impl PreparedPlan {
     pub(super) fn profile(&mut self, inputs: &[&[f32]]) -> Result<Vec<Duration>> {
         profile::check(&self.device)?;
         self.faults.guard(&self.device, || {
-            self.upload(0, inputs)?;
+            let ticket = Ticket::next();
+            self.upload(0, inputs, ticket)?;
             let dispatches: Vec<&Dispatch> = self.dispatches.iter().map(|(_, dispatch)| dispatch).collect();
             let (commands, uploads) = (self.begin_commands(0), &self.host_buffers[0].uploads);
-            let times = profile::profile(&self.device, &self.queue, &dispatches, commands, uploads)?;
+            let times = profile::profile(&self.device, &self.queue, &dispatches, commands, (uploads, ticket))?;
             let mut by_step = vec![Duration::ZERO; self.steps];
             self.dispatches.iter().zip(times).for_each(|((step, _), time)| by_step[*step] += time);
             Ok(by_step)
         })
     }
 
-    /// Reads a buffer back, outside of a run.
+    /// Reads a buffer back, outside of a run, as 32-bit words.
     ///
     /// # Errors
     /// The device failed.
-    #[cfg(feature = "train")]
-    pub(super) fn read_buffer(&self, buffer: &wgpu::Buffer) -> Result<Vec<f32>> {
-        self.faults.guard(&self.device, || {
-            let readback = Staging::readback(&self.device, buffer.size());
-            let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            encoder.copy_buffer_to_buffer(buffer, 0, &readback.buffer, 0, buffer.size());
-            let submission = self.queue.submit([encoder.finish()]);
-            readback.map();
-            readback.wait(&self.device, submission, self.spin)?;
-            let view = readback.view()?;
-            Ok(bytemuck::cast_slice(&view).to_vec())
-        })
+    pub(super) fn read_buffer(&self, buffer: &wgpu::Buffer) -> Result<Vec<u32>> {
+        self.faults.guard(&self.device, || self.finish_reading(self.reading(buffer)?))
+    }
+
+    /// Records the commands that read a buffer back.
+    fn reading(&self, buffer: &wgpu::Buffer) -> Result<Reading> {
+        let (upload, ticket) = (Staging::upload(&self.device, ticket::BYTES), Ticket::next());
+        let readback = Staging::readback(&self.device, buffer.size() + ticket::BYTES);
+        let mut mapped = upload.view_mut()?;
+        ticket.write(&mut mapped);
+        drop(mapped);
+        upload.unmap();
+        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        encoder.copy_buffer_to_buffer(buffer, 0, &readback.buffer, 0, buffer.size());
+        ticket::copy(&mut encoder, &upload.buffer, &readback.buffer);
+        Ok(Reading { commands: encoder.finish(), readback, ticket })
+    }
+
+    /// Submits the commands that read a buffer back, and waits for it.
+    fn finish_reading(&self, Reading { commands, readback, ticket }: Reading) -> Result<Vec<u32>> {
+        let submission = self.queue.submit([commands]);
+        readback.map();
+        readback.wait(&self.device, submission, self.spin)?;
+        Ok(bytemuck::cast_slice(ticket.check(&readback.view()?)?).to_vec())
     }
 }
+
+/// A buffer that is to be read back.
+struct Reading {
+    commands: wgpu::CommandBuffer,
+    readback: Staging,
+    ticket: Ticket,
+}
+
+#[cfg(test)]
+#[path = "prepared_plan_tests.rs"]
+mod tests;

@@ -3,7 +3,11 @@
 
 use std::time::Duration;
 
-use super::{dispatch::Dispatch, staging::Staging};
+use super::{
+    dispatch::Dispatch,
+    staging::Staging,
+    ticket::{self, Ticket},
+};
 use crate::{Error, ErrorKind, Result};
 
 /// The bytes of a timestamp.
@@ -21,7 +25,8 @@ pub(super) fn check(device: &wgpu::Device) -> Result<()> {
     Err(Error::new(ErrorKind::Device, "the GPU gives no timestamps", remedy))
 }
 
-/// Runs dispatches once and returns the time of each. `encoder` has the copies of their inputs from `uploads`.
+/// Runs dispatches once and returns the time of each. `encoder` has the copies of their inputs from `uploads`, the last of
+/// which has the ticket.
 ///
 /// # Errors
 /// The device failed.
@@ -30,7 +35,7 @@ pub(super) fn profile(
     queue: &wgpu::Queue,
     dispatches: &[&Dispatch],
     mut encoder: wgpu::CommandEncoder,
-    uploads: &[Staging],
+    (uploads, ticket): (&[Staging], Ticket),
 ) -> Result<Vec<Duration>> {
     let count = 2 * dispatches.len() as u32;
     let queries = device.create_query_set(&wgpu::QuerySetDescriptor {
@@ -44,18 +49,19 @@ pub(super) fn profile(
         usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
         mapped_at_creation: false,
     });
-    let readback = Staging::readback(device, resolved.size());
+    let readback = Staging::readback(device, resolved.size() + ticket::BYTES);
     for (first, dispatch) in (0..).step_by(2).zip(dispatches) {
         dispatch.record_timed(&mut encoder, &queries, first);
     }
     encoder.resolve_query_set(&queries, 0..count, &resolved, 0);
     encoder.copy_buffer_to_buffer(&resolved, 0, &readback.buffer, 0, resolved.size());
+    uploads.last().into_iter().for_each(|upload| ticket::copy(&mut encoder, &upload.buffer, &readback.buffer));
     let submission = queue.submit([encoder.finish()]);
     uploads.iter().for_each(Staging::map);
     readback.map();
     readback.wait(device, submission, Duration::ZERO)?;
     let view = readback.view()?;
-    let ticks: &[u64] = bytemuck::cast_slice(&view);
+    let ticks: &[u64] = bytemuck::cast_slice(ticket.check(&view)?);
     let nanoseconds = f64::from(queue.get_timestamp_period());
     let time = |pair: &[u64]| Duration::from_nanos((pair[1].saturating_sub(pair[0]) as f64 * nanoseconds) as u64);
     Ok(ticks.chunks_exact(2).map(time).collect())

@@ -32,7 +32,7 @@ const DENSE: RowLayout = RowLayout { base_offset: 0, offset: 0, pitch: 1, storag
 const LARGEST_GATHER: usize = 1 << 24;
 
 pub(super) struct GpuTrainer {
-    prepared: PreparedPlan,
+    pub(super) prepared: PreparedPlan,
     plan: Plan,
     memory: DeviceMemory,
 }
@@ -80,7 +80,7 @@ impl Trainer for GpuTrainer {
     }
 
     fn state(&mut self, state: BufferId) -> Result<Vec<f32>> {
-        self.prepared.read_buffer(self.state_buffer(state)?)
+        Ok(bytemuck::cast_slice(&self.prepared.read_buffer(self.state_buffer(state)?)?).to_vec())
     }
 
     fn set_state(&mut self, state: BufferId, values: &[f32]) -> Result<()> {

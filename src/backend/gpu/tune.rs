@@ -3,8 +3,6 @@
 
 use std::time::{Duration, Instant};
 
-use wgpu::util::DownloadBuffer;
-
 use super::{Gpu, StepShape, Tuning, executor::GpuExecutor, faults, layouts::Layouts, tuning};
 use crate::{
     Result,
@@ -253,17 +251,9 @@ fn repeated<T: Copy>(numbers: &[T], length: usize) -> Vec<T> {
 /// Whether all numbers of the output's buffer outside of the samples are zero, as the next step requires.
 fn surrounded_by_zeros(executor: &GpuExecutor) -> Result<bool> {
     let (prepared, output) = (&executor.prepared, executor.prepared.output(0));
-    let (sender, read) = std::sync::mpsc::channel();
-    let taken = move |buffer| {
-        // The receiver is dropped only if the wait below has failed, which is reported there.
-        let _ = sender.send(buffer);
-    };
-    DownloadBuffer::read_buffer(&prepared.device, &prepared.queue, &output.source.buffer.slice(..), taken);
-    prepared.device.poll(wgpu::PollType::wait_indefinitely()).map_err(|error| faults::failed(&error.to_string()))?;
-    let answered = read.recv().map_err(|_| faults::failed("the readback was never answered"))?;
-    let buffer = answered.map_err(|error| faults::failed(&error.to_string()))?;
+    let words = prepared.read_buffer(&output.source.buffer)?;
     let RowLayout { base_offset, offset, pitch, storage } = output.layout;
-    let numbers = storage.decode(&buffer);
+    let numbers = storage.decode(bytemuck::cast_slice(&words));
     let (head, rows) = numbers.split_at(base_offset);
     let around =
         rows[..output.numbers()].chunks_exact(pitch).map(|row| [&row[..offset], &row[offset + output.samples()..]]);

@@ -1,0 +1,105 @@
+use ecgpu_testing::skip;
+
+use super::*;
+use crate::{
+    ErrorKind, Weights,
+    backend::{
+        Executor,
+        gpu::{adapters, executor::GpuExecutor},
+    },
+    network::Folded,
+    plan::Keep,
+};
+
+/// Opens the first adapter. Without one it says that the caller's test is skipped.
+fn gpu() -> Option<Gpu> {
+    let adapter = adapters().into_iter().next();
+    if adapter.is_none() {
+        skip("no Vulkan, Metal or DX12 adapter");
+    }
+    adapter.map(|adapter| Gpu::open(&adapter).unwrap())
+}
+
+fn forward(batch: usize) -> Plan {
+    let weights = Weights::built_in().unwrap();
+    let folded = Folded::new(&weights.network, weights.parameters).unwrap();
+    Plan::new(&folded, batch, 100, Keep::Results).unwrap()
+}
+
+/// Makes the next run of some host buffers end at once, as where a driver aborts a run and reports it as finished.
+fn abort_next_run(prepared: &mut PreparedPlan, host: usize) {
+    let nothing = prepared.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default()).finish();
+    prepared.host_buffers[host].recorded = Some(nothing);
+}
+
+#[test]
+fn an_aborted_run_is_an_error_and_never_the_results_of_an_earlier_run() {
+    let Some(gpu) = gpu() else { return };
+    let mut executor = GpuExecutor::new(&gpu, &forward(1)).unwrap();
+    let (input, mut outputs) = (vec![0.5; 12 * 100], Vec::new());
+    executor.run(&input, &mut outputs).unwrap();
+    abort_next_run(&mut executor.prepared, 0);
+    let error = executor.run(&input, &mut outputs).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Device);
+    assert!(error.cause().contains("aborted a run"), "{error}");
+    assert_eq!(executor.run(&input, &mut outputs), Err(error), "the device is not used any more");
+}
+
+#[test]
+fn an_aborted_first_run_is_an_error_too() {
+    let Some(gpu) = gpu() else { return };
+    let mut executor = GpuExecutor::new(&gpu, &forward(1)).unwrap();
+    abort_next_run(&mut executor.prepared, 0);
+    let error = executor.run(&[0.5; 12 * 100], &mut Vec::new()).unwrap_err();
+    assert!(error.cause().contains("aborted a run"), "{error}");
+}
+
+#[test]
+fn a_stream_ends_at_the_run_that_was_aborted() {
+    let Some(gpu) = gpu() else { return };
+    let mut executor = GpuExecutor::new(&gpu, &forward(1)).unwrap();
+    let inputs = || (0..3).map(|number| vec![0.5 + number as f32; 12 * 100].into());
+    executor.stream(&mut inputs(), &mut |_, _| ()).unwrap();
+    abort_next_run(&mut executor.prepared, 1);
+    let mut answered = 0;
+    let error = executor.stream(&mut inputs(), &mut |_, _| answered += 1).unwrap_err();
+    assert!(error.cause().contains("aborted a run"), "{error}");
+    assert_eq!(answered, 1);
+}
+
+#[test]
+fn a_readback_that_was_aborted_is_an_error() {
+    let Some(gpu) = gpu() else { return };
+    let executor = GpuExecutor::new(&gpu, &forward(1)).unwrap();
+    let prepared = &executor.prepared;
+    let buffer = &prepared.output(0).source.buffer;
+    assert_eq!(prepared.read_buffer(buffer).unwrap().len() * 4, buffer.size() as usize);
+    let nothing = prepared.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default()).finish();
+    let aborted = Reading { commands: nothing, ..prepared.reading(buffer).unwrap() };
+    let error = prepared.finish_reading(aborted).unwrap_err();
+    assert!(error.cause().contains("aborted a run"), "{error}");
+}
+
+#[cfg(feature = "train")]
+#[test]
+fn an_aborted_training_step_is_an_error() {
+    use crate::{
+        backend::{Trainer, gpu::training::GpuTrainer},
+        kernels::training::SupervisedLossKind,
+        train::{Objective, Optimiser, TrainingStep},
+    };
+    let Some(gpu) = gpu() else { return };
+    let weights = Weights::built_in().unwrap();
+    let objective = Objective::Supervised { loss: SupervisedLossKind::FOCAL, class_weights: vec![1.0; 5] };
+    let (network, optimiser) = (&weights.network, Optimiser::default());
+    let parameters = TrainingStep::initial(network, &objective, 1);
+    let step = TrainingStep::new(network, &objective, &optimiser, &parameters, [2, 100], None);
+    let plan = step.unwrap().plan;
+    let mut trainer = GpuTrainer::new(&gpu, &plan).unwrap();
+    let inputs: Vec<Vec<f32>> = plan.inputs.iter().map(|&id| vec![0.5; plan.buffers[id].len()]).collect();
+    let inputs: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
+    trainer.run(&inputs, &mut Vec::new()).unwrap();
+    abort_next_run(&mut trainer.prepared, 0);
+    let error = trainer.run(&inputs, &mut Vec::new()).unwrap_err();
+    assert!(error.cause().contains("aborted a run"), "{error}");
+}
