@@ -9,7 +9,7 @@ use ecgpu::{
     engine::plan::{Keep, Plan},
     engine::random::Random,
 };
-use ecgpu_testing::{host_device, skip};
+use ecgpu_testing::{F16_STORAGES, gpu, host_device, skip};
 
 fn inputs(count: usize, batch: usize, samples: usize) -> Vec<Vec<f32>> {
     let mut random = Random::new(3, 0);
@@ -54,6 +54,24 @@ fn a_stream_of_five_batches_gives_the_bits_of_one_at_a_time() {
             executor.run(&inputs[4], &mut outputs).unwrap();
             assert_eq!(outputs, alone[4]);
         }
+    }
+}
+
+/// A record of a hundred volts exceeds 65504 after the first layer.
+#[test]
+fn a_record_that_overflows_f16_marks_no_record_of_the_next_batches() {
+    for storing in F16_STORAGES {
+        let Some(gpu) = gpu() else { return };
+        let mut executor = storing(gpu).prepare(&plan(2, 64)).unwrap();
+        let mut inputs = inputs(4, 2, 64);
+        inputs[0][..12 * 64].fill(1e7);
+        let mut overflowed = Vec::new();
+        let mut each = |outputs: &[Vec<f32>], _: &_| {
+            let logits = outputs[1].chunks_exact(outputs[1].len() / 2);
+            overflowed.push(logits.map(|logits| logits[0].is_nan()).collect::<Vec<_>>());
+        };
+        executor.stream(&mut inputs.iter().map(Cow::from), &mut each).unwrap();
+        assert_eq!(overflowed, [[true, false], [false; 2], [false; 2], [false; 2]]);
     }
 }
 

@@ -6,7 +6,7 @@
 
 use super::{Gpu, buffer::zeroed};
 
-/// A u32 flag for each record. A shader sets it to 1; the host sets it back to 0.
+/// A u32 flag for each record. A run begins by setting it to 0; a shader sets it to 1.
 pub(super) struct Overflow {
     pub(super) buffer: wgpu::Buffer,
 }
@@ -20,22 +20,25 @@ impl Overflow {
         self.buffer.size()
     }
 
+    /// Records the reset of the flags. It is a command of the run, because the next run of a stream is submitted before the
+    /// host has read the flags of this one.
+    pub(super) fn reset(&self, encoder: &mut wgpu::CommandEncoder) {
+        encoder.clear_buffer(&self.buffer, 0, None);
+    }
+
     /// Records the copy of the flags to a place in the readback buffer.
     pub(super) fn copy(&self, encoder: &mut wgpu::CommandEncoder, readback: &wgpu::Buffer, offset: u64) {
         encoder.copy_buffer_to_buffer(&self.buffer, 0, readback, offset, self.bytes());
     }
 
-    /// Fills the outputs of every flagged record with NaN and resets the flags, which are at the end of `readback`.
-    pub(super) fn apply(&self, queue: &wgpu::Queue, readback: &[u8], outputs: &mut [Vec<f32>]) {
+    /// Fills the outputs of every flagged record with NaN. The flags are at the end of `readback`.
+    pub(super) fn apply(&self, readback: &[u8], outputs: &mut [Vec<f32>]) {
         let flags: &[u32] = bytemuck::cast_slice(&readback[readback.len() - self.bytes() as usize..]);
         for (record, _) in flags.iter().enumerate().filter(|(_, flag)| **flag != 0) {
             for output in &mut *outputs {
                 let length = output.len() / flags.len();
                 output[record * length..][..length].fill(f32::NAN);
             }
-        }
-        if flags.iter().any(|&flag| flag != 0) {
-            queue.write_buffer(&self.buffer, 0, bytemuck::cast_slice(&vec![0u32; flags.len()]));
         }
     }
 }

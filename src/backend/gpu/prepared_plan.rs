@@ -216,13 +216,14 @@ impl PreparedPlan {
         Ok(())
     }
 
-    /// Begins commands with the copies of the inputs to the device.
+    /// Begins commands with the copies of the inputs to the device and the reset of the overflow flags.
     fn begin_commands(&self, host: usize) -> wgpu::CommandEncoder {
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         for (Input { buffer, layout, bytes, .. }, upload) in self.inputs.iter().zip(&self.host_buffers[host].uploads) {
             let to = (layout.base_offset * layout.storage.bytes()) as u64;
             encoder.copy_buffer_to_buffer(&upload.buffer, 0, buffer, to, *bytes);
         }
+        self.overflow.iter().for_each(|overflow| overflow.reset(&mut encoder));
         encoder
     }
 
@@ -267,7 +268,7 @@ impl PreparedPlan {
         outputs.resize(self.outputs.len(), Vec::new());
         self.outputs.iter().zip(&mut *outputs).for_each(|(output, samples)| output.read(results, samples));
         if let Some(overflow) = &self.overflow {
-            overflow.apply(&self.queue, results, outputs);
+            overflow.apply(results, outputs);
         }
         drop(view);
         readback.unmap();
