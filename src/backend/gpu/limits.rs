@@ -7,6 +7,10 @@ use crate::{
     plan::{BufferId, Plan},
 };
 
+/// The most floating-point operations of one submission. Windows resets a GPU that works on one for two seconds; ten
+/// gigaflops, slow for integrated graphics, compute this in that time. A batch of network 542k has about a hundred records.
+pub(super) const LARGEST_SUBMISSION: usize = 20_000_000_000;
+
 /// What a plan is for. It decides how an error about its size is worded.
 #[derive(Clone, Copy)]
 pub(super) enum Purpose {
@@ -48,6 +52,11 @@ impl Gpu {
     /// Returns the largest number of workgroups along one dimension of a grid.
     pub(super) fn largest_grid(&self) -> usize {
         self.device.limits().max_compute_workgroups_per_dimension as usize
+    }
+
+    /// Returns how many records fit into one submission, at least one. `plan` is the plan for one record.
+    pub(super) fn batch_by_operations(&self, plan: &Plan) -> usize {
+        (self.largest_submission / plan.floating_point_operations().max(1)).max(1)
     }
 
     /// Checks that one binding can cover a buffer and returns how many buffers of that size it could cover.

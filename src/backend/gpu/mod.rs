@@ -1,5 +1,5 @@
-//! Executes plans on a GPU through wgpu: one submission and one readback per run. Dispatches share one compute pass, except
-//! where an activation is copied to a texture in between.
+//! Executes plans on a GPU through wgpu: one readback per run, and one submission unless it would take too long. Dispatches
+//! share one compute pass, except where an activation is copied to a texture in between.
 //!
 //! No other module of the library uses wgpu. This one exports it as [`wgpu`], because host applications hand over their own
 //! device with [`Gpu::from_host`].
@@ -52,7 +52,7 @@ use dispatch::Resource;
 use executor::GpuExecutor;
 use faults::Faults;
 use layouts::Layouts;
-use limits::Purpose;
+use limits::{LARGEST_SUBMISSION, Purpose};
 use pipeline::Pipelines;
 use pipeline_cache::PipelineCache;
 
@@ -72,6 +72,8 @@ pub struct Gpu {
     accelerator: Accelerator,
     forced: Option<String>,
     tuning: Option<Tuning>,
+    /// The most floating-point operations of one submission.
+    largest_submission: usize,
 }
 
 impl Gpu {
@@ -100,7 +102,18 @@ impl Gpu {
         log::info!("GPU: {} ({})", info.name, info.backend);
         log::debug!("{accelerator:?}");
         let constants = ConstantCache::default();
-        Self { device, queue, info, faults, pipelines, constants, accelerator, forced: None, tuning: None }
+        Self {
+            device,
+            queue,
+            info,
+            faults,
+            pipelines,
+            constants,
+            accelerator,
+            forced: None,
+            tuning: None,
+            largest_submission: LARGEST_SUBMISSION,
+        }
     }
 
     /// Changes every shader with `edit` before it is compiled.
@@ -256,7 +269,7 @@ impl Backend for Gpu {
     }
 
     fn largest_batch(&self, plan: &Plan) -> Result<usize> {
-        let mut batch = batch_by_memory(plan).min(self.largest_grid());
+        let mut batch = batch_by_memory(plan).min(self.batch_by_operations(plan)).min(self.largest_grid());
         let plan = &self.fused(plan).plan;
         let layouts = self.layouts(plan);
         for (id, buffer) in plan.buffers.iter().enumerate() {

@@ -1,11 +1,11 @@
 //! A plan that is ready to run on a GPU: dispatches, buffers of the host, and the commands of a run. Inference and training
-//! share it. A run is one submission with one readback.
+//! share it. A run has one readback, and one submission unless it would take a GPU too long.
 
 use std::{ops::Range, sync::Arc, time::Duration};
 
 use super::{
     Gpu,
-    buffer::BufferSlice,
+    buffer::{BufferSlice, zeroed},
     device_memory::DeviceMemory,
     dispatch::Dispatch,
     faults::{self, Faults},
@@ -39,6 +39,11 @@ pub(super) struct PreparedPlan {
     overflow: Option<Overflow>,
     /// One set for each run that may be in flight.
     host_buffers: Vec<HostBuffers>,
+    /// The dispatches of each submission of a run.
+    submissions: Vec<Range<usize>>,
+    /// A buffer for each submission but the last, through which the ticket passes to the next: it arrives only if the GPU
+    /// executed them all.
+    relays: Vec<wgpu::Buffer>,
     spin: Duration,
 }
 
@@ -50,7 +55,8 @@ struct HostBuffers {
     readback: Staging,
     /// The commands of the next run. They are recorded while the device computes the current run, because recording takes
     /// nearly half of the host's time.
-    recorded: Option<wgpu::CommandBuffer>,
+    /// None before the first run; else one command buffer for each submission.
+    recorded: Vec<wgpu::CommandBuffer>,
 }
 
 /// A submitted run.
@@ -145,6 +151,25 @@ fn outputs(plan: &Plan, layouts: &Layouts, memory: &DeviceMemory, channels: &[Ra
     outputs
 }
 
+/// Divides the dispatches of a run into submissions of at most `largest` floating-point operations, or of one step that has
+/// more. The dispatches of a step stay together.
+fn submissions(plan: &Plan, dispatches: &[(usize, Dispatch)], largest: usize) -> Vec<Range<usize>> {
+    let (mut submissions, mut first, mut sum) = (Vec::new(), 0, 0);
+    for (at, &(step, _)) in dispatches.iter().enumerate() {
+        if at > 0 && dispatches[at - 1].0 == step {
+            continue;
+        }
+        let operations = plan.steps[step].kernel.operation().floating_point_operations();
+        if at > first && sum + operations > largest {
+            submissions.push(first..at);
+            (first, sum) = (at, 0);
+        }
+        sum += operations;
+    }
+    submissions.push(first..dispatches.len());
+    submissions
+}
+
 impl PreparedPlan {
     /// Prepares a plan with compiled dispatches. `channels` are the channels of each output that the host asks for.
     pub(super) fn new(
@@ -160,6 +185,8 @@ impl PreparedPlan {
             let bytes = (batch * channels * layout.pitch * layout.storage.bytes()) as u64;
             Input { buffer: memory.slice(id).buffer.clone(), layout, samples, bytes }
         };
+        let submissions = submissions(plan, &dispatches, gpu.largest_submission);
+        let relays = (1..submissions.len()).map(|_| zeroed(gpu, "ticket", ticket::BYTES)).collect();
         let mut prepared = Self {
             device: gpu.device.clone(),
             queue: gpu.queue.clone(),
@@ -170,6 +197,8 @@ impl PreparedPlan {
             outputs: outputs(plan, layouts, memory, channels),
             overflow,
             host_buffers: Vec::with_capacity(2),
+            submissions,
+            relays,
             spin: if gpu.accelerator.software { Duration::ZERO } else { SPIN },
         };
         prepared.add_host_buffers();
@@ -185,7 +214,7 @@ impl PreparedPlan {
         let uploads = bytes.into_iter().map(|bytes| Staging::upload(&self.device, bytes)).collect();
         let flags = self.overflow.as_ref().map_or(0, Overflow::bytes);
         let readback = Staging::readback(&self.device, self.output_bytes() + flags + ticket::BYTES);
-        self.host_buffers.push(HostBuffers { uploads, readback, recorded: None });
+        self.host_buffers.push(HostBuffers { uploads, readback, recorded: Vec::new() });
     }
 
     /// Returns the bytes of all outputs in the readback buffer.
@@ -218,7 +247,7 @@ impl PreparedPlan {
 
     /// Begins commands with the copies of the inputs to the device and the reset of the overflow flags.
     fn begin_commands(&self, host: usize) -> wgpu::CommandEncoder {
-        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut encoder = self.encoder();
         for (Input { buffer, layout, bytes, .. }, upload) in self.inputs.iter().zip(&self.host_buffers[host].uploads) {
             let to = (layout.base_offset * layout.storage.bytes()) as u64;
             encoder.copy_buffer_to_buffer(&upload.buffer, 0, buffer, to, *bytes);
@@ -227,36 +256,49 @@ impl PreparedPlan {
         encoder
     }
 
-    /// Records the commands of one run.
-    fn record(&self, host: usize) -> wgpu::CommandBuffer {
-        let mut encoder = self.begin_commands(host);
-        Dispatch::record(&mut encoder, self.dispatches.iter().map(|(_, dispatch)| dispatch));
+    /// Records the commands of one run, one command buffer for each submission.
+    fn record(&self, host: usize, recorded: &mut Vec<wgpu::CommandBuffer>) {
         let HostBuffers { uploads, readback, .. } = &self.host_buffers[host];
         let readback = &readback.buffer;
+        let mut ticket = uploads.last().map(|upload| &upload.buffer);
+        let mut pass_ticket = |encoder: &mut wgpu::CommandEncoder, to| {
+            ticket.replace(to).into_iter().for_each(|from| ticket::copy(encoder, from, to));
+        };
+        let mut encoder = self.begin_commands(host);
+        for (number, dispatches) in self.submissions.iter().enumerate() {
+            Dispatch::record(&mut encoder, self.dispatches[dispatches.clone()].iter().map(|(_, dispatch)| dispatch));
+            if let Some(relay) = self.relays.get(number) {
+                pass_ticket(&mut encoder, relay);
+                recorded.push(std::mem::replace(&mut encoder, self.encoder()).finish());
+            }
+        }
         for Output { source, copy_offset, .. } in self.outputs.iter().filter(|output| !output.copied_before) {
             encoder.copy_buffer_to_buffer(&source.buffer, source.offset, readback, *copy_offset, source.size);
         }
         if let Some(overflow) = &self.overflow {
             overflow.copy(&mut encoder, readback, self.output_bytes());
         }
-        uploads.last().into_iter().for_each(|upload| ticket::copy(&mut encoder, &upload.buffer, readback));
-        encoder.finish()
+        pass_ticket(&mut encoder, readback);
+        recorded.push(encoder.finish());
+    }
+
+    fn encoder(&self) -> wgpu::CommandEncoder {
+        self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default())
     }
 
     /// Submits one run and records the commands of the next.
-    fn submit(
-        &self,
-        host: usize,
-        inputs: &[&[f32]],
-        recorded: Option<wgpu::CommandBuffer>,
-    ) -> Result<(InFlight, wgpu::CommandBuffer)> {
-        let recorded = recorded.unwrap_or_else(|| self.record(host));
+    fn submit(&self, host: usize, inputs: &[&[f32]], recorded: &mut Vec<wgpu::CommandBuffer>) -> Result<InFlight> {
+        if recorded.is_empty() {
+            self.record(host, recorded);
+        }
         let ticket = Ticket::next();
         self.upload(host, inputs, ticket)?;
-        let submission = self.queue.submit([recorded]);
+        let submission = recorded.drain(..).map(|commands| self.queue.submit([commands])).last();
+        let submission = submission.unwrap_or_else(|| unreachable!("a run has at least one submission"));
         self.host_buffers[host].uploads.iter().for_each(Staging::map);
         self.host_buffers[host].readback.map();
-        Ok((InFlight { host, submission, ticket }, self.record(host)))
+        self.record(host, recorded);
+        Ok(InFlight { host, submission, ticket })
     }
 
     /// Waits for a run and copies its outputs out.
@@ -288,9 +330,9 @@ impl PreparedPlan {
                 Ok(())
             })?;
         }
-        let recorded = self.host_buffers[host].recorded.take();
-        let (in_flight, next) = self.faults.guard(&self.device, || self.submit(host, inputs, recorded))?;
-        self.host_buffers[host].recorded = Some(next);
+        let mut recorded = std::mem::take(&mut self.host_buffers[host].recorded);
+        let in_flight = self.faults.guard(&self.device, || self.submit(host, inputs, &mut recorded))?;
+        self.host_buffers[host].recorded = recorded;
         Ok(in_flight)
     }
 
@@ -336,7 +378,7 @@ impl PreparedPlan {
         ticket.write(&mut mapped);
         drop(mapped);
         upload.unmap();
-        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut encoder = self.encoder();
         encoder.copy_buffer_to_buffer(buffer, 0, &readback.buffer, 0, buffer.size());
         ticket::copy(&mut encoder, &upload.buffer, &readback.buffer);
         Ok(Reading { commands: encoder.finish(), readback, ticket })

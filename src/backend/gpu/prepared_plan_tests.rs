@@ -29,7 +29,7 @@ fn forward(batch: usize) -> Plan {
 /// Makes the next run of some host buffers end at once, as where a driver aborts a run and reports it as finished.
 fn abort_next_run(prepared: &mut PreparedPlan, host: usize) {
     let nothing = prepared.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default()).finish();
-    prepared.host_buffers[host].recorded = Some(nothing);
+    prepared.host_buffers[host].recorded = vec![nothing];
 }
 
 #[test]
@@ -43,6 +43,49 @@ fn an_aborted_run_is_an_error_and_never_the_results_of_an_earlier_run() {
     assert_eq!(error.kind(), ErrorKind::Device);
     assert!(error.cause().contains("aborted a run"), "{error}");
     assert_eq!(executor.run(&input, &mut outputs), Err(error), "the device is not used any more");
+}
+
+/// A run that takes several submissions, each one step here.
+#[test]
+fn a_run_in_several_submissions_has_the_same_bits_and_fails_where_one_was_aborted() {
+    let Some(mut gpu) = gpu() else { return };
+    let input: Vec<f32> = (0..2 * 12 * 100).map(|at| (at as f32).sin()).collect();
+    let (mut whole, mut cut) = (Vec::new(), Vec::new());
+    GpuExecutor::new(&gpu, &forward(2)).unwrap().run(&input, &mut whole).unwrap();
+    gpu.largest_submission = 1;
+    let mut executor = GpuExecutor::new(&gpu, &forward(2)).unwrap();
+    let submissions = executor.prepared.submissions.len();
+    assert!(submissions > 3, "{submissions}");
+    for _ in 0..2 {
+        executor.run(&input, &mut cut).unwrap();
+        assert_eq!(cut, whole);
+    }
+    let nothing = executor.prepared.encoder().finish();
+    executor.prepared.host_buffers[0].recorded[submissions / 2] = nothing;
+    let error = executor.run(&input, &mut cut).unwrap_err();
+    assert!(error.cause().contains("aborted a run"), "{error}");
+}
+
+#[test]
+fn no_submission_has_more_than_its_share_of_operations() {
+    let Some(mut gpu) = gpu() else { return };
+    let one = forward(1);
+    let operations = |plan: &Plan, prepared: &PreparedPlan| -> Vec<usize> {
+        let of = |step: usize| plan.steps[step].kernel.operation().floating_point_operations();
+        let sum = |range: &Range<usize>| prepared.dispatches[range.clone()].iter().map(|&(step, _)| of(step)).sum();
+        prepared.submissions.iter().map(sum).collect()
+    };
+    // The records of a batch fit into one submission.
+    gpu.largest_submission = 5 * one.floating_point_operations() / 2;
+    assert_eq!(crate::backend::Backend::largest_batch(&gpu, &one).unwrap(), 2);
+    let (plan, whole) = (gpu.fused(&forward(2)).plan, GpuExecutor::new(&gpu, &forward(2)).unwrap());
+    assert_eq!(operations(&plan, &whole.prepared).len(), 1);
+    // A larger plan is divided between its steps.
+    let (plan, divided) = (gpu.fused(&forward(8)).plan, GpuExecutor::new(&gpu, &forward(8)).unwrap());
+    let operations = operations(&plan, &divided.prepared);
+    assert!(operations.len() > 3, "{operations:?}");
+    let largest = plan.steps.iter().map(|step| step.kernel.operation().floating_point_operations()).max().unwrap();
+    assert!(operations.iter().all(|&sum| sum <= gpu.largest_submission.max(largest)), "{operations:?}");
 }
 
 #[test]
@@ -82,7 +125,7 @@ fn a_readback_that_was_aborted_is_an_error() {
 
 #[cfg(feature = "train")]
 #[test]
-fn an_aborted_training_step_is_an_error() {
+fn an_aborted_training_step_is_an_error_and_several_submissions_train_with_the_same_bits() {
     use crate::{
         backend::{Trainer, gpu::training::GpuTrainer},
         kernels::training::SupervisedLossKind,
@@ -98,8 +141,17 @@ fn an_aborted_training_step_is_an_error() {
     let mut trainer = GpuTrainer::new(&gpu, &plan).unwrap();
     let inputs: Vec<Vec<f32>> = plan.inputs.iter().map(|&id| vec![0.5; plan.buffers[id].len()]).collect();
     let inputs: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
-    trainer.run(&inputs, &mut Vec::new()).unwrap();
+    let mut whole = Vec::new();
+    trainer.run(&inputs, &mut whole).unwrap();
     abort_next_run(&mut trainer.prepared, 0);
     let error = trainer.run(&inputs, &mut Vec::new()).unwrap_err();
     assert!(error.cause().contains("aborted a run"), "{error}");
+
+    // A step in several submissions trains with the same bits.
+    let Some(mut gpu) = self::gpu() else { return };
+    gpu.largest_submission = 1_000_000;
+    let (mut trainer, mut cut) = (GpuTrainer::new(&gpu, &plan).unwrap(), Vec::new());
+    assert!(trainer.prepared.submissions.len() > 3);
+    trainer.run(&inputs, &mut cut).unwrap();
+    assert_eq!(cut, whole);
 }
