@@ -9,6 +9,8 @@ pub mod records;
 pub mod sabotage;
 mod training_plan;
 pub mod training_plans;
+#[cfg(target_os = "linux")]
+pub mod vulkan_layer;
 mod weights_file;
 
 use std::{io::Write, path::PathBuf};

@@ -3,8 +3,13 @@
 use std::{borrow::Cow, time::Duration};
 
 use super::{
-    Executor, Gpu, device_memory::DeviceMemory, layouts::Layouts, limits::Purpose, overflow::Overflow,
-    plan_dispatches::PlanDispatches, prepared_plan::PreparedPlan,
+    Executor, Gpu,
+    device_memory::DeviceMemory,
+    layouts::Layouts,
+    limits::Purpose,
+    overflow::Overflow,
+    plan_dispatches::PlanDispatches,
+    prepared_plan::{MOST_IN_FLIGHT, PreparedPlan},
 };
 use crate::{
     Result,
@@ -12,9 +17,6 @@ use crate::{
     kernels::Variant,
     plan::{FusedPlan, Plan},
 };
-
-/// Runs of a stream that are in flight at once: the device computes one while the host fills or reads the other.
-const IN_FLIGHT: usize = 2;
 
 pub(super) struct GpuExecutor {
     pub(super) prepared: PreparedPlan,
@@ -67,7 +69,7 @@ impl Executor for GpuExecutor {
         each: &mut dyn FnMut(&[Vec<f32>], &DeviceInfo),
     ) -> Result<()> {
         let (mut outputs, mut previous) = (Vec::new(), None);
-        for (host, input) in (0..IN_FLIGHT).cycle().zip(inputs) {
+        for (host, input) in (0..MOST_IN_FLIGHT).cycle().zip(inputs) {
             let started = check_input(&self.plan, &input).and_then(|()| self.prepared.start(host, &[&input]));
             // The previous run has its results, even if this one did not start.
             if let Some(previous) = previous.take() {

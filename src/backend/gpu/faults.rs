@@ -1,6 +1,10 @@
 //! Turns the failures of a device into errors. wgpu itself panics or calls a handler.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use crate::{Error, ErrorKind, Hint, Result};
 
@@ -65,6 +69,26 @@ pub(super) fn failed(what: &str) -> Error {
     let line = what.split_whitespace().collect::<Vec<_>>().join(" ");
     Error::new(ErrorKind::Device, format!("the GPU failed: {line}"), "open the classifier again, or use the CPU")
         .with_hint(Hint::UseCpu)
+}
+
+/// Polls a device. A device that is lost makes wgpu panic, which is caught here; a program that aborts on panics ends.
+///
+/// # Errors
+/// The device is lost, or it has not finished within the timeout of `how`.
+pub(super) fn poll(device: &wgpu::Device, how: wgpu::PollType) -> Result<()> {
+    // wgpu's locks are not poisoned by a panic, and a device that has failed is not used any more.
+    match catch_unwind(AssertUnwindSafe(|| device.poll(how))) {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(wgpu::PollError::Timeout)) => Err(failed("it did not finish in time")),
+        Ok(Err(error)) => Err(failed(&error.to_string())),
+        Err(panic) => Err(failed(&message(panic.as_ref()))),
+    }
+}
+
+/// Returns the message of a panic.
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("wgpu panicked").into()
 }
 
 fn of_wgpu(error: &wgpu::Error) -> Error {

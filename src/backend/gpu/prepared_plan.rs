@@ -12,7 +12,7 @@ use super::{
     layouts::Layouts,
     overflow::Overflow,
     profile,
-    staging::Staging,
+    staging::{Patience, Staging},
     ticket::{self, Ticket},
 };
 use crate::{
@@ -25,6 +25,9 @@ use crate::{
 /// may take as long again. A software adapter is not polled, because it computes on the core that would poll. The
 /// measurements are in `docs/measurements/gpu-host-path.md`.
 const SPIN: Duration = Duration::from_micros(200);
+
+/// Runs of a stream that are in flight at once: the device computes one while the host fills or reads the other.
+pub(super) const MOST_IN_FLIGHT: usize = 2;
 
 /// A plan's dispatches with the buffers through which the host exchanges inputs and outputs.
 pub(super) struct PreparedPlan {
@@ -44,7 +47,7 @@ pub(super) struct PreparedPlan {
     /// A buffer for each submission but the last, through which the ticket passes to the next: it arrives only if the GPU
     /// executed them all.
     relays: Vec<wgpu::Buffer>,
-    spin: Duration,
+    patience: Patience,
 }
 
 /// The host's buffers for one run. The device's memory is shared by all runs, because they run one after another.
@@ -185,6 +188,7 @@ impl PreparedPlan {
             let bytes = (batch * channels * layout.pitch * layout.storage.bytes()) as u64;
             Input { buffer: memory.slice(id).buffer.clone(), layout, samples, bytes }
         };
+        let spin = if gpu.accelerator.software { Duration::ZERO } else { SPIN };
         let submissions = submissions(plan, &dispatches, gpu.largest_submission);
         let relays = (1..submissions.len()).map(|_| zeroed(gpu, "ticket", ticket::BYTES)).collect();
         let mut prepared = Self {
@@ -196,10 +200,10 @@ impl PreparedPlan {
             inputs: plan.inputs.iter().map(input).collect(),
             outputs: outputs(plan, layouts, memory, channels),
             overflow,
-            host_buffers: Vec::with_capacity(2),
+            host_buffers: Vec::with_capacity(MOST_IN_FLIGHT),
             submissions,
             relays,
-            spin: if gpu.accelerator.software { Duration::ZERO } else { SPIN },
+            patience: Patience::for_operations(MOST_IN_FLIGHT * plan.floating_point_operations(), spin),
         };
         prepared.add_host_buffers();
         prepared
@@ -304,7 +308,7 @@ impl PreparedPlan {
     /// Waits for a run and copies its outputs out.
     fn collect(&self, in_flight: InFlight, outputs: &mut Vec<Vec<f32>>) -> Result<()> {
         let readback = &self.host_buffers[in_flight.host].readback;
-        readback.wait(&self.device, in_flight.submission, self.spin)?;
+        readback.wait(&self.device, in_flight.submission, self.patience)?;
         let view = readback.view()?;
         let results = in_flight.ticket.check(&view)?;
         outputs.resize(self.outputs.len(), Vec::new());
@@ -355,7 +359,8 @@ impl PreparedPlan {
             self.upload(0, inputs, ticket)?;
             let dispatches: Vec<&Dispatch> = self.dispatches.iter().map(|(_, dispatch)| dispatch).collect();
             let (commands, uploads) = (self.begin_commands(0), &self.host_buffers[0].uploads);
-            let times = profile::profile(&self.device, &self.queue, &dispatches, commands, (uploads, ticket))?;
+            let times =
+                profile::profile(&self.device, &self.queue, &dispatches, commands, (uploads, ticket), self.patience)?;
             let mut by_step = vec![Duration::ZERO; self.steps];
             self.dispatches.iter().zip(times).for_each(|((step, _), time)| by_step[*step] += time);
             Ok(by_step)
@@ -388,7 +393,7 @@ impl PreparedPlan {
     fn finish_reading(&self, Reading { commands, readback, ticket }: Reading) -> Result<Vec<u32>> {
         let submission = self.queue.submit([commands]);
         readback.map();
-        readback.wait(&self.device, submission, self.spin)?;
+        readback.wait(&self.device, submission, self.patience)?;
         Ok(bytemuck::cast_slice(ticket.check(&readback.view()?)?).to_vec())
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{
     dispatch::Dispatch,
-    staging::Staging,
+    staging::{Patience, Staging},
     ticket::{self, Ticket},
 };
 use crate::{Error, ErrorKind, Result};
@@ -36,6 +36,7 @@ pub(super) fn profile(
     dispatches: &[&Dispatch],
     mut encoder: wgpu::CommandEncoder,
     (uploads, ticket): (&[Staging], Ticket),
+    patience: Patience,
 ) -> Result<Vec<Duration>> {
     let count = 2 * dispatches.len() as u32;
     let queries = device.create_query_set(&wgpu::QuerySetDescriptor {
@@ -59,7 +60,7 @@ pub(super) fn profile(
     let submission = queue.submit([encoder.finish()]);
     uploads.iter().for_each(Staging::map);
     readback.map();
-    readback.wait(device, submission, Duration::ZERO)?;
+    readback.wait(device, submission, Patience { spin: Duration::ZERO, ..patience })?;
     let view = readback.view()?;
     let ticks: &[u64] = bytemuck::cast_slice(ticket.check(&view)?);
     let nanoseconds = f64::from(queue.get_timestamp_period());

@@ -15,6 +15,23 @@ use crate::Result;
 /// but another thread that polls the device at the same time may run the callback.
 const CALLBACK_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long to wait for the GPU.
+#[derive(Clone, Copy)]
+pub(super) struct Patience {
+    /// How long to poll before the thread sleeps.
+    pub(super) spin: Duration,
+    /// When to give up. A driver that hangs must not keep the caller for ever.
+    pub(super) limit: Duration,
+}
+
+impl Patience {
+    /// The time for a number of floating-point operations. The slowest that can be expected, software Vulkan with unsuitable
+    /// shaders on a busy machine, computes a hundred million in a second and compiles for some seconds first.
+    pub(super) fn for_operations(operations: usize, spin: Duration) -> Self {
+        Self { spin, limit: Duration::from_secs(60 + operations as u64 / 100_000_000) }
+    }
+}
+
 /// A buffer of host memory that is mapped for writing or for reading.
 pub(super) struct Staging {
     pub(super) buffer: wgpu::Buffer,
@@ -62,20 +79,27 @@ impl Staging {
         });
     }
 
-    /// Waits until the buffer is mapped after a submission: polls for the time `spin`, then sleeps.
+    /// Waits until the buffer is mapped after a submission.
     ///
     /// # Errors
-    /// The device failed.
-    pub(super) fn wait(&self, device: &wgpu::Device, submission: wgpu::SubmissionIndex, spin: Duration) -> Result<()> {
-        let poll = |how| device.poll(how).map_err(|error| faults::failed(&error.to_string()));
+    /// The device failed, or has not finished within the limit.
+    pub(super) fn wait(
+        &self,
+        device: &wgpu::Device,
+        submission: wgpu::SubmissionIndex,
+        patience: Patience,
+    ) -> Result<()> {
         let start = Instant::now();
-        while start.elapsed() < spin {
-            poll(wgpu::PollType::Poll)?;
+        while start.elapsed() < patience.spin {
+            faults::poll(device, wgpu::PollType::Poll)?;
             if let Ok(mapped) = self.results.try_recv() {
                 return check_mapped(Some(mapped));
             }
         }
-        poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: None })?;
+        faults::poll(
+            device,
+            wgpu::PollType::Wait { submission_index: Some(submission), timeout: Some(patience.limit) },
+        )?;
         self.take_result()
     }
 
