@@ -94,6 +94,11 @@ impl FromStr for Lead {
     /// `AVR`, `Lead I`, `MDC_ECG_LEAD_I`, `EKG V-1`; `DI`, `D1` and `L1` for I, `C1` for V1.
     fn from_str(name: &str) -> Result<Self> {
         const SEPARATORS: [char; 5] = ['_', ' ', '-', ':', '.'];
+        let usual = |name: &str| Lead::STANDARD.into_iter().find(|lead| lead.name().eq_ignore_ascii_case(name));
+        // Most files write the usual names, and readers ask for each of them several times.
+        if let Some(lead) = usual(name) {
+            return Ok(lead);
+        }
         let upper = name.trim().to_ascii_uppercase();
         let mut bare = upper.as_str();
         for prefix in ["MDC_", "ECG", "EKG", "LEAD", "CHANNEL"] {
@@ -104,8 +109,7 @@ impl FromStr for Lead {
         // "V-1" and "V 1" are V1.
         let joined = bare.replacen("V-", "V", 1).replacen("V_", "V", 1).replacen("V ", "V", 1);
         let spelled = SPELLINGS.iter().find(|(spelling, _)| *spelling == joined).map(|(_, lead)| *lead);
-        let named = || Lead::STANDARD.into_iter().find(|lead| lead.name().eq_ignore_ascii_case(&joined));
-        spelled.or_else(named).ok_or_else(|| {
+        spelled.or_else(|| usual(&joined)).ok_or_else(|| {
             Error::new(
                 ErrorKind::Usage,
                 format!("'{name}' is not a lead of the 12-lead ECG"),

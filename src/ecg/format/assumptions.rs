@@ -96,8 +96,10 @@ pub(super) fn recording(
 ) -> Result<Recording> {
     let (unit, unit_warning) = unit(numbers, stated.unit, options)?;
     let samples = leads.first().map_or(0, |(_, signal)| signal.len());
-    let in_unit = leads.iter_mut().flat_map(|(_, signal)| signal);
-    in_unit.for_each(|sample| *sample = (f64::from(*sample) * unit.millivolts()) as f32);
+    let factor = unit.millivolts();
+    for (_, signal) in leads.iter_mut().filter(|_| factor != 1.0) {
+        signal.iter_mut().for_each(|sample| *sample = (f64::from(*sample) * factor) as f32);
+    }
     let (rate, rate_warning) = sampling_rate(samples, stated.sampling_rate, options)?;
     let filled = gaps::fill(&mut leads, rate)?;
     let mut recording = Recording::new(name, rate, leads)?;

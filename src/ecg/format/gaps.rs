@@ -4,6 +4,7 @@ use super::damaged;
 use crate::{
     Result,
     ecg::{Filled, Lead},
+    search,
 };
 
 /// The longest gap in seconds that is interpolated: less than the time between two heartbeats, and about two QRS complexes.
@@ -18,7 +19,8 @@ pub(super) fn fill(leads: &mut [(Lead, Vec<f32>)], sampling_rate: f64) -> Result
     let mut done = Vec::new();
     // I and II come first, since others are derived from them.
     for lead in Lead::STANDARD {
-        let Some(at) = leads.iter().position(|(name, signal)| *name == lead && signal.iter().any(|x| x.is_nan()))
+        let Some(at) =
+            leads.iter().position(|(name, signal)| *name == lead && search::position(signal, f32::is_nan).is_some())
         else {
             continue;
         };

@@ -9,6 +9,9 @@ use std::{
 use super::damaged;
 use crate::{Error, ErrorKind, Result};
 
+/// The room that is made before a part is read, in bytes: 1 MiB. A size in a folder may be wrong.
+const FIRST_READ: u64 = 1 << 20;
+
 /// A file, or a part in memory, that is open for reading.
 pub(super) trait ReadSeek: Read + Seek {}
 
@@ -90,7 +93,8 @@ impl Source<'_> {
 impl Part<'_> {
     /// Reads up to `limit` bytes from the current position.
     pub(super) fn read_start(&mut self, limit: u64) -> std::io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
+        // Without room from the start, a file is read in steps from 32 bytes on.
+        let mut bytes = Vec::with_capacity(limit.min(self.size + 1).min(FIRST_READ) as usize);
         (&mut self.reader).take(limit).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
