@@ -14,7 +14,7 @@ use std::{
     time::Instant,
 };
 
-use ecgpu::{Classified, Classifier, Error, ErrorKind, Hint, Result, Weights, ecg::format};
+use ecgpu::{Classified, Classifier, Error, ErrorKind, Hint, Result, Weights, ecg::format, engine::files};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -114,11 +114,16 @@ impl<'a> Run<'a> {
         let errors = errors.clone().unwrap_or_else(|| out.with_extension("errors.csv"));
         let options = stated.options()?;
         let written = output::files(out, &errors)?;
+        if errors == *out {
+            let cause = format!("{} is the file of both scores and errors", out.display());
+            return Err(Error::new(ErrorKind::Usage, cause, "give --errors another name"));
+        }
         if !arguments.resume || !journal_path(out).exists() {
             let written: Vec<&Path> = written.iter().map(PathBuf::as_path).collect();
             check_free(&written, arguments.force)?;
         }
         let sources = Sources { paths: sources.clone(), manifest: manifest.clone(), options, shard: *shard };
+        written.iter().try_for_each(|path| files::check_writable(path))?;
         // What is misspelt is found before the device is opened.
         drop(sources.pieces(Stopped::default())?);
         let (weights, weights_sha256) = weights(setup)?;

@@ -260,6 +260,9 @@ fn what_makes_no_sense_is_refused_before_anything_is_read() {
     assert_one_line(&run(&["score", &record, "--out", "x.txt"]), 2, ".parquet or .csv");
     assert_one_line(&run(&["score", &record, "--out", &there]), 2, "is there already");
     assert_one_line(&run(&["score", &folder.path("none"), "--out", &folder.path("x.csv")]), 1, "none");
+    let [csv, folder_is_file] = [folder.path("x.csv"), format!("{record}/x.csv")];
+    assert_one_line(&run(&["score", &record, "--out", &csv, "--errors", &csv]), 2, "of both scores and errors");
+    assert_one_line(&run(&["score", &record, "--out", &csv, "--errors", &folder_is_file]), 1, "a.hea");
     let printed = printed(&["score", &record, "--out", &there, "--force", "--device", "cpu"]);
     assert!(printed.starts_with("1 recordings scored"), "{printed}");
     assert_eq!(rows(&there).len(), 1);
