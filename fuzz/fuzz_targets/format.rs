@@ -34,9 +34,9 @@ fn read(data: &[u8], options: &ReadOptions) -> Result<Vec<Recording>> {
     if !name.ends_with(".hea") {
         return format::read_bytes(&name, data, options);
     }
-    // A zero ends the header. What follows is both of the signal files that it may name.
+    // A zero ends the header. What follows is both of the signal files that it may name, and the header of a segment.
     let end = data.iter().position(|byte| *byte == 0).unwrap_or(data.len());
     let (header, signals) = data.split_at(end);
     let signals = signals.get(1..).unwrap_or_default();
-    format::read_parts(&[(&name, header), ("x.dat", signals), ("y.dat", signals)], options)
+    format::read_parts(&[(&name, header), ("x.dat", signals), ("y.dat", signals), ("y.hea", signals)], options)
 }

@@ -12,6 +12,8 @@ mod compressed;
 mod dicom;
 #[cfg(feature = "edf")]
 mod edf;
+#[cfg(feature = "all-formats")]
+mod fuzz_seeds;
 #[cfg(feature = "hdf5")]
 mod hdf5;
 #[cfg(feature = "ishne")]

@@ -22,10 +22,11 @@ NANOVOLTS = 5000
 QUALITY_GOOD = 1
 
 
-def main(folder):
+def write(path, steps, codes=CODES):
+    """Writes steps, [samples, leads], of the leads of `codes`."""
     # The constructor reads a file, and there is none yet.
     holter = Holter.__new__(Holter)
-    holter.filename = str(pathlib.Path(folder) / "holter.ecg")
+    holter.filename = str(path)
     holter.file_version = 1
     holter.first_name, holter.last_name, holter.id = "Marietta", "Sando", "0042"
     holter.sex = holter.race = holter.pm = 0
@@ -33,11 +34,11 @@ def main(folder):
     holter.recorder_type, holter.sr = b"digital", RATE
     holter.proprietary = holter.copyright = holter.reserved = ""
     holter.var_block = b"a note of variable length"
-    holter.lead = [Lead(code, QUALITY_GOOD, NANOVOLTS) for code in CODES]
-    for lead, steps in zip(holter.lead, signal().T):
-        lead.save_data(steps.astype("<i2"), convert=False)
+    holter.lead = [Lead(code, QUALITY_GOOD, NANOVOLTS) for code in codes]
+    for lead, samples in zip(holter.lead, steps.T):
+        lead.save_data(samples.astype("<i2"), convert=False)
     holter.write_file(overwrite=True, convert_data=False)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    write(pathlib.Path(sys.argv[1]) / "holter.ecg", signal())

@@ -1,5 +1,7 @@
 //! XML documents that are damaged, hostile, or no ECG.
 
+use std::{fs, path::Path};
+
 use ecgpu::ecg::format::{self, ReadOptions};
 use proptest::prelude::*;
 
@@ -15,6 +17,19 @@ fn try_to_read(bytes: &[u8]) {
     if let Err(error) = read_bytes(bytes) {
         assert!(!error.remedy().is_empty(), "{error}");
         assert!(!error.to_string().contains('\n'), "one line: {error}");
+    }
+}
+
+#[test]
+fn the_seeds_of_the_fuzz_targets_are_the_documents_of_these_tests() {
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
+    for (target, text) in [("muse_xml", muse::of(20)), ("aecg_xml", aecg::of(20)), ("philips_xml", philips::of(20))] {
+        let seed = seeds.join(target).join("example");
+        if std::env::var_os("WRITE_TEST_DATA").is_some() {
+            fs::create_dir_all(seeds.join(target)).unwrap();
+            fs::write(&seed, &text).unwrap();
+        }
+        assert!(fs::read_to_string(&seed).unwrap() == text, "{target}");
     }
 }
 
