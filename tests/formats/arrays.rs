@@ -12,27 +12,16 @@ use ecgpu::{
 use tempfile::TempDir;
 
 use crate::{
-    support::{assert_expected, assert_says, microvolts, npy, read},
+    support::{assert_says, microvolts, npy, read},
     written_arrays::{read_written, written},
 };
 
 #[test]
-fn every_type_of_numbers_is_read() {
-    for name in ["int16", "int32", "int64", "big_i2", "big_i4", "big_i8"] {
-        let name = format!("{name}.npy");
-        let Some(recordings) = read_written(&name, &microvolts()) else { return };
-        assert_expected(&recordings.unwrap()[0]);
-        let error = read_written(&name, &ReadOptions::default()).unwrap().unwrap_err();
-        assert_says(&error, "whole numbers without a unit", "such as uV");
+fn whole_numbers_need_a_unit() {
+    for name in ["int16.npy", "big_i8.npy"] {
+        let Some(result) = read_written(name, &ReadOptions::default()) else { return };
+        assert_says(&result.unwrap_err(), "whole numbers without a unit", "such as uV");
     }
-    for name in ["float32", "float64", "big_f4", "big_f8", "shape_1_12_1000_1"] {
-        let recordings = read_written(&format!("{name}.npy"), &ReadOptions::default()).unwrap().unwrap();
-        assert_eq!((recordings.len(), recordings[0].name()), (1, name));
-        assert_expected(&recordings[0]);
-    }
-    let batch = read_written("fortran_batch.npy", &ReadOptions::default()).unwrap().unwrap();
-    batch.iter().for_each(assert_expected);
-    assert_eq!(batch[1].name(), "fortran_batch[1]");
 }
 
 #[test]

@@ -18,34 +18,11 @@ fn error(name: &str) -> Option<Error> {
 }
 
 #[test]
-fn an_archive_of_one_array_is_read() {
-    for name in ["one", "preferred", "stated", "leads"] {
-        let Some(recordings) = read_written(&format!("{name}.npz"), &ReadOptions::default()) else { return };
-        let recordings = recordings.unwrap();
-        assert_eq!((recordings.len(), recordings[0].name()), (1, name));
-        assert_expected(&recordings[0]);
-        if name == "stated" {
-            assert!(recordings[0].warnings().is_empty(), "{:?}", recordings[0].warnings());
-        }
-    }
-}
-
-#[test]
 fn an_archive_without_one_clear_array_is_refused() {
     let Some(ambiguous) = error("ambiguous.npz") else { return };
     let cause = "several of its arrays may be the ECG: a [12, 1000], b [12, 1000]";
     assert_says(&ambiguous, cause, "keep one of them, or name it 'ecg'");
     assert_says(&error("objects.npz").unwrap(), "a: a pickled object", "numpy.save");
-}
-
-#[test]
-fn a_compressed_file_is_read_as_what_is_within() {
-    for (name, stem) in [("array.npy.gz", "array"), ("one.npz.gz", "one")] {
-        let Some(recordings) = read_written(name, &ReadOptions::default()) else { return };
-        let recordings = recordings.unwrap();
-        assert_eq!((recordings.len(), recordings[0].name()), (1, stem));
-        assert_expected(&recordings[0]);
-    }
 }
 
 #[test]

@@ -1,20 +1,13 @@
 //! DICOM ECG waveforms: those of the Python package pydicom, and small ones made here that are damaged.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use ecgpu::ecg::format::{self, ReadOptions};
 use ecgpu::ecg::{Lead, Unit};
 use ecgpu::{Error, Hint, Recording, Result};
 use proptest::prelude::*;
-use tempfile::TempDir;
 
-use crate::support::{assert_expected, assert_says, data, read, read_one, written_by_python};
-
-/// Writes the files of `tests/formats/write_dicom.py`, unless the test is skipped.
-fn pydicom() -> Option<TempDir> {
-    written_by_python("pydicom, numpy", "formats/write_dicom.py")
-}
+use crate::support::{Script, assert_expected, assert_says, data, read, read_one};
 
 fn assert_whole(recording: &Recording) {
     assert_eq!((recording.sampling_rate(), recording.samples()), (100.0, 1000), "{}", recording.name());
@@ -23,46 +16,15 @@ fn assert_whole(recording: &Recording) {
 }
 
 #[test]
-fn waveforms_of_every_encoding_are_read() {
-    let Some(folder) = pydicom() else { return };
-    for name in [
-        "explicit",
-        "implicit",
-        "implicit_undefined",
-        "big_endian",
-        "deflated",
-        "bare_implicit",
-        "bare_explicit",
-        "labels",
-        "bits32",
-        "bits32_big_endian",
-        "unsigned",
-        "unsigned32",
-        "millivolts",
-        "nanovolts",
-        "split",
-        "median",
-        "zero_padding",
-    ] {
-        let path = folder.path().join(format!("{name}.dcm"));
-        let recording = read_one(&path);
-        assert_whole(&recording);
-        assert!(recording.warnings().is_empty(), "{name}: {:?}", recording.warnings());
-        let unnamed = format::read_bytes("unnamed", &fs::read(&path).unwrap(), &ReadOptions::default());
-        assert!(unnamed.unwrap()[0].leads().eq(recording.leads()), "{name} is recognised by its content");
-    }
-}
-
-#[test]
 fn what_is_left_out_is_named() {
-    let Some(folder) = pydicom() else { return };
+    let Some(folder) = Script::Dicom.folder() else { return };
     for (name, warning) in [
         ("strip", "ignored beside the rhythm: group 1 (STRIP) has II (1000 samples at 100 Hz from 5 ms)"),
         ("unlabelled_beat", "ignored beside the rhythm: group 2 has I, II, III, aVR"),
         ("skewed", "the file shifts leads in time, which is not corrected: II, aVR"),
         ("padding", "lead III has no value at 50 samples: derived from I and II"),
     ] {
-        let recording = read_one(&folder.path().join(format!("{name}.dcm")));
+        let recording = read_one(&folder.join(format!("{name}.dcm")));
         assert_whole(&recording);
         let warnings = recording.warnings();
         assert!(warnings.len() == 1 && warnings[0].starts_with(warning), "{name}: {warnings:?}");
@@ -71,10 +33,10 @@ fn what_is_left_out_is_named() {
 
 #[test]
 fn samples_of_eight_bits_are_read() {
-    let Some(folder) = pydicom() else { return };
+    let Some(folder) = Script::Dicom.folder() else { return };
     let expected = format::read_raw(&data("expected.npy")).unwrap();
     for name in ["bits8", "bits8_unsigned"] {
-        let recording = read_one(&folder.path().join(format!("{name}.dcm")));
+        let recording = read_one(&folder.join(format!("{name}.dcm")));
         assert_eq!(recording.samples(), 999, "{name}: an odd number of bytes is padded");
         let lead = recording.lead(Lead::II).unwrap();
         let near = |(x, y): (&f32, &f32)| (x - y.clamp(-0.5, 0.5)).abs() < 1e-6;
@@ -84,21 +46,21 @@ fn samples_of_eight_bits_are_read() {
 
 #[test]
 fn parts_of_different_times_are_several_recordings() {
-    let Some(folder) = pydicom() else { return };
-    let parts = read(&folder.path().join("halves.dcm")).unwrap();
+    let Some(folder) = Script::Dicom.folder() else { return };
+    let parts = read(&folder.join("halves.dcm")).unwrap();
     assert_eq!(parts.iter().map(Recording::name).collect::<Vec<_>>(), ["halves[0]", "halves[1]"]);
     assert_eq!(parts[1].warnings(), ["part 2 of 2 of a recording: begins at 7 s"]);
     let expected = format::read_raw(&data("expected.npy")).unwrap();
     let whole: Vec<f32> = parts.iter().flat_map(|part| part.lead(Lead::I).unwrap().iter().copied()).collect();
     assert!(whole.iter().zip(&expected.values[..1000]).all(|(x, y)| (x - y).abs() < 1e-6));
-    let rows = read(&folder.path().join("rows.dcm")).unwrap_err();
+    let rows = read(&folder.join("rows.dcm")).unwrap_err();
     assert_says(&rows, "the leads were not recorded together: group 1 has I, II, III (250 samples", "all leads");
 }
 
 #[test]
 fn waveforms_that_cannot_be_used_are_explained() {
-    let Some(folder) = pydicom() else { return };
-    let error = |name: &str| read(&folder.path().join(name)).unwrap_err();
+    let Some(folder) = Script::Dicom.folder() else { return };
+    let error = |name: &str| read(&folder.join(name)).unwrap_err();
     assert_says(&error("image.dcm"), "a DICOM object without a waveform: CT Image Storage", "ECG waveform");
     assert_says(&error("only_median.dcm"), "the mean of the beats and not the rhythm", "with its rhythm");
     assert_says(&error("logarithmic.dcm"), "group 1: samples in the logarithmic code of telephones", "linear");
@@ -106,40 +68,19 @@ fn waveforms_that_cannot_be_used_are_explained() {
     assert_says(&error("no_unit.dcm"), "lead I has no unit", "such as uV");
     assert_eq!(error("no_unit.dcm").hint(), Some(Hint::StateUnit));
     let given = ReadOptions { unit: Some(Unit::Microvolt), ..Default::default() };
-    assert_whole(&format::read(&folder.path().join("no_unit.dcm"), &given).unwrap()[0]);
+    assert_whole(&format::read(&folder.join("no_unit.dcm"), &given).unwrap()[0]);
 }
 
 #[test]
 fn nothing_of_the_patient_is_kept() {
-    let Some(folder) = pydicom() else { return };
-    for entry in fs::read_dir(folder.path()).unwrap() {
+    let Some(folder) = Script::Dicom.folder() else { return };
+    for entry in fs::read_dir(folder).unwrap() {
         let said = match read(&entry.unwrap().path()) {
             Ok(recordings) => format!("{recordings:?}"),
             Err(error) => format!("{error} {error:?}"),
         };
         assert!(!said.contains("ecret") && !said.contains("1950"), "{said}");
     }
-}
-
-/// Returns a file of the folder `shared` beside the repository, which holds files that must not enter it.
-fn shared(name: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared").join(name);
-    if !path.is_file() {
-        ecgpu_testing::skip(&format!("no file {}", path.display()));
-        return None;
-    }
-    Some(path)
-}
-
-#[test]
-fn a_recording_of_a_device_is_read_without_its_median_beat() {
-    let Some(path) = shared("formats/demo.dcm") else { return };
-    let recording = read_one(&path);
-    assert_eq!((recording.sampling_rate(), recording.samples(), recording.leads().len()), (500.0, 5000, 12));
-    for (lead, steps) in [(Lead::I, -2.0), (Lead::II, -7.0), (Lead::V1, 43.0)] {
-        assert!((recording.lead(lead).unwrap()[0] - steps * 0.0025).abs() < 1e-6, "lead {lead}");
-    }
-    assert!(recording.warnings().is_empty(), "{:?}", recording.warnings());
 }
 
 /// An element in explicit VR little endian.

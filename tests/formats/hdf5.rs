@@ -36,23 +36,6 @@ fn every_recording_of_code_15_is_read_without_its_padding() {
 }
 
 #[test]
-fn attributes_state_the_rate_the_unit_and_the_leads() {
-    let Some(recordings) = read_written("stated.h5", &ReadOptions::default()) else { return };
-    let recording = recordings.unwrap().remove(0);
-    assert_eq!((recording.sampling_rate(), recording.warnings()), (100.0, &[][..]));
-    assert_eq!(recording.leads().next().unwrap().0, Lead::V6, "the order of the file");
-    assert_expected(&recording);
-}
-
-#[test]
-fn one_dataset_per_lead_is_read() {
-    let Some(recordings) = read_written("leads.h5", &ReadOptions::default()) else { return };
-    let recording = recordings.unwrap().remove(0);
-    assert_eq!(recording.sampling_rate(), 100.0);
-    assert_expected(&recording);
-}
-
-#[test]
 fn half_precision_is_read() {
     let Some(recordings) = read_written("half.h5", &ReadOptions::default()) else { return };
     let expected = read_written("half_as_single.npy", &ReadOptions::default()).unwrap().unwrap();

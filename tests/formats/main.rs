@@ -12,6 +12,7 @@ mod compressed;
 mod dicom;
 #[cfg(feature = "edf")]
 mod edf;
+mod every_format;
 #[cfg(feature = "all-formats")]
 mod fuzz_seeds;
 #[cfg(feature = "hdf5")]

@@ -19,37 +19,26 @@ fn at_100_hz() -> ReadOptions {
 }
 
 #[test]
-fn records_that_the_wfdb_package_wrote_are_read() {
-    for name in ["format16", "format212", "permuted"] {
-        let recording = read_one(&data(&format!("{name}.hea")));
-        assert_eq!((recording.name(), recording.sampling_rate(), recording.samples()), (name, 100.0, 1000));
-        let synthetic = "a synthetic signal, not a patient's";
-        assert_eq!(recording.warnings(), [synthetic], "{name}: checksums and first samples agree");
-        assert_expected(&recording);
-    }
-    let leads: Vec<Lead> = read_one(&data("permuted.hea")).leads().map(|(lead, _)| lead).collect();
-    assert_eq!((leads[0], leads[11]), (Lead::V1, Lead::I), "the header's order is kept");
-}
-
-#[test]
 fn a_record_may_be_named_by_its_header_its_signal_file_or_neither() {
     assert_eq!(read_one(&data("format16")), read_one(&data("format16.hea")));
     assert_eq!(read_one(&data("format16.dat")), read_one(&data("format16.hea")));
 }
 
 #[test]
-fn an_array_and_a_table_give_the_signal_of_the_record() {
+fn what_an_array_or_a_table_does_not_state_is_assumed_with_a_warning() {
     // The array states neither unit nor rate. The table has a column of times.
     for (name, assumed) in [("expected.npy", 2), ("table.csv", 1)] {
         let recording = read_one(&data(name));
         assert_expected(&recording);
         assert_eq!(recording.warnings().len(), assumed, "{name}: {:?}", recording.warnings());
     }
+}
+
+#[test]
+fn an_array_may_have_a_row_per_sample() {
     let recording = format::read(&data("samples_first_f64_big_endian.npy"), &at_100_hz()).unwrap().remove(0);
     assert_eq!(recording.samples(), 250);
     assert_expected(&recording);
-    let recordings = format::read(&data("microvolts_i16_fortran.npy"), &microvolts()).unwrap();
-    assert_expected(&recordings[0]);
 }
 
 #[test]

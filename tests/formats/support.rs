@@ -5,6 +5,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::OnceLock,
 };
 
 use ecgpu::ecg::format::ReadOptions;
@@ -140,12 +141,41 @@ pub fn python(packages: &str, script: &'static str) -> Option<impl Fn(&[&OsStr])
     })
 }
 
-/// Returns a folder with the files that a script writes into it, unless the test is skipped.
-pub fn written_by_python(packages: &str, script: &'static str) -> Option<TempDir> {
-    let run = python(packages, script)?;
-    let folder = TempDir::new().unwrap();
-    run(&[folder.path().as_os_str()]);
-    Some(folder)
+/// A script that writes files into a folder.
+#[cfg_attr(not(feature = "all-formats"), allow(dead_code))]
+#[derive(Debug, Clone, Copy)]
+pub enum Script {
+    Arrays,
+    Dicom,
+    Edf,
+    Ishne,
+    Wfdb,
+}
+
+impl Script {
+    /// Returns the folder with the files, which are written once for all tests. Without Python it says that the test is
+    /// skipped.
+    pub fn folder(self) -> Option<&'static Path> {
+        static FOLDERS: [OnceLock<Option<PathBuf>>; 5] = [const { OnceLock::new() }; 5];
+        FOLDERS[self as usize].get_or_init(|| self.write()).as_deref()
+    }
+
+    fn write(self) -> Option<PathBuf> {
+        let (packages, script) = match self {
+            Self::Arrays => ("numpy, scipy.io, h5py", "formats/write_arrays.py"),
+            Self::Dicom => ("pydicom, numpy", "formats/write_dicom.py"),
+            Self::Edf => ("edfio, numpy", "formats/write_edf.py"),
+            Self::Ishne => ("ishneholterlib, wfdb", "formats/write_ishne.py"),
+            Self::Wfdb => ("wfdb, soundfile", "formats/write_wfdb.py"),
+        };
+        let run = python(packages, script)?;
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{self:?}"));
+        // What an earlier run has left.
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        run(&[folder.as_os_str()]);
+        Some(folder)
+    }
 }
 
 /// Writes a recording in the format of the path's extension.

@@ -15,7 +15,7 @@ use ecgpu::{
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use crate::support::{Record, assert_says, data, read, read_one, two_leads, written_by_python};
+use crate::support::{Record, Script, assert_says, data, read, read_one, two_leads};
 
 /// Named parts in memory.
 #[derive(Clone, Default)]
@@ -56,8 +56,8 @@ const COMPRESSED: [&str; 3] = ["508", "516", "524"];
 
 #[test]
 fn the_wfdb_package_finds_the_same_values_in_every_format_and_layout() {
-    let Some(folder) = written_by_python("wfdb, soundfile", "formats/write_wfdb.py") else { return };
-    let files = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let Some(folder) = Script::Wfdb.folder() else { return };
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let expected: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|end| end == "npy")).collect();
     assert!(expected.len() > 20, "{expected:?}");
     for path in expected {

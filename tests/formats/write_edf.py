@@ -2,10 +2,10 @@
 """Writes and checks EDF and BDF files with the package edfio, as a reference for the Rust reader and writer.
 
     pip install edfio
-    tests/formats/write_edf.py write FOLDER
+    tests/formats/write_edf.py FOLDER
     tests/formats/write_edf.py check FILE.edf VALUES.csv
 
-`write FOLDER` writes the signal of `tests/data/expected.npy` in several ways. `check` compares a file with a table of its
+The first writes the signal of `tests/data/expected.npy` in several ways. `check` compares a file with a table of its
 values in millivolts that has one column for each lead and their names in the first line.
 """
 
@@ -67,8 +67,8 @@ def check(path, table):
 
 
 def main():
-    if len(sys.argv) == 3 and sys.argv[1] == "write":
-        write(pathlib.Path(sys.argv[2]))
+    if len(sys.argv) == 2:
+        write(pathlib.Path(sys.argv[1]))
     elif len(sys.argv) == 4 and sys.argv[1] == "check":
         sys.exit(0 if check(sys.argv[2], sys.argv[3]) else 1)
     else:

@@ -1,20 +1,17 @@
 //! The files that NumPy, SciPy and h5py write (`tests/formats/write_arrays.py`), and damage done to them.
 
-use std::{fs, path::PathBuf, sync::OnceLock, time::Instant};
+use std::{fs, path::PathBuf, time::Instant};
 
 use ecgpu::{
     Recording, Result,
     ecg::format::{self, ReadOptions},
 };
-use tempfile::TempDir;
 
-use crate::support::written_by_python;
+use crate::support::Script;
 
-/// Returns the path of a file that the script wrote, once for all tests; nothing without Python.
+/// Returns the path of a file that the script wrote; nothing without Python.
 pub fn written(name: &str) -> Option<PathBuf> {
-    static FOLDER: OnceLock<Option<TempDir>> = OnceLock::new();
-    let write = || written_by_python("numpy, scipy.io, h5py", "formats/write_arrays.py");
-    FOLDER.get_or_init(write).as_ref().map(|folder| folder.path().join(name))
+    Script::Arrays.folder().map(|folder| folder.join(name))
 }
 
 /// Reads a written file; nothing if there is no Python.

@@ -1,9 +1,9 @@
 //! XML documents of GE MUSE, HL7 aECG and Philips, which the tests write from the values of `tests/data/expected.npy`.
 
-mod aecg;
+pub mod aecg;
 mod damage;
-mod muse;
-mod philips;
+pub mod muse;
+pub mod philips;
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ use ecgpu::{Error, Recording, Result};
 use crate::support::data;
 
 /// The leads that devices store; the other four follow from I and II.
-const STORED: [Lead; 8] = [Lead::I, Lead::II, Lead::V1, Lead::V2, Lead::V3, Lead::V4, Lead::V5, Lead::V6];
+pub const STORED: [Lead; 8] = [Lead::I, Lead::II, Lead::V1, Lead::V2, Lead::V3, Lead::V4, Lead::V5, Lead::V6];
 
 fn read_xml(text: &str) -> Result<Vec<Recording>> {
     read_bytes(text.as_bytes())
