@@ -297,7 +297,7 @@ impl PreparedPlan {
         }
         let ticket = Ticket::next();
         self.upload(host, inputs, ticket)?;
-        let submission = recorded.drain(..).map(|commands| self.queue.submit([commands])).last();
+        let submission = recorded.drain(..).fold(None, |_, commands| Some(self.queue.submit([commands])));
         let submission = submission.unwrap_or_else(|| unreachable!("a run has at least one submission"));
         self.host_buffers[host].uploads.iter().for_each(Staging::map);
         self.host_buffers[host].readback.map();

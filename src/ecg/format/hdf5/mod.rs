@@ -7,7 +7,7 @@ use super::{
     Format, ReadOptions, Reading, Source,
     array::{self, Array, Choice, Description, Planes, Shaped},
     damaged, limits,
-    pieces::{Pieces, Rows, read_all},
+    pieces::{Pieces, Rows},
 };
 use crate::{Recording, Result};
 
@@ -35,9 +35,10 @@ fn recognises(start: &[u8]) -> bool {
     places.take_while(|at| *at < start.len()).any(|at| start[at..].starts_with(SIGNATURE))
 }
 
-/// Reads the recordings of a file.
+/// Reads the recordings of a file. MATLAB 7.3 writes HDF5.
+#[cfg(feature = "mat")]
 pub(super) fn read(source: &Source, options: &ReadOptions) -> Result<Vec<Recording>> {
-    read_all(&Recordings::of(source, options)?, options)
+    super::pieces::read_all(&Recordings::of(source, options)?, options)
 }
 
 fn open<'s>(source: Source<'s>, options: &ReadOptions) -> Result<Box<dyn Pieces + 's>> {
