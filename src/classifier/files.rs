@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Classifier, Prediction, Prepared};
-use crate::{Result, ecg::format::Reader};
+use crate::{Recording, Result, ecg::format::Reader};
 
 /// A piece of a file, see [`Reader`].
 #[derive(Clone)]
@@ -36,11 +36,11 @@ impl Piece {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Classified {
-    /// The name of the record.
+    /// The name of the record; empty if it cannot be read.
     pub record: String,
-    /// The sampling rate in Hz.
+    /// The sampling rate in Hz; 0 if the recording cannot be read.
     pub sampling_rate: f64,
-    /// The duration in seconds.
+    /// The duration in seconds; 0 if the recording cannot be read.
     pub duration: f64,
     /// The prediction, or why there is none; the error names the file.
     pub outcome: Result<Prediction>,
@@ -48,8 +48,8 @@ pub struct Classified {
 
 /// A recording that was read and prepared.
 struct Ready {
-    /// The name of the piece.
-    piece: String,
+    /// The name of the piece, for an error that does not name it yet.
+    piece: Option<String>,
     record: String,
     sampling_rate: f64,
     duration: f64,
@@ -94,19 +94,24 @@ impl Classifier {
     /// Reads a piece and prepares its recordings.
     fn read(&self, piece: &Piece) -> Result<Vec<Ready>> {
         let recordings = piece.reader.read(piece.index)?;
-        let ready = |recording: &crate::Recording| Ready {
-            piece: piece.name(),
-            record: recording.name().into(),
-            sampling_rate: recording.sampling_rate(),
-            duration: recording.duration(),
-            prepared: Prepared::new(&self.shared.contract, recording),
+        let ready = |recording: Result<Recording>| match recording {
+            Ok(recording) => Ready {
+                piece: Some(piece.name()),
+                record: recording.name().into(),
+                sampling_rate: recording.sampling_rate(),
+                duration: recording.duration(),
+                prepared: Prepared::new(&self.shared.contract, &recording),
+            },
+            Err(error) => {
+                Ready { piece: None, record: String::new(), sampling_rate: 0.0, duration: 0.0, prepared: Err(error) }
+            }
         };
         #[cfg(feature = "threads")]
         if recordings.len() > 1 {
             use rayon::prelude::*;
-            return Ok(recordings.par_iter().map(ready).collect());
+            return Ok(recordings.into_par_iter().map(ready).collect());
         }
-        Ok(recordings.iter().map(ready).collect())
+        Ok(recordings.into_iter().map(ready).collect())
     }
 
     /// Classifies what was read.
@@ -126,7 +131,10 @@ impl Classifier {
         }
         let waiting = pieces.iter_mut().filter_map(|(_, piece)| piece.as_mut().ok()).flatten();
         for ((classified, name), outcome) in waiting.zip(names).zip(self.shared.classify_prepared(prepared)) {
-            classified.outcome = outcome.map_err(|error| error.at(name));
+            classified.outcome = outcome.map_err(|error| match name {
+                Some(name) => error.at(name),
+                None => error,
+            });
         }
         pieces
     }

@@ -8,6 +8,8 @@ mod sources;
 
 use std::{
     fmt::Write as _,
+    fs::File,
+    io::Read,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::atomic::Ordering,
@@ -181,7 +183,7 @@ impl<'a> Run<'a> {
             for (tag, piece) in batch {
                 let Some(tag) = tag else { return piece.map(drop) };
                 next = Stopped { next: tag.position.next(), passed: tag.passed };
-                entries.extend(entries_of(tag, piece));
+                entries.extend(entries_of(tag, piece)?);
             }
             let count = entries.len();
             journal.append(entries, next)?;
@@ -202,7 +204,8 @@ impl<'a> Run<'a> {
             });
             return terminal::print(&format!("{summary}\n"));
         }
-        let mut text = format!("{scored} recordings scored in {seconds:.1} s ({rate} a second)");
+        let recordings = if scored == 1 { "recording" } else { "recordings" };
+        let mut text = format!("{scored} {recordings} scored in {seconds:.1} s ({rate} a second)");
         if before != Counts::default() {
             let _ = write!(text, ", {} of them before the run was stopped", before.scores);
         }
@@ -215,27 +218,33 @@ impl<'a> Run<'a> {
 }
 
 /// Returns the results of a piece.
-fn entries_of(tag: Tag, piece: Result<Vec<Classified>>) -> Vec<Entry> {
-    let failed = |error: Error| Outcome::Error { cause: error.cause().into(), remedy: error.remedy().into() };
+///
+/// # Errors
+/// The device failed, which says nothing of the recording: the run must stop, and can go on later.
+fn entries_of(tag: Tag, piece: Result<Vec<Classified>>) -> Result<Vec<Entry>> {
+    let failed = |error: Error| match error.kind() {
+        ErrorKind::Device => Err(error.with_hint(Hint::Resume)),
+        _ => Ok(Outcome::Error { cause: error.cause().into(), remedy: error.remedy().into() }),
+    };
     let source = tag.name;
+    let entry = |recording: Classified| {
+        let Classified { record, sampling_rate, duration, outcome, .. } = recording;
+        let outcome = match outcome {
+            Err(error) => failed(error)?,
+            Ok(prediction) => Outcome::Score(Score {
+                sampling_rate_hz: sampling_rate,
+                duration_s: duration,
+                probabilities: prediction.probabilities,
+                logits: prediction.logits,
+                labels: prediction.labels,
+                warnings: prediction.warnings,
+            }),
+        };
+        Ok(Entry { source: source.clone(), record, outcome })
+    };
     match piece {
-        Err(error) => vec![Entry { source, record: String::new(), outcome: failed(error) }],
-        Ok(recordings) => recordings
-            .into_iter()
-            .map(|recording| {
-                let outcome = recording.outcome.map_or_else(failed, |prediction| {
-                    Outcome::Score(Score {
-                        sampling_rate_hz: recording.sampling_rate,
-                        duration_s: recording.duration,
-                        probabilities: prediction.probabilities,
-                        logits: prediction.logits,
-                        labels: prediction.labels,
-                        warnings: prediction.warnings,
-                    })
-                });
-                Entry { source: source.clone(), record: recording.record, outcome }
-            })
-            .collect(),
+        Err(error) => Ok(vec![Entry { source, record: String::new(), outcome: failed(error)? }]),
+        Ok(recordings) => recordings.into_iter().map(entry).collect(),
     }
 }
 
@@ -245,13 +254,18 @@ fn journal_path(out: &Path) -> PathBuf {
     path.into()
 }
 
+/// More bytes of a weights file are not read: 256 MiB, a hundred times the largest network.
+const LARGEST_WEIGHTS: u64 = 256 << 20;
+
 /// Returns the weights, and the SHA-256 of their file in hexadecimal.
 fn weights(setup: &Setup) -> Result<(Weights, String)> {
     let hash = |bytes: &[u8]| Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     match &setup.weights {
         None => Ok((Weights::built_in()?, hash(Weights::built_in_file()))),
         Some(path) => {
-            let bytes = std::fs::read(path).map_err(|error| Error::file(path, error))?;
+            let mut bytes = Vec::new();
+            let read = File::open(path).and_then(|file| file.take(LARGEST_WEIGHTS).read_to_end(&mut bytes));
+            read.map_err(|error| Error::file(path, error))?;
             Ok((Weights::from_bytes(&bytes, &path.display().to_string())?, hash(&bytes)))
         }
     }
@@ -265,4 +279,21 @@ fn changed() -> Error {
 fn interrupted(counts: Counts) -> Error {
     let cause = format!("stopped after {} recordings, whose results are kept", counts.scores + counts.errors);
     Error::new(ErrorKind::Usage, cause, "go on later").with_hint(Hint::Resume)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_device_stops_the_run_and_a_bad_recording_does_not() {
+        let tag = || Tag { position: Default::default(), passed: Default::default(), name: "a.hea".into() };
+        let lost = Error::new(ErrorKind::Device, "the GPU was lost", "start the driver again");
+        let stopped = entries_of(tag(), Err(lost)).unwrap_err();
+        assert_eq!((stopped.cause(), stopped.hint()), ("the GPU was lost", Some(Hint::Resume)));
+        let bad = Error::new(ErrorKind::Recording, "lead V6 is missing", "add it");
+        let entries = entries_of(tag(), Err(bad)).unwrap();
+        let outcome = Outcome::Error { cause: "lead V6 is missing".into(), remedy: "add it".into() };
+        assert_eq!(entries, [Entry { source: "a.hea".into(), record: String::new(), outcome }]);
+    }
 }

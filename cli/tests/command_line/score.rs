@@ -19,17 +19,20 @@ use crate::support::{
     Folder, assert_one_line, assert_usage, classified, command, norm, numbers, objects, printed, run,
 };
 
-/// An archive: four records of two rates, a batch of ten, a damaged record and a table that is no ECG.
+/// An archive: four records of two rates, a batch of eleven of which the last is damaged, a damaged record, and a table that
+/// is no ECG.
 fn archive() -> Folder {
     let folder = Folder::new();
     fs::create_dir(folder.path("inner")).unwrap();
     for (name, seed, rate) in [("a", 1, 100.0), ("b", 2, 500.0), ("inner/c", 3, 100.0), ("inner/d", 4, 500.0)] {
         folder.record(&format!("{name}.hea"), &synthesize(Condition::MiAnterior, seed, rate, 10.0).unwrap());
     }
-    let batch: Vec<f32> = (0..10).flat_map(|seed| values(seed + 10)).collect();
+    let mut batch: Vec<f32> = (0..11).flat_map(|seed| values(seed + 10)).collect();
+    // The last one has no value in a lead that nothing replaces.
+    batch[10 * 12_000 + 11 * 1000..].fill(f32::NAN);
     folder.with(
         "batch.npy",
-        npy("<f4", &[10, 12, 1000], &batch.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>()),
+        npy("<f4", &[11, 12, 1000], &batch.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>()),
     );
     folder.with("damaged.hea", "damaged 12 500 5000\ndamaged.dat 16 1000/mV 16 0 0 0 0 I\n");
     folder.with("labels.csv", "record,label\na,NORM\nb,MI\n");
@@ -61,7 +64,7 @@ fn every_recording_of_an_archive_has_one_row_in_scores_or_in_errors() {
     let scores = out.path("scores.csv");
     let outcome = run(&["score", &folder.path(""), "--out", &scores, "--device", "cpu"]);
     assert_eq!(outcome.code, 1, "{}", outcome.stderr);
-    assert!(outcome.stdout.contains("1 could not be scored"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("2 could not be scored"), "{}", outcome.stdout);
     assert!(outcome.stderr.contains("labels.csv holds no ECG"), "{}", outcome.stderr);
     let scored = by_record(&scores, &folder);
     let batch = (0..10).map(|index| format!("batch.npy batch[{index}]"));
@@ -72,8 +75,10 @@ fn every_recording_of_an_archive_has_one_row_in_scores_or_in_errors() {
         expected
     });
     let errors = rows(&out.path("scores.errors.csv"));
-    assert!(errors.len() == 1 && errors[0][0].ends_with("damaged.hea"), "{errors:?}");
-    assert!(errors[0][2].contains("damaged.hea: ") && !errors[0][3].is_empty(), "{errors:?}");
+    let causes: Vec<&str> = errors.iter().map(|row| row[2].as_str()).collect();
+    let expected = ["batch.npy: batch[10]: lead V6 has no value", "damaged.hea: "];
+    assert!(causes.len() == 2 && causes.iter().zip(expected).all(|(cause, part)| cause.contains(part)), "{causes:?}");
+    assert!(errors.iter().all(|row| !row[3].is_empty()), "each has a remedy: {errors:?}");
     // The same numbers as classify gives.
     let expected = classified(&[&folder.path("b.hea"), "--device", "cpu"]);
     let row = &scored["b.hea b"];
@@ -94,7 +99,7 @@ fn a_parquet_file_holds_the_same_and_says_how_it_was_made() {
     let [parquet, csv] = ["s.parquet", "s.csv"].map(|name| out.path(name));
     let outcome = run(&["score", &folder.path(""), "--out", &parquet, "--device", "cpu", "--json"]);
     let summary = &objects(&outcome.stdout)[0];
-    assert_eq!((outcome.code, summary["scored"].as_u64(), summary["failed"].as_u64()), (1, Some(14), Some(1)));
+    assert_eq!((outcome.code, summary["scored"].as_u64(), summary["failed"].as_u64()), (1, Some(14), Some(2)));
     run(&["score", &folder.path(""), "--out", &csv, "--device", "cpu", "--errors", &out.path("e.csv")]);
     let file = SerializedFileReader::new(File::open(&parquet).unwrap()).unwrap();
     let metadata = file.metadata().file_metadata();
@@ -217,7 +222,7 @@ fn shards_have_each_recording_once() {
         }
         errors += rows(&out.path(&format!("{shard}.errors.csv"))).len();
     }
-    assert_eq!((found.len(), errors), (14, 1));
+    assert_eq!((found.len(), errors), (14, 2));
 }
 
 #[test]
@@ -264,6 +269,6 @@ fn what_makes_no_sense_is_refused_before_anything_is_read() {
     assert_one_line(&run(&["score", &record, "--out", &csv, "--errors", &csv]), 2, "of both scores and errors");
     assert_one_line(&run(&["score", &record, "--out", &csv, "--errors", &folder_is_file]), 1, "a.hea");
     let printed = printed(&["score", &record, "--out", &there, "--force", "--device", "cpu"]);
-    assert!(printed.starts_with("1 recordings scored"), "{printed}");
+    assert!(printed.starts_with("1 recording scored"), "{printed}");
     assert_eq!(rows(&there).len(), 1);
 }

@@ -38,11 +38,11 @@ pub(super) trait Pieces: Send + Sync {
         None
     }
 
-    /// Reads the recordings of a piece.
+    /// Reads the recordings of a piece, of which each may be damaged or no ECG.
     ///
     /// # Errors
-    /// It is damaged, or no ECG.
-    fn read(&self, piece: usize, options: &ReadOptions) -> Result<Vec<Recording>>;
+    /// The piece cannot be read.
+    fn read(&self, piece: usize, options: &ReadOptions) -> Result<Vec<Result<Recording>>>;
 }
 
 /// Reads the recordings of all pieces.
@@ -50,7 +50,7 @@ pub(super) fn read_all(pieces: &dyn Pieces, options: &ReadOptions) -> Result<Vec
     check_size(pieces.bytes())?;
     let (mut recordings, mut bytes) = (Vec::new(), 0);
     for piece in 0..pieces.len() {
-        let read = pieces.read(piece, options)?;
+        let read = pieces.read(piece, options)?.into_iter().collect::<Result<Vec<_>>>()?;
         let values = |recording: &Recording| (recording.leads().count() * recording.samples()) as u64;
         bytes += read.iter().map(values).sum::<u64>() * size_of::<f32>() as u64;
         check_size(bytes)?;

@@ -63,16 +63,17 @@ impl Reader {
         self.opened.as_ref().and_then(|(_, pieces)| pieces.note())
     }
 
-    /// Reads the recordings of a piece. There are none if `piece` is not below [`Reader::pieces`].
+    /// Reads the recordings of a piece. One that is damaged or no ECG is an error in its place, where the others can be read.
+    /// There are none if `piece` is not below [`Reader::pieces`].
     ///
     /// # Errors
     /// As for [`read`](super::read()).
-    pub fn read(&self, piece: usize) -> Result<Vec<Recording>> {
+    pub fn read(&self, piece: usize) -> Result<Vec<Result<Recording>>> {
         match &self.opened {
             Some((recognised, pieces)) if piece < pieces.len() => {
-                recognised.name_source(&self.path.display(), pieces.read(piece, &self.options))
+                recognised.read_piece(&self.path.display(), pieces.as_ref(), piece, &self.options)
             }
-            None if piece == 0 => read(&self.path, &self.options),
+            None if piece == 0 => Ok(read(&self.path, &self.options)?.into_iter().map(Ok).collect()),
             _ => Ok(Vec::new()),
         }
     }

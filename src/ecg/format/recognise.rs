@@ -154,7 +154,8 @@ impl Recognised {
             Reading::Whole(read) => read(&source, options),
             Reading::Pieces(open) => open(source, options).and_then(|pieces| read_all(pieces.as_ref(), options)),
         };
-        self.name_source(&name, read)
+        let recordings = read.map_err(|error| named(&name, error))?;
+        Ok(recordings.into_iter().map(|recording| self.warn(recording)).collect())
     }
 
     /// Opens a source of this format; None if the format is read at once.
@@ -164,13 +165,26 @@ impl Recognised {
         open(source, options).map(Some).map_err(|error| named(&name, error))
     }
 
-    /// Completes what was read of a source: an error names the source, and a contradiction becomes a warning.
-    pub(super) fn name_source(&self, name: &dyn Display, read: Result<Vec<Recording>>) -> Result<Vec<Recording>> {
-        let mut recordings = read.map_err(|error| named(name, error))?;
-        if let Some(contradiction) = &self.contradiction {
-            recordings.iter_mut().for_each(|recording| recording.warn(contradiction.clone()));
-        }
-        Ok(recordings)
+    /// Reads a piece of a source that was opened. Errors name the source, and a contradiction becomes a warning.
+    pub(super) fn read_piece(
+        &self,
+        name: &dyn Display,
+        pieces: &dyn Pieces,
+        piece: usize,
+        options: &ReadOptions,
+    ) -> Result<Vec<Result<Recording>>> {
+        let recordings = pieces.read(piece, options).map_err(|error| named(name, error))?;
+        let complete = |recording: Result<Recording>| match recording {
+            Ok(recording) => Ok(self.warn(recording)),
+            Err(error) => Err(named(name, error)),
+        };
+        Ok(recordings.into_iter().map(complete).collect())
+    }
+
+    /// Adds the contradiction to the warnings of a recording.
+    fn warn(&self, mut recording: Recording) -> Recording {
+        self.contradiction.iter().for_each(|contradiction| recording.warn(contradiction.clone()));
+        recording
     }
 }
 

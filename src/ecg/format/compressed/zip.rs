@@ -103,7 +103,7 @@ impl Pieces for Files<'_> {
         self.skipped.as_ref().map(|files| format!("skipped in the archive: {files}"))
     }
 
-    fn read(&self, piece: usize, options: &ReadOptions) -> Result<Vec<Recording>> {
+    fn read(&self, piece: usize, options: &ReadOptions) -> Result<Vec<Result<Recording>>> {
         let main = &self.mains[piece];
         let entry = &self.archive.entries()[main.at];
         let mut budget = self.archive.budget();
@@ -113,7 +113,8 @@ impl Pieces for Files<'_> {
         let beside = read.collect::<Result<Vec<_>>>()?;
         let mut parts = vec![(entry.file.as_str(), &bytes[..])];
         parts.extend(beside.iter().map(|(file, bytes)| (*file, &bytes[..])));
-        main.recognised.read(Source::Parts(parts), options).map_err(|error| within(entry, error))
+        let recordings = main.recognised.read(Source::Parts(parts), options).map_err(|error| within(entry, error))?;
+        Ok(recordings.into_iter().map(Ok).collect())
     }
 }
 

@@ -136,7 +136,7 @@ impl Pieces for Recordings {
         self.stored()
     }
 
-    fn read(&self, piece: usize, options: &ReadOptions) -> Result<Vec<Recording>> {
+    fn read(&self, piece: usize, options: &ReadOptions) -> Result<Vec<Result<Recording>>> {
         let description = &self.description;
         match &self.place {
             Place::Rows(stored, rows) => {
@@ -144,16 +144,20 @@ impl Pieces for Recordings {
                 let arrays = stored.rows(range.clone())?;
                 let recording = |(index, array): (usize, &Array)| {
                     let name = format!("{}[{index}]", self.stem);
-                    Planes::of(array, description, options)?.recording(name, 0, description, options)
+                    let planes = Planes::of(array, description, options).map_err(|error| error.at(&name))?;
+                    planes.recording(name.clone(), 0, description, options).map_err(|error| error.at(name))
                 };
-                range.zip(&arrays).map(recording).collect()
+                Ok(range.zip(&arrays).map(recording).collect())
             }
-            Place::Whole(stored) => array::recordings(&stored.whole()?, &self.stem, description, options),
+            Place::Whole(stored) => {
+                let recordings = array::recordings(&stored.whole()?, &self.stem, description, options)?;
+                Ok(recordings.into_iter().map(Ok).collect())
+            }
             Place::Leads(stored) => {
                 let arrays = stored.iter().map(StoredArray::whole).collect::<Result<Vec<Array>>>()?;
                 let arrays: Vec<&Array> = arrays.iter().collect();
                 let one = array::recording_of_leads(self.stem.clone(), &arrays, description.clone(), options);
-                one.map(|one| vec![one])
+                Ok(vec![one])
             }
         }
     }

@@ -165,18 +165,22 @@ impl Pieces for Stored<'_> {
         self.header.shape.iter().map(|side| *side as u64).product::<u64>() * self.element.bytes() as u64
     }
 
-    fn read(&self, piece: usize, options: &ReadOptions) -> Result<Vec<Recording>> {
+    fn read(&self, piece: usize, options: &ReadOptions) -> Result<Vec<Result<Recording>>> {
         let (stem, description, shape) = (self.source.stem(), Description::default(), &self.header.shape);
         let Some(cut) = self.cut else {
-            return array::recordings(&self.array(0, shape.clone())?, &stem, &description, options);
+            let recordings = array::recordings(&self.array(0, shape.clone())?, &stem, &description, options)?;
+            return Ok(recordings.into_iter().map(Ok).collect());
         };
         let row = shape[1..].iter().product::<usize>();
         let recording = |index: usize| {
-            let array = self.array(index * row, shape[1..].to_vec())?;
-            let planes = Planes::of(&array, &description, options)?;
-            planes.recording(format!("{stem}[{index}]"), 0, &description, options)
+            let name = format!("{stem}[{index}]");
+            let read = || {
+                let array = self.array(index * row, shape[1..].to_vec())?;
+                Planes::of(&array, &description, options)?.recording(name.clone(), 0, &description, options)
+            };
+            read().map_err(|error| error.at(&name))
         };
-        cut.of(piece).map(recording).collect()
+        Ok(cut.of(piece).map(recording).collect())
     }
 }
 
