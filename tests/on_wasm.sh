@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Builds the library for wasm32-unknown-unknown with SIMD128 and runs one classification in Node, beside the native CPU.
 #
-#     tests/on_wasm.sh FOLDER
+#     tests/on_wasm.sh FOLDER [prepare]
 #     tests/on_wasm.sh target/wasm
 #
 # Where the toolchain has the target (`rustup target add wasm32-unknown-unknown`), it is used. Otherwise FOLDER/debian
-# becomes a Debian with Rust and the target, 1.8 GB: that needs root and debootstrap.
+# becomes a Debian with Rust and the target, 1.8 GB: that needs root and debootstrap. `prepare` stops when it is there.
 set -euo pipefail
-[ $# -eq 1 ] || { sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0" >&2; exit 2; }
+[ $# -eq 1 ] || [ "${2:-}" = prepare ] || { sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0" >&2; exit 2; }
 cd "$(dirname "$0")/.."
 mkdir -p "$1/build"
 folder=$(realpath "$1")
@@ -49,14 +49,17 @@ make_debian() {
         touch "$debian/complete"
 }
 
-if [ -d "$(rustc --print target-libdir --target "$target")" ]; then
+debian=$folder/debian home=${CARGO_HOME:-$HOME/.cargo}
+own=$(rustc --print target-libdir --target "$target")
+if [ ! -d "$own" ] && [ ! -e "$debian/complete" ]; then
+    make_debian >"$folder/debian.log" 2>&1 || { tail "$folder/debian.log" >&2; exit 1; }
+fi
+[ $# -eq 1 ] || exit 0
+
+if [ -d "$own" ]; then
     env -u RUSTFLAGS "${settings[@]}" "${check[@]}"
     env -u RUSTFLAGS "${settings[@]}" "${build[@]}"
 else
-    debian=$folder/debian home=${CARGO_HOME:-$HOME/.cargo}
-    if [ ! -e "$debian/complete" ]; then
-        make_debian >"$folder/debian.log" 2>&1 || { tail "$folder/debian.log" >&2; exit 1; }
-    fi
     # Cargo on the host fetches the crates, as it is set up for the network.
     cargo fetch --locked --target "$target"
     settings+=(CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=wasm-ld)
