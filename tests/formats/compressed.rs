@@ -4,7 +4,7 @@ use std::fs;
 
 use ecgpu::{
     Error, Recording,
-    ecg::format::{self, ReadOptions},
+    ecg::format::{self, ReadOptions, Reader},
 };
 use proptest::prelude::*;
 
@@ -34,6 +34,22 @@ fn every_recording_of_an_archive_is_read_and_other_files_are_skipped() {
     let skipped = recordings.iter().flat_map(Recording::warnings).filter(|warning| warning.starts_with("skipped"));
     let expected = "skipped in the archive: README.pdf, labels.csv, nested.zip, 2 hidden files";
     assert_eq!(skipped.collect::<Vec<_>>(), [expected]);
+}
+
+#[test]
+fn an_archive_is_read_file_by_file() {
+    let Some(path) = written("several.zip") else { return };
+    let reader = Reader::open(&path, &ReadOptions::default()).unwrap();
+    let names: Vec<String> = (0..reader.pieces()).map(|piece| reader.name(piece)).collect();
+    let within = ["wfdb/permuted.hea", "other/format16.hea", "expected.npy"];
+    assert_eq!(names, within.map(|name| path.join(name).display().to_string()));
+    for (piece, stem) in [(2, "expected"), (0, "permuted"), (1, "format16")] {
+        let recordings = reader.read(piece).unwrap();
+        assert_eq!((recordings.len(), recordings[0].as_ref().unwrap().name()), (1, stem));
+        assert_expected(recordings[0].as_ref().unwrap());
+    }
+    assert!(reader.read(3).unwrap().is_empty());
+    assert_eq!(reader.note().unwrap(), "skipped in the archive: README.pdf, labels.csv, nested.zip, 2 hidden files");
 }
 
 #[test]

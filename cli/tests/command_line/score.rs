@@ -122,7 +122,7 @@ fn a_parquet_file_holds_the_same_and_says_how_it_was_made() {
         let logits: Vec<f32> = text[9..14].iter().map(|cell| cell.parse().unwrap()).collect();
         assert_eq!((9..14).map(|at| row.get_float(at).unwrap()).collect::<Vec<_>>(), logits);
         let labels = row.get_list(14).unwrap();
-        let labels: Vec<&str> = labels.elements().iter().map(|label| label_of(label)).collect();
+        let labels: Vec<&str> = labels.elements().iter().map(label_of).collect();
         assert_eq!(labels.join("; "), text[14]);
     }
 }
