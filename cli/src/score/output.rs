@@ -90,7 +90,7 @@ pub fn write(
 /// A file of scores that is being written.
 enum Scores {
     Parquet(Box<Parquet>),
-    Csv(Csv),
+    Csv(Box<Csv>),
 }
 
 impl Scores {
@@ -100,7 +100,7 @@ impl Scores {
             Format::Csv => {
                 let names: Vec<String> =
                     schema(&conditions.classes).fields().iter().map(|field| field.name().clone()).collect();
-                Self::Csv(Csv::begin(path, &names)?)
+                Self::Csv(Box::new(Csv::begin(path, &names)?))
             }
         })
     }
