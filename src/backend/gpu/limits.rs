@@ -9,7 +9,11 @@ use crate::{
 
 /// The most floating-point operations of one submission. Windows resets a GPU that works on one for two seconds; ten
 /// gigaflops, slow for integrated graphics, compute this in that time. A batch of network 542k has about a hundred records.
-pub(super) const LARGEST_SUBMISSION: usize = 20_000_000_000;
+pub(super) const LARGEST_SUBMISSION: usize = {
+    const WANTED: u64 = 20_000_000_000;
+    // A browser counts in 32 bits: two submissions in flight stay within them.
+    if WANTED > usize::MAX as u64 { usize::MAX / 4 } else { WANTED as usize }
+};
 
 /// What a plan is for. It decides how an error about its size is worded.
 #[derive(Clone, Copy)]
