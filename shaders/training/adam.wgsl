@@ -71,8 +71,10 @@ fn main(
         if i >= sizes.length {
             return;
         }
-        let g = gradient[sizes.gradient_first + i] * factor;
-        if rate == 0.0 || !is_finite(g) {
+        // Judged as it was stored: a compiler may assume that a product is finite. The factor is at most 1.
+        let stored = gradient[sizes.gradient_first + i];
+        let g = stored * factor;
+        if rate == 0.0 || !is_finite(stored) {
             continue;
         }
         let w_at = sizes.state_first + i;

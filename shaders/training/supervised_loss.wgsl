@@ -38,11 +38,18 @@ fn sigmoid(x: f32) -> f32 {
     return select(e, 1.0, x >= 0.0) / (1.0 + e);
 }
 
-// -ln(sigmoid(x)) = ln(1 + e^-x), without overflow, and by a series where 1 + e would lose the digits of a small e.
+// ln(1 + e) for e from 0 to 1, as 2 artanh(e / (2 + e)). The logarithm of WGSL may be wrong by 2^-21 here, and 1 + e would
+// lose the digits of a small e.
+fn log1p(e: f32) -> f32 {
+    let s = e / (2.0 + e);
+    let q = s * s;
+    let high = 1.0 / 9.0 + q * (1.0 / 11.0 + q * (1.0 / 13.0 + q * (1.0 / 15.0)));
+    return 2.0 * s * (1.0 + q * (1.0 / 3.0 + q * (1.0 / 5.0 + q * (1.0 / 7.0 + q * high))));
+}
+
+// -ln(sigmoid(x)) = ln(1 + e^-x), without overflow.
 fn entropy(x: f32) -> f32 {
-    let e = exp(-abs(x));
-    let series = e * (1.0 - e * (0.5 - e * (1.0 / 3.0 - e * 0.25)));
-    return max(-x, 0.0) + select(log(1.0 + e), series, e < 0.01);
+    return max(-x, 0.0) + log1p(exp(-abs(x)));
 }
 
 // The loss and its derivative by x, where sigmoid(x) should be 1.

@@ -161,7 +161,7 @@ pub const WRONG_AUGMENTATION: &[Sabotage] = &[
 /// Other operations of training compute something else.
 pub const WRONG_TRAINING_OPERATION: &[Sabotage] = &[
     training(plans::adam, "adam", "return select(1.0, LARGEST_NORM / norm, norm > LARGEST_NORM);", "return 1.0;"),
-    training(plans::adam, "adam", "!is_finite(g)", "false"),
+    training(plans::adam, "adam", "!is_finite(stored)", "false"),
     training(plans::adam, "squared_sums", "sum += value * value;", "sum += value;"),
     training(plans::squared_sums, "squared_sums", "(s + 1) * sizes.stretch", "(s + 1) * sizes.stretch - 1"),
     training(plans::supervised_loss, "supervised_loss", "factor *= wrong;", "factor *= right;"),
