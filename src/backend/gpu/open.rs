@@ -1,5 +1,12 @@
 //! Finds the adapter that a [`Device`] names.
 
+use std::{
+    fmt,
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
+
 use super::{Adapter, Gpu, adapters};
 use crate::{Device, Error, ErrorKind, Hint, Result};
 
@@ -11,11 +18,18 @@ use crate::{Device, Error, ErrorKind, Hint, Result};
 pub fn open_gpu(device: &Device) -> Result<Option<Gpu>> {
     let adapter = match device {
         Device::Cpu | Device::Reference => return Ok(None),
-        Device::Auto => match best(adapters()).filter(|adapter| !adapter.is_software()) {
-            Some(adapter) => adapter,
-            None => return Ok(None),
-        },
-        Device::Gpu => best(adapters()).ok_or_else(|| missing("there is no GPU".into(), &[]))?,
+        Device::Auto => {
+            let real = best_first().into_iter().filter(|adapter| !adapter.is_software());
+            return first_that_opens(real, Gpu::open);
+        }
+        Device::Gpu => {
+            let adapters = best_first();
+            if let (Some(best), Some(closed)) = (adapters.first().filter(|best| best.is_software()), closed()) {
+                log::warn!("{best} is used, which computes on the CPU: {closed}");
+            }
+            let opened = first_that_opens(adapters, Gpu::open)?;
+            return opened.ok_or_else(|| missing("there is no GPU".into(), &[])).map(Some);
+        }
         Device::GpuIndex(index) => {
             let adapters = adapters();
             let found = adapters.get(*index).cloned();
@@ -31,16 +45,93 @@ pub fn open_gpu(device: &Device) -> Result<Option<Gpu>> {
     Gpu::open(&adapter).map(Some)
 }
 
-fn best(adapters: Vec<Adapter>) -> Option<Adapter> {
-    adapters.into_iter().min_by_key(Adapter::rank)
+/// Lists the adapters, the best first.
+fn best_first() -> Vec<Adapter> {
+    let mut adapters = adapters();
+    adapters.sort_by_key(Adapter::rank);
+    adapters
+}
+
+/// Opens the first candidate that can be opened. Returns none if there is no candidate.
+///
+/// # Errors
+/// None can be opened: the error of the first.
+fn first_that_opens<A: fmt::Display, T>(
+    candidates: impl IntoIterator<Item = A>,
+    open: impl Fn(&A) -> Result<T>,
+) -> Result<Option<T>> {
+    let mut failure = None;
+    for candidate in candidates {
+        match open(&candidate) {
+            Ok(opened) => return Ok(Some(opened)),
+            Err(error) => {
+                log::warn!("{candidate} is not used: {error}");
+                failure.get_or_insert(error);
+            }
+        }
+    }
+    failure.map_or(Ok(None), Err)
+}
+
+/// Names a GPU of Linux that this user may not open, and the remedy. Its driver then shows no adapter.
+fn closed() -> Option<String> {
+    closed_in(Path::new("/dev/dri"))
+}
+
+fn closed_in(folder: &Path) -> Option<String> {
+    let paths = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
+    let mut devices =
+        paths.filter(|path| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"renderD")));
+    let refused = |path: &PathBuf| {
+        let opened = File::options().read(true).write(true).open(path);
+        opened.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+    };
+    devices.find(refused).map(|path| {
+        format!(
+            "this user may not open the GPU {}: add the user to the group that owns it, often render",
+            path.display()
+        )
+    })
 }
 
 fn missing(cause: String, adapters: &[Adapter]) -> Error {
     let remedy = if adapters.is_empty() {
-        "no Vulkan, Metal or DX12 driver offers an adapter: install one, or use the CPU".to_string()
+        let none = "no Vulkan, Metal or DX12 driver offers an adapter: install one, or use the CPU";
+        closed().unwrap_or_else(|| none.to_string())
     } else {
         let listed: Vec<String> = adapters.iter().map(|adapter| format!("gpu:{} ({adapter})", adapter.index)).collect();
         format!("use auto, cpu, reference or one of {}", listed.join(", "))
     };
     Error::new(ErrorKind::Device, cause, remedy).with_hint(Hint::UseCpu)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_adapter_is_opened_where_the_best_fails() {
+        let refusal = |name: &str| Error::new(ErrorKind::Device, name.to_string(), "another");
+        let open = |name: &&str| if *name == "works" { Ok(name.len()) } else { Err(refusal(name)) };
+        assert_eq!(first_that_opens(["fails", "works", "fails too"], open), Ok(Some(5)));
+        assert_eq!(first_that_opens(["fails", "fails too"], open), Err(refusal("fails")));
+        assert_eq!(first_that_opens([], open), Ok(None));
+    }
+
+    /// A user without permission, which root always has.
+    #[test]
+    #[cfg(unix)]
+    fn a_gpu_that_the_user_may_not_open_is_named() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let device = folder.path().join("renderD128");
+        fs::write(&device, "").unwrap();
+        assert_eq!(closed_in(folder.path()), None);
+        fs::set_permissions(&device, fs::Permissions::from_mode(0o000)).unwrap();
+        if File::open(&device).is_err() {
+            let closed = closed_in(folder.path()).unwrap();
+            assert!(closed.contains("renderD128: add the user to the group"), "{closed}");
+        }
+        assert_eq!(closed_in(&folder.path().join("missing")), None);
+    }
 }
