@@ -19,7 +19,7 @@ fn classifier(first: &Device, edit: Option<EditShader>) -> Classifier {
     let open_gpu = move || {
         let gpu = backend::gpu::open_gpu(&Device::Gpu)?;
         let gpu = gpu.map(|gpu| match &edit {
-            Some(edit) => gpu.with_edited_shaders(edit.clone()),
+            Some(edit) => gpu.with_edited_shaders(edit.clone()).without_fallback(),
             None => gpu,
         });
         Ok(gpu.map(|gpu| Box::new(gpu) as Box<dyn Backend>))

@@ -185,6 +185,20 @@ impl Plan {
         self.steps.iter().any(|step| written(step) || step.reads.get(1) == Some(&id))
     }
 
+    /// Returns the same plan for another number of records.
+    ///
+    /// # Errors
+    /// The number of a step whose records depend on each other.
+    pub(crate) fn with_batch(&self, batch: usize) -> std::result::Result<Self, usize> {
+        let mut plan = Self { batch, ..self.clone() };
+        for (at, step) in plan.steps.iter_mut().enumerate() {
+            step.kernel = step.kernel.with_batch(batch).ok_or(at)?;
+        }
+        let activations = plan.buffers.iter_mut().filter(|buffer| buffer.slot().is_some());
+        activations.for_each(|buffer| buffer.shape[0] = batch);
+        Ok(plan)
+    }
+
     /// Rounds the weights that may be stored in f16 to f16.
     pub fn with_f16_weights(&self) -> Self {
         let mut plan = self.clone();

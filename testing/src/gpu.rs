@@ -56,6 +56,12 @@ pub fn has_gpu() -> bool {
 /// Opens a wgpu device as an application would do itself, whose bindings are at most `binding` bytes long. Without an
 /// adapter it says that the caller's test is skipped.
 pub fn host_device(binding: u64) -> Option<(wgpu::Device, wgpu::Queue)> {
+    host_device_with(wgpu::Limits { max_storage_buffer_binding_size: binding, ..wgpu::Limits::default() })
+}
+
+/// Opens a wgpu device as an application would do itself, with these limits. Without an adapter it says that the caller's
+/// test is skipped.
+pub fn host_device_with(limits: wgpu::Limits) -> Option<(wgpu::Device, wgpu::Queue)> {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
     let instance = wgpu::Instance::new(descriptor);
@@ -66,7 +72,6 @@ pub fn host_device(binding: u64) -> Option<(wgpu::Device, wgpu::Queue)> {
             return None;
         }
     };
-    let limits = wgpu::Limits { max_storage_buffer_binding_size: binding, ..wgpu::Limits::default() };
     let descriptor = wgpu::DeviceDescriptor { required_limits: limits, ..wgpu::DeviceDescriptor::default() };
     Some(pollster::block_on(adapter.request_device(&descriptor)).unwrap())
 }

@@ -7,13 +7,9 @@ use std::sync::{
 
 use crate::{
     Error, ErrorKind, Hint, Result,
-    backend::{Backend, Executor, difference::Difference},
+    backend::{Backend, Executor, difference::agreement},
     plan::{BufferId, Plan, Step},
 };
-
-/// The largest normalised mean square error of the GPU's outputs, compared with the CPU's: 1 % of the amplitude. Rounding in
-/// half precision gives about 1e-6, a kernel that a driver computes wrongly about 1e-1.
-const LARGEST_NMSE: f64 = 1e-4;
 
 /// The number of plans whose verdict is kept, eight times the number of idle executors of a classifier.
 const MAX_VERDICTS: usize = 64;
@@ -176,25 +172,11 @@ impl BackgroundCandidate {
         }
         let mut outputs = Vec::new();
         executor.run(input, &mut outputs)?;
-        check_agreement(&gpu.info().name, &outputs, expected)?;
+        agreement(&outputs, expected).map_err(|nmse| {
+            let cause = format!("{} computes other numbers than the CPU (NMSE {nmse:.1e})", gpu.info().name);
+            let error = Error::new(ErrorKind::Parity, cause, "update its driver, and compare it with the reference");
+            error.with_hint(Hint::Verify)
+        })?;
         Ok(Some(executor))
     }
-}
-
-/// Checks that the GPU called `name` computes the same outputs as the CPU.
-fn check_agreement(name: &str, outputs: &[Vec<f32>], expected: &[Vec<f32>]) -> Result<()> {
-    for (output, expected) in outputs.iter().zip(expected) {
-        let expected: Vec<f64> = expected.iter().map(|&x| x.into()).collect();
-        // Weights that overflow do so on every device, but not in the same numbers.
-        if !expected.iter().all(|x| x.is_finite()) {
-            return Ok(());
-        }
-        let nmse = Difference::between(output, &expected).nmse;
-        if nmse.is_nan() || nmse > LARGEST_NMSE {
-            let cause = format!("{name} computes other numbers than the CPU (NMSE {nmse:.1e})");
-            let error = Error::new(ErrorKind::Parity, cause, "update its driver, and compare it with the reference");
-            return Err(error.with_hint(Hint::Verify));
-        }
-    }
-    Ok(())
 }

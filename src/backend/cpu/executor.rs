@@ -15,7 +15,7 @@ use super::{
 use crate::{
     Result,
     backend::{Backend, DeviceInfo, Executor, check_clock, check_input},
-    plan::{Plan, Role},
+    plan::Plan,
 };
 
 /// A plan prepared for inference.
@@ -161,19 +161,4 @@ pub(super) fn copy_outputs(plan: &Plan, from: &[AlignedBuffer], to: &mut Vec<Vec
         // SAFETY: the run is over, so no thread writes the outputs.
         to.extend_from_slice(unsafe { from.read(0..plan.buffers[id].len()) });
     }
-}
-
-/// Returns the same plan for one record, or the number of a step whose records depend on each other.
-pub(super) fn one_record(plan: &Plan) -> std::result::Result<Plan, usize> {
-    let mut record = plan.clone();
-    record.batch = 1;
-    for (at, step) in record.steps.iter_mut().enumerate() {
-        step.kernel = step.kernel.with_batch(1).ok_or(at)?;
-    }
-    for buffer in &mut record.buffers {
-        if let Role::Activation { .. } = buffer.role {
-            buffer.shape[0] = 1;
-        }
-    }
-    Ok(record)
 }

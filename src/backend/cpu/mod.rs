@@ -38,7 +38,7 @@ use crate::{
     kernels::{Conv1d, Kernel, Storage},
     plan::{Plan, Step},
 };
-use executor::{CpuExecutor, one_record};
+use executor::CpuExecutor;
 use micro_kernels::{MicroKernels, instructions};
 use thread_pool::ThreadPool;
 use weight_cache::WeightCache;
@@ -109,7 +109,7 @@ impl Backend for Cpu {
     fn prepare(&self, plan: &Plan) -> Result<Box<dyn Executor>> {
         check_stateless(plan)?;
         check_steps(plan, false)?;
-        let record = one_record(plan).map_err(|step| refusal(&plan.steps[step], "prepare it for training"))?;
+        let record = plan.with_batch(1).map_err(|step| refusal(&plan.steps[step], "prepare it for training"))?;
         Ok(Box::new(CpuExecutor::new(self, plan, &record)))
     }
 

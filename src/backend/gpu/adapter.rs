@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::pipeline::lock_driver;
 use crate::{
     Error, ErrorKind, Result,
     kernels::{Accelerator, Storage},
@@ -33,6 +34,8 @@ pub fn adapters() -> Vec<Adapter> {
     }
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+    // WGPU_ALLOW_UNDERLYING_NONCONFORMANT_ADAPTER=1 lists drivers such as Mesa's Dozen, which WSL has.
+    descriptor.flags = descriptor.flags.with_env();
     let instance = wgpu::Instance::new(descriptor);
     let found = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
     found.into_iter().enumerate().map(|(index, adapter)| Adapter { index, adapter }).collect()
@@ -117,6 +120,7 @@ impl Adapter {
     /// # Errors
     /// The driver gives no device.
     pub(super) fn request(&self) -> Result<(wgpu::Device, wgpu::Queue)> {
+        let _driver = lock_driver();
         let offered = self.adapter.limits();
         let limits = wgpu::Limits {
             max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
@@ -128,6 +132,8 @@ impl Adapter {
             label: Some("ecgpu"),
             required_features: self.adapter.features() & OPTIONAL_FEATURES,
             required_limits: limits,
+            // The other hint takes 128 MiB of the device at once, where a network needs a few.
+            memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..wgpu::DeviceDescriptor::default()
         };
         let request = |descriptor: &_| pollster::block_on(self.adapter.request_device(descriptor));

@@ -73,12 +73,12 @@ impl Dispatch {
         }
         let textures =
             sizes.into_iter().map(|(read, size)| (read, texture::with_capacity(gpu, "copies", size))).collect();
-        Ok(uncompiled.iter().map(|dispatch| Self::new(gpu, dispatch, &textures)).collect())
+        uncompiled.iter().map(|dispatch| Self::new(gpu, dispatch, &textures)).collect()
     }
 
-    fn new(gpu: &Gpu, uncompiled: &UncompiledDispatch, textures: &HashMap<usize, wgpu::Texture>) -> Self {
+    fn new(gpu: &Gpu, uncompiled: &UncompiledDispatch, textures: &HashMap<usize, wgpu::Texture>) -> Result<Self> {
         let UncompiledDispatch { name, variant, resources } = uncompiled;
-        let pipeline = gpu.pipelines.get(&variant.shader, uncompiled.reads());
+        let pipeline = gpu.pipelines.get(&variant.shader)?;
         let parameters = filled(gpu, name, bytemuck::cast_slice(&variant.parameters), wgpu::BufferUsages::UNIFORM);
         let copy = |(read, slice): (usize, &BufferSlice)| TextureCopy {
             source: slice.clone(),
@@ -107,7 +107,7 @@ impl Dispatch {
         });
         // The grid was checked against the device's limit, which is a u32, when the variant was chosen.
         let grid = variant.grid.map(|groups| groups as u32);
-        Self { copies: uncompiled.copied_to_textures().map(copy).collect(), pipeline, bind_group, grid }
+        Ok(Self { copies: uncompiled.copied_to_textures().map(copy).collect(), pipeline, bind_group, grid })
     }
 
     /// Records dispatches in order. Consecutive dispatches share one compute pass; a copy to a texture begins a new one.

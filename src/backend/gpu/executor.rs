@@ -4,12 +4,14 @@ use std::{borrow::Cow, time::Duration};
 
 use super::{
     Executor, Gpu,
+    choice::Choice,
     device_memory::DeviceMemory,
     layouts::Layouts,
     limits::Purpose,
     overflow::Overflow,
     plan_dispatches::PlanDispatches,
     prepared_plan::{MOST_IN_FLIGHT, PreparedPlan},
+    profile,
 };
 use crate::{
     Result,
@@ -27,12 +29,9 @@ pub(super) struct GpuExecutor {
 }
 
 impl GpuExecutor {
-    pub(super) fn new(gpu: &Gpu, plan: &Plan) -> Result<Self> {
-        let fused = gpu.fused(plan);
-        let layouts = gpu.layouts(&fused.plan);
-        let variants =
-            fused.plan.steps.iter().map(|step| gpu.variant(step, &layouts)).collect::<Result<Vec<Variant>>>()?;
-        Self::with_variants(gpu, fused, &layouts, variants)
+    /// Prepares a plan with the variants that were chosen for it.
+    pub(super) fn new(gpu: &Gpu, choice: &Choice) -> Result<Self> {
+        Self::with_variants(gpu, choice.fused.clone(), &choice.layouts, choice.variants.clone())
     }
 
     /// Prepares a plan with given layouts and one given variant for each step.
@@ -91,7 +90,8 @@ impl Executor for GpuExecutor {
 
     fn profile(&mut self, input: &[f32]) -> Result<Vec<Duration>> {
         check_input(&self.plan, input)?;
-        let by_step = self.prepared.profile(&[input])?.into_iter().zip(&self.source_steps);
+        let by_step = self.prepared.profile(&[input])?.ok_or_else(profile::unusable)?;
+        let by_step = by_step.into_iter().zip(&self.source_steps);
         // Steps that a fused step replaces have no time of their own.
         let replaced = |steps: usize| std::iter::repeat_n(Duration::ZERO, steps - 1);
         Ok(by_step.flat_map(|(time, &steps)| std::iter::once(time).chain(replaced(steps))).collect())

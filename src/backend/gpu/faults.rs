@@ -71,15 +71,16 @@ pub(super) fn failed(what: &str) -> Error {
         .with_hint(Hint::UseCpu)
 }
 
-/// Polls a device. A device that is lost makes wgpu panic, which is caught here; a program that aborts on panics ends.
+/// Polls a device. Returns whether it has finished within the timeout of `how`. A device that is lost makes wgpu panic, which
+/// is caught here; a program that aborts on panics ends.
 ///
 /// # Errors
-/// The device is lost, or it has not finished within the timeout of `how`.
-pub(super) fn poll(device: &wgpu::Device, how: wgpu::PollType) -> Result<()> {
+/// The device is lost.
+pub(super) fn poll(device: &wgpu::Device, how: wgpu::PollType) -> Result<bool> {
     // wgpu's locks are not poisoned by a panic, and a device that has failed is not used any more.
     match catch_unwind(AssertUnwindSafe(|| device.poll(how))) {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(wgpu::PollError::Timeout)) => Err(failed("it did not finish in time")),
+        Ok(Ok(_)) => Ok(true),
+        Ok(Err(wgpu::PollError::Timeout)) => Ok(false),
         Ok(Err(error)) => Err(failed(&error.to_string())),
         Err(panic) => Err(failed(&message(panic.as_ref()))),
     }
@@ -89,6 +90,11 @@ pub(super) fn poll(device: &wgpu::Device, how: wgpu::PollType) -> Result<()> {
 fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     text.unwrap_or("wgpu panicked").into()
+}
+
+/// Whether the device had no memory, which may be different at the next attempt.
+pub(super) fn is_out_of_memory(error: &Error) -> bool {
+    error.hint() == Some(Hint::SmallerBatch)
 }
 
 fn of_wgpu(error: &wgpu::Error) -> Error {

@@ -6,6 +6,7 @@
 
 mod adapter;
 mod buffer;
+mod choice;
 mod device_memory;
 mod dispatch;
 mod executor;
@@ -19,6 +20,7 @@ mod pipeline_cache;
 mod plan_dispatches;
 mod prepared_plan;
 mod profile;
+mod self_check;
 mod staging;
 mod step_shape;
 mod texture;
@@ -44,12 +46,11 @@ pub use wgpu;
 
 use super::{Backend, ConstantCache, DeviceInfo, Executor, Precision, batch_by_memory, check_stateless};
 use crate::{
-    Error, ErrorKind, Hint, Result,
+    Result,
     kernels::{Accelerator, Kernel, Storage, Variant},
     plan::{FusedPlan, Plan, Step},
 };
 use dispatch::Resource;
-use executor::GpuExecutor;
 use faults::Faults;
 use layouts::Layouts;
 use limits::{LARGEST_SUBMISSION, Purpose};
@@ -74,6 +75,8 @@ pub struct Gpu {
     tuning: Option<Tuning>,
     /// The most floating-point operations of one submission.
     largest_submission: usize,
+    /// Whether a variant that is refused or wrong is replaced.
+    fallback: bool,
 }
 
 impl Gpu {
@@ -113,6 +116,7 @@ impl Gpu {
             forced: None,
             tuning: None,
             largest_submission: LARGEST_SUBMISSION,
+            fallback: true,
         }
     }
 
@@ -122,7 +126,15 @@ impl Gpu {
         self
     }
 
-    /// Runs every operation that has a variant of this name by that variant, to compare variants.
+    /// Reports a shader that the device refuses as an error and does not compare results with the CPU, instead of replacing
+    /// shaders that are refused or wrong.
+    pub fn without_fallback(mut self) -> Self {
+        self.fallback = false;
+        self
+    }
+
+    /// Runs every operation that has a variant of this name by that variant, to compare variants. Nothing is replaced then,
+    /// as for [`Gpu::without_fallback`].
     pub fn with_variant(mut self, name: &str) -> Self {
         self.forced = Some(name.into());
         self
@@ -219,12 +231,15 @@ impl Gpu {
         })
     }
 
-    /// Whether every fused step has a variant.
+    /// Whether every fused step has a variant that has not been refused.
     fn can_run_fused_steps(&self, fused: &FusedPlan) -> bool {
         let layouts = self.layouts(&fused.plan);
-        fused.plan.steps.iter().zip(&fused.source_steps).all(|(step, &source_steps)| {
-            source_steps == 1 || !self.variants(&StepShape::new(step, &layouts, self.info.storage)).is_empty()
-        })
+        fused
+            .plan
+            .steps
+            .iter()
+            .zip(&fused.source_steps)
+            .all(|(step, &source_steps)| source_steps == 1 || self.variant(step, &layouts).is_ok())
     }
 
     /// Lists the variants of a step that this device can run, the one estimated to be the fastest first.
@@ -239,27 +254,6 @@ impl Gpu {
             shader.source = self.pipelines.source(shader).into();
         }
         variants
-    }
-
-    /// Chooses the variant of a step: the forced one, else the tuned one, else the one estimated to be the fastest.
-    ///
-    /// # Errors
-    /// The device has no variant for the step, or not the tuned one.
-    fn variant(&self, step: &Step, layouts: &Layouts) -> Result<Variant> {
-        let shape = StepShape::new(step, layouts, self.info.storage);
-        let mut variants = step.kernel.on_gpu().variants(&layouts.of_step(step), &self.accelerator);
-        if variants.is_empty() {
-            let cause = format!("step {} is not where {} can run it", step.name, self.info.name);
-            return Err(Error::new(ErrorKind::Device, cause, "use the float64 reference").with_hint(Hint::UseReference));
-        }
-        let forced = variants.iter().position(|variant| self.forced.as_deref() == Some(variant.name));
-        let tuned = self.tuning.as_ref().and_then(|tuning| tuning.variant(&shape));
-        let chosen = match (forced, tuned) {
-            (Some(forced), _) => forced,
-            (None, Some(tuned)) => tuning::index_of(&shape, tuned, &variants)?,
-            (None, None) => 0,
-        };
-        Ok(variants.swap_remove(chosen))
     }
 }
 
@@ -292,7 +286,7 @@ impl Backend for Gpu {
     fn prepare(&self, plan: &Plan) -> Result<Box<dyn Executor>> {
         check_stateless(plan)?;
         self.faults.check()?;
-        let executor = faults::scoped(&self.device, || GpuExecutor::new(self, plan));
+        let executor = faults::scoped(&self.device, || self.prepare_checked(plan));
         // An upload may have failed for lack of memory. The next attempt repeats all uploads.
         Ok(Box::new(executor.inspect_err(|_| self.constants.clear())?))
     }

@@ -1,20 +1,40 @@
-//! Compiles compute pipelines, each once per shader and values of its constants.
+//! Compiles compute pipelines, each once per shader and values of its constants, and remembers which of them the device
+//! refuses or computes wrongly.
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
-    thread::ScopedJoinHandle,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use super::{EditShader, faults, pipeline_cache::PipelineCache};
-use crate::{Result, kernels::Shader};
+use crate::{Error, Result, kernels::Shader};
+
+/// The most threads that compile at once. Drivers take about ten milliseconds for a pipeline, and some fail where many are
+/// made at the same time.
+const MOST_THREADS: usize = 4;
+
+/// Held while a device is opened or compiles, because some drivers crash where two threads do so at once.
+static DRIVER: Mutex<()> = Mutex::new(());
+
+/// Waits until no other thread opens a device or compiles on one.
+pub(super) fn lock_driver() -> MutexGuard<'static, ()> {
+    DRIVER.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// The pipelines that have been compiled on one device.
 pub(super) struct Pipelines {
     device: wgpu::Device,
-    compiled: Mutex<HashMap<String, wgpu::ComputePipeline>>,
+    /// By shader; the reason for one that must not be used.
+    compiled: Mutex<HashMap<String, Result<Compiled>>>,
     pub(super) edit: Option<EditShader>,
     pub(super) cache: Option<PipelineCache>,
+}
+
+struct Compiled {
+    pipeline: wgpu::ComputePipeline,
+    /// Whether its results have been compared with the CPU's.
+    checked: bool,
 }
 
 impl Pipelines {
@@ -22,55 +42,106 @@ impl Pipelines {
         Self { device, compiled: Mutex::default(), edit: None, cache: None }
     }
 
-    /// Compiles the pipelines of some shaders that have not been compiled, each shader given with its number of reads. Each
-    /// is compiled on a thread of its own, because drivers take about ten milliseconds per pipeline.
-    ///
-    /// # Errors
-    /// The device refuses a pipeline.
-    pub(super) fn compile_missing(&self, shaders: &[(&Shader, usize)]) -> Result<()> {
-        let mut pipelines = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
-        let missing: HashMap<String, (&Shader, usize)> = shaders
-            .iter()
-            .map(|&(shader, reads)| (key(shader), (shader, reads)))
-            .filter(|(key, _)| !pipelines.contains_key(key))
-            .collect();
-        let compiled = self.compile_on_threads(missing)?;
-        if let (Some(cache), false) = (&self.cache, compiled.is_empty()) {
-            cache.save();
-        }
-        pipelines.extend(compiled);
-        Ok(())
+    fn compiled(&self) -> MutexGuard<'_, HashMap<String, Result<Compiled>>> {
+        self.compiled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Compiles shaders, each given with its number of reads, on a thread of its own.
+    /// Compiles the pipelines of some shaders that have not been compiled, each shader given with its number of reads.
     ///
     /// # Errors
-    /// The device refuses a pipeline.
+    /// The device refuses a pipeline, now or earlier, or has no memory for it.
+    pub(super) fn compile_missing(&self, shaders: &[(&Shader, usize)]) -> Result<()> {
+        let mut pipelines = self.compiled();
+        let keys: Vec<String> = shaders.iter().map(|(shader, _)| key(shader)).collect();
+        let missing: HashMap<String, (&Shader, usize)> = keys
+            .iter()
+            .zip(shaders)
+            .filter(|(key, _)| !pipelines.contains_key(*key))
+            .map(|(key, &shader)| (key.clone(), shader))
+            .collect();
+        let compiled = self.compile_on_threads(missing);
+        if let (Some(cache), true) = (&self.cache, compiled.iter().any(|(_, pipeline)| pipeline.is_ok())) {
+            cache.save();
+        }
+        let mut failure = None;
+        for (key, pipeline) in compiled {
+            match pipeline {
+                // Memory may suffice later.
+                Err(error) if faults::is_out_of_memory(&error) => failure = Some(error),
+                pipeline => drop(pipelines.insert(key, pipeline.map(|pipeline| Compiled { pipeline, checked: false }))),
+            }
+        }
+        let refusal = |key| pipelines.get(key)?.as_ref().err();
+        failure.or_else(|| keys.iter().find_map(refusal).cloned()).map_or(Ok(()), Err)
+    }
+
+    /// Compiles shaders, each given with its number of reads, on a few threads.
     fn compile_on_threads(
         &self,
         shaders: HashMap<String, (&Shader, usize)>,
-    ) -> Result<Vec<(String, wgpu::ComputePipeline)>> {
+    ) -> Vec<(String, Result<wgpu::ComputePipeline>)> {
         // An error scope belongs to the thread that opened it.
-        let compile = |(shader, reads)| faults::scoped(&self.device, || Ok(self.compile(shader, reads)));
-        if cfg!(target_family = "wasm") {
-            // There are no threads.
-            return shaders.into_iter().map(|(key, shader)| Ok((key, compile(shader)?))).collect();
+        let compile = |(key, (shader, reads))| {
+            let compiled =
+                catch_unwind(AssertUnwindSafe(|| faults::scoped(&self.device, || Ok(self.compile(shader, reads)))));
+            (key, compiled.unwrap_or_else(|_| Err(faults::failed("the compiler of a shader panicked"))))
+        };
+        let _driver = lock_driver();
+        let threads = shaders.len().min(MOST_THREADS);
+        if cfg!(target_family = "wasm") || threads < 2 {
+            return shaders.into_iter().map(compile).collect();
         }
+        let shaders = Mutex::new(shaders.into_iter());
+        let next = || shaders.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let work = || std::iter::from_fn(next).map(compile).collect::<Vec<_>>();
         std::thread::scope(|scope| {
-            let spawn = |(key, shader)| (key, scope.spawn(move || compile(shader)));
-            let threads: Vec<_> = shaders.into_iter().map(spawn).collect();
-            let join = |(key, thread): (String, ScopedJoinHandle<Result<wgpu::ComputePipeline>>)| {
-                let panicked = |_| Err(faults::failed("the compiler of a shader panicked"));
-                Ok((key, thread.join().unwrap_or_else(panicked)?))
-            };
-            threads.into_iter().map(join).collect()
+            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+            threads.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect()
         })
     }
 
-    /// Returns the pipeline of a shader with this number of reads and one write. Compiles it if necessary.
-    pub(super) fn get(&self, shader: &Shader, reads: usize) -> wgpu::ComputePipeline {
-        let mut pipelines = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
-        pipelines.entry(key(shader)).or_insert_with(|| self.compile(shader, reads)).clone()
+    /// Returns the pipeline of a shader that was compiled.
+    ///
+    /// # Errors
+    /// The device refuses it.
+    pub(super) fn get(&self, shader: &Shader) -> Result<wgpu::ComputePipeline> {
+        match self.compiled().get(&key(shader)) {
+            Some(compiled) => compiled.as_ref().map(|compiled| compiled.pipeline.clone()).map_err(Error::clone),
+            None => Err(faults::failed("a shader was not compiled")),
+        }
+    }
+
+    /// Forbids the use of a shader, such as one that the device computes wrongly.
+    pub(super) fn refuse(&self, shader: &Shader, why: Error) {
+        self.compiled().insert(key(shader), Err(why));
+    }
+
+    /// Returns how many shaders must not be used.
+    pub(super) fn refused(&self) -> usize {
+        self.compiled().values().filter(|compiled| compiled.is_err()).count()
+    }
+
+    /// Returns why a shader must not be used; none if it was not tried yet.
+    pub(super) fn refusal(&self, shader: &Shader) -> Option<Error> {
+        let compiled = self.compiled();
+        // The key is made of the whole text, which most shaders have not generated yet.
+        compiled.values().any(Result::is_err).then(|| compiled.get(&key(shader))?.as_ref().err().cloned())?
+    }
+
+    /// Whether the results of some shaders have been compared with the CPU's.
+    pub(super) fn are_checked<'a>(&self, shaders: impl IntoIterator<Item = &'a Shader>) -> bool {
+        let compiled = self.compiled();
+        shaders.into_iter().all(|shader| matches!(compiled.get(&key(shader)), Some(Ok(Compiled { checked: true, .. }))))
+    }
+
+    /// Records that the results of some shaders agree with the CPU's.
+    pub(super) fn set_checked<'a>(&self, shaders: impl IntoIterator<Item = &'a Shader>) {
+        let mut compiled = self.compiled();
+        for shader in shaders {
+            if let Some(Ok(compiled)) = compiled.get_mut(&key(shader)) {
+                compiled.checked = true;
+            }
+        }
     }
 
     /// Returns the text that is compiled: the shader's source, edited in tests.
@@ -112,7 +183,7 @@ impl Pipelines {
 }
 
 /// Identifies a pipeline.
-fn key(shader: &Shader) -> String {
+pub(super) fn key(shader: &Shader) -> String {
     format!("{} {:?}\n{}", shader.name, shader.constants, shader.source)
 }
 

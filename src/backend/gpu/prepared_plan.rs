@@ -348,11 +348,11 @@ impl PreparedPlan {
         self.faults.guard(&self.device, || self.collect(in_flight, outputs))
     }
 
-    /// Runs the plan once and returns how long the device computed each step.
+    /// Runs the plan once and returns how long the device computed each step, none if its timestamps do not advance.
     ///
     /// # Errors
     /// The device failed, or it was opened without timestamps.
-    pub(super) fn profile(&mut self, inputs: &[&[f32]]) -> Result<Vec<Duration>> {
+    pub(super) fn profile(&mut self, inputs: &[&[f32]]) -> Result<Option<Vec<Duration>>> {
         profile::check(&self.device)?;
         self.faults.guard(&self.device, || {
             let ticket = Ticket::next();
@@ -361,9 +361,11 @@ impl PreparedPlan {
             let (commands, uploads) = (self.begin_commands(0), &self.host_buffers[0].uploads);
             let times =
                 profile::profile(&self.device, &self.queue, &dispatches, commands, (uploads, ticket), self.patience)?;
-            let mut by_step = vec![Duration::ZERO; self.steps];
-            self.dispatches.iter().zip(times).for_each(|((step, _), time)| by_step[*step] += time);
-            Ok(by_step)
+            Ok(times.map(|times| {
+                let mut by_step = vec![Duration::ZERO; self.steps];
+                self.dispatches.iter().zip(times).for_each(|((step, _), time)| by_step[*step] += time);
+                by_step
+            }))
         })
     }
 

@@ -26,6 +26,10 @@ fn forward(batch: usize) -> Plan {
     Plan::new(&folded, batch, 100, Keep::Results).unwrap()
 }
 
+fn executor(gpu: &Gpu, plan: &Plan) -> GpuExecutor {
+    GpuExecutor::new(gpu, &gpu.choose(|| gpu.fused(plan)).unwrap()).unwrap()
+}
+
 /// Makes the next run of some host buffers end at once, as where a driver aborts a run and reports it as finished.
 fn abort_next_run(prepared: &mut PreparedPlan, host: usize) {
     let nothing = prepared.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default()).finish();
@@ -35,7 +39,7 @@ fn abort_next_run(prepared: &mut PreparedPlan, host: usize) {
 #[test]
 fn an_aborted_run_is_an_error_and_never_the_results_of_an_earlier_run() {
     let Some(gpu) = gpu() else { return };
-    let mut executor = GpuExecutor::new(&gpu, &forward(1)).unwrap();
+    let mut executor = executor(&gpu, &forward(1));
     let (input, mut outputs) = (vec![0.5; 12 * 100], Vec::new());
     executor.run(&input, &mut outputs).unwrap();
     abort_next_run(&mut executor.prepared, 0);
@@ -51,9 +55,9 @@ fn a_run_in_several_submissions_has_the_same_bits_and_fails_where_one_was_aborte
     let Some(mut gpu) = gpu() else { return };
     let input: Vec<f32> = (0..2 * 12 * 100).map(|at| (at as f32).sin()).collect();
     let (mut whole, mut cut) = (Vec::new(), Vec::new());
-    GpuExecutor::new(&gpu, &forward(2)).unwrap().run(&input, &mut whole).unwrap();
+    executor(&gpu, &forward(2)).run(&input, &mut whole).unwrap();
     gpu.largest_submission = 1;
-    let mut executor = GpuExecutor::new(&gpu, &forward(2)).unwrap();
+    let mut executor = executor(&gpu, &forward(2));
     let submissions = executor.prepared.submissions.len();
     assert!(submissions > 3, "{submissions}");
     for _ in 0..2 {
@@ -78,10 +82,10 @@ fn no_submission_has_more_than_its_share_of_operations() {
     // The records of a batch fit into one submission.
     gpu.largest_submission = 5 * one.floating_point_operations() / 2;
     assert_eq!(crate::backend::Backend::largest_batch(&gpu, &one).unwrap(), 2);
-    let (plan, whole) = (gpu.fused(&forward(2)).plan, GpuExecutor::new(&gpu, &forward(2)).unwrap());
+    let (plan, whole) = (gpu.fused(&forward(2)).plan, executor(&gpu, &forward(2)));
     assert_eq!(operations(&plan, &whole.prepared).len(), 1);
     // A larger plan is divided between its steps.
-    let (plan, divided) = (gpu.fused(&forward(8)).plan, GpuExecutor::new(&gpu, &forward(8)).unwrap());
+    let (plan, divided) = (gpu.fused(&forward(8)).plan, executor(&gpu, &forward(8)));
     let operations = operations(&plan, &divided.prepared);
     assert!(operations.len() > 3, "{operations:?}");
     let largest = plan.steps.iter().map(|step| step.kernel.operation().floating_point_operations()).max().unwrap();
@@ -91,7 +95,7 @@ fn no_submission_has_more_than_its_share_of_operations() {
 #[test]
 fn an_aborted_first_run_is_an_error_too() {
     let Some(gpu) = gpu() else { return };
-    let mut executor = GpuExecutor::new(&gpu, &forward(1)).unwrap();
+    let mut executor = executor(&gpu, &forward(1));
     abort_next_run(&mut executor.prepared, 0);
     let error = executor.run(&[0.5; 12 * 100], &mut Vec::new()).unwrap_err();
     assert!(error.cause().contains("aborted a run"), "{error}");
@@ -100,7 +104,7 @@ fn an_aborted_first_run_is_an_error_too() {
 #[test]
 fn a_stream_ends_at_the_run_that_was_aborted() {
     let Some(gpu) = gpu() else { return };
-    let mut executor = GpuExecutor::new(&gpu, &forward(1)).unwrap();
+    let mut executor = executor(&gpu, &forward(1));
     let inputs = || (0..3).map(|number| vec![0.5 + number as f32; 12 * 100].into());
     executor.stream(&mut inputs(), &mut |_, _| ()).unwrap();
     abort_next_run(&mut executor.prepared, 1);
@@ -111,9 +115,18 @@ fn a_stream_ends_at_the_run_that_was_aborted() {
 }
 
 #[test]
+fn a_network_reserves_little_memory_of_the_device() {
+    let Some(gpu) = gpu() else { return };
+    let _prepared = executor(&gpu, &forward(1));
+    let Some(report) = gpu.device.generate_allocator_report() else { return };
+    let reserved = report.total_reserved_bytes;
+    assert!((1..48 << 20).contains(&reserved), "{reserved} bytes");
+}
+
+#[test]
 fn a_readback_that_was_aborted_is_an_error() {
     let Some(gpu) = gpu() else { return };
-    let executor = GpuExecutor::new(&gpu, &forward(1)).unwrap();
+    let executor = executor(&gpu, &forward(1));
     let prepared = &executor.prepared;
     let buffer = &prepared.output(0).source.buffer;
     assert_eq!(prepared.read_buffer(buffer).unwrap().len() * 4, buffer.size() as usize);

@@ -25,7 +25,7 @@ pub(super) fn check(device: &wgpu::Device) -> Result<()> {
     Err(Error::new(ErrorKind::Device, "the GPU gives no timestamps", remedy))
 }
 
-/// Runs dispatches once and returns the time of each. `encoder` has the copies of their inputs from `uploads`, the last of
+/// Runs dispatches once and returns the time of each, none if the timestamps do not advance. `encoder` has the copies of their inputs from `uploads`, the last of
 /// which has the ticket.
 ///
 /// # Errors
@@ -37,7 +37,7 @@ pub(super) fn profile(
     mut encoder: wgpu::CommandEncoder,
     (uploads, ticket): (&[Staging], Ticket),
     patience: Patience,
-) -> Result<Vec<Duration>> {
+) -> Result<Option<Vec<Duration>>> {
     let count = 2 * dispatches.len() as u32;
     let queries = device.create_query_set(&wgpu::QuerySetDescriptor {
         label: Some("profile"),
@@ -63,7 +63,34 @@ pub(super) fn profile(
     readback.wait(device, submission, Patience { spin: Duration::ZERO, ..patience })?;
     let view = readback.view()?;
     let ticks: &[u64] = bytemuck::cast_slice(ticket.check(&view)?);
-    let nanoseconds = f64::from(queue.get_timestamp_period());
-    let time = |pair: &[u64]| Duration::from_nanos((pair[1].saturating_sub(pair[0]) as f64 * nanoseconds) as u64);
-    Ok(ticks.chunks_exact(2).map(time).collect())
+    Ok(durations(ticks, f64::from(queue.get_timestamp_period())))
+}
+
+/// Returns the times between pairs of timestamps. None if no time passes between any two: some drivers write zeros, as those
+/// of macOS 26 do.
+fn durations(ticks: &[u64], nanoseconds: f64) -> Option<Vec<Duration>> {
+    let passed = |pair: &[u64]| pair[1].saturating_sub(pair[0]);
+    let time = |pair| Duration::from_nanos((passed(pair) as f64 * nanoseconds) as u64);
+    ticks.chunks_exact(2).any(|pair| passed(pair) > 0).then(|| ticks.chunks_exact(2).map(time).collect())
+}
+
+/// Makes an error of timestamps between which no time passes.
+pub(super) fn unusable() -> Error {
+    let remedy = "update its driver, or profile another device";
+    Error::new(ErrorKind::Device, "the GPU's timestamps do not advance", remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps_that_do_not_advance_are_none() {
+        let nanoseconds = |times: [u64; 2]| Some(times.map(Duration::from_nanos).to_vec());
+        assert_eq!(durations(&[10, 13, 20, 20], 2.0), nanoseconds([6, 0]));
+        // A clock that goes back counts as no time.
+        assert_eq!(durations(&[10, 13, 20, 19], 2.0), nanoseconds([6, 0]));
+        assert_eq!(durations(&[0; 4], 2.0), None);
+        assert_eq!(durations(&[7, 7, 7, 7], 2.0), None);
+    }
 }

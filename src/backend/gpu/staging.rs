@@ -96,11 +96,14 @@ impl Staging {
                 return check_mapped(Some(mapped));
             }
         }
-        faults::poll(
-            device,
-            wgpu::PollType::Wait { submission_index: Some(submission), timeout: Some(patience.limit) },
-        )?;
-        self.take_result()
+        // In slices, so that a process that was stopped for long loses one of them and not the whole time.
+        for _ in 0..patience.limit.as_secs() {
+            let timeout = Some(Duration::from_secs(1));
+            if faults::poll(device, wgpu::PollType::Wait { submission_index: Some(submission.clone()), timeout })? {
+                return self.take_result();
+            }
+        }
+        Err(faults::failed("it did not finish in time"))
     }
 
     /// Takes the result of the last mapping, whose submission has finished.

@@ -8,12 +8,13 @@ use std::time::Duration;
 use super::{
     Gpu,
     buffer::{BufferSlice, filled, zeroed},
+    choice::Choice,
     device_memory::{DeviceMemory, f32_bytes},
     dispatch::Resource,
     limits::Purpose,
     plan_dispatches::PlanDispatches,
     prepared_plan::PreparedPlan,
-    texture,
+    profile, texture,
 };
 use crate::{
     Error, ErrorKind, Hint, Result,
@@ -22,7 +23,7 @@ use crate::{
         Kernel, Packing, RowLayout, Storage, Variant,
         training::{ChannelSum, Gather},
     },
-    plan::{BufferId, Plan, Role},
+    plan::{BufferId, FusedPlan, Plan, Role},
 };
 
 /// The layout of numbers without gaps.
@@ -43,12 +44,12 @@ impl GpuTrainer {
             let cause = "training in f16: gradients need f32";
             return Err(Error::new(ErrorKind::Usage, cause, "train in f32").with_hint(Hint::UseF32));
         }
-        let layouts = gpu.layouts(plan);
+        let Choice { layouts, variants, .. } = gpu.choose(|| FusedPlan::unfused(plan))?;
         gpu.check_buffers(plan, &layouts, Purpose::Training)?;
         let memory = DeviceMemory::new(gpu, plan, &layouts);
         let mut dispatches = PlanDispatches::new(gpu, (plan, &layouts), &memory, None);
-        for (at, step) in plan.steps.iter().enumerate() {
-            dispatches.add_step(at, gpu.variant(step, &layouts)?)?;
+        for (at, variant) in variants.into_iter().enumerate() {
+            dispatches.add_step(at, variant)?;
         }
         dispatches.variants().try_for_each(|(step, variant)| gpu.check_grid(step, variant, Purpose::Training))?;
         let dispatches = dispatches.compile()?;
@@ -95,7 +96,7 @@ impl Trainer for GpuTrainer {
 
     fn profile(&mut self, inputs: &[&[f32]]) -> Result<Vec<Duration>> {
         check_inputs(&self.plan, inputs)?;
-        self.prepared.profile(inputs)
+        self.prepared.profile(inputs)?.ok_or_else(profile::unusable)
     }
 }
 
