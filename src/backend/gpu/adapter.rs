@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::pipeline::lock_driver;
+use super::driver_lock::lock_driver;
 use crate::{
     Error, ErrorKind, Result,
     kernels::{Accelerator, Storage},

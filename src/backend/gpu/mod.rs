@@ -9,6 +9,7 @@ mod buffer;
 mod choice;
 mod device_memory;
 mod dispatch;
+mod driver_lock;
 mod executor;
 mod faults;
 mod layouts;

@@ -7,20 +7,12 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::{EditShader, faults, pipeline_cache::PipelineCache};
+use super::{EditShader, driver_lock::lock_driver, faults, pipeline_cache::PipelineCache};
 use crate::{Error, Result, kernels::Shader};
 
 /// The most threads that compile at once. Drivers take about ten milliseconds for a pipeline, and some fail where many are
 /// made at the same time.
 const MOST_THREADS: usize = 4;
-
-/// Held while a device is opened or compiles, because some drivers crash where two threads do so at once.
-static DRIVER: Mutex<()> = Mutex::new(());
-
-/// Waits until no other thread opens a device or compiles on one.
-pub(super) fn lock_driver() -> MutexGuard<'static, ()> {
-    DRIVER.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// The pipelines that have been compiled on one device.
 pub(super) struct Pipelines {
