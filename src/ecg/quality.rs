@@ -9,6 +9,7 @@
 use std::ops::RangeInclusive;
 
 use super::{Lead, Recording, electrodes, mean, statistics::deviation};
+use crate::search;
 
 /// Seconds within [`FLAT_RANGE`] after which a lead is called flat; even at 40 beats per minute a P wave comes sooner.
 const FLAT_SECONDS: f64 = 1.0;
@@ -55,7 +56,7 @@ pub fn warnings(recording: &Recording) -> Vec<String> {
 
 fn constant(lead: Lead, signal: &[f32]) -> Option<String> {
     let first = *signal.first()?;
-    (signal.len() > 1 && signal.iter().all(|x| *x == first))
+    (signal.len() > 1 && search::position(signal, |x| x != first).is_none())
         .then(|| format!("lead {lead} is {first} mV throughout: was its electrode connected?"))
 }
 
@@ -76,11 +77,12 @@ fn flat(lead: Lead, signal: &[f32], sampling_rate: f64) -> Option<String> {
 fn may_be_flat(signal: &[f32], length: usize) -> bool {
     // A run of `length` samples holds a whole block wherever it begins.
     let block = (length / 2).max(1);
-    signal.chunks(block).any(|samples| range(samples) <= 2.0 * FLAT_RANGE)
+    let range = |(least, most): (f32, f32)| most - least;
+    signal.chunks(block).any(|samples| range(extremes(samples)) <= 2.0 * FLAT_RANGE)
 }
 
-/// Returns the difference of the largest and the smallest sample.
-fn range(samples: &[f32]) -> f32 {
+/// Returns the smallest and the largest sample.
+fn extremes(samples: &[f32]) -> (f32, f32) {
     // Eight extremes of each kind, so that the compiler uses vector instructions.
     let (mut least, mut most) = ([f32::INFINITY; 8], [f32::NEG_INFINITY; 8]);
     let (chunks, rest) = samples.as_chunks::<8>();
@@ -91,7 +93,7 @@ fn range(samples: &[f32]) -> f32 {
             *most = if x > *most { x } else { *most };
         }
     }
-    most.into_iter().fold(f32::NEG_INFINITY, f32::max) - least.into_iter().fold(f32::INFINITY, f32::min)
+    (least.into_iter().fold(f32::INFINITY, f32::min), most.into_iter().fold(f32::NEG_INFINITY, f32::max))
 }
 
 /// Returns start and length, in samples, of the longest run whose samples are within [`FLAT_RANGE`] of its first one.
@@ -109,7 +111,8 @@ fn longest_flat_run(signal: &[f32]) -> (usize, usize) {
 }
 
 fn too_large(lead: Lead, signal: &[f32]) -> Option<String> {
-    let largest = signal.iter().fold(0f32, |peak, x| if x.abs() > peak { x.abs() } else { peak });
+    let (least, most) = extremes(signal);
+    let largest = most.max(-least);
     if largest >= RAIL {
         Some(format!(
             "lead {lead} reaches {largest:.1} mV, beyond what an amplifier records: is the unit mistaken, or did the \

@@ -36,8 +36,24 @@ const BETA: f64 = 0.1102 * (ATTENUATION - 8.7);
 /// Δf = 0.2 as a fraction of the rate.
 const HALF_LENGTH: f64 = (ATTENUATION - 7.95) / (14.36 * 0.2) / 2.0;
 
-/// Sums of products that are added at the same time.
+/// Leads that are filtered at the same time, each in a lane of the processor's vectors.
 const LANES: usize = 16;
+
+/// Weights whose products are summed apart, so that an addition need not wait for the one before.
+const TAPS: usize = 4;
+
+/// Products that are added in a row, a multiple of [`TAPS`]. Then the sum goes into another, so that rounding does not grow
+/// with the length of a filter.
+const ADDED: usize = 64;
+
+/// Input samples that are put into frames at a time: as many as stay in the second cache.
+const BLOCK: usize = 2048;
+
+/// Frames that take the samples of one lead before those of the next: as many as stay in the first cache.
+const TILE: usize = 128;
+
+/// One sample of each lead.
+type Frame = [f32; LANES];
 
 impl Recording {
     /// Returns the recording at `sampling_rate` Hz: round(samples · new rate / old rate) samples per lead, at least one.
@@ -47,7 +63,9 @@ impl Recording {
     /// The sampling rate is not a positive number, or more than a thousand times higher or lower than the recording's.
     pub fn resampled(&self, sampling_rate: f64) -> Result<Recording> {
         let filter = Filter::new(self.sampling_rate(), sampling_rate, self.samples())?;
-        let leads = self.leads().map(|(lead, signal)| (lead, filter.apply(signal))).collect();
+        let (leads, signals): (Vec<_>, Vec<_>) = self.leads().unzip();
+        let resampled = signals.chunks(LANES).flat_map(|signals| filter.apply(signals));
+        let leads = leads.into_iter().zip(resampled).collect();
         Ok(Recording::new(self.name(), sampling_rate, leads)?.with_notes_of(self))
     }
 }
@@ -63,8 +81,8 @@ struct Filter {
     /// Half the number of weights per phase: the first one belongs to the input sample `reach - 1` before the output
     /// sample.
     reach: usize,
-    /// The weights of 2 · reach input samples, per phase; they add up to one. Zeros fill the last lanes.
-    phases: Vec<Vec<[f32; LANES]>>,
+    /// The weights of 2 · reach input samples, per phase; they add up to one. Zeros fill the last taps.
+    phases: Vec<Vec<[f32; TAPS]>>,
 }
 
 impl Filter {
@@ -76,100 +94,101 @@ impl Filter {
         let reach = (HALF_LENGTH / cutoff).ceil() as usize;
         let used = if up == down { 0 } else { length.min(up as usize) };
         let phase = |output: u64| (output * down % up) as f64 / up as f64;
-        let phases = (0..used as u64).map(|output| in_lanes(&weights(phase(output), reach, cutoff))).collect();
+        let phases = (0..used as u64).map(|output| in_taps(&weights(phase(output), reach, cutoff))).collect();
         Ok(Self { up, down, samples, length, reach, phases })
     }
 
-    /// Resamples `signal`, which has as many samples as the filter was made for.
-    fn apply(&self, signal: &[f32]) -> Vec<f32> {
-        debug_assert_eq!(signal.len(), self.samples);
+    /// Resamples up to [`LANES`] signals, which have as many samples as the filter was made for.
+    fn apply(&self, signals: &[&[f32]]) -> Vec<Vec<f32>> {
+        debug_assert!(signals.len() <= LANES && signals.iter().all(|signal| signal.len() == self.samples));
         if self.up == self.down {
-            return signal.to_vec();
+            return signals.iter().map(|signal| signal.to_vec()).collect();
         }
-        let [Some(first), Some(last)] = [signal.first(), signal.last()] else { return Vec::new() };
-        // Beyond the ends the first and last inputs repeat.
-        let taps = self.phases[0].len() * LANES;
-        let before_last = ((self.length - 1) as u64 * self.down / self.up) as usize;
-        let needed = before_last + 1 + taps;
-        let mut padded = Vec::with_capacity(needed.max(self.reach + signal.len()));
-        padded.resize(self.reach, *first);
-        padded.extend_from_slice(signal);
-        padded.resize(needed.max(padded.len()), *last);
-        let has_avx2 = has_avx2();
-        let mut resampled = Vec::with_capacity(self.length);
-        // Where an output is: the last input that does not come after it, and how far behind that input, in parts of `up`.
-        // Counted on, as divisions would take longer than the sums.
-        let (whole, parts) = ((self.down / self.up) as usize, self.down % self.up);
-        let (mut before, mut behind) = (0, 0);
-        for weights in self.phases.iter().cycle().take(self.length) {
-            // The taps are the inputs from before + 1 − reach to before + reach, then some whose weights are zero.
-            let (inputs, _) = padded[before + 1..][..taps].as_chunks();
-            resampled.push(total(&sums(weights, inputs, has_avx2)));
-            (before, behind) = (before + whole, behind + parts);
-            if behind >= self.up {
-                (before, behind) = (before + 1, behind - self.up);
+        let mut resampled = vec![Vec::with_capacity(self.length); signals.len()];
+        let weighted_sum = weighted_sum_of_this_processor();
+        let taps = self.phases[0].len() * TAPS;
+        let in_block = (BLOCK as u64 * self.up / self.down).max(1) as usize;
+        let mut frames = Vec::new();
+        for start in (0..self.length).step_by(in_block) {
+            let outputs = start..self.length.min(start + in_block);
+            let first = self.before(outputs.start);
+            let needed = (self.before(outputs.end - 1) - first) as usize + taps;
+            frames.resize(needed, [0.0; LANES]);
+            for (frames, at) in frames.chunks_mut(TILE).zip((first + 1 - self.reach as i64..).step_by(TILE)) {
+                self.fill(frames, signals, at);
+            }
+            for output in outputs {
+                // The taps are the inputs from before + 1 − reach to before + reach, then some whose weights are zero.
+                let inputs = &frames[(self.before(output) - first) as usize..][..taps];
+                let frame = weighted_sum(&self.phases[output % self.phases.len()], inputs.as_chunks().0);
+                resampled.iter_mut().zip(frame).for_each(|(resampled, sample)| resampled.push(sample));
             }
         }
         resampled
     }
-}
 
-/// Whether the processor has AVX2.
-fn has_avx2() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    return std::arch::is_x86_feature_detected!("avx2");
-    #[cfg(not(target_arch = "x86_64"))]
-    false
-}
-
-/// Multiplies and adds, lane by lane. The result has the same bits with and without AVX2.
-fn sums(weights: &[[f32; LANES]], inputs: &[[f32; LANES]], has_avx2: bool) -> [f32; LANES] {
-    #[cfg(target_arch = "x86_64")]
-    if has_avx2 {
-        // SAFETY: the processor has AVX2.
-        return unsafe { sums_with_avx2(weights, inputs) };
+    /// Returns the last input sample that does not come after an output sample.
+    fn before(&self, output: usize) -> i64 {
+        (output as u64 * self.down / self.up) as i64
     }
-    let _ = has_avx2;
-    sums_anywhere(weights, inputs)
+
+    /// Copies the input samples from `first` on into frames. Beyond the ends of a signal its first and last samples repeat.
+    fn fill(&self, frames: &mut [Frame], signals: &[&[f32]], first: i64) {
+        let ahead = first.min(0).unsigned_abs() as usize;
+        let begin = (first.max(0) as usize).min(self.samples);
+        for (lane, signal) in signals.iter().enumerate() {
+            let [Some(first), Some(last)] = [signal.first(), signal.last()] else { return };
+            let (head, rest) = frames.split_at_mut(ahead.min(frames.len()));
+            let (middle, tail) = rest.split_at_mut((self.samples - begin).min(rest.len()));
+            head.iter_mut().for_each(|frame| frame[lane] = *first);
+            middle.iter_mut().zip(&signal[begin..]).for_each(|(frame, sample)| frame[lane] = *sample);
+            tail.iter_mut().for_each(|frame| frame[lane] = *last);
+        }
+    }
+}
+
+/// Multiplies frames by weights and adds the products, lane by lane.
+type WeightedSum = fn(&[[f32; TAPS]], &[[Frame; TAPS]]) -> Frame;
+
+/// Returns the fastest function; all have the same bits.
+fn weighted_sum_of_this_processor() -> WeightedSum {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has AVX2.
+        return |weights, inputs| unsafe { weighted_sum_with_avx2(weights, inputs) };
+    }
+    weighted_sum
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-#[inline(never)]
-fn sums_with_avx2(weights: &[[f32; LANES]], inputs: &[[f32; LANES]]) -> [f32; LANES] {
-    sum_lanes(weights, inputs)
-}
-
-/// A function of its own: where the compiler sees that the lanes are then added, it uses narrower vector instructions.
-#[inline(never)]
-fn sums_anywhere(weights: &[[f32; LANES]], inputs: &[[f32; LANES]]) -> [f32; LANES] {
-    sum_lanes(weights, inputs)
+fn weighted_sum_with_avx2(weights: &[[f32; TAPS]], inputs: &[[Frame; TAPS]]) -> Frame {
+    weighted_sum(weights, inputs)
 }
 
 #[inline(always)]
-fn sum_lanes(weights: &[[f32; LANES]], inputs: &[[f32; LANES]]) -> [f32; LANES] {
-    let mut sums = [0.0; LANES];
-    for (weights, inputs) in weights.iter().zip(inputs) {
+fn weighted_sum(weights: &[[f32; TAPS]], inputs: &[[Frame; TAPS]]) -> Frame {
+    let mut total = [0.0; LANES];
+    for (weights, inputs) in weights.chunks(ADDED / TAPS).zip(inputs.chunks(ADDED / TAPS)) {
+        let mut sums = [[0.0; LANES]; TAPS];
+        for (weights, inputs) in weights.iter().zip(inputs) {
+            for tap in 0..TAPS {
+                for lane in 0..LANES {
+                    sums[tap][lane] += weights[tap] * inputs[tap][lane];
+                }
+            }
+        }
         for lane in 0..LANES {
-            sums[lane] += weights[lane] * inputs[lane];
+            total[lane] += (sums[0][lane] + sums[1][lane]) + (sums[2][lane] + sums[3][lane]);
         }
     }
-    sums
+    total
 }
 
-/// Adds the lanes in pairs, which waits for four additions and not for sixteen.
-fn total(sums: &[f32; LANES]) -> f32 {
-    let mut quarters = [0.0; 4];
-    for lane in 0..4 {
-        quarters[lane] = (sums[lane] + sums[lane + 8]) + (sums[lane + 4] + sums[lane + 12]);
-    }
-    (quarters[0] + quarters[2]) + (quarters[1] + quarters[3])
-}
-
-/// Rounds weights to f32 and fills the last lanes with zeros.
-fn in_lanes(weights: &[f64]) -> Vec<[f32; LANES]> {
-    let lane = |weights: &[f64], at: usize| weights.get(at).map_or(0.0, |weight| *weight as f32);
-    weights.chunks(LANES).map(|weights| std::array::from_fn(|at| lane(weights, at))).collect()
+/// Rounds weights to f32 and fills the last taps with zeros.
+fn in_taps(weights: &[f64]) -> Vec<[f32; TAPS]> {
+    let tap = |weights: &[f64], at: usize| weights.get(at).map_or(0.0, |weight| *weight as f32);
+    weights.chunks(TAPS).map(|weights| std::array::from_fn(|at| tap(weights, at))).collect()
 }
 
 /// Computes the weights of the 2 · `reach` input samples around an output sample, which comes `phase` of a sample after
