@@ -4,16 +4,12 @@ use std::sync::Arc;
 
 use ecgpu::{
     ErrorKind, Weights,
-    engine::backend::{
-        Backend,
-        cpu::Cpu,
-        gpu::{Gpu, wgpu},
-    },
+    engine::backend::{Backend, cpu::Cpu, gpu::Gpu},
     engine::network::Folded,
     engine::plan::{Keep, Plan},
     engine::random::Random,
 };
-use ecgpu_testing::{gpu, host_device_with, nmse};
+use ecgpu_testing::{gpu, nmse};
 
 /// Opens a GPU for which `edit` changes every shader that has a plain one beside it.
 fn gpu_with(edit: fn(&str) -> String) -> Option<Gpu> {
@@ -76,14 +72,4 @@ fn a_device_that_computes_every_shader_wrongly_is_an_error() {
     let gpu = gpu.with_edited_shaders(Arc::new(|_, source| wrong(source)));
     let error = logits(&gpu, 1).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Parity, "{error}");
-}
-
-/// Vulkan guarantees 128 invocations, and workgroups of some shaders have more.
-#[test]
-fn a_plan_is_right_on_a_device_with_small_workgroups() {
-    let small = wgpu::Limits { max_compute_invocations_per_workgroup: 128, ..wgpu::Limits::default() };
-    let Some((device, queue)) = host_device_with(small) else { return };
-    let expected = logits(&Cpu::with_threads(1).unwrap(), 2).unwrap();
-    let error = nmse(&logits(&Gpu::from_host(device, queue), 2).unwrap(), &expected);
-    assert!(error < 1e-10, "{error}");
 }

@@ -49,6 +49,7 @@ impl GpuExecutor {
         for (step, variant) in variants.into_iter().enumerate() {
             dispatches.add_step(step, variant)?;
         }
+        dispatches.variants().try_for_each(|(step, variant)| gpu.check_grid(step, variant, Purpose::Inference))?;
         let dispatches = dispatches.compile()?;
         let prepared = PreparedPlan::new(gpu, (&plan, layouts), &fused.channels, &memory, dispatches, overflow);
         Ok(Self { prepared, info: gpu.info.clone(), plan, source_steps: fused.source_steps })

@@ -1,9 +1,10 @@
-//! The device's limits that a plan must respect: the size of one buffer binding and the workgroups of one dispatch.
+//! The device's limits that a plan must respect: the size of one buffer binding, the workgroups of one dispatch and the
+//! storage buffers of one shader.
 
 use super::{Gpu, layouts::Layouts, texture};
 use crate::{
     Error, ErrorKind, Hint, Result,
-    kernels::Variant,
+    kernels::{Shader, Variant},
     plan::{BufferId, Plan},
 };
 
@@ -44,6 +45,23 @@ impl Purpose {
             Self::Training => Error::new(ErrorKind::Shape, cause, "train with fewer records at once"),
         }
     }
+}
+
+/// Checks that a device allows the storage buffers of a shader. Vulkan guarantees four.
+///
+/// # Errors
+/// The device allows fewer.
+pub(super) fn check_storage_buffers(device: &wgpu::Device, shader: &Shader, buffers: usize) -> Result<()> {
+    let allowed = device.limits().max_storage_buffers_per_shader_stage as usize;
+    if buffers <= allowed {
+        return Ok(());
+    }
+    let gpu = device.adapter_info().name;
+    let cause = format!("{gpu} allows {allowed} storage buffers in one shader, and {} has {buffers}", shader.name);
+    // The flags of overflow are one more buffer.
+    let (remedy, hint) =
+        if shader.notes_overflow { ("use f32, or the CPU", Hint::UseF32) } else { ("use the CPU", Hint::UseCpu) };
+    Err(Error::new(ErrorKind::Device, cause, remedy).with_hint(hint))
 }
 
 impl Gpu {

@@ -7,7 +7,9 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::{EditShader, driver_lock::lock_driver, faults, pipeline_cache::PipelineCache};
+use super::{
+    EditShader, driver_lock::lock_driver, faults, limits::check_storage_buffers, pipeline_cache::PipelineCache,
+};
 use crate::{Error, Result, kernels::Shader};
 
 /// The most threads that compile at once. Drivers take about ten milliseconds for a pipeline, and some fail where many are
@@ -75,7 +77,7 @@ impl Pipelines {
         // An error scope belongs to the thread that opened it.
         let compile = |(key, (shader, reads))| {
             let compiled =
-                catch_unwind(AssertUnwindSafe(|| faults::scoped(&self.device, || Ok(self.compile(shader, reads)))));
+                catch_unwind(AssertUnwindSafe(|| faults::scoped(&self.device, || self.compile(shader, reads))));
             (key, compiled.unwrap_or_else(|_| Err(faults::failed("the compiler of a shader panicked"))))
         };
         let _driver = lock_driver();
@@ -144,7 +146,9 @@ impl Pipelines {
         }
     }
 
-    fn compile(&self, shader: &Shader, reads: usize) -> wgpu::ComputePipeline {
+    fn compile(&self, shader: &Shader, reads: usize) -> Result<wgpu::ComputePipeline> {
+        let writes = if shader.notes_overflow { 2 } else { 1 };
+        check_storage_buffers(&self.device, shader, reads - shader.textures.len() + writes)?;
         let source = self.source(shader);
         let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
             label: Some(shader.name),
@@ -152,14 +156,14 @@ impl Pipelines {
         });
         let bind_group_layout = self.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
             label: Some(shader.name),
-            entries: &bindings(reads, shader.textures, if shader.notes_overflow { 2 } else { 1 }),
+            entries: &bindings(reads, shader.textures, writes),
         });
         let layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: Some(shader.name),
             bind_group_layouts: &[Some(&bind_group_layout)],
             immediate_size: 0,
         });
-        self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        Ok(self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(shader.name),
             layout: Some(&layout),
             module: &module,
@@ -170,7 +174,7 @@ impl Pipelines {
                 zero_initialize_workgroup_memory: false,
             },
             cache: self.cache.as_ref().map(|cache| &cache.cache),
-        })
+        }))
     }
 }
 

@@ -69,7 +69,6 @@ impl<'a> PlanDispatches<'a> {
     }
 
     /// Returns the name of the step and the variant of each dispatch.
-    #[cfg(feature = "train")]
     pub(super) fn variants(&self) -> impl Iterator<Item = (&str, &Variant)> {
         self.dispatches.iter().map(|(_, dispatch)| (dispatch.name, &dispatch.variant))
     }
