@@ -1,46 +1,13 @@
 // A Vulkan layer that makes a driver fail on demand. It passes every call on until `ecgpu_fail` has armed it; then the
 // calls that may report a lost device are counted, and all after the given number fail.
-//
-// The few declarations of Vulkan that it needs are written out, because a machine that runs the tests need not have
-// Vulkan's headers.
 
 #include <stdatomic.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 
-#define EXPORT __attribute__((visibility("default")))
+#include "vulkan_layer.h"
 
-typedef int32_t VkResult;
-typedef void (*VoidFunction)(void);
-typedef VoidFunction (*GetProcAddr)(void *, const char *);
+enum { TIMEOUT = 2 };
 
-enum { LOADER_INSTANCE_CREATE_INFO = 47, LOADER_DEVICE_CREATE_INFO = 48, LAYER_LINK_INFO = 0, TIMEOUT = 2 };
-
-// Both have the loader's link as their first extra member; its second member is the next vkGetInstanceProcAddr.
-typedef struct Link {
-    struct Link *next;
-    GetProcAddr get_instance_proc_addr;
-    GetProcAddr get_next_proc_addr; // of physical devices, or of devices
-} Link;
-
-typedef struct CreateInfo {
-    int32_t type;
-    struct CreateInfo *next;
-    int32_t function;
-    Link *link;
-} CreateInfo;
-
-typedef struct {
-    int32_t type;
-    void *next;
-    uint32_t version;
-    GetProcAddr get_instance_proc_addr, get_device_proc_addr, get_physical_device_proc_addr;
-} Negotiation;
-
-static GetProcAddr next_instance_proc_addr, next_device_proc_addr;
-static void *instance;
 // How many calls still succeed; -1 for all.
 static atomic_int remaining = -1;
 static atomic_int result;
@@ -142,54 +109,10 @@ static VoidFunction get_device_proc_addr(void *device, const char *wanted) {
     return driver(device, wanted);
 }
 
-// Finds the loader's link among the extensions of a create info and moves it on to the next layer.
-static Link *take_link(const CreateInfo *info, int32_t type) {
-    CreateInfo *extension = info->next;
-    while (extension && !(extension->type == type && extension->function == LAYER_LINK_INFO)) {
-        extension = extension->next;
-    }
-    Link *link = extension->link;
-    extension->link = link->next;
-    return link;
-}
-
-static VkResult create_instance(const CreateInfo *info, const void *allocator, void **created) {
-    Link *link = take_link(info, LOADER_INSTANCE_CREATE_INFO);
-    next_instance_proc_addr = link->get_instance_proc_addr;
-    VkResult (*create)(const void *, const void *, void **) = (void *)next_instance_proc_addr(NULL, "vkCreateInstance");
-    VkResult result = create(info, allocator, created);
-    instance = *created;
-    return result;
-}
-
 static VkResult create_device(void *adapter, const CreateInfo *info, const void *allocator, void **created) {
     Link *link = take_link(info, LOADER_DEVICE_CREATE_INFO);
     next_device_proc_addr = link->get_next_proc_addr;
     VkResult (*create)(void *, const void *, const void *, void **) =
         (void *)link->get_instance_proc_addr(instance, "vkCreateDevice");
     return create(adapter, info, allocator, created);
-}
-
-static VoidFunction get_instance_proc_addr(void *of, const char *wanted) {
-    if (!strcmp(wanted, "vkGetInstanceProcAddr")) {
-        return (VoidFunction)get_instance_proc_addr;
-    }
-    if (!strcmp(wanted, "vkGetDeviceProcAddr")) {
-        return (VoidFunction)get_device_proc_addr;
-    }
-    if (!strcmp(wanted, "vkCreateInstance")) {
-        return (VoidFunction)create_instance;
-    }
-    if (!strcmp(wanted, "vkCreateDevice")) {
-        return (VoidFunction)create_device;
-    }
-    return next_instance_proc_addr ? next_instance_proc_addr(of, wanted) : NULL;
-}
-
-EXPORT VkResult vkNegotiateLoaderLayerInterfaceVersion(Negotiation *negotiation) {
-    negotiation->version = 2;
-    negotiation->get_instance_proc_addr = get_instance_proc_addr;
-    negotiation->get_device_proc_addr = get_device_proc_addr;
-    negotiation->get_physical_device_proc_addr = NULL;
-    return 0;
 }
