@@ -31,7 +31,7 @@ struct BatchNormInputGradient {
 @group(0) @binding(3) var<storage, read> affine: array<f32>;          // [2, channels]
 @group(0) @binding(4) var<storage, read> sums: array<f32>;            // [groups, 2, channels, sums_pitch]
 @group(0) @binding(5) var<storage, read> dy: array<vec4<f32>>;        // like x
-@group(0) @binding(6) var<storage, read_write> dx: array<vec4<f32>>;  // like x
+@group(0) @binding(6) var<storage, read_write> gradient: array<vec4<f32>>;  // dx, like x
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -62,6 +62,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let passed = select(dy[at], vec4(0.0), vec4(RELU) & (gamma * normalised + beta <= vec4(0.0)));
         let value = gamma * scale * (passed - beta_mean - normalised * gamma_mean);
         // The zeros around the samples of a row are written too.
-        dx[at] = select(vec4(0.0), value, inside);
+        gradient[at] = select(vec4(0.0), value, inside);
     }
 }

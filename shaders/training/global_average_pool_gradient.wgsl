@@ -18,7 +18,7 @@ struct GlobalAveragePoolGradient {
 
 @group(0) @binding(0) var<uniform> sizes: GlobalAveragePoolGradient;
 @group(0) @binding(1) var<storage, read> dy: array<f32>;              // [rows, dy_pitch] after dy_first
-@group(0) @binding(2) var<storage, read_write> dx: array<vec4<f32>>;  // [rows, dx_pitch / 4] after dx_base_offset / 4
+@group(0) @binding(2) var<storage, read_write> gradient: array<vec4<f32>>;  // dx, [rows, dx_pitch / 4] after dx_base_offset / 4
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -35,5 +35,5 @@ fn main(
     let inside = vec4(t, t + 1, t + 2, t + 3) < vec4(sizes.samples);
     let value = dy[sizes.dy_first + row * sizes.dy_pitch] / f32(sizes.samples);
     // The zeros around the samples of a row are written too.
-    dx[sizes.dx_base_offset / 4 + i] = select(vec4(0.0), vec4(value), inside);
+    gradient[sizes.dx_base_offset / 4 + i] = select(vec4(0.0), vec4(value), inside);
 }

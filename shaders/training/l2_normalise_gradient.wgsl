@@ -23,7 +23,7 @@ struct L2NormaliseGradient {
 @group(0) @binding(0) var<uniform> sizes: L2NormaliseGradient;
 @group(0) @binding(1) var<storage, read> x: array<f32>;         // [rows, features, x_pitch] after x_first
 @group(0) @binding(2) var<storage, read> dy: array<f32>;        // [rows, features, dy_pitch] after dy_first
-@group(0) @binding(3) var<storage, read_write> dx: array<f32>;  // [rows, features, dx_pitch] after dx_base_offset
+@group(0) @binding(3) var<storage, read_write> gradient: array<f32>;  // dx, [rows, features, dx_pitch] after dx_base_offset
 
 var<workgroup> partial: array<vec2<f32>, WORKGROUP>;
 
@@ -49,7 +49,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var i = lane; i < sizes.features; i += WORKGROUP) {
         let across = dy[sizes.dy_first + (row + i) * sizes.dy_pitch] - x[sizes.x_first + (row + i) * sizes.x_pitch] * along;
         for (var in_row = 0u; in_row < sizes.dx_pitch; in_row++) {
-            dx[sizes.dx_base_offset + (row + i) * sizes.dx_pitch + in_row] = select(0.0, across / norm, in_row == sizes.dx_offset);
+            gradient[sizes.dx_base_offset + (row + i) * sizes.dx_pitch + in_row] = select(0.0, across / norm, in_row == sizes.dx_offset);
         }
     }
 }

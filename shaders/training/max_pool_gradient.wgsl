@@ -23,7 +23,7 @@ struct MaxPoolGradient {
 @group(0) @binding(0) var<uniform> sizes: MaxPoolGradient;
 @group(0) @binding(1) var<storage, read> x: array<f32>;         // [rows, x_pitch] after x_first
 @group(0) @binding(2) var<storage, read> dy: array<f32>;        // [rows, dy_pitch] after dy_first
-@group(0) @binding(3) var<storage, read_write> dx: array<f32>;  // [rows, dx_pitch] after dx_base_offset
+@group(0) @binding(3) var<storage, read_write> gradient: array<f32>;  // dx, [rows, dx_pitch] after dx_base_offset
 
 // The first largest sample of window t.
 fn largest(row: u32, t: u32) -> u32 {
@@ -62,5 +62,5 @@ fn main(
         }
     }
     // The zeros around the samples of a row are written too.
-    dx[sizes.dx_base_offset + at] = sum;
+    gradient[sizes.dx_base_offset + at] = sum;
 }

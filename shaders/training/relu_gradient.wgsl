@@ -14,7 +14,7 @@ struct Relu {
 @group(0) @binding(0) var<uniform> relu: Relu;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> dx: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> gradient: array<vec4<f32>>;  // dx
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -26,5 +26,5 @@ fn main(
     if i >= relu.length {
         return;
     }
-    dx[relu.first + i] = select(vec4(0.0), dy[relu.first + i], x[relu.first + i] > vec4(0.0));
+    gradient[relu.first + i] = select(vec4(0.0), dy[relu.first + i], x[relu.first + i] > vec4(0.0));
 }

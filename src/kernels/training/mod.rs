@@ -1,7 +1,8 @@
 //! The operations of training: augmentations, gradients, batch norm by batch statistics, losses and the optimiser.
 //!
-//! A gradient with respect to an input is named `dx`, one with respect to an output `dy`. The gradient of a convolution or a
-//! linear layer with respect to its input is a convolution or a linear layer itself, with weights that [`Gather`] reorders.
+//! A gradient with respect to an input is named `dx`, one with respect to an output `dy`. In shaders the buffer of dx is
+//! named `gradient`, because DXC has a namespace `dx`. The gradient of a convolution or a linear layer with respect to its
+//! input is a convolution or a linear layer itself, with weights that [`Gather`] reorders.
 //!
 //! Batch statistics are computed per group: if the two views of each record are one batch, its first half is one view and
 //! its second half the other, and each half is normalised separately.
