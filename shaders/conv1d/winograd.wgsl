@@ -40,9 +40,10 @@ struct Eight {
 // Binding 1 and `x_at`.
 //# x
 
-// The place of a texel in a texture that holds a copy of a buffer.
-fn texel_at(texel: u32) -> vec2<u32> {
-    return vec2(texel % TEXTURE_WIDTH, texel / TEXTURE_WIDTH);
+// The place of a texel in a texture that holds a copy of a buffer. It is signed, because naga 30 makes invalid SPIR-V of the
+// check of an unsigned one, which drivers without checks of their own get.
+fn texel_at(texel: u32) -> vec2<i32> {
+    return vec2<i32>(vec2(texel % TEXTURE_WIDTH, texel / TEXTURE_WIDTH));
 }
 
 fn weight_at(texel: u32) -> vec4<f32> {
