@@ -4,6 +4,9 @@
 // first filters one stretch of the lead from a state of zeros. The filters are linear, so the state after a stretch is that
 // result plus the response to the state before it. From these the first invocation computes the state before each stretch,
 // and then each invocation filters its stretch again from that state.
+//
+// The backward filters read what other invocations wrote. y is of atomics for that: without them the Vulkan that wgpu
+// makes leaves it to the device whether a barrier shows one invocation's writes in a buffer to another.
 
 override SAMPLING_RATE: f32;
 
@@ -26,9 +29,9 @@ struct BandPass {
 }
 
 @group(0) @binding(0) var<uniform> sizes: BandPass;
-@group(0) @binding(1) var<storage, read> x: array<f32>;        // [rows, leads, x_pitch] after x_first
-@group(0) @binding(2) var<storage, read> draws: array<f32>;    // [rows, draws_pitch] after draws_first
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;  // [rows, leads, y_pitch] after y_base_offset
+@group(0) @binding(1) var<storage, read> x: array<f32>;              // [rows, leads, x_pitch] after x_first
+@group(0) @binding(2) var<storage, read> draws: array<f32>;          // [rows, draws_pitch] after draws_first
+@group(0) @binding(3) var<storage, read_write> y: array<atomic<u32>>;  // bits of f32 [rows, leads, y_pitch] after y_base_offset
 
 struct Section {
     a: vec3<f32>,
@@ -68,8 +71,16 @@ fn place(i: u32, before: u32, backward: bool) -> u32 {
     return select(t, last - t, backward);
 }
 
-// Filters y from the first sample to the last, or backward.
-fn sweep(lane: u32, first: u32, edges: vec2<f32>, backward: bool) {
+// What a sweep reads: the samples of x, or those that the sweep before it wrote to y.
+fn sample(first: vec2<u32>, t: u32, backward: bool) -> f32 {
+    if backward {
+        return bitcast<f32>(atomicLoad(&y[first.y + t]));
+    }
+    return x[first.x + t];
+}
+
+// Filters x from the first sample to the last into y, or y backward. `first` is the lead's first sample in x and in y.
+fn sweep(lane: u32, first: vec2<u32>, edges: vec2<f32>, backward: bool) {
     // One stretch less than invocations, because the last stretches of the run-up and of the samples may be incomplete.
     let length = (sizes.run_up + sizes.samples + WORKGROUP - 2) / (WORKGROUP - 1);
     let before = (sizes.run_up + length - 1) / length * length;
@@ -77,7 +88,7 @@ fn sweep(lane: u32, first: u32, edges: vec2<f32>, backward: bool) {
     var lower = section(edges.x);
     var upper = section(edges.y);
     for (var i = start; i < start + length; i++) {
-        next(&upper, next(&lower, y[first + place(i, before, backward)]).y);
+        next(&upper, next(&lower, sample(first, place(i, before, backward), backward)).y);
     }
     left[lane] = vec4(lower.state, upper.state);
     let unit = vec4<f32>(vec4(0u, 1u, 2u, 3u) == vec4(lane));
@@ -93,7 +104,7 @@ fn sweep(lane: u32, first: u32, edges: vec2<f32>, backward: bool) {
     if lane == 0 {
         let keep = mat4x4(kept[0], kept[1], kept[2], kept[3]);
         // The state after a constant signal of the run-up's first number.
-        var state = vec4(0.0, y[first + place(0, before, backward)], 0.0, 0.0);
+        var state = vec4(0.0, sample(first, place(0, before, backward), backward), 0.0, 0.0);
         for (var stretch = 0u; stretch < WORKGROUP; stretch++) {
             found[stretch] = state;
             state = left[stretch] + keep * state;
@@ -104,9 +115,10 @@ fn sweep(lane: u32, first: u32, edges: vec2<f32>, backward: bool) {
     lower.state = found[lane].xy;
     upper.state = found[lane].zw;
     for (var i = start; i < start + length; i++) {
-        let at = first + place(i, before, backward);
+        let t = place(i, before, backward);
         if i >= before && i < before + sizes.samples {
-            y[at] = next(&upper, next(&lower, y[at]).y).x;
+            let filtered = next(&upper, next(&lower, sample(first, t, backward)).y).x;
+            atomicStore(&y[first.y + t], bitcast<u32>(filtered));
         }
     }
     storageBarrier();
@@ -123,20 +135,24 @@ fn main(
         return;
     }
     let row = sizes.y_base_offset + channel * sizes.y_pitch;
-    for (var i = lane; i < sizes.y_pitch; i += WORKGROUP) {
-        let t = i - sizes.y_offset; // a large number before the first sample, by wraparound
-        var value = 0.0;
-        if t < sizes.samples {
-            value = x[sizes.x_first + channel * sizes.x_pitch + t];
-        }
-        // The zeros around the samples of a row are written too.
-        y[row + i] = value;
-    }
-    storageBarrier();
+    let first = vec2(sizes.x_first + channel * sizes.x_pitch, row + sizes.y_offset);
     let drawn = sizes.draws_first + channel / sizes.leads * sizes.draws_pitch + BAND;
     let edges = vec2(draws[drawn], draws[drawn + 1]);
-    if edges.x > 0.0 {
-        sweep(lane, row + sizes.y_offset, edges, false);
-        sweep(lane, row + sizes.y_offset, edges, true);
+    let filters = edges.x > 0.0;
+    for (var i = lane; i < sizes.y_pitch; i += WORKGROUP) {
+        let t = i - sizes.y_offset; // a large number before the first sample, by wraparound
+        // The zeros around the samples of a row are written too.
+        var value = 0.0;
+        if t < sizes.samples {
+            if filters {
+                continue;
+            }
+            value = x[first.x + t];
+        }
+        atomicStore(&y[row + i], bitcast<u32>(value));
+    }
+    if filters {
+        sweep(lane, first, edges, false);
+        sweep(lane, first, edges, true);
     }
 }
