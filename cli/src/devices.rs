@@ -195,6 +195,7 @@ fn adapter_object(adapter: &Adapter) -> Value {
         "backend": adapter.backend(),
         "driver": info.driver,
         "driver_info": info.driver_info,
+        "shader_compiler": adapter.shader_compiler(),
         "type": adapter.kind(),
         "subgroup_sizes": [info.subgroup_min_size, info.subgroup_max_size],
         "limits": limits,
@@ -208,6 +209,9 @@ fn adapter_text(adapter: &Adapter) -> String {
     let mut text = format!("{STRONG}gpu:{}{STRONG:#}  {}\n", adapter.index, info.name);
     text += &line("backend", adapter.backend());
     text += &line("driver", format!("{} {}", info.driver, info.driver_info));
+    if let Some(compiler) = adapter.shader_compiler() {
+        text += &line("shader compiler", compiler);
+    }
     let only_when_asked = if adapter.is_software() { ": runs on the CPU, used only when asked for" } else { "" };
     text += &line("type", format!("{}{only_when_asked}", adapter.kind()));
     text += &line("subgroup sizes", format!("{} to {}", info.subgroup_min_size, info.subgroup_max_size));

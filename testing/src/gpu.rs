@@ -31,10 +31,10 @@ pub const VARIANTS: [&str; 14] = [
 /// The two ways of storing f16 on a GPU: as the device does it best, and packed in pairs.
 pub const F16_STORAGES: [fn(Gpu) -> Gpu; 2] = [|gpu| gpu.with_precision(Precision::F16), |gpu| gpu.with_packed_f16()];
 
-/// Opens the first adapter. Without one it says that the caller's test is skipped.
+/// Opens the first adapter, with all variants that it can run. Without one it says that the caller's test is skipped.
 pub fn gpu() -> Option<Gpu> {
     match adapters().first() {
-        Some(adapter) => Some(Gpu::open(adapter).unwrap()),
+        Some(adapter) => Some(Gpu::open_with_matrices(adapter).unwrap()),
         None => {
             skip("no Vulkan, Metal or DX12 adapter");
             None

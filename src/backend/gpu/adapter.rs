@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::driver_lock::lock_driver;
+use super::{driver_lock::lock_driver, dx12_compiler};
 use crate::{
     Error, ErrorKind, Result,
     kernels::{Accelerator, Storage},
@@ -14,6 +14,9 @@ const OPTIONAL_FEATURES: wgpu::Features = wgpu::Features::SUBGROUP
     .union(wgpu::Features::SHADER_F16)
     .union(wgpu::Features::TIMESTAMP_QUERY)
     .union(wgpu::Features::PIPELINE_CACHE);
+
+/// The most bytes of a buffer and of a binding, in whole vec4s: DX12's shaders count bytes in 32 bits.
+const LARGEST_BUFFER: u64 = u32::MAX as u64 / 16 * 16;
 
 /// The most textures that one shader reads.
 const READ_TEXTURES: u32 = 2;
@@ -32,13 +35,20 @@ pub fn adapters() -> Vec<Adapter> {
     if cfg!(target_family = "wasm") {
         return Vec::new();
     }
-    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
-    descriptor.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
-    // WGPU_ALLOW_UNDERLYING_NONCONFORMANT_ADAPTER=1 lists drivers such as Mesa's Dozen, which WSL has.
-    descriptor.flags = descriptor.flags.with_env();
-    let instance = wgpu::Instance::new(descriptor);
+    let instance = wgpu::Instance::new(instance_descriptor());
     let found = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
     found.into_iter().enumerate().map(|(index, adapter)| Adapter { index, adapter }).collect()
+}
+
+fn instance_descriptor() -> wgpu::InstanceDescriptor {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+    // The shaders that check indirect dispatches cost every start, some drivers refuse them, and nothing is dispatched
+    // indirectly. WGPU_ALLOW_UNDERLYING_NONCONFORMANT_ADAPTER=1 lists drivers such as Mesa's Dozen, which WSL has.
+    descriptor.flags.remove(wgpu::InstanceFlags::VALIDATION_INDIRECT_CALL);
+    descriptor.flags = descriptor.flags.with_env();
+    descriptor.backend_options.dx12.shader_compiler = dx12_compiler::chosen();
+    descriptor
 }
 
 /// Names a backend as users write it: `vulkan`, `metal`, `dx12`.
@@ -87,10 +97,14 @@ impl Adapter {
             ("shader_int64", wgpu::Features::SHADER_INT64),
             ("timestamp_query", wgpu::Features::TIMESTAMP_QUERY),
             ("pipeline_cache", wgpu::Features::PIPELINE_CACHE),
-            ("cooperative_matrix", wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX),
         ]
         .map(|(name, feature)| (name, has.contains(feature)))
         .to_vec()
+    }
+
+    /// Names the compiler that DX12's driver needs for shaders, and where it is; none on other backends.
+    pub fn shader_compiler(&self) -> Option<String> {
+        (self.info().backend == wgpu::Backend::Dx12).then(|| dx12_compiler::describe(&dx12_compiler::chosen()))
     }
 
     /// Ranks the adapter among several: the smallest rank is preferred.
@@ -114,21 +128,21 @@ impl Adapter {
         of_f16.filter(|it| it.m_size == it.n_size && it.n_size == it.k_size).map(|it| it.m_size as usize).max()
     }
 
-    /// Opens a device with the default limits, except that buffers and textures may be as large as the adapter allows, and
-    /// with the optional features that the adapter has.
+    /// Opens a device with the default limits, except that buffers and textures may be as large as the adapter allows, with
+    /// the optional features that the adapter has, and with cooperative matrices if they are wanted.
     ///
     /// # Errors
     /// The driver gives no device.
-    pub(super) fn request(&self) -> Result<(wgpu::Device, wgpu::Queue)> {
+    pub(super) fn request(&self, matrices: bool) -> Result<(wgpu::Device, wgpu::Queue)> {
         let _driver = lock_driver();
         let offered = self.adapter.limits();
         let limits = wgpu::Limits {
-            max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
-            max_buffer_size: offered.max_buffer_size,
+            max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size.min(LARGEST_BUFFER),
+            max_buffer_size: offered.max_buffer_size.min(LARGEST_BUFFER),
             max_texture_dimension_2d: offered.max_texture_dimension_2d,
             ..wgpu::Limits::default().or_worse_values_from(&offered)
         };
-        let descriptor = wgpu::DeviceDescriptor {
+        let mut descriptor = wgpu::DeviceDescriptor {
             label: Some("ecgpu"),
             required_features: self.adapter.features() & OPTIONAL_FEATURES,
             required_limits: limits,
@@ -136,19 +150,14 @@ impl Adapter {
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..wgpu::DeviceDescriptor::default()
         };
-        let request = |descriptor: &_| pollster::block_on(self.adapter.request_device(descriptor));
-        let with_matrices = self.matrix_side().and_then(|_| {
-            let features = descriptor.required_features | wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
+        if matrices {
+            descriptor.required_features |= wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
             // SAFETY: wgpu asks for the acknowledgement that experimental features may have bugs beyond its checks. One
             // shader uses them. Its comments show that its matrices are within their buffers and aligned as Vulkan demands,
             // and it is compared with the reference like every other shader.
-            let experimental_features = unsafe { wgpu::ExperimentalFeatures::enabled() };
-            let descriptor =
-                wgpu::DeviceDescriptor { required_features: features, experimental_features, ..descriptor.clone() };
-            // A driver that fails with experimental features may work without them.
-            request(&descriptor).ok()
-        });
-        with_matrices.map_or_else(|| request(&descriptor), Ok).map_err(|error| {
+            descriptor.experimental_features = unsafe { wgpu::ExperimentalFeatures::enabled() };
+        }
+        pollster::block_on(self.adapter.request_device(&descriptor)).map_err(|error| {
             let cause = format!("{self} gives no device ({error})");
             Error::new(ErrorKind::Device, cause, "update its driver, or choose another device")
         })
@@ -162,12 +171,11 @@ pub(super) fn accelerator(device: &wgpu::Device, matrix_side: Option<usize>) -> 
     let subgroups = device.features().contains(wgpu::Features::SUBGROUP) && sizes[0] == sizes[1];
     let limits = device.limits();
     let reads_textures = limits.max_storage_textures_per_shader_stage >= READ_TEXTURES;
-    let matrices = device.features().contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
     Accelerator {
         software: info.device_type == wgpu::DeviceType::Cpu,
         subgroup_size: subgroups.then_some(sizes[0] as usize),
         int64: device.features().contains(wgpu::Features::SHADER_INT64),
-        matrix_side: matrix_side.filter(|_| matrices),
+        matrix_side,
         texture_rows: if reads_textures { limits.max_texture_dimension_2d as usize } else { 0 },
         workgroup_bytes: limits.max_compute_workgroup_storage_size as usize,
         storage: Storage::F32,
@@ -177,5 +185,16 @@ pub(super) fn accelerator(device: &wgpu::Device, matrix_side: Option<usize>) -> 
 impl fmt::Display for Adapter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.info().name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn opening_a_device_compiles_no_shaders_of_wgpu() {
+        let flags = instance_descriptor().flags;
+        assert!(!flags.contains(wgpu::InstanceFlags::VALIDATION_INDIRECT_CALL), "{flags:?}");
     }
 }

@@ -10,6 +10,7 @@ mod choice;
 mod device_memory;
 mod dispatch;
 mod driver_lock;
+mod dx12_compiler;
 mod executor;
 mod faults;
 mod layouts;
@@ -86,13 +87,27 @@ impl Gpu {
     /// # Errors
     /// The driver gives no device.
     pub fn open(adapter: &Adapter) -> Result<Self> {
-        let (device, queue) = adapter.request()?;
-        let faults = Faults::watching(&device);
-        Ok(Self::on(device, queue, faults, adapter.matrix_side()))
+        Self::open_with_side(adapter, None)
     }
 
-    /// Uses a device of the host application. Its error handlers are not changed. Cooperative matrices are not used,
-    /// because a device does not report their sizes.
+    /// Opens a device as [`Gpu::open`] does, and runs convolutions in f16 on cooperative matrices if the adapter has them.
+    ///
+    /// For experiments only: what wgpu 30 makes of that shader breaks the rules of Vulkan's memory model, so a device may
+    /// compute it wrongly at any time, also after comparisons that it passed.
+    ///
+    /// # Errors
+    /// The driver gives no device.
+    pub fn open_with_matrices(adapter: &Adapter) -> Result<Self> {
+        Self::open_with_side(adapter, adapter.matrix_side())
+    }
+
+    fn open_with_side(adapter: &Adapter, matrix_side: Option<usize>) -> Result<Self> {
+        let (device, queue) = adapter.request(matrix_side.is_some())?;
+        let faults = Faults::watching(&device);
+        Ok(Self::on(device, queue, faults, matrix_side))
+    }
+
+    /// Uses a device of the host application. Its error handlers are not changed.
     pub fn from_host(device: wgpu::Device, queue: wgpu::Queue) -> Self {
         Self::on(device, queue, Arc::default(), None)
     }

@@ -11,7 +11,8 @@
 //! The network's input is in f32 and is rounded to f16 as it is staged. A grid that is too small for matrices, as that of a
 //! single record, is left to [`super::tile`].
 //!
-//! Estimates, errors and measurements: docs/measurements/conv1d-matrices.md.
+//! Devices are opened without cooperative matrices, because what wgpu 30 makes of the shader breaks the rules of Vulkan's
+//! memory model. Reasons, estimates, errors and measurements: docs/measurements/conv1d-matrices.md.
 
 use super::{Conv1d, Packing, RowLayout, Source, Variant, blocks, declarations, shader, write_lines};
 use crate::kernels::{
