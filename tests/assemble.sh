@@ -16,9 +16,6 @@ folder=$1 driver=$2 gpu=$3
 shift 3
 cd "$(dirname "$0")/.."
 
-if [ ! -e "$folder/usr/lib/x86_64-linux-gnu/lib${driver}_noop_drm_shim.so" ]; then
-    debootstrap --variant=minbase --include=libvulkan1,mesa-vulkan-drivers,mesa-drm-shim sid "$folder"
-fi
 case $driver in
     amdgpu) vulkan=radeon variable=AMDGPU_GPU_ID ;;
     nouveau) vulkan=nouveau variable=NOUVEAU_CHIPSET ;;
@@ -26,6 +23,12 @@ case $driver in
     asahi) vulkan=asahi variable=ASAHI_GPU ;;
     *) echo "no driver $driver" >&2 && exit 2 ;;
 esac
+# Never into a folder that has something else.
+if [ ! -e "$folder" ]; then
+    debootstrap --variant=minbase --include=libvulkan1,mesa-vulkan-drivers,mesa-drm-shim sid "$folder"
+fi
+shim=/usr/lib/x86_64-linux-gnu/lib${driver}_noop_drm_shim.so
+[ -e "$folder$shim" ] || { echo "$folder has no $shim: name a folder that does not exist" >&2; exit 1; }
 cargo build --quiet --release --locked --example assemble
 mkdir -p "$folder/layer" "$folder/dev/dri"
 cp target/release/examples/assemble "$folder/layer"
@@ -38,4 +41,4 @@ END
 chroot "$folder" env HOME=/tmp XDG_RUNTIME_DIR=/tmp MESA_SHADER_CACHE_DISABLE=1 \
     VK_DRIVER_FILES="/usr/share/vulkan/icd.d/${vulkan}_icd.json" "$variable=$gpu" \
     VK_LAYER_PATH=/layer VK_INSTANCE_LAYERS=VK_LAYER_ECGPU_statistics ECGPU_STATISTICS_LAYER=/layer/statistics.so \
-    LD_PRELOAD="/usr/lib/x86_64-linux-gnu/lib${driver}_noop_drm_shim.so" /layer/assemble "$@"
+    LD_PRELOAD=$shim /layer/assemble "$@"

@@ -12,7 +12,8 @@ suite=$1 folder=$2 test=$3
 shift 3
 cd "$(dirname "$0")/.."
 
-if [ ! -d "$folder/usr" ]; then
+# Never into a folder that has something else.
+if [ ! -e "$folder" ]; then
     debootstrap --variant=minbase --include=libvulkan1,mesa-vulkan-drivers "$suite" "$folder"
 fi
 program=$(cargo test --release --all-features --test "$test" --no-run --message-format=json |

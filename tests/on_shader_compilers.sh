@@ -8,9 +8,9 @@
 #     tests/on_shader_compilers.sh FOLDER [all | prepare]
 #     tests/on_shader_compilers.sh target/shader_compilers
 #
-# Tint takes every shader, spirv-val those of the published networks and of training, FXC and DXC a few of each file; with
-# `all`, in an hour, all of them take every shader. `prepare` stops when the compilers are there, 1 GB: Dawn's package for
-# Node has Tint, FXC and DXC. Needs root, Node and Python.
+# Tint takes every shader, spirv-val those of the published networks and of training, FXC and DXC a few of each file. With
+# `all` every compiler takes every shader, and FXC takes seconds for each. `prepare` stops when the compilers are there, 1 GB:
+# Dawn's package for Node has Tint, FXC and DXC. Needs root, Node and Python.
 set -euo pipefail
 [ $# -ge 1 ] && [[ "${2:-usual}" =~ ^(usual|all|prepare)$ ]] || { sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0" >&2; exit 2; }
 cd "$(dirname "$0")/.."

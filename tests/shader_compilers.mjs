@@ -152,7 +152,7 @@ async function judge(name, compile, ending, shaders, broken) {
     console.log(`${name}, ${ending}: ${jobs.length - 1} shaders, ${refused} refused, ${wrong} wrongly (${took} s${longest})`)
 }
 
-/** Chooses so many shaders of each file, from the first to the last. */
+/** Chooses at most `most` shaders of each file, from the first to the last. */
 function ofEach(most, ending) {
     const named = {}
     for (const shader of usual) {

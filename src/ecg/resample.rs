@@ -17,7 +17,7 @@
 
 use std::f64::consts::PI;
 
-use super::{Recording, check_sampling_rate};
+use super::{Lead, Recording, check_sampling_rate};
 use crate::{Error, ErrorKind, Result};
 
 /// Largest term of the fraction that approximates the ratio of two sampling rates.
@@ -36,8 +36,10 @@ const BETA: f64 = 0.1102 * (ATTENUATION - 8.7);
 /// Δf = 0.2 as a fraction of the rate.
 const HALF_LENGTH: f64 = (ATTENUATION - 7.95) / (14.36 * 0.2) / 2.0;
 
-/// Leads that are filtered at the same time, each in a lane of the processor's vectors.
+/// Leads that are filtered at the same time, each in a lane of the processor's vectors: as many as a recording has, and some
+/// more, so that they are whole vectors.
 const LANES: usize = 16;
+const _: () = assert!(Lead::STANDARD.len() <= LANES);
 
 /// Weights whose products are summed apart, so that an addition need not wait for the one before.
 const TAPS: usize = 4;
@@ -46,7 +48,7 @@ const TAPS: usize = 4;
 /// with the length of a filter.
 const ADDED: usize = 64;
 
-/// Input samples that are put into frames at a time: as many as stay in the second cache.
+/// Input samples that are put into frames at a time, besides the filter's length: as many as stay in the second cache.
 const BLOCK: usize = 2048;
 
 /// Frames that take the samples of one lead before those of the next: as many as stay in the first cache.
@@ -64,8 +66,7 @@ impl Recording {
     pub fn resampled(&self, sampling_rate: f64) -> Result<Recording> {
         let filter = Filter::new(self.sampling_rate(), sampling_rate, self.samples())?;
         let (leads, signals): (Vec<_>, Vec<_>) = self.leads().unzip();
-        let resampled = signals.chunks(LANES).flat_map(|signals| filter.apply(signals));
-        let leads = leads.into_iter().zip(resampled).collect();
+        let leads = leads.into_iter().zip(filter.apply(&signals)).collect();
         Ok(Recording::new(self.name(), sampling_rate, leads)?.with_notes_of(self))
     }
 }
@@ -98,7 +99,7 @@ impl Filter {
         Ok(Self { up, down, samples, length, reach, phases })
     }
 
-    /// Resamples up to [`LANES`] signals, which have as many samples as the filter was made for.
+    /// Resamples the signals of a recording, which have as many samples as the filter was made for.
     fn apply(&self, signals: &[&[f32]]) -> Vec<Vec<f32>> {
         debug_assert!(signals.len() <= LANES && signals.iter().all(|signal| signal.len() == self.samples));
         if self.up == self.down {
@@ -132,10 +133,10 @@ impl Filter {
         (output as u64 * self.down / self.up) as i64
     }
 
-    /// Copies the input samples from `first` on into frames. Beyond the ends of a signal its first and last samples repeat.
-    fn fill(&self, frames: &mut [Frame], signals: &[&[f32]], first: i64) {
-        let ahead = first.min(0).unsigned_abs() as usize;
-        let begin = (first.max(0) as usize).min(self.samples);
+    /// Copies the input samples from `start` on into frames. Beyond the ends of a signal its first and last samples repeat.
+    fn fill(&self, frames: &mut [Frame], signals: &[&[f32]], start: i64) {
+        let ahead = start.min(0).unsigned_abs() as usize;
+        let begin = (start.max(0) as usize).min(self.samples);
         for (lane, signal) in signals.iter().enumerate() {
             let [Some(first), Some(last)] = [signal.first(), signal.last()] else { return };
             let (head, rest) = frames.split_at_mut(ahead.min(frames.len()));
@@ -257,7 +258,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::ecg::Lead;
 
     fn resample(signal: &[f32], old_rate: f64, new_rate: f64) -> Vec<f32> {
         let recording = Recording::new("r", old_rate, vec![(Lead::I, signal.to_vec())]).unwrap();
@@ -324,6 +324,47 @@ mod tests {
             for n in edge..signal.len() - edge {
                 assert!((signal[n] - ideal[n]).abs() < 1e-3, "{old_rate} to {new_rate} Hz, sample {n}");
             }
+        }
+    }
+
+    #[test]
+    fn rounding_stays_120_db_below_the_signal() {
+        for (old_rate, new_rate) in [(500.0, 100.0), (257.0, 100.0), (5000.0, 100.0), (100.0, 500.0)] {
+            let signal = sine(7.0, old_rate, (old_rate * 10.0) as usize);
+            let filter = Filter::new(old_rate, new_rate, signal.len()).unwrap();
+            let cutoff = (new_rate / old_rate).min(1.0);
+            let exact = |output: usize| {
+                let phase = (output as u64 * filter.down % filter.up) as f64 / filter.up as f64;
+                let first = filter.before(output) + 1 - filter.reach as i64;
+                let input = |at: i64| f64::from(signal[at.clamp(0, signal.len() as i64 - 1) as usize]);
+                (first..).zip(weights(phase, filter.reach, cutoff)).map(|(at, weight)| input(at) * weight).sum::<f64>()
+            };
+            let resampled = resample(&signal, old_rate, new_rate);
+            let (mut errors, mut squares) = (0.0, 0.0);
+            for (output, x) in resampled.iter().enumerate() {
+                errors += (f64::from(*x) - exact(output)).powi(2);
+                squares += exact(output).powi(2);
+            }
+            let below = -10.0 * (errors / squares).log10();
+            assert!(below > 120.0, "{old_rate} to {new_rate} Hz: {below:.1} dB");
+        }
+    }
+
+    #[test]
+    fn every_processor_gives_the_same_bits() {
+        let noise = |at: usize| (at * 7919 % 1009) as f32 / 1009.0 - 0.5;
+        for groups in [1, 15, 16, 17, 40] {
+            let weights: Vec<[f32; TAPS]> =
+                (0..groups).map(|n| std::array::from_fn(|tap| noise(n * TAPS + tap))).collect();
+            let frame = |n: usize, tap: usize| std::array::from_fn(|lane| noise((n * TAPS + tap) * LANES + lane + 5));
+            let inputs: Vec<[Frame; TAPS]> = (0..groups).map(|n| std::array::from_fn(|tap| frame(n, tap))).collect();
+            let bits = |frame: Frame| frame.map(f32::to_bits);
+            let fastest = weighted_sum_of_this_processor();
+            assert_eq!(
+                bits(fastest(&weights, &inputs)),
+                bits(weighted_sum(&weights, &inputs)),
+                "{groups} groups of taps"
+            );
         }
     }
 

@@ -14,11 +14,11 @@ use ecgpu::{
         gpu::{Adapter, Gpu, adapters},
     },
     engine::kernels::{Accelerator, Kernel, RowLayout, Storage, training::SupervisedLossKind},
-    engine::network::{Folded, Parameters, Tensor, published},
+    engine::network::published,
     engine::plan::{FusedPlan, Keep, Plan, Role, Step},
     train::{Heads, Objective, Optimiser, TrainingStep},
 };
-use ecgpu_testing::training_plans;
+use ecgpu_testing::{published_with_zeros, training_plans};
 
 unsafe extern "C" {
     fn dlopen(path: *const c_char, flags: c_int) -> *mut c_void;
@@ -68,13 +68,8 @@ impl Layer {
 
 /// Lists inference plans of both published networks, with and without fused steps.
 fn inference_plans() -> Vec<Plan> {
-    let plans = published::all().into_iter().flat_map(|network| {
-        let zeros = |(name, shape): (String, Vec<usize>)| {
-            let values = vec![0.0; shape.iter().product()].into();
-            (name, Tensor { shape, values })
-        };
-        let parameters = Parameters::new(network.tensors().into_iter().map(zeros));
-        let plan = Plan::new(&Folded::new(&network, &parameters).unwrap(), 32, 1000, Keep::Results).unwrap();
+    let plans = published_with_zeros().into_iter().flat_map(|folded| {
+        let plan = Plan::new(&folded, 32, 1000, Keep::Results).unwrap();
         let pooled = FusedPlan::unfused(&plan).with_fused_max_pools();
         let fused = pooled.clone().with_fused_pooled_linear().map(|fused| fused.plan);
         [plan, pooled.plan].into_iter().chain(fused)
@@ -133,7 +128,7 @@ impl Table {
     /// Opens the device. Every shader is named for the layer before it is compiled.
     fn gpu(&self, storage: Storage) -> Gpu {
         let layer = self.layer;
-        let gpu = Gpu::open(&self.adapter).unwrap().with_edited_shaders(Arc::new(move |name, source| {
+        let gpu = Gpu::open_with_matrices(&self.adapter).unwrap().with_edited_shaders(Arc::new(move |name, source| {
             layer.name_shader(name);
             source.into()
         }));

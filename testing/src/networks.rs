@@ -2,13 +2,28 @@
 
 use ecgpu::{
     Weights,
-    engine::network::{Folded, FoldedLayer, FoldedOperation, Layer, NamedLayer, Network},
+    engine::network::{
+        Folded, FoldedLayer, FoldedOperation, Layer, NamedLayer, Network, Parameters, Tensor, published,
+    },
 };
 
 /// Folds the network that the library carries.
 pub fn built_in() -> Folded {
     let weights = Weights::built_in().unwrap();
     Folded::new(&weights.network, &weights.parameters).unwrap()
+}
+
+/// Folds the published networks with parameters of zero, for tests that look at shaders alone.
+pub fn published_with_zeros() -> Vec<Folded> {
+    let zeros = |(name, shape): (String, Vec<usize>)| {
+        let values = vec![0.0; shape.iter().product()].into();
+        (name, Tensor { shape, values })
+    };
+    let fold = |network: Network| {
+        let parameters = Parameters::new(network.tensors().into_iter().map(zeros));
+        Folded::new(&network, &parameters).unwrap()
+    };
+    published::all().into_iter().map(fold).collect()
 }
 
 /// Builds a network of one convolution from `channels[0]` to `channels[1]` channels, with weights between -1 and 1.

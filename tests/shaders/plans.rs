@@ -1,20 +1,14 @@
 //! The plans whose shaders are tested.
 
 use ecgpu::engine::{
-    network::{Folded, Parameters, Tensor, published},
     plan::{FusedPlan, Keep, Plan},
     verify::random_network,
 };
+use ecgpu_testing::published_with_zeros;
 
 /// Lists the plans that users run: of both networks at both usual lengths, and of training.
 pub fn usual() -> Vec<Plan> {
-    let published = published::all().into_iter().flat_map(|network| {
-        let zeros = |(name, shape): (String, Vec<usize>)| {
-            let values = vec![0.0; shape.iter().product()].into();
-            (name, Tensor { shape, values })
-        };
-        let parameters = Parameters::new(network.tensors().into_iter().map(zeros));
-        let folded = Folded::new(&network, &parameters).unwrap();
+    let published = published_with_zeros().into_iter().flat_map(|folded| {
         [(1, 1000), (32, 5000)].map(|(batch, samples)| Plan::new(&folded, batch, samples, Keep::Results).unwrap())
     });
     let plans = published.flat_map(and_fused);
@@ -45,6 +39,7 @@ fn training_plans() -> Vec<Plan> {
     use ecgpu::{
         ecg::Lead,
         engine::kernels::training::{Dropout, LinearInterpolation, Schedule, SupervisedLossKind},
+        engine::network::published,
         engine::plan::Builder,
         train::{AugmentationPipeline, Augmentations, Heads, Objective, Optimiser, TrainingStep, augment::Signal},
     };

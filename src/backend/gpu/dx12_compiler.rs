@@ -19,8 +19,9 @@ pub(super) fn chosen() -> Dx12Compiler {
 
 fn beside(program: Option<&Path>) -> Dx12Compiler {
     let file = program.and_then(Path::parent).map(|folder| folder.join(DXC)).filter(|file| file.is_file());
-    match file {
-        Some(file) => Dx12Compiler::DynamicDxc { dxc_path: file.display().to_string() },
+    // wgpu takes the path as text, so a path that is none cannot be given to it.
+    match file.and_then(|file| file.into_os_string().into_string().ok()) {
+        Some(dxc_path) => Dx12Compiler::DynamicDxc { dxc_path },
         None => Dx12Compiler::Fxc,
     }
 }

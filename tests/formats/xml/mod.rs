@@ -55,7 +55,7 @@ fn base64_of(samples: &[i16]) -> String {
     letters.as_bytes().chunks(76).map(|line| std::str::from_utf8(line).unwrap()).collect::<Vec<_>>().join("\n")
 }
 
-/// Asserts that a recording holds the expected samples of all leads, up to the rounding to steps of so many microvolts.
+/// Asserts that a recording holds the expected samples of all leads, up to the rounding to steps of `microvolts`.
 fn assert_holds(recording: &Recording, microvolts: f32) {
     assert_eq!((recording.samples(), recording.sampling_rate()), (1000, 100.0));
     for (lead, signal) in Lead::STANDARD.iter().zip(recording.in_order(&Lead::STANDARD).unwrap()) {

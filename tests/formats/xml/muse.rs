@@ -47,7 +47,7 @@ fn example() -> String {
     of(1000)
 }
 
-/// A document of so many samples per lead.
+/// Writes a document with this number of samples per lead.
 pub fn of(samples: usize) -> String {
     let median: String = STORED.map(|lead| lead_data(lead.name(), &[7; 60])).concat();
     document(&(waveform("Median", &median) + &rhythm_of(samples)))

@@ -120,7 +120,7 @@ pub fn xli_1_04() -> String {
     version_1_04("compression=\"XLI\"", &xli_of(&leads()))
 }
 
-/// A document of so many samples per lead.
+/// Writes a document with this number of samples per lead.
 pub fn of(samples: usize) -> String {
     let leads: Vec<Vec<i16>> = leads().iter().map(|lead| lead[..samples].to_vec()).collect();
     compressed(10 * samples, &xli_of(&leads))
