@@ -1,15 +1,15 @@
 //! A record's outputs do not depend on the other records of its batch.
 
-use ecgpu::engine::backend::cpu::Cpu;
+use ecgpu::engine::{backend::cpu::Cpu, kernels::VARIANT_NAMES};
 use ecgpu_testing::{
-    F16_STORAGES, VARIANTS, built_in, followed_by_max_pool, gpu, one_convolution,
+    F16_STORAGES, built_in, followed_by_max_pool, gpu, one_convolution,
     records::{depend_on_each_other, outputs, second_output},
 };
 
 #[test]
 fn a_record_has_the_same_bits_whatever_its_neighbours_are() {
     assert!(!depend_on_each_other(&Cpu::default()));
-    for variant in VARIANTS {
+    for variant in VARIANT_NAMES {
         let Some(gpu) = gpu() else { return };
         let gpu = gpu.with_variant(variant);
         assert!(!depend_on_each_other(&gpu), "{variant}");
@@ -21,7 +21,7 @@ fn a_record_has_the_same_bits_whatever_its_neighbours_are() {
 #[test]
 fn in_f16_only_the_records_with_too_large_numbers_become_nan() {
     for storing in F16_STORAGES {
-        for variant in VARIANTS {
+        for variant in VARIANT_NAMES {
             let Some(gpu) = gpu() else { return };
             let gpu = storing(gpu).with_variant(variant);
             assert!(!depend_on_each_other(&gpu), "{variant}");

@@ -10,12 +10,12 @@ use ecgpu::{
         gpu::{Gpu, adapters},
         reference::Reference,
     },
-    engine::kernels::{Accelerator, RowLayout, Storage},
+    engine::kernels::{Accelerator, RowLayout, Storage, VARIANT_NAMES},
     engine::network::Folded,
     engine::plan::{Keep, Plan},
     engine::verify::{StageReport, compare, random_network, verify},
 };
-use ecgpu_testing::{F16_STORAGES, VARIANTS, built_in, followed_by_max_pool, gpu, one_convolution, skip};
+use ecgpu_testing::{F16_STORAGES, built_in, followed_by_max_pool, gpu, one_convolution, skip};
 use proptest::prelude::*;
 
 fn assert_passed(reports: &[StageReport]) {
@@ -33,7 +33,7 @@ fn the_gpu_agrees_on_the_built_in_weights_and_forty_random_networks() {
 
 #[test]
 fn every_variant_agrees_on_the_built_in_weights_and_random_networks() {
-    for variant in VARIANTS {
+    for variant in VARIANT_NAMES {
         let Some(gpu) = gpu() else { return };
         assert_passed(&verify(&gpu.with_variant(variant), &built_in(), 10).unwrap());
     }
@@ -49,7 +49,7 @@ fn every_variant_agrees_in_f16() {
         }
     };
     for storing in F16_STORAGES {
-        for variant in VARIANTS {
+        for variant in VARIANT_NAMES {
             let Some(gpu) = gpu().map(storing) else { return };
             agree(gpu.with_variant(variant));
         }

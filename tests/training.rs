@@ -1,5 +1,7 @@
 //! Every training operation on the GPU computes what the float64 reference computes, and whole steps repeat to the bit.
 
+use std::sync::Arc;
+
 use ecgpu::{
     ErrorKind,
     engine::backend::{Backend, gpu::Gpu, reference::Reference},
@@ -7,7 +9,7 @@ use ecgpu::{
     engine::network::published::model_card_55k,
     engine::random::Random,
     engine::verify::LARGEST_NMSE,
-    train::{Objective, Optimiser, TrainingStep},
+    train::{self, Objective, Optimiser, TrainingStep},
 };
 use ecgpu_testing::{
     TrainingPlan, gpu, nmse, training_plan_error,
@@ -46,6 +48,20 @@ fn every_other_variant_agrees() {
             assert!(error <= LARGEST_NMSE, "{name} as {variant}, seed {seed}: {error:.1e}");
         }
     }
+}
+
+#[test]
+fn a_step_of_each_objective_agrees_with_the_reference_and_a_wrong_one_does_not() {
+    let Some(right) = gpu() else { return };
+    let reports = train::verify(&right).unwrap();
+    assert!(reports.len() == 9 && reports.iter().all(|report| report.passed), "{reports:#?}");
+
+    // An optimiser that leaves the parameters as they are: losses and gradients are right.
+    let Some(wrong) = gpu() else { return };
+    let edit = |_: &str, source: &str| source.replace("state[w_at] = w - rate", "state[w_at] = w - 0.0 * rate");
+    let reports = train::verify(&wrong.with_edited_shaders(Arc::new(edit))).unwrap();
+    let failed = reports.iter().filter(|report| !report.passed).map(|report| report.stage.as_str());
+    assert_eq!(failed.collect::<Vec<_>>(), ["parameters after the step"; 3]);
 }
 
 fn step_of(records: usize) -> TrainingStep {

@@ -128,16 +128,29 @@ impl DeviceOptions {
 
     /// Opens one device for a measurement or a comparison: with auto a real GPU if one opens, else the CPU.
     fn open_one(&self) -> Result<Box<dyn Backend>> {
-        let Some(option) = self.gpu_option() else {
-            if !matches!(self.device, Device::Auto) {
-                return backend::open(&self.device, self.threads);
-            }
-            let gpu = backend::gpu::open_gpu(&self.device).unwrap_or_else(|error| {
+        Ok(match self.open_one_gpu()? {
+            Some(gpu) => Box::new(gpu),
+            None if matches!(self.device, Device::Reference) => backend::open(&self.device, self.threads)?,
+            None => backend::open(&Device::Cpu, self.threads)?,
+        })
+    }
+
+    /// Opens the GPU that [`DeviceOptions::open_one`] opens; none if it opens another device.
+    fn open_one_gpu(&self) -> Result<Option<Gpu>> {
+        if let Some(option) = self.gpu_option() {
+            return self.open_gpu(option).map(Some);
+        }
+        match backend::gpu::open_gpu(&self.device) {
+            Err(error) if matches!(self.device, Device::Auto) => {
                 terminal::note(&format!("the GPU is not used: {error}"));
-                None
-            });
-            return gpu.map_or_else(|| backend::open(&Device::Cpu, self.threads), |gpu| Ok(Box::new(gpu)));
-        };
+                Ok(None)
+            }
+            opened => opened,
+        }
+    }
+
+    /// Opens the GPU that an option needs.
+    fn open_gpu(&self, option: &str) -> Result<Gpu> {
         let mut gpu = open_gpu(&self.device, self.precision, option)?;
         if let Some(path) = &self.tuning {
             gpu = gpu.with_tuning(Tuning::from_path(path)?).map_err(|error| error.at(path.display()))?;
@@ -145,7 +158,7 @@ impl DeviceOptions {
         if let Some(path) = &self.pipeline_cache {
             gpu = gpu.with_pipeline_cache(path);
         }
-        Ok(Box::new(gpu))
+        Ok(gpu)
     }
 }
 

@@ -3,13 +3,14 @@
 use std::process::ExitCode;
 
 use ecgpu::{
-    Result,
-    engine::backend::DeviceInfo,
-    engine::kernels::Storage,
-    engine::network::Folded,
+    Result, Weights,
+    engine::backend::{Backend, DeviceInfo},
+    engine::kernels::{Storage, VARIANT_NAMES},
+    engine::network::{Folded, published},
     engine::verify::{
         LARGEST_LOGIT_ERROR, LARGEST_LOGIT_ERROR_F16, LARGEST_NMSE, LARGEST_NMSE_F16, StageReport, verify,
     },
+    train,
 };
 use serde_json::json;
 
@@ -24,12 +25,16 @@ use crate::{
 /// error, Σ(device − reference)² / Σ reference². Stages that a GPU computes in one step, such as `encoder.0 + encoder.3`,
 /// are compared both separately and as one step. In f16 each stage is computed from what the device stored before it, and
 /// the logits are also compared with those of the whole network in float64.
+///
+/// Without --weights the built-in network is compared, and the other published one with random weights.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   ecgpu verify                     a real GPU where there is one, else the CPU
   ecgpu verify --device gpu:1
   ecgpu verify --device gpu --precision f16
+  ecgpu verify --device gpu --variant winograd
+  ecgpu verify --device gpu --training
   ecgpu verify --json | jq -c 'select(.passed | not)'
 
 Exit code: 0 if every stage is within the bounds, 1 if one is not.")]
@@ -39,18 +44,21 @@ pub struct Arguments {
     /// Random networks to compare in addition to the given one
     #[arg(long, default_value_t = 12, value_name = "N")]
     networks: u64,
+    /// Run every operation of a GPU that has a variant of this name by that variant, and replace none that is wrong
+    #[arg(long, value_name = "VARIANT", value_parser = VARIANT_NAMES)]
+    variant: Option<String>,
+    /// Compare a training step of each objective instead: its losses, its gradient and the parameters after it
+    #[arg(long, conflicts_with_all = ["weights", "networks", "precision"])]
+    training: bool,
     /// Print one JSON object per stage and line
     #[arg(long)]
     json: bool,
 }
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let weights = arguments.setup.weights()?;
-    weights.notes.iter().for_each(|text| note(text));
-    let folded = Folded::new(&weights.network, &weights.parameters)?;
-    let backend = arguments.setup.device.open_one()?;
+    let backend = arguments.open()?;
     let info = backend.info();
-    let reports = verify(backend.as_ref(), &folded, arguments.networks)?;
+    let reports = arguments.reports(backend.as_ref())?;
     let failed = reports.iter().find(|report| !report.passed);
     if arguments.json {
         reports.iter().for_each(|report| print(&format!("{}\n", object(report, &info))));
@@ -72,6 +80,29 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         });
     }
     Ok(ExitCode::from(u8::from(failed.is_some())))
+}
+
+impl Arguments {
+    fn open(&self) -> Result<Box<dyn Backend>> {
+        let Some(variant) = &self.variant else { return self.setup.device.open_one() };
+        Ok(Box::new(self.setup.device.open_gpu("--variant")?.with_variant(variant)))
+    }
+
+    fn reports(&self, backend: &dyn Backend) -> Result<Vec<StageReport>> {
+        if self.training {
+            return train::verify(backend);
+        }
+        let weights = self.setup.weights()?;
+        weights.notes.iter().for_each(|text| note(text));
+        let given = Folded::new(&weights.network, &weights.parameters)?;
+        let mut reports = verify(backend, &given, self.networks)?;
+        let others = published::all().into_iter().filter(|network| network.name != given.network.name);
+        for other in others.filter(|_| self.setup.weights.is_none()) {
+            let random = Weights::random(other, 1);
+            reports.extend(verify(backend, &Folded::new(&random.network, &random.parameters)?, 0)?);
+        }
+        Ok(reports)
+    }
 }
 
 fn bounds(storage: Storage) -> String {

@@ -60,6 +60,24 @@ impl Accelerator {
 /// t % TEXTURE_WIDTH of row t / TEXTURE_WIDTH.
 pub const TEXTURE_WIDTH: usize = 1024;
 
+/// The names of all variants of all operations of a forward pass.
+pub const VARIANT_NAMES: [&str; 14] = [
+    "plain",
+    "tile 8",
+    "tile 4",
+    "tile 4 sliced",
+    "subgroups",
+    "winograd",
+    "winograd texture",
+    "matrices 8",
+    "matrices 16",
+    "fused 256",
+    "fused 8",
+    "rows",
+    "halves",
+    "slices",
+];
+
 /// How a GPU runs an operation. The counterpart on the CPU is [`Operation::reference`].
 pub trait GpuOperation: Operation {
     /// Describes the ways to run the operation on a device, the one estimated to be the fastest first.

@@ -16,7 +16,7 @@ mod storage;
 #[cfg(feature = "train")]
 pub mod training;
 
-pub use gpu::{Accelerator, GpuOperation, Packing, RowLayout, Shader, Source, TEXTURE_WIDTH, Variant};
+pub use gpu::{Accelerator, GpuOperation, Packing, RowLayout, Shader, Source, TEXTURE_WIDTH, VARIANT_NAMES, Variant};
 use gpu::{component, declarations, input_and_output};
 pub(crate) use storage::LARGEST_F16;
 pub use storage::Storage;

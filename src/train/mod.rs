@@ -11,6 +11,7 @@
 //! | `schedule`, `recipe`, `validation`, `history`, `run` | the epochs of a run |
 //! | `run_folder`, `curves` | the files of a run |
 //! | `settings`, `ptb_xl` | runs on PTB-XL |
+//! | `verify` | the comparison of a step on a device with the reference |
 
 pub mod augment;
 mod batches;
@@ -34,6 +35,7 @@ mod settings;
 mod step;
 mod task;
 mod validation;
+mod verify;
 
 pub use augment::{AugmentationPipeline, Augmentations};
 pub use data::{Data, Examples};
@@ -50,3 +52,4 @@ pub use settings::{ClassWeights, LossName, RunKind, Settings};
 use step::StepOptions;
 pub use step::{Optimiser, TrainingStep};
 pub use task::Task;
+pub use verify::verify;

@@ -10,24 +10,6 @@ use ecgpu::{
 
 use crate::skip;
 
-/// The names of all variants of all operations of a forward pass.
-pub const VARIANTS: [&str; 14] = [
-    "plain",
-    "tile 8",
-    "tile 4",
-    "tile 4 sliced",
-    "subgroups",
-    "winograd",
-    "winograd texture",
-    "matrices 8",
-    "matrices 16",
-    "fused 256",
-    "fused 8",
-    "rows",
-    "halves",
-    "slices",
-];
-
 /// The two ways of storing f16 on a GPU: as the device does it best, and packed in pairs.
 pub const F16_STORAGES: [fn(Gpu) -> Gpu; 2] = [|gpu| gpu.with_precision(Precision::F16), |gpu| gpu.with_packed_f16()];
 

@@ -16,7 +16,7 @@ mod weights_file;
 use std::{io::Write, path::PathBuf};
 
 pub use golden::{Golden, Tensors};
-pub use gpu::{F16_STORAGES, VARIANTS, gpu, has_gpu, host_device, host_device_with};
+pub use gpu::{F16_STORAGES, gpu, has_gpu, host_device, host_device_with};
 pub use networks::{built_in, followed_by_max_pool, one_convolution, published_with_zeros};
 pub use training_plan::{TrainingPlan, error as training_plan_error};
 pub use weights_file::{StoredTensor, WeightsFile};

@@ -17,6 +17,7 @@ mod layouts;
 mod limits;
 mod open;
 mod overflow;
+mod peak;
 mod pipeline;
 mod pipeline_cache;
 mod plan_dispatches;
@@ -40,6 +41,7 @@ use std::{
 
 pub use adapter::{Adapter, adapters};
 pub use open::open_gpu;
+pub use peak::Peak;
 pub use step_shape::StepShape;
 pub use tune::{Candidate, StepTuning, Tuned, tune};
 
@@ -52,6 +54,7 @@ use crate::{
     kernels::{Accelerator, Kernel, Storage, Variant},
     plan::{FusedPlan, Plan, Step},
 };
+use choice::Choice;
 use dispatch::Resource;
 use faults::Faults;
 use layouts::Layouts;
@@ -213,6 +216,24 @@ impl Gpu {
     /// Returns the properties that the choice among variants depends on.
     pub fn accelerator(&self) -> Accelerator {
         self.accelerator
+    }
+
+    /// Names the variant that runs each step of a plan, and the others that the device could run, after those that it refuses
+    /// or computes wrongly have been replaced. A step that is fused with the one before has no variant of its own.
+    ///
+    /// # Errors
+    /// The device cannot run the plan, or failed.
+    pub fn variant_names(&self, plan: &Plan) -> Result<Vec<Vec<&'static str>>> {
+        self.prepare(plan)?;
+        let Choice { fused, layouts, variants } = self.choose(|| self.fused(plan))?;
+        let mut names = Vec::with_capacity(plan.steps.len());
+        for ((step, chosen), source_steps) in fused.plan.steps.iter().zip(variants).zip(fused.source_steps) {
+            let others =
+                self.variants(&StepShape::new(step, &layouts, self.info.storage)).into_iter().map(|it| it.name);
+            names.push([chosen.name].into_iter().chain(others.filter(|name| *name != chosen.name)).collect());
+            names.resize(names.len() + source_steps - 1, Vec::new());
+        }
+        Ok(names)
     }
 
     /// Describes the adapter and the driver for which a tuning is valid.
