@@ -106,7 +106,7 @@ fn a_user_pre_trains_fine_tunes_and_classifies() {
     let mut files: Vec<String> =
         fs::read_dir(&run).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     files.sort();
-    assert_eq!(files, ["best.safetensors", "config.toml", "curves.svg", "last.safetensors", "log.jsonl"]);
+    assert_eq!(files, ["best.safetensors", "config.toml", "curves.svg", "last.safetensors", "lock", "log.jsonl"]);
     assert_eq!(fs::read_to_string(run.join("log.jsonl")).unwrap().lines().count(), 2);
     // The settings that the run wrote give the same network again.
     let again = place.path("again.safetensors");
@@ -130,6 +130,20 @@ fn a_killed_run_resumes_and_ends_with_the_same_file() {
     fails(&["train", "--resume", &run, "--batch", "4"], 2, "batch is 4, was 8");
     succeeds(&["train", "--resume", &run]);
     assert_eq!(fs::read(&whole).unwrap(), fs::read(&killed).unwrap());
+}
+
+#[test]
+fn a_folder_in_use_is_refused() {
+    let place = Place::new(60);
+    let out = place.path("out.safetensors");
+    let more = ["--epochs", "1000"];
+    let mut child = after_an_epoch(&place.quick(&["train"], &out, &more));
+    let run = place.path("out.run");
+    fails(&place.quick(&["train"], &out, &["--epochs", "1", "--force"]), 2, "another run uses this folder");
+    fails(&["train", "--resume", &run], 2, "another run uses this folder");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    succeeds(&place.quick(&["train"], &out, &["--epochs", "1", "--force"]));
 }
 
 #[test]

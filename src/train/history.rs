@@ -57,6 +57,18 @@ impl RunState {
         self.history.iter().reduce(|best, epoch| if is_better(best, epoch) { epoch } else { best })
     }
 
+    /// Returns what makes the state impossible for a run of `steps` steps per epoch that has completed `taken` steps in all.
+    pub(super) fn contradiction(&self, steps: usize, taken: u32) -> Option<String> {
+        let Self { history, step, .. } = self;
+        if let Some((at, epoch)) = history.iter().enumerate().find(|(at, epoch)| epoch.epoch != at + 1) {
+            return Some(format!("epoch {} is stated as number {}", at + 1, epoch.epoch));
+        }
+        let expected = history.len().checked_mul(steps).and_then(|completed| completed.checked_add(*step));
+        (*step > steps || expected != Some(taken as usize)).then(|| {
+            format!("{taken} steps in {} epochs of {steps} steps, and {step} steps of the next one", history.len())
+        })
+    }
+
     /// Returns whether all epochs are completed or the recipe's patience is exhausted.
     pub(super) fn is_over(&self, recipe: &Recipe) -> bool {
         let idle = self.best().filter(|best| best.auroc.is_some()).map_or(0, |best| self.history.len() - best.epoch);

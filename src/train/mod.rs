@@ -9,12 +9,13 @@
 //! | `layout`, `gradient_tape`, `input_gradient`, `step` | the plan of a training step |
 //! | `task`, `session` | a network with its objective, and its training on a device batch by batch |
 //! | `schedule`, `recipe`, `validation`, `history`, `run` | the epochs of a run |
-//! | `run_folder`, `curves` | the files of a run |
+//! | `run_folder`, `checkpoint`, `run_identity`, `curves` | the files of a run |
 //! | `settings`, `ptb_xl` | runs on PTB-XL |
 //! | `verify` | the comparison of a step on a device with the reference |
 
 pub mod augment;
 mod batches;
+mod checkpoint;
 mod curves;
 mod data;
 mod gradient_tape;
@@ -29,6 +30,7 @@ mod ptb_xl;
 mod recipe;
 mod run;
 mod run_folder;
+mod run_identity;
 mod schedule;
 mod session;
 mod settings;

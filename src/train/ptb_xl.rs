@@ -150,7 +150,7 @@ impl<'a> PtbXlRun<'a> {
         let recipe = self.settings.recipe();
         check_writable(out)?;
         let folder = match mode {
-            StartMode::Resume => RunFolder::resume(folder, self.contract.clone()),
+            StartMode::Resume => RunFolder::resume(folder, self.contract.clone())?,
             StartMode::New { force } => {
                 RunFolder::create(folder, &self.settings.to_toml()?, self.contract.clone(), force)?
             }

@@ -7,8 +7,9 @@
 use std::{ops::ControlFlow, time::Instant};
 
 use super::{
-    Data, Epoch, Loss, Rates, Recipe, RunFolder, Task, TrainingSession, batches::Batches, history::RunState,
-    recipe::check, schedule::target_momentum, validation::Validation,
+    Data, Epoch, Loss, Rates, Recipe, RunFolder, SessionState, Task, TrainingSession, batches::Batches,
+    checkpoint::Checkpoint, history::RunState, recipe::check, run_identity::RunIdentity, schedule::target_momentum,
+    validation::Validation,
 };
 use crate::{Error, ErrorKind, Result, backend::Backend, network::Parameters};
 
@@ -55,8 +56,8 @@ const CHECKPOINT_INTERVAL: f64 = 300.0;
 /// no outcome. If the folder contains a checkpoint, the run resumes from it.
 ///
 /// # Errors
-/// The recipe, the task or the data are invalid; a loss or a gradient is not finite; the device fails; the folder cannot be
-/// written.
+/// The recipe, the task or the data are invalid; the checkpoint is damaged or belongs to another run; a loss, a gradient or a
+/// running statistic is not finite; the device fails; the folder cannot be written.
 pub fn run(
     backend: &dyn Backend,
     task: Task,
@@ -66,7 +67,8 @@ pub fn run(
     observe: Observer<'_>,
 ) -> Result<Option<Outcome>> {
     check(&task, &data, recipe)?;
-    let checkpoint = folder.map(|folder| folder.checkpoint(&task)).transpose()?.flatten();
+    let folder = folder.map(|folder| (folder, RunIdentity::new(&task, &data, recipe)));
+    let checkpoint = folder.as_ref().map(|(folder, identity)| folder.checkpoint(identity)).transpose()?.flatten();
     let validation = Validation::new(&task, data)?;
     let micro_batches = checkpoint.as_ref().map(|checkpoint| checkpoint.micro_batches);
     let session = open_session(backend, task, micro_batches, observe)?;
@@ -75,8 +77,7 @@ pub fn run(
     let mut run = Run { backend, session, batches, validation, data, recipe, folder, state, best };
     if let Some(checkpoint) = checkpoint {
         run.session.restore(&checkpoint.session)?;
-        run.best = folder.map(RunFolder::best).transpose()?.flatten();
-        run.state = checkpoint.state;
+        (run.state, run.best) = (checkpoint.state, checkpoint.best);
     }
     run.train(observe)
 }
@@ -120,7 +121,7 @@ struct Run<'a> {
     validation: Option<Validation<'a>>,
     data: Data<'a>,
     recipe: &'a Recipe,
-    folder: Option<&'a RunFolder>,
+    folder: Option<(&'a RunFolder, RunIdentity)>,
     state: RunState,
     /// The parameters of the best epoch.
     best: Option<Parameters>,
@@ -159,11 +160,13 @@ impl Run<'_> {
             step_start = Instant::now();
             let (epoch, step) = (epoch + 1, self.state.step);
             if observe(Event::Step { epoch, step, steps, loss: loss.value }).is_break() {
-                self.save()?;
+                let session = self.session_state()?;
+                self.save(session)?;
                 return Ok(ControlFlow::Break(()));
             }
             if saved.elapsed().as_secs_f64() > CHECKPOINT_INTERVAL {
-                self.save()?;
+                let session = self.session_state()?;
+                self.save(session)?;
                 saved = Instant::now();
             }
         }
@@ -206,6 +209,7 @@ impl Run<'_> {
 
     /// Validates the network and completes the epoch.
     fn finish_epoch(&mut self, observe: Observer<'_>) -> Result<ControlFlow<()>> {
+        let session = self.session_state()?;
         let parameters = self.session.parameters()?;
         let scores = match &self.validation {
             Some(validation) => Some(validation.evaluate(self.backend, &parameters)?),
@@ -229,19 +233,31 @@ impl Run<'_> {
         self.state.history = history;
         self.state.history.push(epoch.clone());
         if epoch.auroc.is_some() && self.state.best() == Some(&epoch) {
-            if let Some(folder) = self.folder {
+            if let Some((folder, _)) = &self.folder {
                 folder.save_best(self.session.task(), &parameters, &epoch)?;
             }
             self.best = Some(parameters);
         }
-        self.save()?;
+        self.save(session)?;
         Ok(observe(Event::Epoch(&epoch)))
     }
 
-    /// Writes a checkpoint.
-    fn save(&mut self) -> Result<()> {
-        let Some(folder) = self.folder else { return Ok(()) };
+    /// Returns the state of the session.
+    ///
+    /// # Errors
+    /// A number is not finite, such as a running variance that overflowed while the loss did not; or the device fails.
+    fn session_state(&mut self) -> Result<SessionState> {
         let session = self.session.save()?;
-        folder.save(self.session.task(), &session, &self.state)
+        let Some(what) = session.non_finite() else { return Ok(session) };
+        let cause = format!("after step {}: {what}", session.steps);
+        let remedy = "lower the learning rate, or look for records with huge samples; the last checkpoint is unchanged";
+        Err(Error::new(ErrorKind::Training, cause, remedy))
+    }
+
+    /// Writes a checkpoint.
+    fn save(&self, session: SessionState) -> Result<()> {
+        let Some((folder, identity)) = &self.folder else { return Ok(()) };
+        let (micro_batches, state, best) = (self.session.task().micro_batches, self.state.clone(), self.best.clone());
+        folder.save(identity, &Checkpoint { micro_batches, session, state, best })
     }
 }

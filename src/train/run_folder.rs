@@ -2,15 +2,15 @@
 //! weights of the best epoch.
 
 use std::{
-    collections::BTreeMap,
+    fs::{self, File, TryLockError},
     path::{Path, PathBuf},
 };
 
-use super::{Epoch, Objective, SessionState, Task, curves, history::RunState};
+use super::{Epoch, Task, checkpoint::Checkpoint, curves, run_identity::RunIdentity};
 use crate::{
     Error, ErrorKind, Hint, Result, Weights,
     files::{check_writable, write},
-    network::{Contract, Parameters, Tensor, TensorFile},
+    network::{Contract, Parameters},
 };
 
 const CONFIG: &str = "config.toml";
@@ -19,37 +19,27 @@ const CURVES: &str = "curves.svg";
 const LAST: &str = "last.safetensors";
 const BEST: &str = "best.safetensors";
 
-/// The metadata entry, key and value, that every checkpoint has. The value contains the version of the format.
-const FORMAT: [&str; 2] = ["format", "ecgpu checkpoint 1"];
+/// The file that a run locks as long as it uses the folder. It stays there, because a lock on a file that others may remove
+/// would guard nothing.
+const LOCK: &str = "lock";
 
-/// The metadata key of the number of steps in format 1.
-const STEPS: &str = "taken";
-/// The metadata key of the number of micro-batches in format 1.
-const MICRO_BATCHES: &str = "parts";
-/// The metadata key of the run's state in format 1.
-const STATE: &str = "progress";
-
-/// The folder of a run.
-#[derive(Debug, Clone, PartialEq)]
+/// The folder of a run. Only one run can use a folder at a time, of this process or of another.
+#[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
     /// The contract of saved weights. Epoch and score are appended to its provenance.
     contract: Contract,
-}
-
-/// The contents of a checkpoint.
-pub(super) struct Checkpoint {
-    pub(super) micro_batches: usize,
-    pub(super) session: SessionState,
-    pub(super) state: RunState,
+    /// Holds the lock. The system releases it when the process ends, however it ends.
+    _lock: File,
 }
 
 impl RunFolder {
     /// Creates the folder of a new run and writes its settings into it. With `force` an existing run is replaced.
     ///
     /// # Errors
-    /// The folder contains a run and `force` is not set, or it cannot be written.
+    /// The folder contains a run and `force` is not set, another run uses it, or it cannot be written.
     pub fn create(path: &Path, settings: &str, contract: Contract, force: bool) -> Result<Self> {
+        let _lock = lock(path)?;
         let last = path.join(LAST);
         if (last.exists() || path.join(CONFIG).exists()) && !force {
             let cause = format!("{} holds a run already", path.display());
@@ -60,16 +50,21 @@ impl RunFolder {
         for old in [LAST, BEST, LOG, CURVES] {
             let old = path.join(old);
             if old.exists() {
-                std::fs::remove_file(&old).map_err(|error| Error::file(&old, error))?;
+                fs::remove_file(&old).map_err(|error| Error::file(&old, error))?;
             }
         }
         write(&path.join(CONFIG), settings.as_bytes())?;
-        Ok(Self { path: path.into(), contract })
+        Ok(Self { path: path.into(), contract, _lock })
     }
 
     /// Opens the folder of a run that is resumed.
-    pub(crate) fn resume(path: &Path, contract: Contract) -> Self {
-        Self { path: path.into(), contract }
+    ///
+    /// # Errors
+    /// Another run uses the folder, or it cannot be written.
+    pub(crate) fn resume(path: &Path, contract: Contract) -> Result<Self> {
+        let _lock = lock(path)?;
+        check_writable(&path.join(LAST))?;
+        Ok(Self { path: path.into(), contract, _lock })
     }
 
     /// Reads the settings that a run was started with.
@@ -78,34 +73,26 @@ impl RunFolder {
     /// The folder contains no run.
     pub fn settings(path: &Path) -> Result<String> {
         let config = path.join(CONFIG);
-        std::fs::read_to_string(&config).map_err(|error| {
+        fs::read_to_string(&config).map_err(|error| {
             let cause = format!("{}: {error}", config.display());
             Error::new(ErrorKind::File, cause, "name the folder of a run that was interrupted")
         })
     }
 
     /// Writes log, curves and checkpoint.
-    pub(super) fn save(&self, task: &Task, session: &SessionState, state: &RunState) -> Result<()> {
-        let json = |value: &dyn Fn() -> serde_json::Result<String>| {
-            value().map_err(|error| Error::new(ErrorKind::Training, error.to_string(), "report this"))
-        };
-        let mut metadata = identity(task);
-        metadata.insert(STEPS.into(), session.steps.to_string());
-        metadata.insert(MICRO_BATCHES.into(), task.micro_batches.to_string());
-        metadata.insert(STATE.into(), json(&|| serde_json::to_string(state))?);
-        let tensor = |(name, values): &(String, Vec<f32>)| {
-            (name.clone(), Tensor { shape: vec![values.len()], values: values.as_slice().into() })
-        };
-        let tensors = session.states.iter().map(tensor).collect();
+    pub(super) fn save(&self, identity: &RunIdentity, checkpoint: &Checkpoint) -> Result<()> {
+        let history = &checkpoint.state.history;
         let mut log = String::new();
-        for epoch in &state.history {
-            log += &json(&|| serde_json::to_string(epoch))?;
+        for epoch in history {
+            let line = serde_json::to_string(epoch)
+                .map_err(|error| Error::new(ErrorKind::Training, error.to_string(), "report this"))?;
+            log += &line;
             log.push('\n');
         }
         // The log is written first, so that it has a line for every epoch of the checkpoint.
         write(&self.path.join(LOG), log.as_bytes())?;
-        write(&self.path.join(CURVES), curves::draw(&state.history, &self.contract.classes).as_bytes())?;
-        write(&self.path.join(LAST), &TensorFile { metadata, tensors }.to_bytes())
+        write(&self.path.join(CURVES), curves::draw(history, &self.contract.classes).as_bytes())?;
+        checkpoint.write(&self.path.join(LAST), identity)
     }
 
     /// Writes the weights of the best epoch.
@@ -130,59 +117,29 @@ impl RunFolder {
     /// Reads the last checkpoint; `None` if there is none.
     ///
     /// # Errors
-    /// The checkpoint is damaged or belongs to another network or objective.
-    pub(super) fn checkpoint(&self, task: &Task) -> Result<Option<Checkpoint>> {
-        let path = self.path.join(LAST);
-        if !path.exists() {
-            return Ok(None);
-        }
-        let TensorFile { metadata, tensors } = TensorFile::read(&path)?;
-        for (key, expected) in identity(task) {
-            let found = metadata.get(&key).map_or("nothing", String::as_str);
-            if found != expected {
-                let cause = format!("{}: {key} is '{found}', not '{expected}'", path.display());
-                return Err(Error::new(
-                    ErrorKind::Weights,
-                    cause,
-                    "resume with the network and the objective of the checkpoint",
-                ));
-            }
-        }
-        let unreadable = |key: &str| {
-            let cause = format!("{}: '{key}' cannot be read", path.display());
-            Error::new(ErrorKind::Weights, cause, "start the run again, overwriting it").with_hint(Hint::Overwrite)
-        };
-        let number = |key: &str| {
-            let number = metadata.get(key).and_then(|text| text.parse::<u32>().ok());
-            number.ok_or_else(|| unreadable(key))
-        };
-        let state = metadata.get(STATE).and_then(|text| serde_json::from_str(text).ok());
-        let states = tensors.into_iter().map(|(name, tensor)| (name, tensor.values.to_vec())).collect();
-        Ok(Some(Checkpoint {
-            micro_batches: number(MICRO_BATCHES)? as usize,
-            session: SessionState { steps: number(STEPS)?, states },
-            state: state.ok_or_else(|| unreadable(STATE))?,
-        }))
-    }
-
-    /// Reads the parameters of the best epoch; `None` if there are none yet.
-    pub(super) fn best(&self) -> Result<Option<Parameters>> {
-        let path = self.path.join(BEST);
-        if !path.exists() {
-            return Ok(None);
-        }
-        Ok(Some(Parameters::new(TensorFile::read(&path)?.tensors)))
+    /// The checkpoint is damaged or belongs to another run.
+    pub(super) fn checkpoint(&self, identity: &RunIdentity) -> Result<Option<Checkpoint>> {
+        Checkpoint::read(&self.path.join(LAST), identity)
     }
 }
 
-/// Returns the metadata in which a checkpoint and the task that resumes from it must agree.
-fn identity(task: &Task) -> BTreeMap<String, String> {
-    let objective = match &task.objective {
-        Objective::Supervised { .. } if task.freeze_encoder => "supervised, encoder frozen",
-        Objective::Supervised { .. } => "supervised",
-        Objective::SimClr { .. } => "SimCLR",
-        Objective::Byol { .. } => "BYOL",
+/// Locks a folder, and creates it if it is not there.
+///
+/// # Errors
+/// Another run uses the folder, or it cannot be written.
+fn lock(path: &Path) -> Result<File> {
+    let file = path.join(LOCK);
+    let open = || {
+        fs::create_dir_all(path)?;
+        File::options().write(true).create(true).truncate(false).open(&file)
     };
-    let [key, version] = FORMAT.map(String::from);
-    [(key, version), ("network".into(), task.network.name.clone()), ("objective".into(), objective.into())].into()
+    let opened = open().map_err(|error| Error::file(&file, error))?;
+    match opened.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            let cause = format!("{}: another run uses this folder", path.display());
+            Err(Error::new(ErrorKind::Usage, cause, "wait for its end, or choose another folder"))
+        }
+        // A file system without locks is no reason to refuse.
+        _ => Ok(opened),
+    }
 }

@@ -54,6 +54,16 @@ pub struct SessionState {
     pub(crate) states: Vec<(String, Vec<f32>)>,
 }
 
+impl SessionState {
+    /// Names the first number that is not finite.
+    pub(super) fn non_finite(&self) -> Option<String> {
+        self.states.iter().find_map(|(name, values)| {
+            let at = values.iter().position(|value| !value.is_finite())?;
+            Some(format!("number {at} of {name} is {}", values[at]))
+        })
+    }
+}
+
 /// The index of the losses in the outputs of the plan of [`TrainingStep`].
 const LOSSES: usize = 0;
 /// The index of the sums of the squared gradient in the outputs of the plan of [`TrainingStep`].

@@ -2,119 +2,20 @@
 
 #![cfg(feature = "train")]
 
-use std::{fs, ops::ControlFlow, path::Path};
+mod checkpoints;
+mod support;
 
 use ecgpu::{
-    Device, Error, ErrorKind, Result,
-    ecg::Lead,
-    engine::backend::{self, Backend, DeviceInfo, Executor, Trainer, cpu::Cpu},
-    engine::kernels::training::SupervisedLossKind,
-    engine::network::{Contract, Layer, NamedLayer, Network, Parameters, published::model_card_55k},
+    Error, ErrorKind, Result,
+    engine::backend::{Backend, DeviceInfo, Executor, Trainer, cpu::Cpu},
+    engine::network::{Layer, NamedLayer, Network, Parameters},
     engine::plan::Plan,
-    engine::random::Random,
     train::{
-        AugmentationPipeline, Augmentations, Data, Event, Examples, Heads, LearningRate, Objective, Observer, Outcome,
-        Rates, Recipe, RunFolder, ScheduleShape, Task, TrainingSession, TrainingStep, augment::Signal, run,
+        Data, Event, Heads, LearningRate, Objective, Rates, Recipe, ScheduleShape, Task, TrainingSession, TrainingStep,
+        run,
     },
 };
-use tempfile::TempDir;
-
-const RECORDS: usize = 64;
-const LENGTH: usize = 80;
-
-/// Noise with labels that do not depend on it, so that a network can only memorise the records.
-struct Noise {
-    records: Vec<Vec<f32>>,
-    labels: Vec<[f32; 5]>,
-}
-
-impl Noise {
-    fn new() -> Self {
-        let mut random = Random::new(5, 0);
-        let record = |_| (0..12 * LENGTH).map(|_| random.normal() as f32).collect();
-        let records = (0..RECORDS).map(record).collect();
-        let labels = (0..RECORDS).map(|at| std::array::from_fn(|class| f32::from(u8::from((at + class) % 3 == 0))));
-        Self { records, labels: labels.collect() }
-    }
-}
-
-impl Examples for Noise {
-    fn leads(&self) -> usize {
-        12
-    }
-
-    fn samples(&self) -> usize {
-        LENGTH
-    }
-
-    fn record(&self, index: usize, into: &mut [f32]) {
-        into.copy_from_slice(&self.records[index]);
-    }
-
-    fn labels(&self, index: usize, into: &mut [f32]) {
-        into.copy_from_slice(&self.labels[index]);
-    }
-
-    fn name(&self, index: usize) -> String {
-        format!("noise-{index}")
-    }
-}
-
-fn supervised() -> Objective {
-    Objective::Supervised { loss: SupervisedLossKind::CROSS_ENTROPY, class_weights: vec![1.0; 5] }
-}
-
-fn task(objective: Objective, samples: usize) -> Task {
-    let network = model_card_55k();
-    let parameters = TrainingStep::initial(&network, &objective, 1);
-    Task::new(network, objective, parameters, [16, samples])
-}
-
-fn augmenting() -> Option<AugmentationPipeline> {
-    let signal = Signal { leads: Lead::STANDARD.to_vec(), sampling_rate: 100.0, millivolts: 0.235 };
-    Some(AugmentationPipeline { augmentations: Augmentations::default(), signal, seed: 3 })
-}
-
-fn recipe(epochs: usize) -> Recipe {
-    let learning_rate = LearningRate { peak: 3e-3, shape: ScheduleShape::Constant, warm_up: 0.0 };
-    Recipe { epochs, learning_rate, target_momentum: 0.99, patience: None, seed: 7 }
-}
-
-const ALL: [usize; RECORDS] = {
-    let mut all = [0; RECORDS];
-    let mut at = 0;
-    while at < RECORDS {
-        all[at] = at;
-        at += 1;
-    }
-    all
-};
-
-fn data(examples: &Noise) -> Data<'_> {
-    Data { examples, training: &ALL, validation: &ALL }
-}
-
-fn go_on(_: Event) -> ControlFlow<()> {
-    ControlFlow::Continue(())
-}
-
-/// Runs a whole training in memory.
-fn whole(task: &Task, examples: &Noise, recipe: &Recipe) -> Outcome {
-    run(&Cpu::default(), task.clone(), data(examples), recipe, None, &mut go_on).unwrap().unwrap()
-}
-
-/// Returns the outcome without the times.
-fn untimed(outcome: &Outcome) -> Outcome {
-    let mut outcome = outcome.clone();
-    for epoch in outcome.history.iter_mut().chain([&mut outcome.best]) {
-        (epoch.seconds, epoch.records_per_second) = (0.0, 0.0);
-    }
-    outcome
-}
-
-fn folder(path: &Path) -> RunFolder {
-    RunFolder::create(path, "", Contract::default(), false).unwrap()
-}
+use support::{ALL, LENGTH, Noise, RECORDS, augmenting, data, go_on, recipe, supervised, task, untimed, whole};
 
 #[test]
 fn a_small_network_memorises_its_records() {
@@ -191,104 +92,6 @@ fn a_frozen_encoder_keeps_every_bit_while_its_head_learns() {
 }
 
 #[test]
-fn an_interrupted_run_resumes_and_ends_with_the_same_bits() {
-    let heads = Heads { hidden: 32, out: 16 };
-    let noise = Noise::new();
-    let mut random = Random::new(std::process::id().into(), 0);
-    for objective in [supervised(), Objective::SimClr { temperature: 0.1, heads }, Objective::Byol { heads }] {
-        let task = Task { augmentation: augmenting(), ..task(objective, 64) };
-        let recipe = Recipe {
-            learning_rate: LearningRate { peak: 1e-3, shape: ScheduleShape::OneCycle, warm_up: 0.3 },
-            ..recipe(3)
-        };
-        let uninterrupted = untimed(&whole(&task, &noise, &recipe));
-        let temporary = TempDir::new().unwrap();
-        let folder = folder(temporary.path());
-        // Three epochs of four steps, each followed by the epoch's own event.
-        let breaks = [1 + random.below(5), 2 + random.below(5)];
-        for events in breaks {
-            let mut left = events;
-            let mut observe = |_: Event| {
-                left -= 1;
-                if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            };
-            let broken = run(&Cpu::default(), task.clone(), data(&noise), &recipe, Some(&folder), &mut observe);
-            assert_eq!(broken.unwrap(), None, "broken off after {breaks:?} events");
-        }
-        let resumed = run(&Cpu::default(), task, data(&noise), &recipe, Some(&folder), &mut go_on).unwrap().unwrap();
-        // Not by assert_eq, which would print all parameters.
-        let resumed = untimed(&resumed);
-        assert_eq!(resumed.history, uninterrupted.history, "broken off after {breaks:?} events");
-        assert!(resumed == uninterrupted, "other parameters, broken off after {breaks:?} events");
-    }
-}
-
-#[test]
-fn a_run_on_a_gpu_resumes_with_the_same_bits() {
-    if !ecgpu_testing::has_gpu() {
-        return;
-    }
-    let gpu = backend::open(&Device::Gpu, None).unwrap();
-    let (noise, task) = (Noise::new(), Task { augmentation: augmenting(), ..task(supervised(), 64) });
-    let temporary = TempDir::new().unwrap();
-    let folder = folder(temporary.path());
-    let train = |folder, observe: Observer| run(gpu.as_ref(), task.clone(), data(&noise), &recipe(2), folder, observe);
-    let uninterrupted = train(None, &mut go_on).unwrap().unwrap();
-    let mut stop_in_the_second_epoch = |event: Event| match event {
-        Event::Step { epoch: 2, step: 2, .. } => ControlFlow::Break(()),
-        _ => ControlFlow::Continue(()),
-    };
-    assert!(train(Some(&folder), &mut stop_in_the_second_epoch).unwrap().is_none());
-    let resumed = train(Some(&folder), &mut go_on).unwrap().unwrap();
-    assert!(untimed(&resumed) == untimed(&uninterrupted));
-    let cpu = whole(&task, &noise, &recipe(2));
-    let losses = |outcome: &Outcome| outcome.history.iter().map(|epoch| epoch.loss).collect::<Vec<_>>();
-    for (gpu, cpu) in losses(&resumed).into_iter().zip(losses(&cpu)) {
-        assert!((gpu / cpu - 1.0).abs() < 0.02, "a mean loss of {gpu} on the GPU and {cpu} on the CPU");
-    }
-}
-
-#[test]
-#[cfg(target_os = "linux")]
-fn after_a_full_disk_a_run_resumes_from_its_last_checkpoint() {
-    let (noise, task) = (Noise::new(), task(supervised(), LENGTH));
-    let temporary = TempDir::new().unwrap();
-    let folder = folder(temporary.path());
-    let mut fill = |event: Event| {
-        if matches!(event, Event::Epoch(_)) {
-            // Linux reports a full disk for every write to this device.
-            let partial = format!("last.safetensors.{}-0.partial", std::process::id());
-            std::os::unix::fs::symlink("/dev/full", temporary.path().join(partial)).unwrap();
-        }
-        ControlFlow::Continue(())
-    };
-    let error = run(&Cpu::default(), task.clone(), data(&noise), &recipe(3), Some(&folder), &mut fill).unwrap_err();
-    assert!(error.kind() == ErrorKind::File && error.to_string().contains("No space left"), "{error}");
-    let resumed = run(&Cpu::default(), task.clone(), data(&noise), &recipe(3), Some(&folder), &mut go_on);
-    assert!(untimed(&resumed.unwrap().unwrap()) == untimed(&whole(&task, &noise, &recipe(3))));
-}
-
-#[test]
-fn a_checkpoint_of_another_network_or_objective_is_refused() {
-    let noise = Noise::new();
-    let temporary = TempDir::new().unwrap();
-    let folder = folder(temporary.path());
-    let first = task(supervised(), LENGTH);
-    run(&Cpu::default(), first.clone(), data(&noise), &recipe(1), Some(&folder), &mut go_on).unwrap();
-    let frozen = Task { freeze_encoder: true, ..first.clone() };
-    let mut other = first;
-    other.network.name = "another".into();
-    for (task, named) in [(frozen, "objective is 'supervised'"), (other, "network is '55k'")] {
-        let error = run(&Cpu::default(), task, data(&noise), &recipe(2), Some(&folder), &mut go_on).unwrap_err();
-        assert!(error.kind() == ErrorKind::Weights && error.to_string().contains(named), "{error}");
-    }
-    let last = temporary.path().join("last.safetensors");
-    fs::write(&last, &fs::read(&last).unwrap()[..1000]).unwrap();
-    let error = run(&Cpu::default(), task(supervised(), LENGTH), data(&noise), &recipe(2), Some(&folder), &mut go_on);
-    assert!(error.unwrap_err().to_string().contains("last.safetensors: not a readable"));
-}
-
-#[test]
 fn a_loss_that_is_not_finite_names_step_records_and_layer() {
     let failing = |value: f32| {
         let mut noise = Noise::new();
@@ -340,7 +143,7 @@ fn a_batch_too_large_for_the_device_is_split_or_refused() {
         if let Event::Note(text) = event {
             notes.push(text);
         }
-        ControlFlow::Continue(())
+        std::ops::ControlFlow::Continue(())
     };
     let outcome =
         run(&small, task(supervised(), LENGTH), data(&noise), &recipe(8), None, &mut observe).unwrap().unwrap();
