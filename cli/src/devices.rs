@@ -6,7 +6,7 @@ use ecgpu::{
     Classifier, Result, Weights,
     engine::backend::{
         self, Device,
-        gpu::{Adapter, adapters},
+        gpu::{Adapter, adapter_of_auto, adapters},
     },
     engine::network::published::training_code_542k,
 };
@@ -49,7 +49,10 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let mut listed: Vec<Listed> = adapters().iter().map(Listed::gpu).collect();
+    let mut listed: Vec<Listed> = {
+        let auto = adapter_of_auto();
+        adapters().iter().map(|adapter| Listed::gpu(adapter, auto == Some(adapter.index))).collect()
+    };
     if listed.is_empty() && !arguments.json {
         note("no GPU: no Vulkan, Metal or DX12 driver offers an adapter");
     }
@@ -77,9 +80,10 @@ struct Listed {
 }
 
 impl Listed {
-    fn gpu(adapter: &Adapter) -> Self {
+    fn gpu(adapter: &Adapter, auto: bool) -> Self {
         let (device, name) = (Device::GpuIndex(adapter.index), adapter.info().name);
-        Self { device, name, object: adapter_object(adapter), text: adapter_text(adapter), times: Vec::new() }
+        let (object, text) = (adapter_object(adapter, auto), adapter_text(adapter, auto));
+        Self { device, name, object, text, times: Vec::new() }
     }
 
     fn processor(device: Device) -> Result<Self> {
@@ -183,7 +187,7 @@ fn limits(adapter: &Adapter) -> [(&'static str, u64); 5] {
     ]
 }
 
-fn adapter_object(adapter: &Adapter) -> Value {
+fn adapter_object(adapter: &Adapter, auto: bool) -> Value {
     let info = adapter.info();
     let limits: serde_json::Map<_, _> =
         limits(adapter).map(|(name, value)| (name.to_string(), json!(value))).into_iter().collect();
@@ -197,13 +201,14 @@ fn adapter_object(adapter: &Adapter) -> Value {
         "driver_info": info.driver_info,
         "shader_compiler": adapter.shader_compiler(),
         "type": adapter.kind(),
+        "auto": auto,
         "subgroup_sizes": [info.subgroup_min_size, info.subgroup_max_size],
         "limits": limits,
         "features": features,
     })
 }
 
-fn adapter_text(adapter: &Adapter) -> String {
+fn adapter_text(adapter: &Adapter, auto: bool) -> String {
     let info = adapter.info();
     let line = |name: &str, value: String| format!("  {FAINT}{name:40}{FAINT:#}{value}\n");
     let mut text = format!("{STRONG}gpu:{}{STRONG:#}  {}\n", adapter.index, info.name);
@@ -212,8 +217,12 @@ fn adapter_text(adapter: &Adapter) -> String {
     if let Some(compiler) = adapter.shader_compiler() {
         text += &line("shader compiler", compiler);
     }
-    let only_when_asked = if adapter.is_software() { ": runs on the CPU, used only when asked for" } else { "" };
-    text += &line("type", format!("{}{only_when_asked}", adapter.kind()));
+    let used = match (adapter.is_software(), auto) {
+        (true, _) => ": runs on the CPU, used only when asked for",
+        (false, true) => ": the one that auto takes",
+        (false, false) => "",
+    };
+    text += &line("type", format!("{}{used}", adapter.kind()));
     text += &line("subgroup sizes", format!("{} to {}", info.subgroup_min_size, info.subgroup_max_size));
     for (name, value) in limits(adapter) {
         text += &line(name, value.to_string());

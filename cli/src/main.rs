@@ -6,6 +6,7 @@ mod classify;
 mod convert;
 mod dataset;
 mod devices;
+mod doctor;
 mod download;
 mod hint;
 mod input;
@@ -48,6 +49,7 @@ enum Command {
     Classify(classify::Arguments),
     Score(score::Arguments),
     Devices(devices::Arguments),
+    Doctor(doctor::Arguments),
     Verify(verify::Arguments),
     Bench(bench::Arguments),
     Profile(profile::Arguments),
@@ -199,6 +201,7 @@ fn main() -> ExitCode {
         Command::Classify(arguments) => classify::run(&arguments),
         Command::Score(arguments) => score::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Profile(arguments) => profile::run(&arguments),

@@ -138,7 +138,8 @@ impl Profile<'_> {
 
     /// Returns the share of the device that a step uses: that of its operations or that of its bytes, whichever is larger.
     fn share(&self, at: usize) -> Option<f64> {
-        let ([gflops, gigabytes], peak) = (self.rates(at), self.peak?);
+        let peak = self.peak.filter(|_| !self.times[at].is_zero())?;
+        let [gflops, gigabytes] = self.rates(at);
         Some((gflops * 1e9 / peak.operations_per_second).max(gigabytes * 1e9 / peak.bytes_per_second))
     }
 

@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 
 use ecgpu::{
-    Result, Weights,
+    Error, ErrorKind, Result, Weights,
     engine::backend::{Backend, DeviceInfo},
     engine::kernels::{Storage, VARIANT_NAMES},
     engine::network::{Folded, published},
+    engine::plan::{Keep, Plan},
     engine::verify::{
         LARGEST_LOGIT_ERROR, LARGEST_LOGIT_ERROR_F16, LARGEST_NMSE, LARGEST_NMSE_F16, StageReport, verify,
     },
@@ -85,7 +86,16 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
 impl Arguments {
     fn open(&self) -> Result<Box<dyn Backend>> {
         let Some(variant) = &self.variant else { return self.setup.device.open_one() };
-        Ok(Box::new(self.setup.device.open_gpu("--variant")?.with_variant(variant)))
+        let gpu = self.setup.device.open_gpu("--variant")?.with_variant(variant);
+        for network in published::all() {
+            let random = Weights::random(network, 1);
+            let plan = Plan::new(&Folded::new(&random.network, &random.parameters)?, 2, 1000, Keep::Results)?;
+            if gpu.has_variant(&plan, variant) {
+                return Ok(Box::new(gpu));
+            }
+        }
+        let cause = format!("{} has no variant '{variant}' of any operation", gpu.info().name);
+        Err(Error::new(ErrorKind::Usage, cause, "see the variants that it has with profile --json"))
     }
 
     fn reports(&self, backend: &dyn Backend) -> Result<Vec<StageReport>> {

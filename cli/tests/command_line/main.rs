@@ -8,6 +8,7 @@ mod classify;
 mod commands;
 mod convert;
 mod devices;
+mod doctor;
 mod plot;
 mod score;
 mod support;

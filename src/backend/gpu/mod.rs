@@ -40,7 +40,7 @@ use std::{
 };
 
 pub use adapter::{Adapter, adapters};
-pub use open::open_gpu;
+pub use open::{adapter_of_auto, open_gpu};
 pub use peak::Peak;
 pub use step_shape::StepShape;
 pub use tune::{Candidate, StepTuning, Tuned, tune};
@@ -234,6 +234,15 @@ impl Gpu {
             names.resize(names.len() + source_steps - 1, Vec::new());
         }
         Ok(names)
+    }
+
+    /// Whether the device could run a step of a plan, fused or not, by the variant of this name.
+    pub fn has_variant(&self, plan: &Plan, name: &str) -> bool {
+        [FusedPlan::unfused(plan), self.fused(plan)].iter().any(|fused| {
+            let layouts = self.layouts(&fused.plan);
+            let shapes = fused.plan.steps.iter().map(|step| StepShape::new(step, &layouts, self.info.storage));
+            shapes.flat_map(|shape| self.variants(&shape)).any(|variant| variant.name == name)
+        })
     }
 
     /// Describes the adapter and the driver for which a tuning is valid.

@@ -45,6 +45,11 @@ pub fn open_gpu(device: &Device) -> Result<Option<Gpu>> {
     Gpu::open(&adapter).map(Some)
 }
 
+/// Returns the index of the adapter that [`Device::Auto`] tries first; none if there are only software adapters.
+pub fn adapter_of_auto() -> Option<usize> {
+    best_first().into_iter().find(|adapter| !adapter.is_software()).map(|adapter| adapter.index)
+}
+
 /// Lists the adapters, the best first.
 fn best_first() -> Vec<Adapter> {
     let mut adapters = adapters();
