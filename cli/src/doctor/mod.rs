@@ -152,13 +152,15 @@ impl Doctor {
             report.comparisons.push(self.shown(&check)?);
         }
         for (batch, precision) in BATCHES.iter().flat_map(|batch| ["f32", "f16"].map(|it| (*batch, it))) {
-            let too_long = report.seconds_per_record().is_none_or(|time| time * batch as f64 > LONGEST_PASS);
-            if (precision == "f16" && !is_gpu) || (batch > 1 && too_long) {
+            if (precision == "f16" && !is_gpu) || report.takes_too_long(batch) {
                 continue;
             }
             report.benches.push(self.shown(&Check::bench(name, batch, precision))?);
         }
         for batch in BATCHES.into_iter().take(2).filter(|_| is_gpu) {
+            if report.takes_too_long(batch) {
+                break;
+            }
             report.profiles.push(self.run(&Check::profile(name, batch))?);
         }
         Ok(report)
@@ -201,6 +203,11 @@ impl Doctor {
 }
 
 impl DeviceReport {
+    /// Whether a forward pass of some records, but not of one, is expected to take too long.
+    fn takes_too_long(&self, batch: usize) -> bool {
+        batch > 1 && self.seconds_per_record().is_none_or(|time| time * batch as f64 > LONGEST_PASS)
+    }
+
     /// Returns the time of a forward pass per record, of the largest batch so far.
     fn seconds_per_record(&self) -> Option<f64> {
         let of = |outcome: &Outcome| {
