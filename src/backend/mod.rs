@@ -79,8 +79,8 @@ pub trait Backend: Send + Sync {
     /// Prepares a plan for inference: allocates its buffers, packs its weights, compiles its shaders.
     ///
     /// # Errors
-    /// The device refuses a shader, a buffer or their number; or the plan has states, or steps that the device does not
-    /// compute.
+    /// The plan is not sound, as where a step and its buffers differ in size; the device refuses a shader, a buffer or their
+    /// number; or the plan has states, or steps that the device does not compute.
     fn prepare(&self, plan: &Plan) -> Result<Box<dyn Executor>>;
 
     /// Prepares a plan with states for training.

@@ -22,8 +22,9 @@ pub struct Reference;
 /// Runs a plan once and returns its outputs in float64.
 ///
 /// # Errors
-/// The input has the wrong length.
+/// The plan is not sound, or the input has the wrong length.
 pub fn run(plan: &Plan, input: &[f32]) -> Result<Vec<Vec<f64>>> {
+    plan.check()?;
     ReferenceExecutor::new(plan).run_exact(&[input])
 }
 
@@ -133,11 +134,13 @@ impl Backend for Reference {
     }
 
     fn prepare(&self, plan: &Plan) -> Result<Box<dyn Executor>> {
+        plan.check()?;
         check_stateless(plan)?;
         Ok(Box::new(ReferenceExecutor::new(plan)))
     }
 
     fn prepare_training(&self, plan: &Plan) -> Result<Box<dyn Trainer>> {
+        plan.check()?;
         Ok(Box::new(ReferenceExecutor::new(plan)))
     }
 }

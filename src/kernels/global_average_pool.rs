@@ -5,7 +5,7 @@
 //! coroutines, so that `rows`, which has none, is faster there: docs/measurements/pooling-lavapipe.md.
 
 use super::{
-    Accelerator, GpuOperation, Operation, RowLayout, Shader, Source, Variant, input_and_output,
+    Accelerator, Extent, Extents, GpuOperation, Operation, RowLayout, Shader, Source, Variant, input_and_output,
     list::sizes,
     storage::{self, Elements},
 };
@@ -28,6 +28,12 @@ pub struct GlobalAveragePool {
 
 impl Operation for GlobalAveragePool {
     sizes!(batch, channels, samples);
+
+    fn extents(&self) -> Option<Extents> {
+        let Self { batch, channels, samples } = *self;
+        let [x, y] = [samples, 1].map(|samples| Extent::Activation([batch, channels, samples]));
+        Some(Extents::new([x], y))
+    }
 
     fn describe(&self) -> String {
         "global average pool".into()

@@ -5,8 +5,10 @@
 //! lavapipe a barrier is a switch between coroutines, and `plain` is faster. Numbers: docs/measurements/linear.md.
 
 use super::{
-    Accelerator, FEW_CHANNELS, GpuOperation, Operation, Packing, RowLayout, Shader, Source, Variant, input_and_output,
+    Accelerator, Extent, Extents, FEW_CHANNELS, GpuOperation, Operation, Packing, RowLayout, Shader, Source, Variant,
+    input_and_output,
     list::sizes,
+    numbers,
     storage::{self, Elements},
 };
 
@@ -31,6 +33,12 @@ pub struct Linear {
 
 impl Operation for Linear {
     sizes!(batch, in_features, out_features);
+
+    fn extents(&self) -> Option<Extents> {
+        let Self { batch, in_features, out_features } = *self;
+        let [x, y] = [in_features, out_features].map(|features| Extent::Activation([batch, features, 1]));
+        Some(Extents::new([x, numbers([out_features, in_features])?, Extent::Numbers(out_features)], y))
+    }
 
     fn describe(&self) -> String {
         format!("linear {}→{}", self.in_features, self.out_features)

@@ -4,8 +4,9 @@
 //! reads vec4s. That is a quarter of the loads, on which lavapipe spends its time.
 
 use super::{
-    Accelerator, GpuOperation, Operation, RowLayout, Shader, Source, Variant, input_and_output,
+    Accelerator, Extent, Extents, GpuOperation, Operation, RowLayout, Shader, Source, Variant, input_and_output,
     list::sizes,
+    span,
     storage::{self, Elements, Written},
 };
 
@@ -49,6 +50,12 @@ impl MaxPool {
 
 impl Operation for MaxPool {
     sizes!(batch, channels, in_samples, out_samples, kernel, stride);
+
+    fn extents(&self) -> Option<Extents> {
+        let Self { batch, channels, in_samples, out_samples, kernel, stride } = *self;
+        let [x, y] = [in_samples, out_samples].map(|samples| Extent::Activation([batch, channels, samples]));
+        (span(out_samples, kernel, stride)? <= in_samples).then(|| Extents::new([x], y))
+    }
 
     fn describe(&self) -> String {
         format!("max pool kernel {} stride {}", self.kernel, self.stride)

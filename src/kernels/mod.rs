@@ -6,6 +6,7 @@
 //! stores numbers. `docs/adding-an-operation.md` describes how an operation is added.
 
 mod conv1d;
+mod extent;
 mod global_average_pool;
 mod gpu;
 mod linear;
@@ -16,6 +17,8 @@ mod storage;
 #[cfg(feature = "train")]
 pub mod training;
 
+pub use extent::{Extent, Extents};
+use extent::{numbers, span};
 pub use gpu::{Accelerator, GpuOperation, Packing, RowLayout, Shader, Source, TEXTURE_WIDTH, VARIANT_NAMES, Variant};
 use gpu::{component, declarations, input_and_output};
 pub(crate) use storage::LARGEST_F16;
@@ -25,6 +28,10 @@ pub use storage::Storage;
 pub trait Operation {
     /// Describes the operation and its sizes in a few words, such as `conv 12→64 kernel 11 stride 2 + ReLU`.
     fn describe(&self) -> String;
+
+    /// Returns how large the buffers must be that the operation reads and writes. None if a size is impossible. A plan whose
+    /// buffers differ is refused before a backend sees it.
+    fn extents(&self) -> Option<Extents>;
 
     /// Counts multiplications and additions.
     fn floating_point_operations(&self) -> usize;

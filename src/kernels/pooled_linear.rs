@@ -6,9 +6,10 @@
 //! all the same, so that software proves what every real GPU runs. Numbers: docs/measurements/fused-plans.md.
 
 use super::{
-    Accelerator, FEW_CHANNELS, GpuOperation, Operation, Packing, RowLayout, Shader, Source, Variant, component,
-    declarations, input_and_output,
+    Accelerator, Extent, Extents, FEW_CHANNELS, GpuOperation, Operation, Packing, RowLayout, Shader, Source, Variant,
+    component, declarations, input_and_output,
     list::sizes,
+    numbers,
     storage::{self, Elements},
 };
 
@@ -79,6 +80,13 @@ impl PooledLinear {
 
 impl Operation for PooledLinear {
     sizes!(batch, channels, samples, out_features);
+
+    fn extents(&self) -> Option<Extents> {
+        let Self { batch, channels, samples, out_features } = *self;
+        let x = Extent::Activation([batch, channels, samples]);
+        let y = Extent::Activation([batch, channels.checked_add(out_features)?, 1]);
+        Some(Extents::new([x, numbers([out_features, channels])?, Extent::Numbers(out_features)], y))
+    }
 
     fn describe(&self) -> String {
         format!("global average pool + linear {}→{}", self.channels, self.out_features)

@@ -4,6 +4,7 @@
 //! stage.
 
 mod builder;
+mod check;
 mod fuse;
 mod slots;
 

@@ -109,6 +109,7 @@ impl Backend for Cpu {
     fn prepare(&self, plan: &Plan) -> Result<Box<dyn Executor>> {
         check_stateless(plan)?;
         check_steps(plan, false)?;
+        check_batch(plan)?;
         let record = plan.with_batch(1).map_err(|step| refusal(&plan.steps[step], "prepare it for training"))?;
         Ok(Box::new(CpuExecutor::new(self, plan, &record)))
     }
@@ -120,8 +121,22 @@ impl Backend for Cpu {
     }
 }
 
-/// Checks that the CPU computes each step. It computes no fused step, and the steps of training only in a trainer.
+/// Checks that every step and every activation has the records of the plan, which are computed one by one.
+fn check_batch(plan: &Plan) -> Result<()> {
+    let activations = plan.buffers.iter().filter(|buffer| buffer.slot().is_some());
+    let is_whole = activations.into_iter().all(|buffer| buffer.shape[0] == plan.batch);
+    // A step without sizes by name is refused by its own error.
+    let of_batch = |step: &Step| step.kernel.with_batch(plan.batch).is_none_or(|kernel| kernel == step.kernel);
+    if is_whole && plan.steps.iter().all(of_batch) {
+        return Ok(());
+    }
+    let cause = format!("a plan for {} records with steps for another number", plan.batch);
+    Err(Error::new(ErrorKind::Shape, cause, "correct the plan: give all steps equally many records"))
+}
+
+/// Checks that the plan is sound and that the CPU computes each step. It computes no fused step, and the steps of training only in a trainer.
 fn check_steps(plan: &Plan, training: bool) -> Result<()> {
+    plan.check()?;
     for step in &plan.steps {
         let remedy = match &step.kernel {
             Kernel::Conv1d(Conv1d { fused_max_pool: true, .. }) | Kernel::PooledLinear(_) => {

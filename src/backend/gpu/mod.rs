@@ -309,6 +309,7 @@ impl Backend for Gpu {
     }
 
     fn largest_batch(&self, plan: &Plan) -> Result<usize> {
+        plan.check()?;
         let mut batch = batch_by_memory(plan).min(self.batch_by_operations(plan)).min(self.largest_grid());
         let plan = &self.fused(plan).plan;
         let layouts = self.layouts(plan);
@@ -330,6 +331,7 @@ impl Backend for Gpu {
     }
 
     fn prepare(&self, plan: &Plan) -> Result<Box<dyn Executor>> {
+        plan.check()?;
         check_stateless(plan)?;
         self.faults.check()?;
         let executor = faults::scoped(&self.device, || self.prepare_checked(plan));
@@ -339,6 +341,7 @@ impl Backend for Gpu {
 
     #[cfg(feature = "train")]
     fn prepare_training(&self, plan: &Plan) -> Result<Box<dyn super::Trainer>> {
+        plan.check()?;
         self.faults.check()?;
         let trainer = faults::scoped(&self.device, || training::GpuTrainer::new(self, plan));
         Ok(Box::new(trainer.inspect_err(|_| self.constants.clear())?))

@@ -9,9 +9,10 @@ mod tile;
 mod winograd;
 
 use super::{
-    Accelerator, FEW_CHANNELS, GpuOperation, Operation, Packing, RowLayout, Shader, Source, Variant, component,
-    declarations, input_and_output,
+    Accelerator, Extent, Extents, FEW_CHANNELS, GpuOperation, Operation, Packing, RowLayout, Shader, Source, Variant,
+    component, declarations, input_and_output,
     list::sizes,
+    numbers, span,
     storage::{self, Elements, Storage, Written},
 };
 
@@ -60,6 +61,15 @@ impl Operation for Conv1d {
         batch, in_channels, in_samples, out_channels, out_samples, kernel, stride;
         zero { padding } flags { relu, fused_max_pool }
     );
+
+    fn extents(&self) -> Option<Extents> {
+        let Self { batch, in_channels, in_samples, out_channels, out_samples, kernel, stride, padding, .. } = *self;
+        span(out_samples.checked_mul(self.pooled())?, kernel, stride)?.checked_add(padding)?;
+        let x = Extent::Activation([batch, in_channels, in_samples]);
+        let weight = numbers([out_channels, in_channels, kernel])?;
+        let y = Extent::Activation([batch, out_channels, out_samples]);
+        Some(Extents::new([x, weight, Extent::Numbers(out_channels)], y))
+    }
 
     fn describe(&self) -> String {
         let relu = if self.relu { " + ReLU" } else { "" };

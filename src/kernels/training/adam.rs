@@ -5,7 +5,9 @@
 //! the state at which a run stops can be inspected.
 
 use super::{Schedule, SquaredSums, WORKGROUP, first, line, shader};
-use crate::kernels::{Accelerator, GpuOperation, Operation, RowLayout, Shader, Source, Variant};
+use crate::kernels::{
+    Accelerator, Extent, Extents, GpuOperation, Operation, RowLayout, Shader, Source, Variant, numbers,
+};
 
 /// Numbers per invocation. With many, few workgroups have to add up the sums of squares again.
 const NUMBERS: usize = 16;
@@ -53,6 +55,13 @@ impl Adam {
 }
 
 impl Operation for Adam {
+    fn extents(&self) -> Option<Extents> {
+        let length = Extent::Numbers(self.length);
+        let mut reads = vec![length, Extent::Numbers(Schedule::LEN)];
+        reads.extend(self.clip.map(|_| Extent::Numbers(SquaredSums::STRETCHES)));
+        Some(Extents { reads, write: numbers([3, self.length])? })
+    }
+
     fn describe(&self) -> String {
         "Adam".into()
     }

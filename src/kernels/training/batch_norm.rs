@@ -8,7 +8,7 @@
 //! In a plan, `[groups, 2, channels]` has the shape `[groups, 2 · channels, 1]`, one number per row, and `[2, channels]` has
 //! the shape `[1, 1, 2 · channels]`, one row. The shaders depend on that.
 
-use crate::kernels::{Accelerator, GpuOperation, Operation, RowLayout, Shader, Variant};
+use crate::kernels::{Accelerator, Extent, Extents, GpuOperation, Operation, RowLayout, Shader, Variant, numbers};
 
 use super::{NO_CONSTANTS, WORKGROUP, equal_and_aligned, first, shader};
 
@@ -32,6 +32,21 @@ pub struct Groups {
 }
 
 impl Groups {
+    /// The buffer that is normalised.
+    fn activation(&self) -> Option<Extent> {
+        Some(Extent::Activation([self.groups.checked_mul(self.batch)?, self.channels, self.samples]))
+    }
+
+    /// The buffer of two numbers per group and channel, such as mean and variance.
+    fn per_group(&self) -> Option<Extent> {
+        Some(Extent::Activation([self.groups, self.channels.checked_mul(2)?, 1]))
+    }
+
+    /// The buffer of two numbers per channel, such as γ and β.
+    fn two_per_channel(&self) -> Option<Extent> {
+        numbers([2, self.channels])
+    }
+
     /// Numbers per mean.
     pub(crate) fn count(&self) -> usize {
         self.batch * self.samples
@@ -110,6 +125,10 @@ impl Channel {
 pub struct BatchStatistics(pub Groups);
 
 impl Operation for BatchStatistics {
+    fn extents(&self) -> Option<Extents> {
+        Some(Extents::new([self.0.activation()?], self.0.per_group()?))
+    }
+
     fn describe(&self) -> String {
         "batch statistics".into()
     }
@@ -164,6 +183,11 @@ pub struct BatchNorm {
 }
 
 impl Operation for BatchNorm {
+    fn extents(&self) -> Option<Extents> {
+        let x = self.sizes.activation()?;
+        Some(Extents::new([x, self.sizes.per_group()?, self.sizes.two_per_channel()?], x))
+    }
+
     fn describe(&self) -> String {
         format!("batch norm{}", if self.relu { " + ReLU" } else { "" })
     }
@@ -221,6 +245,11 @@ pub struct BatchNormGradientSums {
 }
 
 impl Operation for BatchNormGradientSums {
+    fn extents(&self) -> Option<Extents> {
+        let (x, statistics) = (self.sizes.activation()?, self.sizes.per_group()?);
+        Some(Extents::new([x, statistics, self.sizes.two_per_channel()?, x], statistics))
+    }
+
     fn describe(&self) -> String {
         "batch norm gradient sums".into()
     }
@@ -289,6 +318,11 @@ pub struct BatchNormInputGradient {
 }
 
 impl Operation for BatchNormInputGradient {
+    fn extents(&self) -> Option<Extents> {
+        let (x, statistics) = (self.sizes.activation()?, self.sizes.per_group()?);
+        Some(Extents::new([x, statistics, self.sizes.two_per_channel()?, statistics, x], x))
+    }
+
     fn describe(&self) -> String {
         "batch norm gradient".into()
     }
@@ -356,6 +390,10 @@ pub struct RunningStatistics {
 }
 
 impl Operation for RunningStatistics {
+    fn extents(&self) -> Option<Extents> {
+        Some(Extents::new([self.sizes.per_group()?], self.sizes.two_per_channel()?))
+    }
+
     fn describe(&self) -> String {
         "running statistics".into()
     }

@@ -1,6 +1,6 @@
 //! The sum of each channel: the gradient with respect to a bias.
 
-use crate::kernels::{Accelerator, GpuOperation, Operation, RowLayout, Variant};
+use crate::kernels::{Accelerator, Extent, Extents, GpuOperation, Operation, RowLayout, Variant};
 
 use super::{NO_CONSTANTS, WORKGROUP, first, line, shader};
 
@@ -26,6 +26,11 @@ pub struct ChannelSum {
 }
 
 impl Operation for ChannelSum {
+    fn extents(&self) -> Option<Extents> {
+        let x = Extent::Activation([self.batch, self.channels, self.samples]);
+        Some(Extents::new([x], Extent::Numbers(self.channels)))
+    }
+
     fn describe(&self) -> String {
         "sum of each channel".into()
     }

@@ -8,7 +8,7 @@ use super::{
     l2_normalise::{SMALLEST_NORM, dot, norm},
     shader,
 };
-use crate::kernels::{Accelerator, GpuOperation, Operation, RowLayout, Variant};
+use crate::kernels::{Accelerator, Extent, Extents, GpuOperation, Operation, RowLayout, Variant};
 
 /// Computes the loss of each row: of p's row i and t's row i + N mod 2N, the other view.
 ///
@@ -35,7 +35,18 @@ impl CosineLoss {
     }
 }
 
+impl CosineLoss {
+    /// The buffer of p, t or dp.
+    fn features(&self) -> Extent {
+        Extent::Activation([self.rows, self.features, 1])
+    }
+}
+
 impl Operation for CosineLoss {
+    fn extents(&self) -> Option<Extents> {
+        Some(Extents::new([self.features(); 2], Extent::Numbers(self.rows)))
+    }
+
     fn describe(&self) -> String {
         "cosine loss".into()
     }
@@ -67,6 +78,10 @@ impl GpuOperation for CosineLoss {
 pub struct CosineLossGradient(pub CosineLoss);
 
 impl Operation for CosineLossGradient {
+    fn extents(&self) -> Option<Extents> {
+        Some(Extents::new([self.0.features(); 2], self.0.features()))
+    }
+
     fn describe(&self) -> String {
         "cosine loss gradient".into()
     }

@@ -1,7 +1,7 @@
 //! Moves groups of channels into neighbouring samples, as ONNX's DepthToSpace does in two dimensions: the last step of the
 //! gradient of a strided convolution with respect to its input.
 
-use crate::kernels::{Accelerator, GpuOperation, Operation, RowLayout, Variant};
+use crate::kernels::{Accelerator, Extent, Extents, GpuOperation, Operation, RowLayout, Variant};
 
 use super::{WORKGROUP, first, shader};
 
@@ -23,6 +23,13 @@ pub struct DepthToSpace {
 }
 
 impl Operation for DepthToSpace {
+    fn extents(&self) -> Option<Extents> {
+        let Self { batch, channels, factor, in_samples, out_samples } = *self;
+        let x = Extent::Activation([batch, channels.checked_mul(factor)?, in_samples]);
+        let y = Extent::Activation([batch, channels, out_samples]);
+        (out_samples <= in_samples.checked_mul(factor)?).then(|| Extents::new([x], y))
+    }
+
     fn describe(&self) -> String {
         format!("depth to space {}", self.factor)
     }

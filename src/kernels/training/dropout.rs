@@ -2,7 +2,7 @@
 
 use super::{Schedule, WORKGROUP, first, key, line, shader, with_philox};
 use crate::{
-    kernels::{Accelerator, GpuOperation, Operation, RowLayout, Variant},
+    kernels::{Accelerator, Extent, Extents, GpuOperation, Operation, RowLayout, Variant},
     random::philox,
 };
 
@@ -29,6 +29,11 @@ impl Dropout {
 }
 
 impl Operation for Dropout {
+    fn extents(&self) -> Option<Extents> {
+        let x = Extent::Rows(self.rows, self.samples);
+        Some(Extents::new([x, Extent::Numbers(Schedule::LEN)], x))
+    }
+
     fn describe(&self) -> String {
         format!("dropout {}", self.rate)
     }

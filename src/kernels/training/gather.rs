@@ -1,6 +1,6 @@
 //! Reorders numbers: weights for a gradient, and weights in the packing of a shader.
 
-use crate::kernels::{Accelerator, GpuOperation, Operation, RowLayout, Variant};
+use crate::kernels::{Accelerator, Extent, Extents, GpuOperation, Operation, RowLayout, Variant};
 
 use super::{NO_CONSTANTS, WORKGROUP, first, line, shader};
 
@@ -16,6 +16,11 @@ pub struct Gather {
 }
 
 impl Operation for Gather {
+    fn extents(&self) -> Option<Extents> {
+        let [x, y] = [self.from, self.length].map(Extent::Numbers);
+        Some(Extents::new([x, y], y))
+    }
+
     fn describe(&self) -> String {
         format!("gather {}", self.length)
     }

@@ -1,6 +1,6 @@
 //! The gradient of a global average pool.
 
-use crate::kernels::{Accelerator, GpuOperation, Operation, RowLayout, Variant};
+use crate::kernels::{Accelerator, Extent, Extents, GpuOperation, Operation, RowLayout, Variant};
 
 use super::{NO_CONSTANTS, WORKGROUP, equal_and_aligned, first, line, shader};
 
@@ -16,6 +16,11 @@ pub struct GlobalAveragePoolGradient {
 }
 
 impl Operation for GlobalAveragePoolGradient {
+    fn extents(&self) -> Option<Extents> {
+        let [dy, dx] = [1, self.samples].map(|samples| Extent::Rows(self.rows, samples));
+        Some(Extents::new([dy], dx))
+    }
+
     fn describe(&self) -> String {
         "global average pool gradient".into()
     }

@@ -2,7 +2,7 @@
 //!
 //! The gradient of ŷ = x/‖x‖ is dx = (dy − ŷ·(ŷ·dy))/‖x‖. The norm is at least [`SMALLEST_NORM`], PyTorch's lower bound.
 
-use crate::kernels::{Accelerator, GpuOperation, Operation, RowLayout, Variant};
+use crate::kernels::{Accelerator, Extent, Extents, GpuOperation, Operation, RowLayout, Variant};
 
 use super::{first, shader};
 
@@ -29,6 +29,11 @@ pub struct L2Normalise {
 }
 
 impl Operation for L2Normalise {
+    fn extents(&self) -> Option<Extents> {
+        let x = Extent::Activation([self.rows, self.features, 1]);
+        Some(Extents::new([x], x))
+    }
+
     fn describe(&self) -> String {
         "L2 normalise".into()
     }
@@ -68,6 +73,11 @@ pub struct L2NormaliseGradient {
 }
 
 impl Operation for L2NormaliseGradient {
+    fn extents(&self) -> Option<Extents> {
+        let x = Extent::Activation([self.rows, self.features, 1]);
+        Some(Extents::new([x, x], x))
+    }
+
     fn describe(&self) -> String {
         "L2 normalise gradient".into()
     }

@@ -1,8 +1,8 @@
 //! Interpolates between a state and new numbers: BYOL's target network follows the network that learns, and the gradients of
 //! a batch that is computed in parts are added up.
 
-use super::{WORKGROUP, first, line, shader};
-use crate::kernels::{Accelerator, GpuOperation, Operation, RowLayout, Variant};
+use super::{Schedule, WORKGROUP, first, line, shader};
+use crate::kernels::{Accelerator, Extent, Extents, GpuOperation, Operation, RowLayout, Variant};
 
 /// Computes `state ← kept·state + share·x` with two factors of the schedule. If kept is 0, the old state has no effect, even if
 /// it is not finite.
@@ -17,6 +17,12 @@ pub struct LinearInterpolation {
 }
 
 impl Operation for LinearInterpolation {
+    fn extents(&self) -> Option<Extents> {
+        let state = Extent::Numbers(self.length);
+        let possible = self.factors < Schedule::LEN - 1;
+        possible.then(|| Extents::new([state, Extent::Numbers(Schedule::LEN)], state))
+    }
+
     fn describe(&self) -> String {
         "linear interpolation".into()
     }

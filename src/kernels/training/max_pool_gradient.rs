@@ -1,6 +1,6 @@
 //! The gradient of a max pool.
 
-use crate::kernels::{Accelerator, GpuOperation, Operation, RowLayout, Variant};
+use crate::kernels::{Accelerator, Extent, Extents, GpuOperation, Operation, RowLayout, Variant, span};
 
 use super::{WORKGROUP, by_rows, first, line, shader};
 
@@ -24,6 +24,12 @@ pub struct MaxPoolGradient {
 }
 
 impl Operation for MaxPoolGradient {
+    fn extents(&self) -> Option<Extents> {
+        let Self { batch, channels, in_samples, out_samples, kernel, stride } = *self;
+        let [x, dy] = [in_samples, out_samples].map(|samples| Extent::Activation([batch, channels, samples]));
+        (span(out_samples, kernel, stride)? <= in_samples).then(|| Extents::new([x, dy], x))
+    }
+
     fn describe(&self) -> String {
         format!("max pool gradient kernel {} stride {}", self.kernel, self.stride)
     }

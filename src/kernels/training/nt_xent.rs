@@ -5,7 +5,7 @@
 //! i + N mod 2N: rows 0..N are one view of N records, rows N..2N the other. With q_ij = e^{s_ij}/Σ_{k≠i} e^{s_ik} − [j = p],
 //! the mean loss has dz_i = Σ_{j≠i} (q_ij + q_ji)·z_j / (2N·τ).
 
-use crate::kernels::{Accelerator, GpuOperation, Operation, RowLayout, Variant};
+use crate::kernels::{Accelerator, Extent, Extents, GpuOperation, Operation, RowLayout, Variant};
 
 use super::{NO_CONSTANTS, WORKGROUP, first, l2_normalise::dot, shader};
 
@@ -22,7 +22,23 @@ pub struct Similarity {
     pub temperature: f32,
 }
 
+impl Similarity {
+    /// The buffer of the projections z.
+    fn projections(&self) -> Extent {
+        Extent::Activation([self.rows, self.features, 1])
+    }
+}
+
+/// The buffer with a number for each pair of so many rows.
+fn pairs(rows: usize) -> Extent {
+    Extent::Activation([1, rows, rows])
+}
+
 impl Operation for Similarity {
+    fn extents(&self) -> Option<Extents> {
+        Some(Extents::new([self.projections()], pairs(self.rows)))
+    }
+
     fn describe(&self) -> String {
         "similarities".into()
     }
@@ -69,6 +85,10 @@ impl NtXentLoss {
 }
 
 impl Operation for NtXentLoss {
+    fn extents(&self) -> Option<Extents> {
+        Some(Extents::new([pairs(self.rows)], Extent::Numbers(self.rows)))
+    }
+
     fn describe(&self) -> String {
         "NT-Xent".into()
     }
@@ -105,6 +125,11 @@ impl GpuOperation for NtXentLoss {
 pub struct NtXentGradient(pub Similarity);
 
 impl Operation for NtXentGradient {
+    fn extents(&self) -> Option<Extents> {
+        let (z, rows) = (self.0.projections(), self.0.rows);
+        Some(Extents::new([z, pairs(rows), Extent::Numbers(rows)], z))
+    }
+
     fn describe(&self) -> String {
         "NT-Xent gradient".into()
     }

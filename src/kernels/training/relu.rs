@@ -1,6 +1,6 @@
 //! ReLU that is not part of a batch norm or a convolution, and its gradient.
 
-use crate::kernels::{Accelerator, GpuOperation, Operation, RowLayout, Variant};
+use crate::kernels::{Accelerator, Extent, Extents, GpuOperation, Operation, RowLayout, Variant};
 
 use super::{NO_CONSTANTS, WORKGROUP, equal_and_aligned, line, shader};
 
@@ -16,6 +16,11 @@ pub struct Relu {
 }
 
 impl Operation for Relu {
+    fn extents(&self) -> Option<Extents> {
+        let x = Extent::Rows(self.rows, self.samples);
+        Some(Extents::new([x], x))
+    }
+
     fn describe(&self) -> String {
         "ReLU".into()
     }
@@ -55,6 +60,11 @@ pub struct ReluGradient {
 }
 
 impl Operation for ReluGradient {
+    fn extents(&self) -> Option<Extents> {
+        let x = Extent::Rows(self.rows, self.samples);
+        Some(Extents::new([x, x], x))
+    }
+
     fn describe(&self) -> String {
         "ReLU gradient".into()
     }

@@ -1,6 +1,6 @@
 //! The first half of a norm: the sum of squares of each stretch, in a fixed order.
 
-use crate::kernels::{Accelerator, GpuOperation, Operation, RowLayout, Variant};
+use crate::kernels::{Accelerator, Extent, Extents, GpuOperation, Operation, RowLayout, Variant};
 
 use super::{NO_CONSTANTS, first, shader};
 
@@ -19,6 +19,10 @@ impl SquaredSums {
 }
 
 impl Operation for SquaredSums {
+    fn extents(&self) -> Option<Extents> {
+        Some(Extents::new([Extent::Numbers(self.length)], Extent::Numbers(Self::STRETCHES)))
+    }
+
     fn describe(&self) -> String {
         "sums of squares".into()
     }

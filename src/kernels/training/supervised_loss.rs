@@ -4,7 +4,7 @@
 //! over classes and records. Focal loss has γ = 2, w₁ = α = 0.25, w₀ = 1 − α; cross entropy has γ = 0 and both weights 1.
 //! Labels y between 0 and 1, as mixed records have them, are mixtures of both terms.
 
-use crate::kernels::{Accelerator, GpuOperation, Operation, RowLayout, Variant};
+use crate::kernels::{Accelerator, Extent, Extents, GpuOperation, Operation, RowLayout, Variant};
 
 use super::{WORKGROUP, first, shader};
 
@@ -87,7 +87,19 @@ impl SupervisedLoss {
     }
 }
 
+impl SupervisedLoss {
+    /// The buffers of logits, labels and class weights.
+    fn reads(&self) -> [Extent; 3] {
+        let logits = Extent::Activation([self.batch, self.classes, 1]);
+        [logits, logits, Extent::Numbers(self.classes)]
+    }
+}
+
 impl Operation for SupervisedLoss {
+    fn extents(&self) -> Option<Extents> {
+        Some(Extents::new(self.reads(), Extent::Numbers(self.batch)))
+    }
+
     fn describe(&self) -> String {
         "supervised loss".into()
     }
@@ -123,6 +135,11 @@ impl GpuOperation for SupervisedLoss {
 pub struct SupervisedLossGradient(pub SupervisedLoss);
 
 impl Operation for SupervisedLossGradient {
+    fn extents(&self) -> Option<Extents> {
+        let reads @ [logits, ..] = self.0.reads();
+        Some(Extents::new(reads, logits))
+    }
+
     fn describe(&self) -> String {
         "supervised loss gradient".into()
     }

@@ -8,9 +8,9 @@
 //! The shader filters 63 stretches of a lead at once, because sample by sample each step would wait for the previous one.
 //! Estimate: docs/measurements/training-operations.md.
 
-use super::Draws;
+use super::{Draws, draws};
 use crate::kernels::{
-    Accelerator, GpuOperation, Operation, RowLayout, Variant,
+    Accelerator, Extent, Extents, GpuOperation, Operation, RowLayout, Variant,
     training::{by_rows, first, line, shader, with_sine_cosine},
 };
 
@@ -86,6 +86,11 @@ impl BandPass {
 }
 
 impl Operation for BandPass {
+    fn extents(&self) -> Option<Extents> {
+        let x = Extent::Activation([self.rows, self.leads, self.samples]);
+        Some(Extents::new([x, draws(self.rows)], x))
+    }
+
     fn describe(&self) -> String {
         format!("band-pass at {} Hz", self.sampling_rate)
     }

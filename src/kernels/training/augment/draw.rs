@@ -1,9 +1,9 @@
 //! Draws the random parameters of each record.
 
-use super::{Draws, Segment, below, between, uniform};
+use super::{Draws, Segment, below, between, draws, uniform};
 use crate::{
     kernels::{
-        Accelerator, GpuOperation, Operation, RowLayout, Variant,
+        Accelerator, Extent, Extents, GpuOperation, Operation, RowLayout, Variant,
         training::{NO_CONSTANTS, Schedule, WORKGROUP, first, key, line, shader, with_philox},
     },
     random::philox,
@@ -111,6 +111,12 @@ impl Draw {
 }
 
 impl Operation for Draw {
+    fn extents(&self) -> Option<Extents> {
+        let reads = [Schedule::LEN, Self::AUGMENTATIONS * Setting::LEN, Self::QUANTILES].map(Extent::Numbers);
+        let possible = self.records > 0 && self.rows.is_multiple_of(self.records);
+        possible.then(|| Extents::new(reads, draws(self.rows)))
+    }
+
     fn describe(&self) -> String {
         format!("draw augmentations of {} rows", self.rows)
     }

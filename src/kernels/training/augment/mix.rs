@@ -1,8 +1,8 @@
 //! Mixes two records: mixup (Zhang et al. 2018) and CutMix (Yun et al. 2019) along time.
 
-use super::Draws;
+use super::{Draws, draws};
 use crate::kernels::{
-    Accelerator, GpuOperation, Operation, RowLayout, Variant,
+    Accelerator, Extent, Extents, GpuOperation, Operation, RowLayout, Variant,
     training::{NO_CONSTANTS, WORKGROUP, by_rows, first, line, shader},
 };
 
@@ -20,6 +20,11 @@ pub struct Mix {
 }
 
 impl Operation for Mix {
+    fn extents(&self) -> Option<Extents> {
+        let x = Extent::Activation([self.rows, self.leads, self.samples]);
+        Some(Extents::new([x, draws(self.rows)], x))
+    }
+
     fn describe(&self) -> String {
         "mixup and CutMix".into()
     }
@@ -82,6 +87,11 @@ pub struct MixLabels {
 }
 
 impl Operation for MixLabels {
+    fn extents(&self) -> Option<Extents> {
+        let labels = Extent::Activation([self.rows, self.classes, 1]);
+        Some(Extents::new([labels, draws(self.rows)], labels))
+    }
+
     fn describe(&self) -> String {
         "mixed labels".into()
     }

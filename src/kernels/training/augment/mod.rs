@@ -18,6 +18,7 @@ mod temporal_dropout;
 mod time_warp;
 mod wander_and_noise;
 
+use crate::kernels::Extent;
 pub use band_pass::BandPass;
 pub use draw::{Draw, Setting};
 pub use mix::{Mix, MixLabels};
@@ -64,6 +65,11 @@ impl Segment {
     pub fn contains(&self, t: usize) -> bool {
         t >= self.start && t < self.start + self.len
     }
+}
+
+/// The buffer of the [`Draws`] of so many rows.
+fn draws(rows: usize) -> Extent {
+    Extent::Activation([rows, 1, Draws::LEN])
 }
 
 impl Draws {

@@ -1,9 +1,9 @@
 //! Temporal dropout: replaces a segment by the straight line between the samples before and after it, as a gap in the
 //! transmission does.
 
-use super::Draws;
+use super::{Draws, draws};
 use crate::kernels::{
-    Accelerator, GpuOperation, Operation, RowLayout, Variant,
+    Accelerator, Extent, Extents, GpuOperation, Operation, RowLayout, Variant,
     training::{NO_CONSTANTS, WORKGROUP, by_rows, first, line, shader},
 };
 
@@ -21,6 +21,11 @@ pub struct TemporalDropout {
 }
 
 impl Operation for TemporalDropout {
+    fn extents(&self) -> Option<Extents> {
+        let x = Extent::Activation([self.rows, self.leads, self.samples]);
+        Some(Extents::new([x, draws(self.rows)], x))
+    }
+
     fn describe(&self) -> String {
         "temporal dropout".into()
     }

@@ -1,8 +1,8 @@
 //! Time warping: changes the heart rate. Time runs faster or slower around a random sample.
 
-use super::Draws;
+use super::{Draws, draws};
 use crate::kernels::{
-    Accelerator, GpuOperation, Operation, RowLayout, Variant,
+    Accelerator, Extent, Extents, GpuOperation, Operation, RowLayout, Variant,
     training::{NO_CONSTANTS, WORKGROUP, by_rows, first, line, shader},
 };
 
@@ -39,6 +39,11 @@ fn catmull_rom([a, b, c, d]: [f64; 4], f: f64) -> f64 {
 }
 
 impl Operation for TimeWarp {
+    fn extents(&self) -> Option<Extents> {
+        let x = Extent::Activation([self.rows, self.leads, self.samples]);
+        Some(Extents::new([x, draws(self.rows)], x))
+    }
+
     fn describe(&self) -> String {
         format!("time warp of {} leads", self.leads)
     }

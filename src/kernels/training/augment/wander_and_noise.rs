@@ -2,10 +2,10 @@
 
 use std::f64::consts::TAU;
 
-use super::{Draws, between, domain, uniform};
+use super::{Draws, between, domain, draws, uniform};
 use crate::{
     kernels::{
-        Accelerator, GpuOperation, Operation, RowLayout, Variant,
+        Accelerator, Extent, Extents, GpuOperation, Operation, RowLayout, Variant, numbers,
         training::{Schedule, WORKGROUP, by_rows, first, key, line, shader, with_philox, with_sine_cosine},
     },
     random::philox,
@@ -83,6 +83,14 @@ fn normal(words: [u32; 4], n: usize) -> f64 {
 }
 
 impl Operation for WanderAndNoise {
+    fn extents(&self) -> Option<Extents> {
+        let Self { rows, leads, samples, .. } = *self;
+        let x = Extent::Activation([rows, leads, samples]);
+        let statistics = Extent::Activation([rows, leads.checked_mul(2)?, 1]);
+        let reads = [x, draws(rows), statistics, numbers([leads, 4])?, Extent::Numbers(Schedule::LEN)];
+        Some(Extents::new(reads, x))
+    }
+
     fn describe(&self) -> String {
         format!("wander and noise at {} Hz", self.sampling_rate)
     }

@@ -6,7 +6,7 @@ mod subgroups;
 mod tile;
 
 use super::first;
-use crate::kernels::{Accelerator, GpuOperation, Operation, RowLayout, Variant};
+use crate::kernels::{Accelerator, Extent, Extents, GpuOperation, Operation, RowLayout, Variant, numbers, span};
 
 /// The most terms of one sum in f32. Longer sums are divided into parts by records. So the rounding error stays small beside
 /// the gradient, most of whose terms cancel, and there are more workgroups.
@@ -54,6 +54,14 @@ impl Conv1dWeightGradient {
 }
 
 impl Operation for Conv1dWeightGradient {
+    fn extents(&self) -> Option<Extents> {
+        let Self { batch, in_channels, in_samples, out_channels, out_samples, kernel, stride, padding } = *self;
+        span(out_samples, kernel, stride)?.checked_add(padding)?;
+        let x = Extent::Activation([batch, in_channels, in_samples]);
+        let dy = Extent::Activation([batch, out_channels, out_samples]);
+        Some(Extents::new([x, dy], numbers([out_channels, in_channels, kernel])?))
+    }
+
     fn describe(&self) -> String {
         let Self { in_channels, out_channels, kernel, stride, .. } = self;
         format!("weight gradient {in_channels}→{out_channels} kernel {kernel} stride {stride}")
