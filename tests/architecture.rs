@@ -7,11 +7,12 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 /// The layers from the ground up. A module may import from its own layer and from those before it.
 const LAYERS: [&[&str]; 9] = [
-    &["error", "random", "files", "search"],
+    &["error", "random", "files", "search", "text"],
     &["worker", "ecg"],
     &["kernels"],
     &["network"],
@@ -223,4 +224,25 @@ fn an_import_is_found_in_every_form() {
         "super::dispatch::Place",
     ];
     assert_eq!(found, expected);
+}
+
+#[test]
+fn every_locked_dependency_builds_with_the_stated_rust() {
+    let version = |text: &str| -> Vec<u32> { text.split('.').map(|part| part.parse().unwrap()).collect() };
+    let metadata = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--locked", "--offline"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(metadata.status.success(), "{}", String::from_utf8_lossy(&metadata.stderr));
+    let metadata: serde_json::Value = serde_json::from_slice(&metadata.stdout).unwrap();
+    let stated = version(env!("CARGO_PKG_RUST_VERSION"));
+    let packages = metadata["packages"].as_array().unwrap();
+    assert!(packages.len() > 100, "{} packages", packages.len());
+    let needing_more = packages.iter().filter(|package| {
+        package["rust_version"].as_str().is_some_and(|needed| version(needed).as_slice() > stated.as_slice())
+    });
+    let names: Vec<String> =
+        needing_more.map(|package| format!("{} needs {}", package["name"], package["rust_version"])).collect();
+    assert!(names.is_empty(), "the workspace states Rust {}: {names:?}", env!("CARGO_PKG_RUST_VERSION"));
 }
