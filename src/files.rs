@@ -9,7 +9,7 @@ use std::{
 use crate::{Error, ErrorKind, Result};
 
 /// Replaces the contents of a file. A reader finds the old contents or the new ones at any moment, also after a power
-/// failure. A link stays, and the file that it names is replaced. What is no file, such as a pipe, is written to.
+/// failure. A link stays, and the file that it names is replaced; a link to no file is replaced itself. What is no file, such as a pipe, is written to.
 ///
 /// # Errors
 /// The file could not be written. The old one is unchanged.
@@ -73,14 +73,19 @@ impl PartialFile {
             let mut name = path.file_name().unwrap_or_default().to_os_string();
             name.push(format!(".{}-{number}{PARTIAL}", std::process::id()));
             let partial = path.with_file_name(name);
-            let file = File::options().write(true).create(true).truncate(false).open(&partial)?;
-            // A locked file belongs to another thread, or to a process with the same id in another container. A file
-            // system without locks is no reason to refuse.
+            if is_abandoned(&partial) {
+                let _ = fs::remove_file(&partial);
+            }
+            // Only a new file is written: the name can be guessed, and a link of this name may lead anywhere.
+            let file = match File::options().write(true).create_new(true).open(&partial) {
+                // It belongs to another thread, or to a process with the same id in another container.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                file => file?,
+            };
+            // Another writer may have taken the file for an abandoned one before it was locked. A file system without
+            // locks is no reason to refuse.
             if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) || !partial.exists() {
                 continue;
-            }
-            if file.metadata()?.len() > 0 {
-                file.set_len(0)?;
             }
             return Ok(Self {
                 partial: Some(partial),
@@ -136,9 +141,18 @@ pub(crate) fn remove_abandoned(path: &Path) {
     for entry in fs::read_dir(folder_of(path)).into_iter().flatten().flatten() {
         let other = entry.file_name().to_string_lossy().into_owned();
         let ours = other.strip_prefix(&name).is_some_and(|rest| rest.starts_with('.') && rest.ends_with(PARTIAL));
-        if ours && File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok()) {
+        if ours && is_abandoned(&entry.path()) {
             let _ = fs::remove_file(entry.path());
         }
+    }
+}
+
+/// Whether a file under construction has no writer: it is a file that nobody has locked, or a link, which no writer makes.
+fn is_abandoned(partial: &Path) -> bool {
+    match partial.symlink_metadata() {
+        Ok(found) if found.is_symlink() => true,
+        Ok(found) => found.is_file() && File::open(partial).is_ok_and(|file| file.try_lock().is_ok()),
+        Err(_) => false,
     }
 }
 
@@ -181,6 +195,29 @@ mod tests {
         let _listener = UnixListener::bind(&socket).unwrap();
         assert!(write(&socket, b"new").is_err(), "a socket cannot be opened, as a pipe can");
         assert!(socket.metadata().unwrap().file_type().is_socket());
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_prepared_link_is_not_written_through() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, precious] = ["a.txt", "precious"].map(|name| folder.path().join(name));
+        fs::write(&precious, "precious").unwrap();
+        for number in 0..2 {
+            let partial = format!("a.txt.{}-{number}.partial", std::process::id());
+            std::os::unix::fs::symlink(&precious, folder.path().join(partial)).unwrap();
+        }
+        let pipe = folder.path().join(format!("a.txt.{}-2.partial", std::process::id()));
+        let _listener = std::os::unix::net::UnixListener::bind(&pipe).unwrap();
+        let writers = [(); 3].map(|()| PartialFile::create(&path).unwrap());
+        drop(writers);
+        write(&path, b"new").unwrap();
+        assert_eq!((fs::read(&path).unwrap(), fs::read(&precious).unwrap()), (b"new".to_vec(), b"precious".to_vec()));
+        // A link to no file is replaced, and what it names is not made.
+        let [link, named] = ["link", "named"].map(|name| folder.path().join(name));
+        std::os::unix::fs::symlink(&named, &link).unwrap();
+        write(&link, b"new").unwrap();
+        assert!(link.is_file() && !link.is_symlink() && !named.exists());
     }
 
     #[test]

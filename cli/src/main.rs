@@ -228,7 +228,7 @@ fn main() -> ExitCode {
 
 /// Refuses to overwrite an existing file, unless `force` is given.
 fn check_free(paths: &[&std::path::Path], force: bool) -> Result<()> {
-    match paths.iter().find(|path| path.exists()) {
+    match paths.iter().find(|path| path.exists() || path.is_symlink()) {
         Some(there) if !force => {
             let cause = format!("{} is there already", there.display());
             Err(Error::new(ErrorKind::Usage, cause, "choose another name, or add --force"))
