@@ -23,8 +23,12 @@ use crate::{Error, ErrorKind, Result};
 /// Largest term of the fraction that approximates the ratio of two sampling rates.
 const LARGEST_TERM: u64 = 100_000;
 
-/// Largest ratio of two sampling rates that is accepted, in either direction.
+/// Largest factor by which a sampling rate is lowered.
 const LARGEST_RATIO: f64 = 1000.0;
+
+/// Largest factor by which a sampling rate is raised. A recording of less than a twentieth of the rate that a network needs
+/// has no shape of a heartbeat, and a small file must not become a large one.
+const LARGEST_RISE: f64 = 20.0;
 
 /// Attenuation in dB for which the window is designed; the margin above 80 dB covers the window's own ripple.
 const ATTENUATION: f64 = 83.0;
@@ -62,7 +66,7 @@ impl Recording {
     /// At its own rate the recording stays unchanged.
     ///
     /// # Errors
-    /// The sampling rate is not a positive number, or more than a thousand times higher or lower than the recording's.
+    /// The sampling rate is not a positive number, more than twenty times the recording's, or less than a thousandth.
     pub fn resampled(&self, sampling_rate: f64) -> Result<Recording> {
         let filter = Filter::new(self.sampling_rate(), sampling_rate, self.samples())?;
         let (leads, signals): (Vec<_>, Vec<_>) = self.leads().unzip();
@@ -230,8 +234,9 @@ fn bessel_i0(x: f64) -> f64 {
 fn fraction(old_rate: f64, new_rate: f64) -> Result<(u64, u64)> {
     check_sampling_rate(new_rate, ErrorKind::Recording)?;
     let ratio = new_rate / old_rate;
-    if !(1.0 / LARGEST_RATIO..=LARGEST_RATIO).contains(&ratio) {
-        let cause = format!("cannot resample from {old_rate} Hz to {new_rate} Hz, more than a factor of a thousand");
+    if !(1.0 / LARGEST_RATIO..=LARGEST_RISE).contains(&ratio) {
+        let bound = if ratio > 1.0 { "more than twenty times as high" } else { "less than a thousandth" };
+        let cause = format!("cannot resample from {old_rate} Hz to {new_rate} Hz, {bound}");
         return Err(Error::new(ErrorKind::Recording, cause, "check the sampling rate"));
     }
     let (mut previous, mut current) = ((0, 1), (1, 0));
@@ -386,7 +391,10 @@ mod tests {
     fn an_implausible_rate_is_refused() {
         let recording = Recording::new("r", 1e6, vec![(Lead::I, vec![0.0; 9])]).unwrap();
         let error = recording.resampled(100.0).unwrap_err();
-        assert_eq!(error.cause(), "cannot resample from 1000000 Hz to 100 Hz, more than a factor of a thousand");
+        assert_eq!(error.cause(), "cannot resample from 1000000 Hz to 100 Hz, less than a thousandth");
+        let slow = Recording::new("r", 4.9, vec![(Lead::I, vec![0.0; 9])]).unwrap();
+        let error = slow.resampled(100.0).unwrap_err();
+        assert_eq!(error.cause(), "cannot resample from 4.9 Hz to 100 Hz, more than twenty times as high");
         for rate in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             assert!(recording.resampled(rate).is_err(), "{rate} Hz");
         }
@@ -402,7 +410,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_constant_stays_that_constant(
-            old_rate in 20.0..2000.0f64, new_rate in 20.0..2000.0f64, samples in 1..400usize, level in -5.0..5.0f32
+            old_rate in 100.0..2000.0f64, new_rate in 20.0..2000.0f64, samples in 1..400usize, level in -5.0..5.0f32
         ) {
             let signal = resample(&vec![level; samples], old_rate, new_rate);
             let length = (samples as f64 * new_rate / old_rate).round().max(1.0);
@@ -411,7 +419,7 @@ mod tests {
         }
 
         #[test]
-        fn a_fraction_is_within_its_bound(old_rate in 1.0..2000.0f64, factor in 0.001..1000.0f64) {
+        fn a_fraction_is_within_its_bound(old_rate in 1.0..2000.0f64, factor in 0.001..20.0f64) {
             let (up, down) = fraction(old_rate, old_rate * factor).unwrap();
             prop_assert!(up <= LARGEST_TERM && down <= LARGEST_TERM);
             prop_assert!((up as f64 / down as f64 / factor - 1.0).abs() < 1e-5);
