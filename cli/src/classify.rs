@@ -78,6 +78,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
             Ok(found) => {
                 files.extend(found.files);
                 skipped.extend(found.skipped);
+                found.failed.iter().for_each(|error| printer.fail(error));
             }
             Err(error) => printer.fail(&error),
         }

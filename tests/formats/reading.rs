@@ -168,6 +168,39 @@ fn files_that_hold_no_ecg_are_left_out_of_a_folder() {
     assert_says(&find(folder.path()).unwrap_err(), "no ECG in ", "name a folder");
 }
 
+#[test]
+#[cfg(unix)]
+fn a_link_to_nothing_is_found_so_that_its_error_is_reported() {
+    use std::os::unix::fs::symlink;
+    let folder = TempDir::new().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    for name in ["annexed.hea", "annexed.dat", "annexed.npy", "annexed.txt.gone"] {
+        symlink("/nowhere/at/all", at(name)).unwrap();
+    }
+    assert_eq!(find(folder.path()).unwrap(), ["annexed.hea", "annexed.npy"].map(at));
+    assert!(read(&at("annexed.hea")).is_err());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_folder_that_cannot_be_read_leaves_the_others() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = TempDir::new().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("r.hea"), "").unwrap();
+    fs::create_dir(at("locked")).unwrap();
+    fs::set_permissions(at("locked"), fs::Permissions::from_mode(0o000)).unwrap();
+    let found = format::find(folder.path(), &ReadOptions::default()).unwrap();
+    assert_eq!(found.files, [at("r.hea")]);
+    // An administrator may read every folder.
+    if fs::read_dir(at("locked")).is_err() {
+        assert!(found.failed.len() == 1 && found.failed[0].cause().contains("locked: "), "{:?}", found.failed);
+        fs::remove_file(at("r.hea")).unwrap();
+        assert_says(&find(folder.path()).unwrap_err(), "locked: ", "check the permissions");
+    }
+    fs::set_permissions(at("locked"), fs::Permissions::from_mode(0o700)).unwrap();
+}
+
 /// Returns `bytes` after some changes.
 fn damaged(mut bytes: Vec<u8>, changes: &[(prop::sample::Index, u8)]) -> Vec<u8> {
     for (at, byte) in changes {

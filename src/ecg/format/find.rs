@@ -25,6 +25,8 @@ pub struct Found {
     pub files: Vec<PathBuf>,
     /// Files with a known extension that hold no ECG, such as tables of labels, sorted.
     pub skipped: Vec<PathBuf>,
+    /// Why folders could not be read, in the order of their paths.
+    pub failed: Vec<Error>,
 }
 
 /// Finds the files to read at `path`: in a folder and its subfolders every file with a known extension, in any case; for a
@@ -32,17 +34,19 @@ pub struct Found {
 /// into, and left out if they hold no ECG. Links to folders are not followed, since they can form a circle.
 ///
 /// # Errors
-/// A path that does not exist, a folder that cannot be read, or one without a recording.
+/// A path that does not exist, or a folder without a recording. A subfolder that cannot be read is an error of its own, in
+/// the result.
 pub fn find(path: &Path, options: &ReadOptions) -> Result<Found> {
     let mut found = Found::default();
     for entry in walk(path, options)? {
-        match entry? {
-            Entry::File(path) => found.files.push(path),
-            Entry::Skipped(path) => found.skipped.push(path),
+        match entry {
+            Ok(Entry::File(path)) => found.files.push(path),
+            Ok(Entry::Skipped(path)) => found.skipped.push(path),
+            Err(error) => found.failed.push(error),
         }
     }
     if found.files.is_empty() {
-        return Err(nothing(path, &found.skipped));
+        return Err(found.failed.into_iter().next().unwrap_or_else(|| nothing(path, &found.skipped)));
     }
     Ok(found)
 }
@@ -113,7 +117,11 @@ fn contents(folder: &Path) -> std::io::Result<Vec<Place>> {
         let path = entry.path();
         if entry.file_type()?.is_dir() {
             places.push(Place::Folder(path));
-        } else if path.is_file() && Format::by_extension(&path).is_some() && !has_main_file(&path) {
+            continue;
+        }
+        // A link to nothing is a file that cannot be read, such as one of a git-annex copy whose content is elsewhere.
+        let is_file = path.is_file() || (path.is_symlink() && !path.exists());
+        if is_file && Format::by_extension(&path).is_some() && !has_main_file(&path) {
             places.push(Place::File(path));
         }
     }
@@ -139,7 +147,8 @@ fn nothing(folder: &Path, skipped: &[PathBuf]) -> Error {
 
 /// Whether a file is a signal file beside its header, which is found itself.
 fn has_main_file(path: &Path) -> bool {
-    Format::by_companion(path).is_some() && Format::main_file(path).is_some_and(|(_, main)| main.is_file())
+    let is_there = |main: &Path| main.is_file() || main.is_symlink();
+    Format::by_companion(path).is_some() && Format::main_file(path).is_some_and(|(_, main)| is_there(&main))
 }
 
 /// Whether a file with a known extension may hold an ECG: it is of a format of ECGs alone, or looks like one. A file that
