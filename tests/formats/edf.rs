@@ -117,6 +117,7 @@ fn reversed_ranges_turn_the_signal_over() {
     let physical = "-32768  -32768  -1      32767   32767   1       ";
     let file = File::new().changed(physical, "32767   32767   -1      -32768  -32768  1       ");
     assert_eq!(file.one().lead(Lead::I), Some(&[-0.001, -0.002, -0.003, -0.004, -0.005, -0.006][..]));
+    assert!(file.one().warnings().join("; ").contains("a negative gain, which turns leads upside down"));
     let digital = "-32768  -32768  -32768  32767   32767   32767   ";
     let both = file.changed(digital, "32767   32767   -32768  -32768  -32768  32767   ");
     assert_eq!(both.one(), File::new().one());

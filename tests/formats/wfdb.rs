@@ -475,3 +475,12 @@ fn a_compressed_file_is_read_from_its_offset() {
         assert_eq!(recording.lead(Lead::II).unwrap(), &whole.lead(Lead::II).unwrap()[7..7 + held]);
     }
 }
+
+#[test]
+fn a_negative_gain_gives_a_warning() {
+    let record = two_leads().changed("1000(0)/mV", "-1000(0)/mV");
+    let warnings = read_one(&record.header()).warnings().join("; ");
+    assert!(warnings.contains("a negative gain, which turns leads upside down: is it meant? (I)"), "{warnings}");
+    let warnings = read_one(&two_leads().header()).warnings().join("; ");
+    assert!(!warnings.contains("negative"), "{warnings}");
+}

@@ -100,6 +100,7 @@ fn signals(part: &Part, mut warnings: Vec<String>, options: &ReadOptions) -> Res
     warnings.extend(
         contradicted.map(|leads| format!("the codes of leads contradict their names, which are used: {leads}")),
     );
+    warnings.extend(names(|channel| channel.scale < 0.0).and_then(|names| voltage::upside_down(&[names])));
     let signals = part.groups.iter().flat_map(|group| (0..).zip(&group.channels).map(move |channel| (group, channel)));
     let signals = signals.map(|(group, (position, channel))| {
         let factor = voltage::Stated { lead: &channel.name, unit: &channel.unit }.factor(unit);

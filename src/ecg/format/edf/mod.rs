@@ -52,6 +52,9 @@ fn read(source: &Source, options: &ReadOptions) -> Result<Vec<Recording>> {
     let leads = choose_leads(&signals, options)?;
     let rate = sampling_rate(&start, &signals, &leads)?;
     let (unit, conversions) = conversions(&signals, &leads, options)?;
+    let negative = conversions.iter().filter(|lead| lead.scale < 0.0);
+    let negative: Vec<String> = negative.map(|lead| label::name(&signals[lead.signal].label)).collect();
+    warnings.extend(voltage::upside_down(&negative));
     let records = records::read(BufReader::new(part.reader), &start, &signals, &layout, count, &conversions);
     let file = File { signals: &signals, conversions: &conversions, unit, rate, warnings };
     file.recordings(&start, &records.map_err(unreadable)?, &source.stem(), options)

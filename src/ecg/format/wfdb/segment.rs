@@ -86,6 +86,7 @@ impl Segment {
             }
         }
         warnings.extend(missing_gains(signals, choice));
+        warnings.extend(negative_gains(signals, choice));
         warnings.extend(overridden_units(signals, choice));
         Ok(segment)
     }
@@ -123,6 +124,12 @@ fn aligned(mut values: Vec<f32>, signal: &Signal) -> (Vec<f32>, usize) {
 fn missing_gains(signals: &[Signal], choice: Choice) -> Option<String> {
     let names = names(signals, |signal| choice.wants(signal) && signal.gain.is_none())?;
     Some(format!("the header states no gain: taken as WFDB's default, {DEFAULT_GAIN} adu a unit ({names})"))
+}
+
+/// Warns about signals with a negative gain.
+fn negative_gains(signals: &[Signal], choice: Choice) -> Option<String> {
+    let names = names(signals, |signal| choice.wants(signal) && signal.gain.is_some_and(|gain| gain < 0.0))?;
+    super::super::voltage::upside_down(&[names])
 }
 
 /// Warns about signals whose unit the options override.
