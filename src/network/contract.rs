@@ -3,7 +3,7 @@
 //! Weights files store it as text in their metadata: `leads`, `sampling_rate_hz`, `samples`, `unit`, `dc_offset`, `mean`,
 //! `std`, `classes`, `thresholds`, `training`.
 
-use std::{borrow::Cow, collections::HashMap, fmt, str::FromStr};
+use std::{borrow::Cow, collections::HashMap, fmt, ops::RangeInclusive, str::FromStr};
 
 use crate::{
     Error, ErrorKind, Recording, Result,
@@ -15,6 +15,16 @@ use crate::{
 /// the logits look valid. The gain of the published networks is about 1, so this limit leaves them twenty orders of
 /// magnitude.
 pub(crate) const LARGEST_INPUT: f32 = 1e18;
+
+/// Sampling rates in Hz at which a network may expect an ECG.
+const SAMPLING_RATES: RangeInclusive<f64> = 10.0..=20_000.0;
+
+/// Standard deviations in mV by which a network's input may be divided. That of an ECG is about 0.2 mV, and the published
+/// networks' inputs are at that scale.
+const DEVIATIONS: RangeInclusive<f64> = 1e-6..=1e6;
+
+/// Largest mean in standard deviations. With a larger one, f32 has too few digits left for the ECG.
+const LARGEST_MEAN: f64 = 1e3;
 
 /// What happens to the DC offset of each lead, which is its mean over the whole recording. Electrodes add offsets of up to
 /// some millivolts, which say nothing about the heart. Measurements: docs/measurements/dc-offset.md.
@@ -180,8 +190,22 @@ impl Contract {
         if let Some(threshold) = self.thresholds.iter().find(|threshold| !(0.0..=1.0).contains(*threshold)) {
             return bad(format!("metadata 'thresholds' has {threshold}, which is no probability"));
         }
-        if !self.mean.is_finite() {
-            return bad(format!("metadata 'mean' is {}", self.mean));
+        let repeated = |(at, class): &(usize, &String)| class.is_empty() || self.classes[..*at].contains(class);
+        if let Some((at, class)) = self.classes.iter().enumerate().find(repeated) {
+            return bad(format!(
+                "metadata 'classes' has '{class}' at position {}: each class needs a name of its own",
+                at + 1
+            ));
+        }
+        for (key, value, range, unit) in [
+            ("sampling_rate_hz", self.sampling_rate, SAMPLING_RATES, "Hz"),
+            ("std", self.deviation * self.unit.millivolts(), DEVIATIONS, "mV"),
+            ("mean", (self.mean / self.deviation).abs(), 0.0..=LARGEST_MEAN, "standard deviations"),
+        ] {
+            if !range.contains(&value) {
+                let [least, most] = [range.start(), range.end()];
+                return bad(format!("metadata '{key}' is {value} {unit}, and {least} to {most} make sense"));
+            }
         }
         Ok(())
     }
@@ -293,6 +317,13 @@ mod tests {
             ("thresholds", "0.5,0.5"),
             ("thresholds", "0.5,0.5,0.5,0.5,7"),
             ("mean", "NaN"),
+            ("mean", "1e17"),
+            ("std", "1e300"),
+            ("std", "1e-300"),
+            ("sampling_rate_hz", "100000"),
+            ("sampling_rate_hz", "0.1"),
+            ("classes", "NORM,MI,NORM,HYP,CD"),
+            ("classes", "NORM,MI,,HYP,CD"),
             ("dc_offset", "perhaps"),
         ] {
             let metadata = HashMap::from([(key.to_string(), text.to_string())]);
