@@ -1,11 +1,8 @@
 //! The crate's one error type. Every error states a cause and a remedy, in that order, on one line.
 
-use std::{
-    fmt::{self, Write},
-    io,
-    path::Path,
-    sync::Arc,
-};
+use std::{fmt, io, path::Path, sync::Arc};
+
+use crate::text::escaped;
 
 /// The kind of an [`Error`], for programs that react to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -160,18 +157,9 @@ impl Error {
 }
 
 impl fmt::Display for Error {
-    /// Writes one line. Control characters, which a file's name or contents may bring in, are escaped.
+    /// Writes one line. Characters that a file's name or contents may bring in to deceive are escaped.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for text in [&self.cause, ": ", &self.remedy] {
-            for character in text.chars() {
-                if character.is_control() {
-                    write!(f, "{}", character.escape_default())?;
-                } else {
-                    f.write_char(character)?;
-                }
-            }
-        }
-        Ok(())
+        [&self.cause, ": ", &self.remedy].iter().try_for_each(|text| f.write_str(&escaped(text)))
     }
 }
 

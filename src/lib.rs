@@ -44,6 +44,7 @@ pub mod plot;
 mod random;
 mod report;
 mod search;
+mod text;
 #[cfg(feature = "train")]
 pub mod train;
 mod verify;
@@ -85,6 +86,10 @@ pub mod engine {
     /// A counter-based generator of random numbers.
     pub mod random {
         pub use crate::random::*;
+    }
+    /// Text from files, made safe to be shown.
+    pub mod text {
+        pub use crate::text::*;
     }
     /// The comparison of a backend with the float64 reference, stage by stage.
     pub mod verify {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::Prediction;
+use crate::{Prediction, text::escaped};
 
 /// A prediction with the names of its source and its record, ready to be shown.
 ///
@@ -74,14 +74,13 @@ impl<'a> Report<'a> {
 }
 
 impl fmt::Display for Report<'_> {
-    /// Writes one line: control characters in names and warnings are escaped.
+    /// Writes one line. Characters of names and warnings that deceive are escaped.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut line = format!("{}: {}", self.record, self.summary());
         for warning in &self.prediction.warnings {
             line += &format!("; warning: {warning}");
         }
-        let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-        f.write_str(&line.chars().map(escape).collect::<String>())
+        f.write_str(&escaped(&line))
     }
 }
 

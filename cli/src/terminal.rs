@@ -1,9 +1,12 @@
 //! Output for a person: colours on a terminal, plain text in a pipe.
 
-use std::io::{ErrorKind::BrokenPipe, Write};
+use std::{
+    borrow::Cow,
+    io::{ErrorKind::BrokenPipe, Write},
+};
 
 use anstyle::{AnsiColor, Style};
-use ecgpu::{Error, ErrorKind};
+use ecgpu::{Error, ErrorKind, engine::text::is_deceptive};
 
 use crate::hint;
 
@@ -22,15 +25,23 @@ pub const BAD: Style = AnsiColor::Red.on_default().bold();
 const BAR: usize = 32;
 
 /// Escapes text from a file, so that it cannot move the cursor or imitate a line of the program.
-pub fn clean(text: &str) -> String {
-    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-    text.chars().map(escape).collect()
+pub use ecgpu::engine::text::escaped as clean;
+
+/// Escapes what is deceptive in a text for standard output, except its lines and colours. The escapes are those of JSON, which
+/// a text may be; JSON itself leaves these characters as they are.
+fn shown(text: &str) -> Cow<'_, str> {
+    let is_kept = |c: char| c.is_ascii() && c != '\u{7f}' || !is_deceptive(c);
+    if text.chars().all(is_kept) {
+        return text.into();
+    }
+    let escape = |c: char| if is_kept(c) { c.to_string() } else { format!("\\u{:04x}", u32::from(c)) };
+    text.chars().map(escape).collect::<String>().into()
 }
 
 /// Writes to standard output. If that fails, the program ends: silently if the reader, such as `head`, has closed the pipe.
 pub fn print(text: &str) {
     let mut out = anstream::stdout().lock();
-    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    if let Err(error) = out.write_all(shown(text).as_bytes()).and_then(|()| out.flush()) {
         if error.kind() != BrokenPipe {
             let cause = format!("standard output cannot be written: {error}");
             report(&Error::new(ErrorKind::File, cause, "make room on its disk, or write to another file"));
@@ -114,6 +125,16 @@ mod tests {
             assert_eq!(bar(part).chars().count(), BAR, "{part}");
         }
         assert!(bar(0.5).starts_with(&"█".repeat(16)) && bar(0.5).ends_with(&" ".repeat(16)));
+    }
+
+    #[test]
+    fn json_on_a_terminal_cannot_deceive_and_means_the_same() {
+        let name = "M\u{fc}ller\u{202e}\u{9b}\u{7f}\u{1b}";
+        let line = serde_json::json!({ "source": name }).to_string() + "\n";
+        assert_eq!(shown(&line), "{\"source\":\"M\u{fc}ller\\u202e\\u009b\\u007f\\u001b\"}\n");
+        let read: serde_json::Value = serde_json::from_str(&shown(&line)).unwrap();
+        assert_eq!(read["source"], name);
+        assert_eq!(shown("\u{1b}[1mbold\u{1b}[0m\n"), "\u{1b}[1mbold\u{1b}[0m\n", "colours stay");
     }
 
     #[test]
