@@ -1,6 +1,8 @@
 //! A worker thread for blocking work: for asynchronous callers, whose executors must not be blocked, and in the background.
 //! It needs no asynchronous runtime. It starts with the first job and ends with its owner.
 
+#[cfg(feature = "threads")]
+use std::sync::OnceLock;
 use std::{
     future::Future,
     pin::Pin,
@@ -11,6 +13,25 @@ use std::{
 };
 
 use crate::{Error, ErrorKind, Result};
+
+/// Starts the threads that all parts of the process share, which rayon would otherwise start at its first use, and panic where
+/// it cannot.
+///
+/// # Errors
+/// The system starts no more threads.
+#[cfg(feature = "threads")]
+pub(crate) fn shared_threads() -> Result<()> {
+    static STARTED: OnceLock<std::result::Result<(), String>> = OnceLock::new();
+    let start = || match rayon::ThreadPoolBuilder::new().build_global() {
+        // An error without a source says that the application has started them.
+        Err(error) if std::error::Error::source(&error).is_some() => Err(error.to_string()),
+        _ => Ok(()),
+    };
+    STARTED.get_or_init(start).clone().map_err(|error| {
+        let cause = format!("the system starts no more threads: {error}");
+        Error::new(ErrorKind::Device, cause, "raise the limit of its processes and threads, or stop other programs")
+    })
+}
 
 type Job = Box<dyn FnOnce() + Send>;
 

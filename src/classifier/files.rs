@@ -81,6 +81,7 @@ impl Classifier {
         #[cfg(feature = "threads")]
         {
             use rayon::prelude::*;
+            crate::worker::shared_threads()?;
             let read_all = |batch: Vec<_>| -> Read<T> { batch.into_par_iter().map(read).collect() };
             pipeline::run(batches, read_all, |read| self.classify_read(read), each)
         }

@@ -22,7 +22,7 @@ impl Prepared {
     /// Prepares recordings, on all cores with the feature `threads`.
     pub(super) fn all(contract: &Contract, recordings: &[Recording]) -> Vec<Result<Self>> {
         #[cfg(feature = "threads")]
-        if recordings.len() > 1 {
+        if recordings.len() > 1 && crate::worker::shared_threads().is_ok() {
             use rayon::prelude::*;
             return recordings.par_iter().map(|recording| Self::new(contract, recording)).collect();
         }

@@ -14,7 +14,7 @@ use super::{
     metadata::{self, Metadata},
     signals, statements,
 };
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, worker::shared_threads};
 
 /// Numbers of records: all, unlabelled, and per class.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -58,6 +58,7 @@ pub struct Report {
 /// # Errors
 /// The metadata cannot be read at all. Everything else becomes a problem of the report.
 pub fn check(folder: &Path, rate: SamplingRate, progress: ProgressCallback<'_>) -> Result<Report> {
+    shared_threads()?;
     let Metadata { records, mut problems } = Metadata::read(folder, rate)?;
     let listed = listed(folder).unwrap_or_else(|error| {
         problems.push(error);

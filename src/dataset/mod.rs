@@ -29,7 +29,7 @@ pub use check::{Counts, Report, check};
 pub use metadata::Record;
 
 use self::{cache::Cache, metadata::Metadata};
-use crate::{Error, ErrorKind, Result, ecg::Lead};
+use crate::{Error, ErrorKind, Result, ecg::Lead, worker::shared_threads};
 
 /// The diagnostic superclasses, in the order of all labels and logits: normal, myocardial infarction, ST/T change,
 /// hypertrophy, conduction disturbance.
@@ -140,6 +140,7 @@ impl Dataset {
     /// The metadata cannot be read; a row or a record has a fault that [`check`](check()) would report (the error names
     /// the first ten); the cache cannot be written anywhere.
     pub fn open(folder: &Path, options: &Options, progress: ProgressCallback<'_>) -> Result<Self> {
+        shared_threads()?;
         let Metadata { records, problems } = Metadata::read(folder, options.sampling_rate)?;
         problems::none(folder.display(), problems, problems::REPAIR)?;
         let cache = Cache::open(folder, &records, options, progress)?;

@@ -105,3 +105,24 @@ fn an_output_on_a_full_disk_is_an_error() {
         assert_eq!(output.status.code(), Some(1));
     }
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn without_threads_the_program_works_alone_or_says_so() {
+    use std::os::unix::{fs::MetadataExt, process::CommandExt};
+    let synthetic = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/expected.npy");
+    for arguments in [&["classify", "--device", "cpu"][..], &["classify", "--device", "cpu", synthetic]] {
+        let limited = "ulimit -u 1; exec \"$0\" \"$@\"";
+        let mut command = std::process::Command::new("bash");
+        command.args(["-c", limited, env!("CARGO_BIN_EXE_ecgpu")]).args(arguments);
+        // The limit does not hold for an administrator.
+        if std::fs::metadata("/proc/self").unwrap().uid() == 0 {
+            command.uid(65534).gid(65534);
+        }
+        let output = command.output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(!error.contains("panicked"), "{error}");
+        let said = error.contains("thread") && output.status.code() == Some(1);
+        assert!(output.status.success() || said, "{:?}: {error}", output.status);
+    }
+}

@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 #[cfg(feature = "threads")]
 use std::sync::{Arc, OnceLock};
 
+#[cfg(feature = "threads")]
+use crate::worker::shared_threads;
 use crate::{Error, ErrorKind, Result};
 
 /// How often a thread looks whether a phase is complete before it yields the processor: about 10 µs.
@@ -43,7 +45,9 @@ impl Default for ThreadPool {
         {
             static IN_USE: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
             let in_use = IN_USE.get_or_init(Arc::default).clone();
-            Self { workers: rayon::current_num_threads(), helpers: None, in_use }
+            // Where no thread can be started, the caller works alone.
+            let workers = if shared_threads().is_ok() { rayon::current_num_threads() } else { 1 };
+            Self { workers, helpers: None, in_use }
         }
         #[cfg(not(feature = "threads"))]
         Self { workers: 1 }

@@ -24,7 +24,7 @@ use super::{
     checksums::{self, Listed},
     metadata, problems, statements,
 };
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, worker::shared_threads};
 
 /// The address of PTB-XL 1.0.3 at PhysioNet.
 pub const PHYSIONET: &str = "https://physionet.org/files/ptb-xl/1.0.3";
@@ -123,6 +123,7 @@ pub fn ptb_xl(folder: &Path, options: &Options, listener: Listener<'_>) -> Resul
     let stop = AtomicBool::new(false);
     let fetcher = Fetcher::new(options, listener, &stop);
     let wanted = wanted(list(&fetcher, folder)?, options)?;
+    shared_threads()?;
     let missing = missing(folder, &wanted, listener);
     fetch_all(&fetcher, folder, &missing, listener)?;
     Ok(Summary { fetched: missing.len(), present: wanted.len() - missing.len() })
