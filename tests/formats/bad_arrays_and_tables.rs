@@ -78,3 +78,17 @@ fn a_bad_table_is_explained_with_its_line() {
     said("I,II\n1.5,2\n", "1 samples, and the file states no sampling rate", "state the sampling rate");
     said("1,2\n3,4\n", "2 columns without names, and 12 leads are expected", "name the leads");
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_sparse_file_of_a_huge_array_is_refused_at_once() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("a.npy");
+    fs::write(&path, npy("<f4", &[12, 5_000_000_000], 0)).unwrap();
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    file.set_len(file.metadata().unwrap().len() + 240_000_000_000).unwrap();
+    assert_says(&read(&path).unwrap_err(), "over 512 MiB together", "");
+    let reader = format::Reader::open(&path, &format::ReadOptions::default()).unwrap();
+    let error = reader.read(0).unwrap_err();
+    assert_says(&error, "more than 4294967295 numbers at once", "cut it into shorter recordings");
+}

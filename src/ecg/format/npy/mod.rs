@@ -115,6 +115,9 @@ fn open<'s>(source: Source<'s>, _: &ReadOptions) -> Result<Box<dyn Pieces + 's>>
     Ok(Box::new(Stored { source, header, element, cut }))
 }
 
+/// The most numbers that are read at once: a shader counts no more. A sparse file of a few KiB may declare any size.
+const MOST_NUMBERS: usize = u32::MAX as usize;
+
 /// An array in a file, whose recordings are read when they are asked for.
 struct Stored<'s> {
     source: Source<'s>,
@@ -141,6 +144,10 @@ impl Stored<'_> {
 
     /// Reads a part of the array: the first element, counted from the first, and the shape.
     fn array(&self, first: usize, shape: Vec<usize>) -> Result<Array> {
+        if shape.iter().product::<usize>() > MOST_NUMBERS {
+            let cause = format!("an array of shape {shape:?}, more than {MOST_NUMBERS} numbers at once");
+            return Err(damaged(cause, "cut it into shorter recordings"));
+        }
         let failed = |error: std::io::Error| self.source.unreadable(error);
         let mut part = self.source.open()?;
         let place = self.header.offset + first * self.element.bytes();
