@@ -18,12 +18,19 @@ const VARIABLES: [&str; 2] = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"];
 const FOLDERS: [&str; 4] =
     ["/usr/local/etc/vulkan/icd.d", "/usr/local/share/vulkan/icd.d", "/etc/vulkan/icd.d", "/usr/share/vulkan/icd.d"];
 
-/// Lists the devices with each driver alone. Returns the outcome by the name of its manifest, and the variables with which
-/// only the drivers that answered are loaded. Returns none of either where the drivers cannot be told apart.
+/// What each driver alone did. There are none where drivers cannot be told apart.
+pub struct Drivers {
+    /// The outcomes, by the names of the manifests.
+    pub outcomes: Vec<Outcome>,
+    /// The variables with which only the drivers that answered are loaded.
+    pub variables: Vec<(String, String)>,
+}
+
+/// Lists the devices with each driver alone.
 ///
 /// # Errors
 /// This program cannot be started.
-pub fn one_by_one(limit: Duration) -> Result<(Vec<Outcome>, Vec<(String, String)>)> {
+pub fn one_by_one(limit: Duration) -> Result<Drivers> {
     let (mut outcomes, mut good) = (Vec::new(), Vec::new());
     for manifest in manifests() {
         let path = manifest.to_string_lossy().into_owned();
@@ -35,7 +42,7 @@ pub fn one_by_one(limit: Duration) -> Result<(Vec<Outcome>, Vec<(String, String)
         outcomes.push(outcome);
     }
     let variables = if outcomes.is_empty() { Vec::new() } else { selecting(&good.join(":")) };
-    Ok((outcomes, variables))
+    Ok(Drivers { outcomes, variables })
 }
 
 /// Sets both variables, because older loaders know the second only.

@@ -114,7 +114,8 @@ impl Doctor {
         let mut listed = self.run(&Check::devices())?;
         if listed.is_bad() {
             note(&format!("listing the devices: {}", listed.detail));
-            (examination.drivers, self.variables) = drivers::one_by_one(self.limit)?;
+            let alone = drivers::one_by_one(self.limit)?;
+            (examination.drivers, self.variables) = (alone.outcomes, alone.variables);
             examination.drivers.iter().for_each(|outcome| self.show(outcome));
             listed = self.run(&Check::devices())?;
         }
