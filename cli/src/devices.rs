@@ -6,7 +6,7 @@ use ecgpu::{
     Classifier, Result, Weights,
     engine::backend::{
         self, Device,
-        gpu::{Adapter, adapter_of_auto, adapters},
+        gpu::{Adapter, adapter_of_auto, adapters, variables},
     },
     engine::network::published::training_code_542k,
 };
@@ -55,6 +55,9 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     };
     if listed.is_empty() && !arguments.json {
         note("no GPU: no Vulkan, Metal or DX12 driver offers an adapter");
+    }
+    if !arguments.json {
+        variables().iter().for_each(|(name, value)| note(&format!("{name}={value} is set")));
     }
     listed.extend([Listed::processor(Device::Cpu)?, Listed::processor(Device::Reference)?]);
     if !arguments.json {
@@ -202,6 +205,7 @@ fn adapter_object(adapter: &Adapter, auto: bool) -> Value {
         "shader_compiler": adapter.shader_compiler(),
         "type": adapter.kind(),
         "auto": auto,
+        "conformant": adapter.conformant,
         "subgroup_sizes": [info.subgroup_min_size, info.subgroup_max_size],
         "limits": limits,
         "features": features,
@@ -216,6 +220,9 @@ fn adapter_text(adapter: &Adapter, auto: bool) -> String {
     text += &line("driver", format!("{} {}", info.driver, info.driver_info));
     if let Some(compiler) = adapter.shader_compiler() {
         text += &line("shader compiler", compiler);
+    }
+    if !adapter.conformant {
+        text += &line("conformant", "no: the driver does not claim it, run ecgpu verify".into());
     }
     let used = match (adapter.is_software(), auto) {
         (true, _) => ": runs on the CPU, used only when asked for",

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{driver_lock::lock_driver, dx12_compiler};
+use super::{driver_lock::lock_driver, dx12_compiler, environment};
 use crate::{
     Error, ErrorKind, Result,
     kernels::{Accelerator, Storage},
@@ -27,26 +27,42 @@ const READ_TEXTURES: u32 = 2;
 pub struct Adapter {
     /// The index in [`adapters`], as in `gpu:0`.
     pub index: usize,
+    /// Whether the driver claims to conform to Vulkan's specification. Metal and DX12 have no such claim.
+    pub conformant: bool,
     adapter: wgpu::Adapter,
 }
 
 /// Lists every adapter that a Vulkan, Metal or DX12 driver offers, in the driver's order. There is none in WebAssembly.
+///
+/// Adapters whose driver does not claim to conform are at the end, and there only if no other is a real GPU. Mesa's Dozen,
+/// which WSL has, is one. The variable `WGPU_ALLOW_UNDERLYING_NONCOMPLIANT_ADAPTER` lists them always (1) or never (0).
 pub fn adapters() -> Vec<Adapter> {
     if cfg!(target_family = "wasm") {
         return Vec::new();
     }
-    let instance = wgpu::Instance::new(instance_descriptor());
-    let found = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
-    found.into_iter().enumerate().map(|(index, adapter)| Adapter { index, adapter }).collect()
+    let enumerate = |nonconformant| {
+        let instance = wgpu::Instance::new(instance_descriptor(nonconformant));
+        pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()))
+    };
+    let adapter = |(index, adapter)| Adapter { index, conformant: true, adapter };
+    let mut adapters: Vec<Adapter> = enumerate(false).into_iter().enumerate().map(adapter).collect();
+    if environment::lists_nonconformant().unwrap_or_else(|| adapters.iter().all(Adapter::is_software)) {
+        let conformant: Vec<wgpu::AdapterInfo> = adapters.iter().map(Adapter::info).collect();
+        let others = enumerate(true).into_iter().filter(|adapter| !conformant.contains(&adapter.get_info()));
+        let others = (adapters.len()..).zip(others);
+        adapters.extend(others.map(|(index, adapter)| Adapter { index, conformant: false, adapter }));
+    }
+    adapters
 }
 
-fn instance_descriptor() -> wgpu::InstanceDescriptor {
+fn instance_descriptor(nonconformant: bool) -> wgpu::InstanceDescriptor {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
-    descriptor.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+    descriptor.backends = environment::backends();
     // The shaders that check indirect dispatches cost every start, some drivers refuse them, and nothing is dispatched
-    // indirectly. WGPU_ALLOW_UNDERLYING_NONCONFORMANT_ADAPTER=1 lists drivers such as Mesa's Dozen, which WSL has.
+    // indirectly.
     descriptor.flags.remove(wgpu::InstanceFlags::VALIDATION_INDIRECT_CALL);
     descriptor.flags = descriptor.flags.with_env();
+    descriptor.flags.set(wgpu::InstanceFlags::ALLOW_UNDERLYING_NONCOMPLIANT_ADAPTER, nonconformant);
     descriptor.backend_options.dx12.shader_compiler = dx12_compiler::chosen();
     descriptor
 }
@@ -108,11 +124,8 @@ impl Adapter {
     }
 
     /// Ranks the adapter among several: the smallest rank is preferred.
-    pub(in crate::backend) fn rank(&self) -> usize {
-        ["discrete", "integrated", "virtual", "other", "software"]
-            .iter()
-            .position(|&kind| kind == self.kind())
-            .unwrap_or(3)
+    pub(super) fn rank(&self) -> impl Ord + use<> {
+        rank(self.kind(), self.conformant, environment::prefers_low_power())
     }
 
     /// Returns the side of the largest square matrices that a subgroup multiplies in f16 and adds in f32; none without
@@ -164,6 +177,13 @@ impl Adapter {
     }
 }
 
+/// Ranks a kind of adapter: a real GPU before a software adapter, and one whose driver claims to conform before another.
+fn rank(kind: &str, conformant: bool, low_power: bool) -> (bool, bool, usize) {
+    let kinds = if low_power { ["integrated", "discrete"] } else { ["discrete", "integrated"] };
+    let kinds = [kinds[0], kinds[1], "virtual", "other"];
+    (kind == "software", !conformant, kinds.iter().position(|&known| known == kind).unwrap_or(kinds.len()))
+}
+
 /// Describes the properties of a device that the choice among variants depends on.
 pub(super) fn accelerator(device: &wgpu::Device, matrix_side: Option<usize>) -> Accelerator {
     let info = device.adapter_info();
@@ -194,7 +214,21 @@ mod tests {
 
     #[test]
     fn opening_a_device_compiles_no_shaders_of_wgpu() {
-        let flags = instance_descriptor().flags;
+        let flags = instance_descriptor(false).flags;
         assert!(!flags.contains(wgpu::InstanceFlags::VALIDATION_INDIRECT_CALL), "{flags:?}");
+    }
+
+    #[test]
+    fn a_real_gpu_comes_before_a_software_adapter_and_a_driver_that_conforms_before_another() {
+        let mut ranked = [
+            ("software", true, false),
+            ("discrete", false, false),
+            ("virtual", true, false),
+            ("integrated", true, false),
+            ("discrete", true, false),
+        ];
+        ranked.sort_by_key(|&(kind, conformant, low_power)| rank(kind, conformant, low_power));
+        assert_eq!(ranked.map(|(kind, ..)| kind), ["discrete", "integrated", "virtual", "discrete", "software"]);
+        assert!(rank("integrated", true, true) < rank("discrete", true, true));
     }
 }

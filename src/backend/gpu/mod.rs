@@ -11,6 +11,7 @@ mod device_memory;
 mod dispatch;
 mod driver_lock;
 mod dx12_compiler;
+mod environment;
 mod executor;
 mod faults;
 mod layouts;
@@ -40,6 +41,7 @@ use std::{
 };
 
 pub use adapter::{Adapter, adapters};
+pub use environment::variables;
 pub use open::{adapter_of_auto, open_gpu};
 pub use peak::Peak;
 pub use step_shape::StepShape;
@@ -106,6 +108,11 @@ impl Gpu {
 
     fn open_with_side(adapter: &Adapter, matrix_side: Option<usize>) -> Result<Self> {
         let (device, queue) = adapter.request(matrix_side.is_some())?;
+        if !adapter.conformant {
+            log::warn!(
+                "the driver of {adapter} does not claim to conform to Vulkan: its results are checked at the start"
+            );
+        }
         let faults = Faults::watching(&device);
         Ok(Self::on(device, queue, faults, matrix_side))
     }

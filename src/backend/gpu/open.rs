@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Adapter, Gpu, adapters};
+use super::{Adapter, Gpu, adapters, environment};
 use crate::{Device, Error, ErrorKind, Hint, Result};
 
 /// Opens the GPU that a [`Device`] names. [`Device::Auto`] is the best GPU that is no software adapter. Returns none for the
@@ -28,7 +28,7 @@ pub fn open_gpu(device: &Device) -> Result<Option<Gpu>> {
                 log::warn!("{best} is used, which computes on the CPU: {closed}");
             }
             let opened = first_that_opens(adapters, Gpu::open)?;
-            return opened.ok_or_else(|| missing("there is no GPU".into(), &[])).map(Some);
+            return opened.ok_or_else(|| missing("there is no GPU".into(), &self::adapters())).map(Some);
         }
         Device::GpuIndex(index) => {
             let adapters = adapters();
@@ -50,9 +50,12 @@ pub fn adapter_of_auto() -> Option<usize> {
     best_first().into_iter().find(|adapter| !adapter.is_software()).map(|adapter| adapter.index)
 }
 
-/// Lists the adapters, the best first.
+/// Lists the adapters that may be chosen as the best, the best first.
 fn best_first() -> Vec<Adapter> {
     let mut adapters = adapters();
+    if let Some(name) = environment::adapter_name() {
+        adapters.retain(|adapter| adapter.info().name.to_lowercase().contains(&name));
+    }
     adapters.sort_by_key(Adapter::rank);
     adapters
 }
@@ -107,7 +110,7 @@ fn missing(cause: String, adapters: &[Adapter]) -> Error {
         let listed: Vec<String> = adapters.iter().map(|adapter| format!("gpu:{} ({adapter})", adapter.index)).collect();
         format!("use auto, cpu, reference or one of {}", listed.join(", "))
     };
-    Error::new(ErrorKind::Device, cause, remedy).with_hint(Hint::UseCpu)
+    Error::new(ErrorKind::Device, cause + &environment::hint(), remedy).with_hint(Hint::UseCpu)
 }
 
 #[cfg(test)]
