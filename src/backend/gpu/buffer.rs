@@ -27,8 +27,8 @@ impl BufferSlice {
 }
 
 /// Creates a storage buffer that steps read and write and that can be copied in both directions. wgpu fills it with zeros.
-pub(super) fn zeroed(gpu: &Gpu, label: &str, size: u64) -> wgpu::Buffer {
-    gpu.device.create_buffer(&wgpu::BufferDescriptor {
+pub(super) fn zeroed(device: &wgpu::Device, label: &str, size: u64) -> wgpu::Buffer {
+    device.create_buffer(&wgpu::BufferDescriptor {
         label: Some(label),
         size,
         usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,

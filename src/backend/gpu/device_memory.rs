@@ -30,8 +30,9 @@ impl DeviceMemory {
             let of_slot = ids.clone().filter(|&id| plan.buffers[id].slot() == Some(slot));
             of_slot.map(|id| layouts.bytes(plan, id)).max().unwrap_or(0)
         };
-        let slots: Vec<wgpu::Buffer> =
-            (0..plan.slots).map(|slot| zeroed(gpu, "activations", texture::rounded_up_to_rows(bytes(slot)))).collect();
+        let slots: Vec<wgpu::Buffer> = (0..plan.slots)
+            .map(|slot| zeroed(&gpu.device, "activations", texture::rounded_up_to_rows(bytes(slot))))
+            .collect();
         let slice = |id: BufferId| match &plan.buffers[id].role {
             Role::Activation { slot } => {
                 let size = texture::rounded_up_to_rows(layouts.bytes(plan, id));

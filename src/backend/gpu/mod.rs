@@ -24,9 +24,11 @@ mod pipeline_cache;
 mod plan_dispatches;
 mod prepared_plan;
 mod profile;
+mod queue;
 mod self_check;
 mod staging;
 mod step_shape;
+mod submissions;
 mod texture;
 mod ticket;
 #[cfg(feature = "train")]
@@ -38,6 +40,7 @@ use std::{
     collections::HashMap,
     path::PathBuf,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 pub use adapter::{Adapter, adapters};
@@ -63,6 +66,8 @@ use layouts::Layouts;
 use limits::{LARGEST_SUBMISSION, Purpose};
 use pipeline::Pipelines;
 use pipeline_cache::PipelineCache;
+use queue::Queue;
+use submissions::LONGEST_SUBMISSION;
 
 /// Changes a shader before it is compiled. It is called with the name and the source. Tests use it to prove that comparisons
 /// detect wrong shaders.
@@ -71,7 +76,7 @@ pub type EditShader = Arc<dyn Fn(&str, &str) -> String + Send + Sync>;
 /// The GPU backend: a wgpu device with compiled pipelines and uploaded constants.
 pub struct Gpu {
     device: wgpu::Device,
-    queue: wgpu::Queue,
+    queue: Queue,
     info: DeviceInfo,
     faults: Arc<Faults>,
     pipelines: Pipelines,
@@ -82,6 +87,8 @@ pub struct Gpu {
     tuning: Option<Tuning>,
     /// The most floating-point operations of one submission.
     largest_submission: usize,
+    /// The time that one submission may take.
+    longest_submission: Duration,
     /// Whether a variant that is refused or wrong is replaced.
     fallback: bool,
 }
@@ -131,6 +138,7 @@ impl Gpu {
         log::info!("GPU: {} ({})", info.name, info.backend);
         log::debug!("{accelerator:?}");
         let constants = ConstantCache::default();
+        let queue = Queue::new(queue, device.clone(), faults.clone());
         Self {
             device,
             queue,
@@ -142,6 +150,7 @@ impl Gpu {
             forced: None,
             tuning: None,
             largest_submission: LARGEST_SUBMISSION,
+            longest_submission: LONGEST_SUBMISSION,
             fallback: true,
         }
     }

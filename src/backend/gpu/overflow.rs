@@ -13,7 +13,7 @@ pub(super) struct Overflow {
 
 impl Overflow {
     pub(super) fn new(gpu: &Gpu, batch: usize) -> Self {
-        Self { buffer: zeroed(gpu, "overflow", (batch * size_of::<u32>()) as u64) }
+        Self { buffer: zeroed(&gpu.device, "overflow", (batch * size_of::<u32>()) as u64) }
     }
 
     pub(super) fn bytes(&self) -> u64 {

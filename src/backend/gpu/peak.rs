@@ -78,7 +78,7 @@ impl Gpu {
     /// The device failed.
     pub fn measure_peak(&self) -> Result<Peak> {
         faults::scoped(&self.device, || {
-            let buffers = ["peak x", "peak y"].map(|label| zeroed(self, label, BYTES));
+            let buffers = ["peak x", "peak y"].map(|label| zeroed(&self.device, label, BYTES));
             let multiply = Work::new(self, &MULTIPLY.replace("LOOPS", &LOOPS.to_string()), &buffers);
             let invocations = (MOST_GROUPS * WORKGROUP).to_string();
             let copy = COPY.replace("COPIES", &COPIES.to_string()).replace("INVOCATIONS", &invocations);

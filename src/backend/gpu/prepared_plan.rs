@@ -1,7 +1,11 @@
 //! A plan that is ready to run on a GPU: dispatches, buffers of the host, and the commands of a run. Inference and training
 //! share it. A run has one readback, and one submission unless it would take a GPU too long.
 
-use std::{ops::Range, sync::Arc, time::Duration};
+use std::{
+    ops::Range,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{
     Gpu,
@@ -12,13 +16,15 @@ use super::{
     layouts::Layouts,
     overflow::Overflow,
     profile,
+    queue::Queue,
     staging::{Patience, Staging},
+    submissions::{self, Pace},
     ticket::{self, Ticket},
 };
 use crate::{
     Result,
     kernels::RowLayout,
-    plan::{BufferId, Plan},
+    plan::{BufferId, Plan, Step},
 };
 
 /// How long a run is polled for before the thread sleeps. A large GPU computes one record in about this time, and waking up
@@ -32,11 +38,12 @@ pub(super) const MOST_IN_FLIGHT: usize = 2;
 /// A plan's dispatches with the buffers through which the host exchanges inputs and outputs.
 pub(super) struct PreparedPlan {
     pub(super) device: wgpu::Device,
-    pub(super) queue: wgpu::Queue,
+    pub(super) queue: Queue,
     pub(super) faults: Arc<Faults>,
     /// The dispatches, each with its step.
     dispatches: Vec<(usize, Dispatch)>,
-    steps: usize,
+    /// The floating-point operations of each step.
+    operations: Vec<usize>,
     inputs: Vec<Input>,
     outputs: Vec<Output>,
     overflow: Option<Overflow>,
@@ -47,6 +54,7 @@ pub(super) struct PreparedPlan {
     /// A buffer for each submission but the last, through which the ticket passes to the next: it arrives only if the GPU
     /// executed them all.
     relays: Vec<wgpu::Buffer>,
+    pace: Pace,
     patience: Patience,
 }
 
@@ -67,6 +75,7 @@ pub(super) struct InFlight {
     /// The number of its host buffers.
     host: usize,
     submission: wgpu::SubmissionIndex,
+    start: Instant,
     ticket: Ticket,
 }
 
@@ -154,23 +163,9 @@ fn outputs(plan: &Plan, layouts: &Layouts, memory: &DeviceMemory, channels: &[Ra
     outputs
 }
 
-/// Divides the dispatches of a run into submissions of at most `largest` floating-point operations, or of one step that has
-/// more. The dispatches of a step stay together.
-fn submissions(plan: &Plan, dispatches: &[(usize, Dispatch)], largest: usize) -> Vec<Range<usize>> {
-    let (mut submissions, mut first, mut sum) = (Vec::new(), 0, 0);
-    for (at, &(step, _)) in dispatches.iter().enumerate() {
-        if at > 0 && dispatches[at - 1].0 == step {
-            continue;
-        }
-        let operations = plan.steps[step].kernel.operation().floating_point_operations();
-        if at > first && sum + operations > largest {
-            submissions.push(first..at);
-            (first, sum) = (at, 0);
-        }
-        sum += operations;
-    }
-    submissions.push(first..dispatches.len());
-    submissions
+/// Creates a buffer for the ticket of each submission but the last.
+fn relays(device: &wgpu::Device, submissions: &[Range<usize>]) -> Vec<wgpu::Buffer> {
+    (1..submissions.len()).map(|_| zeroed(device, "ticket", ticket::BYTES)).collect()
 }
 
 impl PreparedPlan {
@@ -189,20 +184,22 @@ impl PreparedPlan {
             Input { buffer: memory.slice(id).buffer.clone(), layout, samples, bytes }
         };
         let spin = if gpu.accelerator.software { Duration::ZERO } else { SPIN };
-        let submissions = submissions(plan, &dispatches, gpu.largest_submission);
-        let relays = (1..submissions.len()).map(|_| zeroed(gpu, "ticket", ticket::BYTES)).collect();
+        let of_step = |step: &Step| step.kernel.operation().floating_point_operations();
+        let operations: Vec<usize> = plan.steps.iter().map(of_step).collect();
+        let submissions = submissions::divide(&operations, &dispatches, gpu.largest_submission);
         let mut prepared = Self {
             device: gpu.device.clone(),
             queue: gpu.queue.clone(),
             faults: gpu.faults.clone(),
             dispatches,
-            steps: plan.steps.len(),
+            operations,
             inputs: plan.inputs.iter().map(input).collect(),
             outputs: outputs(plan, layouts, memory, channels),
             overflow,
             host_buffers: Vec::with_capacity(MOST_IN_FLIGHT),
+            relays: relays(&gpu.device, &submissions),
             submissions,
-            relays,
+            pace: Pace::new(gpu.largest_submission, gpu.longest_submission),
             patience: Patience::for_operations(MOST_IN_FLIGHT * plan.floating_point_operations(), spin),
         };
         prepared.add_host_buffers();
@@ -295,14 +292,14 @@ impl PreparedPlan {
         if recorded.is_empty() {
             self.record(host, recorded);
         }
-        let ticket = Ticket::next();
+        let (ticket, start) = (Ticket::next(), Instant::now());
         self.upload(host, inputs, ticket)?;
         let submission = recorded.drain(..).fold(None, |_, commands| Some(self.queue.submit([commands])));
         let submission = submission.unwrap_or_else(|| unreachable!("a run has at least one submission"));
         self.host_buffers[host].uploads.iter().for_each(Staging::map);
         self.host_buffers[host].readback.map();
         self.record(host, recorded);
-        Ok(InFlight { host, submission, ticket })
+        Ok(InFlight { host, submission, start, ticket })
     }
 
     /// Waits for a run and copies its outputs out.
@@ -344,8 +341,25 @@ impl PreparedPlan {
     ///
     /// # Errors
     /// The device failed.
-    pub(super) fn finish(&self, in_flight: InFlight, outputs: &mut Vec<Vec<f32>>) -> Result<()> {
-        self.faults.guard(&self.device, || self.collect(in_flight, outputs))
+    pub(super) fn finish(&mut self, in_flight: InFlight, outputs: &mut Vec<Vec<f32>>) -> Result<()> {
+        let start = in_flight.start;
+        self.faults.guard(&self.device, || self.collect(in_flight, outputs))?;
+        if let Some(largest) = self.pace.record(self.operations.iter().sum(), start, Instant::now()) {
+            self.divide(largest);
+        }
+        Ok(())
+    }
+
+    /// Divides later runs into submissions of at most `largest` floating-point operations, or of one step that has more.
+    fn divide(&mut self, largest: usize) {
+        let submissions = submissions::divide(&self.operations, &self.dispatches, largest);
+        // Without memory for the relays the division stays as it is.
+        let relays = faults::scoped(&self.device, || Ok(relays(&self.device, &submissions)));
+        let Ok(relays) = relays.inspect_err(|error| log::debug!("runs are not divided: {error}")) else { return };
+        log::debug!("a run is divided into {} submissions, because it takes long", submissions.len());
+        (self.submissions, self.relays) = (submissions, relays);
+        // What was recorded for the next runs is divided as before.
+        self.host_buffers.iter_mut().for_each(|buffers| buffers.recorded.clear());
     }
 
     /// Runs the plan once and returns how long the device computed each step, none if its timestamps do not advance.
@@ -362,7 +376,7 @@ impl PreparedPlan {
             let times =
                 profile::profile(&self.device, &self.queue, &dispatches, commands, (uploads, ticket), self.patience)?;
             Ok(times.map(|times| {
-                let mut by_step = vec![Duration::ZERO; self.steps];
+                let mut by_step = vec![Duration::ZERO; self.operations.len()];
                 self.dispatches.iter().zip(times).for_each(|((step, _), time)| by_step[*step] += time);
                 by_step
             }))

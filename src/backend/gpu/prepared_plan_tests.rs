@@ -70,6 +70,29 @@ fn a_run_in_several_submissions_has_the_same_bits_and_fails_where_one_was_aborte
     assert!(error.cause().contains("aborted a run"), "{error}");
 }
 
+/// A device on which every run takes too long.
+#[test]
+fn runs_that_take_long_are_divided_and_keep_their_bits() {
+    let Some(mut gpu) = gpu() else { return };
+    let inputs: Vec<Vec<f32>> = (1..6).map(|number| vec![0.1 * number as f32; 2 * 12 * 100]).collect();
+    let inputs = || inputs.iter().map(|input| input.as_slice().into());
+    let stream = |executor: &mut GpuExecutor| {
+        let mut results = Vec::new();
+        executor.stream(&mut inputs(), &mut |outputs, _| results.push(outputs.to_vec())).unwrap();
+        results
+    };
+    let mut whole = executor(&gpu, &forward(2));
+    let expected = stream(&mut whole);
+    assert_eq!(whole.prepared.submissions.len(), 1, "these runs are short");
+    gpu.longest_submission = Duration::from_nanos(1);
+    let mut slow = executor(&gpu, &forward(2));
+    assert_eq!(slow.prepared.submissions.len(), 1);
+    // They are divided after the second.
+    assert_eq!(stream(&mut slow), expected);
+    assert!(slow.prepared.submissions.len() > 3);
+    assert_eq!(stream(&mut slow), expected);
+}
+
 #[test]
 fn no_submission_has_more_than_its_share_of_operations() {
     let Some(mut gpu) = gpu() else { return };

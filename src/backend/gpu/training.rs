@@ -122,7 +122,7 @@ impl PlanDispatches<'_> {
         }
         let length = order.len();
         let size = texture::rounded_up_to_rows(f32_bytes(length));
-        let packed = BufferSlice::whole(zeroed(self.gpu, &step.name, size));
+        let packed = BufferSlice::whole(zeroed(&self.gpu.device, &step.name, size));
         let order = filled(self.gpu, &step.name, bytemuck::cast_slice(&order), wgpu::BufferUsages::STORAGE);
         let dense = RowLayout { pitch: length, ..DENSE };
         let resources = [weights, BufferSlice::whole(order), packed.clone()].map(Resource::Buffer);
@@ -134,7 +134,7 @@ impl PlanDispatches<'_> {
     pub(super) fn push_with_sum(&mut self, at: usize, variant: Variant, reads: Vec<Resource>) {
         let step = &self.plan.steps[at];
         let (parts, channels) = (variant.parts, self.plan.buffers[step.write].len());
-        let partial = Resource::whole(zeroed(self.gpu, &step.name, f32_bytes(parts * channels)));
+        let partial = Resource::whole(zeroed(&self.gpu.device, &step.name, f32_bytes(parts * channels)));
         self.push(at, variant, reads.into_iter().chain([partial.clone()]).collect());
         let sum = ChannelSum { batch: parts, channels, samples: 1 };
         let write = Resource::Buffer(self.memory.slice(step.write).clone());
