@@ -161,6 +161,11 @@ static VoidFunction get_device_proc_addr(void *device, const char *wanted) {
     return function;
 }
 
+static VoidFunction own_instance_function(const char *wanted) {
+    (void)wanted;
+    return NULL;
+}
+
 static VkResult create_device(void *adapter, const CreateInfo *info, const void *allocator, void **created) {
     Link *link = take_link(info, LOADER_DEVICE_CREATE_INFO);
     next_device_proc_addr = link->get_next_proc_addr;

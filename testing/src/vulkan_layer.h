@@ -36,7 +36,8 @@ typedef struct {
 } Negotiation;
 
 static GetProcAddr next_instance_proc_addr, next_device_proc_addr;
-static void *instance;
+static void *instance; // the last
+static int instances;
 
 // Finds the loader's link among the extensions of a create info and moves it on to the next layer.
 static Link *take_link(const CreateInfo *info, int32_t type) {
@@ -55,10 +56,12 @@ static VkResult create_instance(const CreateInfo *info, const void *allocator, v
     VkResult (*create)(const void *, const void *, void **) = (void *)next_instance_proc_addr(NULL, "vkCreateInstance");
     VkResult result = create(info, allocator, created);
     instance = *created;
+    instances += 1;
     return result;
 }
 
-// Defined by the layer: the functions of devices, and the creation of one.
+// Defined by the layer: the functions of instances that it replaces, the functions of devices, and the creation of one.
+static VoidFunction own_instance_function(const char *wanted);
 static VoidFunction get_device_proc_addr(void *device, const char *wanted);
 static VkResult create_device(void *adapter, const CreateInfo *info, const void *allocator, void **created);
 
@@ -74,6 +77,10 @@ static VoidFunction get_instance_proc_addr(void *of, const char *wanted) {
     }
     if (!strcmp(wanted, "vkCreateDevice")) {
         return (VoidFunction)create_device;
+    }
+    VoidFunction own = own_instance_function(wanted);
+    if (own) {
+        return own;
     }
     return next_instance_proc_addr ? next_instance_proc_addr(of, wanted) : NULL;
 }
