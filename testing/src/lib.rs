@@ -3,6 +3,8 @@
 
 mod golden;
 mod gpu;
+pub mod legal_device;
+pub mod legal_shaders;
 mod networks;
 pub mod ptb_xl;
 pub mod records;

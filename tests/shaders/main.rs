@@ -3,6 +3,7 @@
 //!
 //! With a folder in the variable ECGPU_SHADERS, the translations are also written there, for tests/on_shader_compilers.sh.
 
+mod finite_math;
 mod plans;
 mod translations;
 
@@ -58,6 +59,9 @@ fn every_shader_is_valid_and_translates_to_the_languages_of_all_backends_with_al
             seen.insert(format!("{}.wgsl", shader.name));
             let translations = Translations::new(&shader, subgroups, storage)
                 .unwrap_or_else(|error| panic!("{} with {:?}: {error}", shader.name, shader.constants));
+            let module = wgsl::parse_str(&shader.source).unwrap();
+            let question = finite_math::question(shader.name, &shader.source, &module);
+            assert_eq!(question, None, "{} asks for NaN or infinity", shader.name);
             if let Some(folder) = &mut folder {
                 folder.write(kind, &shader, translations);
             }
@@ -92,6 +96,24 @@ fn files_below(folder: &Path, prefix: &str) -> BTreeSet<String> {
 #[test]
 fn a_broken_shader_is_not_valid() {
     assert!(wgsl::parse_str("@compute @workgroup_size(64) fn main() { let x: u32 = 1.5; }").is_err());
+}
+
+#[test]
+fn a_question_for_nan_or_infinity_is_noticed() {
+    let question = |line: &str| {
+        let source = format!(
+            "@group(0) @binding(0) var<storage, read_write> x: array<f32>; \
+             @compute @workgroup_size(64) fn main() {{ var y = x[3]; {line} }}"
+        );
+        finite_math::question("any", &source, &wgsl::parse_str(&source).unwrap())
+    };
+    for line in ["if y != y { y = 0.0; }", "x[1] = select(1.0, 0.0, x[2] == x[2]);", "if !(y == y) { y = 0.0; }"] {
+        assert!(question(line).is_some(), "{line}");
+    }
+    assert!(question("let bits = bitcast<u32>(y) & 0x7F800000u;").is_some());
+    for line in ["if y != x[3] + 1.0 { y = 0.0; }", "x[1] = select(1.0, 0.0, x[2] == x[1]);", "y = max(y, 0.0);"] {
+        assert_eq!(question(line), None, "{line}");
+    }
 }
 
 /// Without a mark that wgpu 30 does not write, Vulkan leaves it to the device whether a barrier shows one invocation's

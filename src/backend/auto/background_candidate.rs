@@ -172,7 +172,7 @@ impl BackgroundCandidate {
         }
         let mut outputs = Vec::new();
         executor.run(input, &mut outputs)?;
-        agreement(&outputs, expected).map_err(|nmse| {
+        agreement(&outputs, expected, gpu.info().storage).map_err(|nmse| {
             let cause = format!("{} computes other numbers than the CPU (NMSE {nmse:.1e})", gpu.info().name);
             let error = Error::new(ErrorKind::Parity, cause, "update its driver, and compare it with the reference");
             error.with_hint(Hint::Verify)

@@ -59,7 +59,8 @@ impl Gpu {
         for (computed, expected) in computed.iter_mut().zip(&expected) {
             computed.truncate(expected.len());
         }
-        Ok(agreement(&computed, &expected).err().filter(|nmse| !(nmse.is_nan() && self.info.storage.is_half())))
+        let storage = self.info.storage;
+        Ok(agreement(&computed, &expected, storage).err().filter(|nmse| !(nmse.is_nan() && storage.is_half())))
     }
 
     /// Chooses the variants of a plan that have the shaders of another choice; none if a step has no such variant.
