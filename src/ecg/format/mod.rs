@@ -14,6 +14,7 @@ mod dicom;
 #[cfg(feature = "edf")]
 mod edf;
 mod find;
+mod gain;
 mod gaps;
 #[cfg(feature = "hdf5")]
 mod hdf5;
@@ -38,8 +39,8 @@ mod text;
 #[cfg(any(feature = "dicom", feature = "edf"))]
 mod voltage;
 mod wfdb;
-// Each kind of XML uses a part of what they share.
 mod write;
+// Each kind of XML uses a part of what they share.
 #[cfg_attr(not(all(feature = "muse", feature = "aecg", feature = "philips")), allow(dead_code))]
 #[cfg(any(feature = "muse", feature = "aecg", feature = "philips"))]
 mod xml;

@@ -44,13 +44,6 @@ pub(super) fn common(leads: &[Stated], given: Option<Unit>) -> Result<Unit> {
     Ok(first.filter(|unit| leads.iter().all(|lead| lead.voltage() == Some(*unit))).unwrap_or(Unit::Millivolt))
 }
 
-/// Warns about signals whose factor from steps to volts is negative; none if there are none.
-pub(super) fn upside_down(names: &[String]) -> Option<String> {
-    (!names.is_empty()).then(|| {
-        format!("the file states a negative gain, which turns leads upside down: is it meant? ({})", names.join(", "))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

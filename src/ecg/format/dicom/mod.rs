@@ -10,7 +10,7 @@ use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 
 use self::{channel::Channel, element::Elements, group::Group, object::Attributes, rhythm::Part};
-use super::{Format, ReadOptions, Reading, Source, damaged, recognise::RECOGNISED_BY, signals::Signals, voltage};
+use super::{Format, ReadOptions, Reading, Source, damaged, gain, recognise::RECOGNISED_BY, signals::Signals, voltage};
 use crate::{Recording, Result};
 
 /// DICOM objects with waveforms.
@@ -100,7 +100,7 @@ fn signals(part: &Part, mut warnings: Vec<String>, options: &ReadOptions) -> Res
     warnings.extend(
         contradicted.map(|leads| format!("the codes of leads contradict their names, which are used: {leads}")),
     );
-    warnings.extend(names(|channel| channel.scale < 0.0).and_then(|names| voltage::upside_down(&[names])));
+    warnings.extend(names(|channel| channel.scale < 0.0).and_then(|names| gain::upside_down(&[names])));
     let signals = part.groups.iter().flat_map(|group| (0..).zip(&group.channels).map(move |channel| (group, channel)));
     let signals = signals.map(|(group, (position, channel))| {
         let factor = voltage::Stated { lead: &channel.name, unit: &channel.unit }.factor(unit);

@@ -14,7 +14,7 @@ use self::{
     header::{BLOCK, Signal, Start},
     records::{Conversion, Records},
 };
-use super::{Format, ReadOptions, Reading, Source, damaged, shown, signals::Signals, voltage};
+use super::{Format, ReadOptions, Reading, Source, damaged, gain, shown, signals::Signals, voltage};
 use crate::{
     Recording, Result,
     ecg::{Unit, synthetic::SYNTHETIC},
@@ -54,7 +54,7 @@ fn read(source: &Source, options: &ReadOptions) -> Result<Vec<Recording>> {
     let (unit, conversions) = conversions(&signals, &leads, options)?;
     let negative = conversions.iter().filter(|lead| lead.scale < 0.0);
     let negative: Vec<String> = negative.map(|lead| label::name(&signals[lead.signal].label)).collect();
-    warnings.extend(voltage::upside_down(&negative));
+    warnings.extend(gain::upside_down(&negative));
     let records = records::read(BufReader::new(part.reader), &start, &signals, &layout, count, &conversions);
     let file = File { signals: &signals, conversions: &conversions, unit, rate, warnings };
     file.recordings(&start, &records.map_err(unreadable)?, &source.stem(), options)

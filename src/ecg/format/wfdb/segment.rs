@@ -129,7 +129,7 @@ fn missing_gains(signals: &[Signal], choice: Choice) -> Option<String> {
 /// Warns about signals with a negative gain.
 fn negative_gains(signals: &[Signal], choice: Choice) -> Option<String> {
     let names = names(signals, |signal| choice.wants(signal) && signal.gain.is_some_and(|gain| gain < 0.0))?;
-    super::super::voltage::upside_down(&[names])
+    super::super::gain::upside_down(&[names])
 }
 
 /// Warns about signals whose unit the options override.
