@@ -1,8 +1,11 @@
 //! The GPU of an [`Auto`](super::Auto): opened in the background, its results checked, and the verdict of every trial.
 
-use std::sync::{
-    Arc, Mutex, OnceLock, PoisonError,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use crate::{
@@ -38,6 +41,8 @@ pub(super) struct BackgroundCandidate {
     open: Box<OpenGpu>,
     /// The GPU, after the attempt to open it; none inside where there is no GPU.
     opened: OnceLock<Option<Box<dyn Backend>>>,
+    /// How long the GPU runs before a trial.
+    warm_up: Duration,
     fault: OnceLock<Error>,
     /// Whether the owner has been dropped.
     abandoned: AtomicBool,
@@ -48,18 +53,37 @@ pub(super) struct BackgroundCandidate {
     jobs: Arc<()>,
 }
 
-/// The outcome of one trial, and the parts of the plan that determine its speed. The numbers of the weights do not matter.
+/// What decides which device runs a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// This device was faster in the last trial.
+    Faster(Processor),
+    /// The GPU cannot run the plan.
+    CpuOnly,
+}
+
+/// The decision for one plan, and the parts of the plan that determine its speed. The numbers of the weights do not matter.
 struct Verdict {
     steps: Vec<Step>,
     outputs: Vec<BufferId>,
-    faster: Processor,
+    decision: Decision,
+}
+
+impl Verdict {
+    fn is_of(&self, plan: &Plan) -> bool {
+        self.steps == plan.steps && self.outputs == plan.outputs
+    }
 }
 
 impl BackgroundCandidate {
-    pub(super) fn new(open: impl Fn() -> Result<Option<Box<dyn Backend>>> + Send + Sync + 'static) -> Self {
+    pub(super) fn new(
+        open: impl Fn() -> Result<Option<Box<dyn Backend>>> + Send + Sync + 'static,
+        warm_up: Duration,
+    ) -> Self {
         Self {
             open: Box::new(open),
             opened: OnceLock::new(),
+            warm_up,
             fault: OnceLock::new(),
             abandoned: AtomicBool::new(false),
             verdicts: Mutex::default(),
@@ -122,20 +146,20 @@ impl BackgroundCandidate {
         Arc::strong_count(&self.jobs) == 1
     }
 
-    /// Returns the faster device for a plan, if a trial has decided it.
-    pub(super) fn verdict(&self, plan: &Plan) -> Option<Processor> {
+    /// Returns the decision for a plan, if there is one.
+    pub(super) fn decision(&self, plan: &Plan) -> Option<Decision> {
         let verdicts = self.verdicts.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = verdicts.iter().find(|verdict| verdict.steps == plan.steps && verdict.outputs == plan.outputs);
-        found.map(|verdict| verdict.faster)
+        verdicts.iter().find(|verdict| verdict.is_of(plan)).map(|verdict| verdict.decision)
     }
 
-    /// Keeps the verdict for a plan. Beyond [`MAX_VERDICTS`], the oldest is dropped.
-    pub(super) fn record_verdict(&self, plan: &Plan, faster: Processor) {
+    /// Keeps the decision for a plan in place of an earlier one. Beyond [`MAX_VERDICTS`], the oldest is dropped.
+    pub(super) fn decide(&self, plan: &Plan, decision: Decision) {
         let mut verdicts = self.verdicts.lock().unwrap_or_else(PoisonError::into_inner);
+        verdicts.retain(|verdict| !verdict.is_of(plan));
         if verdicts.len() == MAX_VERDICTS {
             verdicts.remove(0);
         }
-        verdicts.push(Verdict { steps: plan.steps.clone(), outputs: plan.outputs.clone(), faster });
+        verdicts.push(Verdict { steps: plan.steps.clone(), outputs: plan.outputs.clone(), decision });
     }
 
     /// Prepares a plan on the GPU, runs it once on `input` and compares the outputs with `expected`, the CPU's outputs. Opens
@@ -148,7 +172,7 @@ impl BackgroundCandidate {
                 // The plan is too large for this GPU, which may still run smaller ones.
                 ErrorKind::Shape => {
                     log::debug!("auto: a batch of {} stays on the CPU: {error}", plan.batch);
-                    self.record_verdict(plan, Processor::Cpu);
+                    self.decide(plan, Decision::CpuOnly);
                 }
                 _ => self.rule_out(error),
             }
@@ -177,6 +201,11 @@ impl BackgroundCandidate {
             let error = Error::new(ErrorKind::Parity, cause, "update its driver, and compare it with the reference");
             error.with_hint(Hint::Verify)
         })?;
+        // An idle GPU has a low clock, which rises while it works.
+        let start = Instant::now();
+        while start.elapsed() < self.warm_up && !self.is_ruled_out() {
+            executor.run(input, &mut outputs)?;
+        }
         Ok(Some(executor))
     }
 }

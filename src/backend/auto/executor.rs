@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::background_candidate::{BackgroundCandidate, Processor};
+use super::background_candidate::{BackgroundCandidate, Decision, Processor};
 use crate::{
     Error, ErrorKind, Hint, Result,
     backend::{DeviceInfo, Executor, check_input},
@@ -32,6 +32,8 @@ pub(super) struct AutoExecutor {
     pub(super) candidate: Arc<BackgroundCandidate>,
     pub(super) worker: Arc<Worker>,
     pub(super) state: State,
+    /// The runs between a trial that the CPU wins and the next one. They double each time.
+    pub(super) until_next_trial: usize,
     /// The device that computed this executor's last run.
     pub(super) last_used: Processor,
 }
@@ -48,7 +50,9 @@ pub(super) enum State {
     Trial(Trial),
     /// The GPU is faster.
     Gpu(Box<dyn Executor>),
-    /// The CPU is faster, or the GPU is ruled out.
+    /// The CPU was faster, and answers this many runs before another trial.
+    Slower(usize),
+    /// The GPU cannot run the plan, or is ruled out.
     Cpu,
 }
 
@@ -97,9 +101,13 @@ impl Executor for AutoExecutor {
                 self.run_on_cpu(input, outputs)?;
                 State::Repeated
             }
-            State::Repeated => {
+            State::Repeated | State::Slower(0) => {
                 self.run_on_cpu(input, outputs)?;
                 State::Preparing(self.prepare_in_background(input, outputs))
+            }
+            State::Slower(runs) => {
+                self.run_on_cpu(input, outputs)?;
+                State::Slower(runs - 1)
             }
             State::Trial(trial) if self.candidate.is_idle() => self.run_trial(trial, input, outputs)?,
             State::Gpu(mut gpu) => {
@@ -223,7 +231,9 @@ impl AutoExecutor {
         let State::Preparing(pending) = &self.state else { return };
         self.state = match pending.try_take() {
             None => return,
-            Some(Ok(Some(gpu))) if self.candidate.verdict(&self.plan) == Some(Processor::Gpu) => State::Gpu(gpu),
+            Some(Ok(Some(gpu))) if self.candidate.decision(&self.plan) == Some(Decision::Faster(Processor::Gpu)) => {
+                State::Gpu(gpu)
+            }
             Some(Ok(Some(gpu))) => State::Trial(Trial::new(gpu)),
             Some(Ok(None)) => State::Cpu,
             Some(Err(_)) => {
@@ -247,10 +257,14 @@ impl AutoExecutor {
             return Ok(State::Cpu);
         }
         let Some(winner) = trial.winner() else { return Ok(State::Trial(trial)) };
-        self.candidate.record_verdict(&self.plan, winner);
+        self.candidate.decide(&self.plan, Decision::Faster(winner));
         trial.log(winner, &self.plan);
         Ok(match winner {
-            Processor::Cpu => State::Cpu,
+            Processor::Cpu => {
+                let runs = self.until_next_trial;
+                self.until_next_trial = runs.saturating_mul(2);
+                State::Slower(runs)
+            }
             Processor::Gpu => State::Gpu(trial.gpu),
         })
     }

@@ -2,7 +2,8 @@
 //!
 //! The CPU computes the first runs of a plan. The second run suggests that more will follow: a background thread opens the
 //! GPU, prepares the plan there, runs it once and compares the outputs with the CPU's. Then a few requests are timed on each
-//! device (see `executor`), and the faster device computes all later runs. The first result never waits for a driver, and a
+//! device (see `executor`), and the faster device computes the later runs. A GPU that loses gets another trial after some
+//! thousand runs. The first result never waits for a driver, and a
 //! process with one request never loads one.
 //!
 //! A GPU that fails at any point is no longer used. The CPU then computes, also the request that failed, and
@@ -18,7 +19,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{Backend, DeviceInfo, Executor, HAS_CLOCK, Trainer};
 use crate::{Error, Result, plan::Plan, worker::Worker};
-use background_candidate::{BackgroundCandidate, Processor};
+use background_candidate::{BackgroundCandidate, Decision, Processor};
 use executor::{AutoExecutor, State};
 
 /// The longest time to wait for the background thread when an [`Auto`] is dropped. Software Vulkan takes at most a second to
@@ -26,11 +27,18 @@ use executor::{AutoExecutor, State};
 /// handlers ran at the same time.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long the GPU runs in the background before a trial, so that its clock rises.
+const WARM_UP: Duration = Duration::from_millis(50);
+
+/// The runs on the CPU after which a GPU that lost a trial gets another. They double with each trial that it loses.
+const UNTIL_NEXT_TRIAL: usize = 1000;
+
 /// A CPU that computes from the first request on, and a GPU that replaces it where it is measured to be faster.
 pub struct Auto {
     cpu: Box<dyn Backend>,
     candidate: Arc<BackgroundCandidate>,
     worker: Arc<Worker>,
+    until_next_trial: usize,
 }
 
 impl Auto {
@@ -43,7 +51,18 @@ impl Auto {
         cpu: Box<dyn Backend>,
         open_gpu: impl Fn() -> Result<Option<Box<dyn Backend>>> + Send + Sync + 'static,
     ) -> Self {
-        Self { cpu, candidate: Arc::new(BackgroundCandidate::new(open_gpu)), worker: Arc::default() }
+        Self::with_trials(cpu, open_gpu, WARM_UP, UNTIL_NEXT_TRIAL)
+    }
+
+    /// Combines the devices as [`Auto::new`] does, with other times of trials.
+    fn with_trials(
+        cpu: Box<dyn Backend>,
+        open_gpu: impl Fn() -> Result<Option<Box<dyn Backend>>> + Send + Sync + 'static,
+        warm_up: Duration,
+        until_next_trial: usize,
+    ) -> Self {
+        let candidate = Arc::new(BackgroundCandidate::new(open_gpu, warm_up));
+        Self { cpu, candidate, worker: Arc::default(), until_next_trial }
     }
 }
 
@@ -73,12 +92,13 @@ impl Backend for Auto {
     }
 
     fn prepare(&self, plan: &Plan) -> Result<Box<dyn Executor>> {
-        let state = match self.candidate.verdict(plan) {
+        let state = match self.candidate.decision(plan) {
             // Without a clock the devices cannot be compared.
             None if !HAS_CLOCK => State::Cpu,
             None => State::New,
-            Some(Processor::Gpu) => State::Repeated,
-            Some(Processor::Cpu) => State::Cpu,
+            Some(Decision::Faster(Processor::Gpu)) => State::Repeated,
+            Some(Decision::Faster(Processor::Cpu)) => State::Slower(self.until_next_trial),
+            Some(Decision::CpuOnly) => State::Cpu,
         };
         Ok(Box::new(AutoExecutor {
             plan: plan.clone(),
@@ -86,6 +106,7 @@ impl Backend for Auto {
             candidate: self.candidate.clone(),
             worker: self.worker.clone(),
             state,
+            until_next_trial: self.until_next_trial,
             last_used: Processor::Cpu,
         }))
     }

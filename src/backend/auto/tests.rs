@@ -30,6 +30,8 @@ struct Fake {
     opening: Duration,
     preparing: Duration,
     running: Duration,
+    /// The time of the first runs, as of a GPU whose clock is low, and how many they are.
+    at_first: (usize, Duration),
     answer: f32,
     largest_batch: usize,
     fails: Fails,
@@ -56,6 +58,7 @@ impl Fake {
             opening: Duration::ZERO,
             preparing: Duration::ZERO,
             running,
+            at_first: (0, running),
             answer: 0.5,
             largest_batch: 8,
             fails: Fails::Never,
@@ -77,16 +80,21 @@ impl Fake {
         Self { fails, ..self }
     }
 
-    /// Makes an [`Auto`] of a fake CPU and this GPU.
+    /// Makes an [`Auto`] of a fake CPU and this GPU, which is not warmed up and has one trial, so that its runs are known.
     fn auto(&self) -> Auto {
+        self.auto_with_trials(Duration::ZERO, usize::MAX)
+    }
+
+    fn auto_with_trials(&self, warm_up: Duration, until_next_trial: usize) -> Auto {
         let gpu = self.clone();
-        Auto::new(Box::new(Fake::cpu()), move || {
+        let open = move || {
             sleep(gpu.opening);
             if gpu.fails == Fails::Opening {
                 return Err(broken("opening"));
             }
-            Ok(Some(Box::new(gpu.clone())))
-        })
+            Ok(Some(Box::new(gpu.clone()) as Box<dyn Backend>))
+        };
+        Auto::with_trials(Box::new(Fake::cpu()), open, warm_up, until_next_trial)
     }
 }
 
@@ -122,7 +130,8 @@ impl Backend for Fake {
 impl Executor for Fake {
     fn run(&mut self, input: &[f32], outputs: &mut Vec<Vec<f32>>) -> Result<()> {
         let run = self.runs.fetch_add(1, SeqCst);
-        sleep(self.running);
+        let (first, slow) = self.at_first;
+        sleep(if run < first { slow } else { self.running });
         *outputs = vec![vec![self.answer + input[0]]; 2];
         match self.fails {
             Fails::Run(from) if run >= from => Err(broken("running")),
@@ -282,6 +291,31 @@ fn a_slower_gpu_does_not_take_over() {
         session.assert_stays_on("cpu");
         assert_eq!((gpu.runs.load(SeqCst), auto.fault()), (1 + trial_runs, None));
     }
+}
+
+#[test]
+fn a_gpu_is_warm_before_it_is_timed() {
+    // Its first runs would lose the trial.
+    let gpu = Fake { at_first: (5, 2 * MIDDLE), ..Fake::gpu(FAST) };
+    let auto = gpu.auto_with_trials(WARM_UP * 4, usize::MAX);
+    let mut session = Session::new(&auto, 1);
+    let answers = session.run_until(|name| name == "gpu");
+    assert!(gpu.runs.load(SeqCst) > 5, "{answers:?}");
+    session.assert_stays_on("gpu");
+}
+
+#[test]
+fn a_gpu_that_was_slow_once_gets_another_trial() {
+    let gpu = Fake { at_first: (20, 2 * MIDDLE), ..Fake::gpu(FAST) };
+    let auto = gpu.auto_with_trials(Duration::ZERO, 2);
+    let mut session = Session::new(&auto, 1);
+    // Each trial that it loses takes four of its runs, and the pauses between them double.
+    session.run_until(|_| gpu.runs.load(SeqCst) > 24);
+    session.run_until(|name| name == "gpu");
+    session.assert_stays_on("gpu");
+    // A new executor begins with what the last trial decided.
+    let mut again = Session::new(&auto, 1);
+    assert!(again.run_until(|name| name == "gpu").len() < 20);
 }
 
 #[test]
