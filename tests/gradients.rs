@@ -106,6 +106,7 @@ fn schedule(step: u32) -> [f32; Schedule::LEN] {
         corrections: [1.0 - 0.9f64.powi(t), 1.0 - 0.999f64.powi(t)],
         target_momentum: 0.99,
         accumulate: [0.0, 1.0],
+        average_decay: 1.0,
     }
     .numbers()
 }

@@ -80,7 +80,9 @@ fn two_steps(gpu: &Gpu, step: &TrainingStep) -> [Vec<f32>; 2] {
     };
     let (records, labels) = (input(0), input(2));
     let (learning_rate, corrections, accumulate) = (1e-3, [0.1, 0.001], [0.0, 1.0]);
-    let schedule = Schedule { step: 0, learning_rate, corrections, target_momentum: 0.0, accumulate }.numbers();
+    let schedule =
+        Schedule { step: 0, learning_rate, corrections, target_momentum: 0.0, accumulate, average_decay: 1.0 }
+            .numbers();
     let mut outputs = Vec::new();
     for _ in 0..2 {
         trainer.run(&[&records, &schedule, &labels], &mut outputs).unwrap();

@@ -12,8 +12,14 @@ use crate::{
 };
 
 /// A schedule that changes neither parameters nor targets.
-const FROZEN: Schedule =
-    Schedule { step: 0, learning_rate: 0.0, corrections: [1.0; 2], target_momentum: 1.0, accumulate: [0.0, 1.0] };
+const FROZEN: Schedule = Schedule {
+    step: 0,
+    learning_rate: 0.0,
+    corrections: [1.0; 2],
+    target_momentum: 1.0,
+    accumulate: [0.0, 1.0],
+    average_decay: 1.0,
+};
 
 /// Half of the distance of the central difference, which in float64 is accurate to about 1e-9.
 const STEP: f64 = 1e-5;

@@ -50,7 +50,8 @@ pub struct Rates {
 pub struct SessionState {
     /// The number of completed steps.
     pub(crate) steps: u32,
-    /// The states of the plan by name: parameters and moments, running statistics, and those of BYOL's target.
+    /// The states of the plan by name: parameters and moments, running statistics, those of BYOL's target, and
+    /// the averages.
     pub(crate) states: Vec<(String, Vec<f32>)>,
 }
 
@@ -120,16 +121,25 @@ impl TrainingSession {
             corrections: self.task.optimiser.betas.map(|beta| 1.0 - f64::from(beta).powi(t)),
             target_momentum: rates.target_momentum,
             accumulate: [f64::from(u8::from(part > 0)), 1.0 / parts as f64],
+            average_decay: if part + 1 == parts { self.average_decay(steps) } else { 1.0 },
         }
     }
 
-    /// Returns the current parameters and running statistics. Those of a frozen encoder are the initial ones.
+    /// Returns the decay of the average of the parameters for the step after `steps` completed ones. It rises from 0.1 like
+    /// TensorFlow's `ExponentialMovingAverage` with `num_updates`, so that the initial parameters are soon forgotten.
+    fn average_decay(&self, steps: u32) -> f64 {
+        let steps = f64::from(steps);
+        self.task.optimiser.ema.map_or(1.0, |decay| f64::from(decay).min((1.0 + steps) / (10.0 + steps)))
+    }
+
+    /// Returns the current parameters and running statistics: their averages if the optimiser keeps them. Those of a frozen
+    /// encoder are the initial ones.
     ///
     /// # Errors
     /// The device fails.
     pub fn parameters(&mut self) -> Result<Parameters> {
-        let trained = self.trainer.state(self.step.trained)?;
-        let running = self.trainer.state(self.step.running)?;
+        let [trained, running] = self.step.average.unwrap_or([self.step.trained, self.step.running]);
+        let (trained, running) = (self.trainer.state(trained)?, self.trainer.state(running)?);
         let current = self.step.layout.parameters(&trained, &running);
         if !self.task.freeze_encoder {
             return Ok(current);
@@ -141,7 +151,8 @@ impl TrainingSession {
 
     /// Returns the buffers that a resumed session needs.
     fn states(&self) -> Vec<usize> {
-        [self.step.trained, self.step.running].into_iter().chain(self.step.target.into_iter().flatten()).collect()
+        let more = [self.step.target, self.step.average];
+        [self.step.trained, self.step.running].into_iter().chain(more.into_iter().flatten().flatten()).collect()
     }
 
     /// Returns everything that is needed to resume the session.

@@ -23,12 +23,15 @@ pub struct Optimiser {
     pub weight_decay: f32,
     /// The largest norm of the gradient, to which longer ones are scaled down; `None` for no clipping.
     pub clip: Option<f32>,
+    /// The decay of the exponential moving average of parameters and running statistics, which validation and the result of
+    /// a run use; `None` for the parameters themselves.
+    pub ema: Option<f32>,
 }
 
 impl Default for Optimiser {
     /// Returns Adam with PyTorch's defaults.
     fn default() -> Self {
-        Self { betas: [0.9, 0.999], epsilon: 1e-8, weight_decay: 0.0, clip: None }
+        Self { betas: [0.9, 0.999], epsilon: 1e-8, weight_decay: 0.0, clip: None, ema: None }
     }
 }
 
@@ -66,6 +69,8 @@ pub struct TrainingStep {
     pub gradient: BufferId,
     /// The states of BYOL's target: its parameters and its running statistics.
     pub target: Option<[BufferId; 2]>,
+    /// The states of the exponential moving averages of the parameters and of the running statistics.
+    pub average: Option<[BufferId; 2]>,
     /// The locations of the target's tensors in its states.
     pub target_layout: ParameterLayout,
 }
@@ -113,7 +118,7 @@ impl TrainingStep {
         let mut builder = Builder::default();
         let Inputs { records: mut x, schedule, labels } =
             Inputs::add(&mut builder, network, objective, shape, options.augmentation)?;
-        let states = States::add(&mut builder, flat, &target_layout)?;
+        let states = States::add(&mut builder, flat, &target_layout, optimiser.ema.is_some())?;
         if let Some(frozen) = &frozen {
             x = forward(&mut builder, frozen, x)?;
         }
@@ -133,12 +138,13 @@ impl TrainingStep {
         };
         let stages = tape.builder().activations(losses);
         tape.backward(dy, states.gradient)?;
-        let lengths = [layout.trained_len(), target_layout.trained_len()];
+        let lengths = [&layout, &target_layout].map(ParameterLayout::trained_len);
         let squares = states.update(&mut builder, optimiser, options.accumulate, schedule, lengths)?;
+        states.average(&mut builder, schedule, [layout.trained_len(), layout.running_len()])?;
         let plan = builder.finish(if options.keep_stages { stages } else { vec![losses, squares] });
-        let States { network: NetworkStates { trained, running }, gradient, target } = states;
-        let target = target.map(|target| [target.trained, target.running]);
-        Ok(Self { plan, layout, trained, running, gradient, target, target_layout })
+        let States { network: NetworkStates { trained, running }, gradient, target, average } = states;
+        let [target, average] = [target, average].map(|states| states.map(|states| [states.trained, states.running]));
+        Ok(Self { plan, layout, trained, running, gradient, target, average, target_layout })
     }
 
     /// Draws initial parameters for the layers that an objective trains.
@@ -193,13 +199,27 @@ struct States {
     gradient: BufferId,
     /// BYOL's target: parameters and running statistics.
     target: Option<NetworkStates>,
+    /// The averages of the parameters and of the running statistics.
+    average: Option<NetworkStates>,
 }
 
 impl States {
     /// Adds the states, from the initial parameters and running statistics. BYOL's target begins as a copy of the first
-    /// ones, which belong to encoder and projector.
-    fn add(builder: &mut Builder, [mut trained, running]: [Vec<f32>; 2], target: &ParameterLayout) -> Result<Self> {
+    /// ones, which belong to encoder and projector; the averages begin as copies of all.
+    fn add(
+        builder: &mut Builder,
+        [mut trained, running]: [Vec<f32>; 2],
+        target: &ParameterLayout,
+        averaged: bool,
+    ) -> Result<Self> {
         let length = trained.len();
+        let average = if averaged {
+            let (trained, running) = (trained.as_slice().into(), running.as_slice().into());
+            let trained = builder.state("average", trained)?;
+            Some(NetworkStates { trained, running: builder.state("average.running", running)? })
+        } else {
+            None
+        };
         let copies = [trained[..target.trained_len()].to_vec(), running[..target.running_len()].to_vec()];
         trained.resize(3 * length, 0.0);
         let trained = builder.state("trained", trained.into())?;
@@ -207,12 +227,12 @@ impl States {
         let gradient = builder.state("gradient", vec![0.0; length].into())?;
         let network = NetworkStates { trained, running };
         if target.trained.is_empty() {
-            return Ok(Self { network, gradient, target: None });
+            return Ok(Self { network, gradient, target: None, average });
         }
         let [parameters, statistics] = copies;
         let trained = builder.state("target", parameters.into())?;
         let running = builder.state("target.running", statistics.into())?;
-        Ok(Self { network, gradient, target: Some(NetworkStates { trained, running }) })
+        Ok(Self { network, gradient, target: Some(NetworkStates { trained, running }), average })
     }
 
     /// Adds the optimiser and the update of BYOL's target. Returns the partial sums of the squared gradient. `lengths` are
@@ -237,7 +257,7 @@ impl States {
         let squares = builder.step("gradient.squares", SquaredSums { length }, &[gradient], squares)?;
         let mut reads = vec![gradient, schedule];
         reads.extend(optimiser.clip.map(|_| squares));
-        let Optimiser { betas, epsilon, weight_decay, clip } = *optimiser;
+        let Optimiser { betas, epsilon, weight_decay, clip, .. } = *optimiser;
         builder.step_into("adam", Adam { length, betas, epsilon, weight_decay, clip }, &reads, trained);
         if let Some(target) = self.target {
             let online = builder.part("online", trained, 0, [1, 1, target_length])?;
@@ -245,5 +265,19 @@ impl States {
             builder.step_into("target", kernel, &[online, schedule], target.trained);
         }
         Ok(squares)
+    }
+
+    /// Adds the update of the averages. `lengths` are those of the trained numbers and of the running statistics.
+    fn average(&self, builder: &mut Builder, schedule: BufferId, [length, running_length]: [usize; 2]) -> Result<()> {
+        let Some(average) = self.average else { return Ok(()) };
+        let factors = Schedule::AVERAGE;
+        let trained = builder.part("parameters", self.network.trained, 0, [1, 1, length])?;
+        let kernel = LinearInterpolation { length, factors };
+        builder.step_into("average", kernel, &[trained, schedule], average.trained);
+        if running_length > 0 {
+            let kernel = LinearInterpolation { length: running_length, factors };
+            builder.step_into("average.running", kernel, &[self.network.running, schedule], average.running);
+        }
+        Ok(())
     }
 }

@@ -86,6 +86,7 @@ fn inputs(step: &TrainingStep) -> Vec<Vec<f32>> {
         corrections: [0.1, 0.001],
         target_momentum: 0.99,
         accumulate: [0.0, 1.0],
+        average_decay: 1.0,
     };
     let labels = (2..step.plan.inputs.len()).map(|at| (0..length(at)).map(|label| f32::from(label % 3 == 0)).collect());
     [records, schedule.numbers().to_vec()].into_iter().chain(labels).collect()

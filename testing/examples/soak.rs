@@ -112,6 +112,7 @@ fn train(device: &Device) -> Result<impl FnMut() -> Result<Vec<u32>>> {
                 corrections,
                 target_momentum: 0.0,
                 accumulate: [0.0, 1.0],
+                average_decay: 1.0,
             };
             trainer.run(&[&records, &schedule.numbers(), &labels], &mut outputs)?;
         }

@@ -60,6 +60,7 @@ impl TrainingPlan {
             corrections: [0.271, 0.003],
             target_momentum: 0.97,
             accumulate: [0.75, 0.25],
+            average_decay: 0.9,
         };
         self.input_of([1, 1, Schedule::LEN], schedule.numbers().to_vec())
     }

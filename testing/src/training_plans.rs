@@ -169,10 +169,16 @@ pub fn linear_interpolation(seed: u64) -> TrainingPlan {
     plan.state_step(LinearInterpolation { length, factors: Schedule::TARGET }, &[x, schedule], average);
     plan.state_step(LinearInterpolation { length, factors: Schedule::ACCUMULATE }, &[x, schedule], sum);
     // Of a state with factor 0 nothing is kept, whatever it holds.
-    let mut forgetful =
-        Schedule { step: 0, learning_rate: 0.0, corrections: [1.0; 2], target_momentum: 0.0, accumulate: [0.0, 1.0] }
-            .numbers()
-            .to_vec();
+    let mut forgetful = Schedule {
+        step: 0,
+        learning_rate: 0.0,
+        corrections: [1.0; 2],
+        target_momentum: 0.0,
+        accumulate: [0.0, 1.0],
+        average_decay: 1.0,
+    }
+    .numbers()
+    .to_vec();
     forgetful[Schedule::ACCUMULATE] = 0.0;
     let schedule = plan.input_of([1, 1, Schedule::LEN], forgetful);
     plan.state_step(

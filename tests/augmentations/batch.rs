@@ -75,8 +75,14 @@ impl Batch {
 
     pub fn run(&self, device: &Device, plan: &Plan, step: u32) -> Outcome {
         let mut trainer = backend::open(device, None).unwrap().prepare_training(plan).unwrap();
-        let schedule =
-            Schedule { step, learning_rate: 0.0, corrections: [1.0; 2], target_momentum: 0.0, accumulate: [0.0, 1.0] };
+        let schedule = Schedule {
+            step,
+            learning_rate: 0.0,
+            corrections: [1.0; 2],
+            target_momentum: 0.0,
+            accumulate: [0.0, 1.0],
+            average_decay: 1.0,
+        };
         let mut outputs = Vec::new();
         let views = plan.buffers[plan.inputs[0]].shape[0] / self.records;
         let (x, labels) = (self.x.repeat(views), self.labels.repeat(views));

@@ -1,5 +1,5 @@
-//! Interpolates between a state and new numbers: BYOL's target network follows the network that learns, and the gradients of
-//! a batch that is computed in parts are added up.
+//! Interpolates between a state and new numbers: BYOL's target network and the exponential moving average of the parameters
+//! follow the network that learns, and the gradients of a batch that is computed in parts are added up.
 
 use super::{Schedule, WORKGROUP, first, line, shader};
 use crate::kernels::{Accelerator, Extent, Extents, GpuOperation, Operation, RowLayout, Variant};
@@ -12,7 +12,8 @@ use crate::kernels::{Accelerator, Extent, Extents, GpuOperation, Operation, RowL
 pub struct LinearInterpolation {
     /// The length.
     pub length: usize,
-    /// The index of kept in the schedule, which share follows: [`super::Schedule::TARGET`] or [`super::Schedule::ACCUMULATE`].
+    /// The index of kept in the schedule, which share follows: [`super::Schedule::TARGET`],
+    /// [`super::Schedule::ACCUMULATE`] or [`super::Schedule::AVERAGE`].
     pub factors: usize,
 }
 

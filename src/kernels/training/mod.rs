@@ -149,11 +149,13 @@ pub struct Schedule {
     pub target_momentum: f64,
     /// The share of the gradient so far and that of the current part of the batch, for [`LinearInterpolation`].
     pub accumulate: [f64; 2],
+    /// The share of the old average of the parameters that stays, for [`LinearInterpolation`].
+    pub average_decay: f64,
 }
 
 impl Schedule {
     /// The length of the input.
-    pub const LEN: usize = 8;
+    pub const LEN: usize = 10;
     /// The index of [`Schedule::step`], which is below 2²⁴, so that an f32 holds it exactly.
     pub(crate) const STEP: usize = 0;
     /// The index of the learning rate.
@@ -164,13 +166,27 @@ impl Schedule {
     pub const TARGET: usize = 4;
     /// The index of the first of the two factors of a sum of gradients.
     pub const ACCUMULATE: usize = 6;
+    /// The index of the first of the two factors of the average of the parameters: its decay and 1 − decay.
+    pub const AVERAGE: usize = 8;
 
     /// The numbers in the order in which operations read them.
     pub fn numbers(&self) -> [f32; Self::LEN] {
         let [first, second] = self.corrections;
         let [kept, share] = self.accumulate;
         let target = [self.target_momentum, 1.0 - self.target_momentum];
-        let numbers = [f64::from(self.step), self.learning_rate, first, second, target[0], target[1], kept, share];
+        let average = [self.average_decay, 1.0 - self.average_decay];
+        let numbers = [
+            f64::from(self.step),
+            self.learning_rate,
+            first,
+            second,
+            target[0],
+            target[1],
+            kept,
+            share,
+            average[0],
+            average[1],
+        ];
         numbers.map(|number| number as f32)
     }
 }
