@@ -12,7 +12,8 @@ use ecgpu::{
     engine::kernels::training::SupervisedLossKind,
     engine::network::published::model_card_55k,
     train::{
-        Data, Event, LearningRate, Objective, Optimiser, PtbXlExamples, Recipe, ScheduleShape, Task, TrainingStep, run,
+        Data, DatasetExamples, Event, LearningRate, Objective, Optimiser, Recipe, ScheduleShape, Task, TrainingStep,
+        run,
     },
 };
 
@@ -20,7 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = std::env::args().nth(1).ok_or("give the folder of PTB-XL")?;
     let dataset = Dataset::open(Path::new(&folder), &Options::default(), &|_, _| ())?;
     let (training, validation) = (dataset.label_fraction(0.1, 42)?, dataset.labelled(9..=9));
-    let data = Data { examples: &PtbXlExamples::new(&dataset), training: &training, validation: &validation };
+    let data = Data { examples: &DatasetExamples::new(&dataset), training: &training, validation: &validation };
 
     let network = model_card_55k();
     let objective = Objective::Supervised { loss: SupervisedLossKind::CROSS_ENTROPY, class_weights: vec![1.0; 5] };

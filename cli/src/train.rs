@@ -1,4 +1,4 @@
-//! `ecgpu pretrain`, `ecgpu train` and `ecgpu finetune`: train on PTB-XL.
+//! `ecgpu pretrain`, `ecgpu train` and `ecgpu finetune`: train on PTB-XL or on one's own records.
 
 use std::{
     ops::ControlFlow,
@@ -9,11 +9,11 @@ use std::{
 
 use ecgpu::{
     Device, Error, ErrorKind, Result,
-    dataset::{CLASSES, Dataset, Options},
+    dataset::{Dataset, Options},
     engine::backend::{self, Backend},
     engine::network::published,
     train::{
-        Augmentations, ClassWeights, Epoch, Event, LossName, Outcome, PtbXlRun, RunFolder, RunKind, ScheduleShape,
+        Augmentations, ClassWeights, DatasetRun, Epoch, Event, LossName, Outcome, RunFolder, RunKind, ScheduleShape,
         Settings, StartMode,
     },
 };
@@ -28,8 +28,8 @@ use crate::{
 /// Options of every run. An option that is not given has the value of --config, or else of the recipe.
 #[derive(clap::Args)]
 pub struct Common {
-    /// The folder of PTB-XL, with ptbxl_database.csv
-    #[arg(long, value_name = "PTBXL_DIR")]
+    /// The folder of PTB-XL, or a table of your own records with the columns file, labels, fold and patient
+    #[arg(long, value_name = "PTBXL_DIR|TABLE.csv")]
     data: Option<PathBuf>,
     /// The trained network, as safetensors
     #[arg(long, value_name = "FILE")]
@@ -37,6 +37,9 @@ pub struct Common {
     /// The network: 542k if absent
     #[arg(long, value_name = "NETWORK", value_parser = published::NAMES)]
     network: Option<String>,
+    /// Factor by which the network has more channels: 1 if absent
+    #[arg(long, value_name = "N")]
+    width: Option<usize>,
     /// Passes over the records
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
@@ -58,11 +61,15 @@ pub struct Common {
     /// Largest norm of the gradient; larger gradients are scaled down to it
     #[arg(long, value_name = "NORM", allow_negative_numbers = true)]
     clip: Option<f64>,
-    /// Train on a random window of this many seconds of each record; pre-training draws one per view. Validation averages
-    /// the logits of adjacent windows
+    /// Validate and keep the exponential moving average of the weights, with this decay per step, such as 0.998
+    #[arg(long, value_name = "DECAY", allow_negative_numbers = true)]
+    ema: Option<f64>,
+    /// Train on a random window of this many seconds of each record; pre-training draws one per view. Validation uses whole
+    /// records
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     crop: Option<f64>,
-    /// all, none, or a list of warp, mixup, band-pass, cutmix, motion, noise, dropout; with - before what to leave out
+    /// all, none, or a list of warp, mixup, band-pass, cutmix, motion, noise, dropout; with - before what to leave out. An
+    /// augmentation may state its rate and its range, such as warp:0.5:0.9..1.1
     #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
     augment: Option<Augmentations>,
     /// Seed of all random numbers
@@ -100,6 +107,15 @@ pub struct Supervised {
     /// focal or bce
     #[arg(long, value_name = "LOSS", value_parser = loss)]
     loss: Option<LossName>,
+    /// Train the SCP-ECG statements as further targets, with this weight of their loss beside that of the classes
+    #[arg(long, value_name = "WEIGHT", allow_negative_numbers = true)]
+    statements: Option<f64>,
+    /// Distil: weights files of networks whose mean probabilities become a part of the targets
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    teacher: Vec<PathBuf>,
+    /// The teachers' part of the targets: 0.5 if absent
+    #[arg(long, value_name = "PART", allow_negative_numbers = true)]
+    teacher_share: Option<f64>,
     /// balanced (in inverse proportion to a class's records) or none
     #[arg(long, value_name = "WEIGHTS", value_parser = class_weights)]
     class_weights: Option<ClassWeights>,
@@ -242,6 +258,7 @@ impl Common {
         set_optional(&mut settings.data, &absolute(&self.data));
         set_optional(&mut settings.out, &absolute(&self.out));
         set(&mut settings.network, &self.network);
+        set(&mut settings.width, &self.width);
         set(&mut settings.device, &self.device.as_ref().map(ToString::to_string));
         set(&mut settings.seed, &self.seed);
         set(&mut settings.epochs, &self.epochs);
@@ -254,6 +271,7 @@ impl Common {
         set(&mut settings.warm_up, &self.warm_up);
         set(&mut settings.weight_decay, &self.weight_decay);
         set_optional(&mut settings.clip, &self.clip);
+        set_optional(&mut settings.ema, &self.ema);
         set_optional(&mut settings.crop, &self.crop);
         set(&mut settings.augment, &self.augment.as_ref().map(ToString::to_string));
     }
@@ -263,6 +281,12 @@ impl Supervised {
     fn apply(&self, settings: &mut Settings) {
         set_optional(&mut settings.label_fraction, &self.label_fraction);
         set_optional(&mut settings.loss, &self.loss);
+        set_optional(&mut settings.statements, &self.statements);
+        if !self.teacher.is_empty() {
+            settings.teacher =
+                self.teacher.iter().map(|path| std::path::absolute(path).unwrap_or(path.clone())).collect();
+        }
+        set_optional(&mut settings.teacher_share, &self.teacher_share);
         set_optional(&mut settings.class_weights, &self.class_weights);
         set_optional(&mut settings.patience, &self.patience);
     }
@@ -313,7 +337,10 @@ fn settings(common: &Common, kind: RunKind, apply: impl Fn(&mut Settings)) -> Re
 fn start(common: &Common, kind: RunKind, apply: impl Fn(&mut Settings)) -> Result<ExitCode> {
     let settings = settings(common, kind, apply)?;
     let missing = |what: &str, remedy: &str| Error::new(ErrorKind::Usage, format!("a run without {what}"), remedy);
-    let data = settings.data.as_ref().ok_or_else(|| missing("data", "name the folder of PTB-XL with --data"))?;
+    let data = settings
+        .data
+        .as_ref()
+        .ok_or_else(|| missing("data", "name the folder of PTB-XL, or a table of records, with --data"))?;
     let out = settings.out.as_ref().ok_or_else(|| missing("a result", "name a file for it with --out"))?;
     let folder = common.resume.clone().or(common.run.clone()).unwrap_or_else(|| out.with_extension("run"));
     let mode = match common.resume {
@@ -325,7 +352,7 @@ fn start(common: &Common, kind: RunKind, apply: impl Fn(&mut Settings)) -> Resul
     };
     let progress = RunDisplay::new(&settings, common.json);
     let dataset = Dataset::open(data, &Options::default(), &|done, all| progress.reading(done, all))?;
-    let run = PtbXlRun::new(&settings, &dataset)?;
+    let run = DatasetRun::new(&settings, &dataset)?;
     run.notes().iter().for_each(|text| note(text));
     let backend = open(&settings.device.parse()?, common.threads)?;
     progress.begin(&run, &backend.info().name);
@@ -337,7 +364,7 @@ fn start(common: &Common, kind: RunKind, apply: impl Fn(&mut Settings)) -> Resul
     progress.end();
     match outcome? {
         Some(outcome) => {
-            finish(&settings, &folder, &outcome, common.json);
+            finish(&settings, dataset.classes(), &folder, &outcome, common.json);
             Ok(ExitCode::SUCCESS)
         }
         None => {
@@ -386,7 +413,7 @@ impl RunDisplay {
         self.bar.set_message("records read");
     }
 
-    fn begin(&self, run: &PtbXlRun, device: &str) {
+    fn begin(&self, run: &DatasetRun, device: &str) {
         self.bar.reset();
         if !self.json {
             let (records, network) = (run.training_records(), &run.task().network.name);
@@ -435,7 +462,7 @@ impl RunDisplay {
     }
 }
 
-fn finish(settings: &Settings, folder: &Path, outcome: &Outcome, json: bool) {
+fn finish(settings: &Settings, classes: &[String], folder: &Path, outcome: &Outcome, json: bool) {
     let out = settings.out.as_ref().map_or(String::new(), |out| out.display().to_string());
     if json {
         let result = json!({ "out": out, "run": folder.display().to_string(), "best": outcome.best });
@@ -444,7 +471,7 @@ fn finish(settings: &Settings, folder: &Path, outcome: &Outcome, json: bool) {
     let mut text = format!("\n{GOOD}{}{GOOD:#} holds epoch {}", clean(&out), outcome.best.epoch);
     if let Some(auroc) = outcome.best.auroc {
         text += &format!(", macro AUROC {auroc:.4} on fold 9:");
-        for (class, auroc) in CLASSES.iter().zip(&outcome.best.auroc_by_class) {
+        for (class, auroc) in classes.iter().zip(&outcome.best.auroc_by_class) {
             text += &auroc.map_or(format!(" {class} –"), |auroc| format!(" {class} {auroc:.3}"));
         }
     }

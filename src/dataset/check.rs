@@ -34,7 +34,7 @@ impl Counts {
         for record in records {
             counts.records += 1;
             counts.unlabelled += usize::from(!record.is_labelled());
-            counts.classes.iter_mut().zip(record.classes).for_each(|(count, has)| *count += usize::from(has));
+            counts.classes.iter_mut().zip(&record.classes).for_each(|(count, has)| *count += usize::from(*has));
         }
         counts
     }
@@ -59,7 +59,7 @@ pub struct Report {
 /// The metadata cannot be read at all. Everything else becomes a problem of the report.
 pub fn check(folder: &Path, rate: SamplingRate, progress: ProgressCallback<'_>) -> Result<Report> {
     shared_threads()?;
-    let Metadata { records, mut problems } = Metadata::read(folder, rate)?;
+    let Metadata { records, mut problems, .. } = Metadata::read(folder, rate)?;
     let listed = listed(folder).unwrap_or_else(|error| {
         problems.push(error);
         None

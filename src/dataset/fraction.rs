@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{CLASSES, Record, TRAINING_FOLDS};
+use super::{Record, TRAINING_FOLDS};
 use crate::{Error, ErrorKind, Result, random::Random};
 
 /// The high bits of the random streams used here, so that other uses of the same seed draw other numbers. The low 32 bits
@@ -17,7 +17,7 @@ const STREAMS: u64 = 0x4C42 << 48;
 const STRATUM: u64 = 1 << 32;
 
 /// Implements [`Dataset::label_fraction`](super::Dataset::label_fraction).
-pub(super) fn draw(records: &[Record], fraction: f64, seed: u64) -> Result<Vec<usize>> {
+pub(super) fn draw(records: &[Record], classes: &[String], fraction: f64, seed: u64) -> Result<Vec<usize>> {
     if !(fraction > 0.0 && fraction <= 1.0) {
         let cause = format!("a label fraction of {fraction}");
         return Err(Error::new(ErrorKind::Usage, cause, "give a number above 0 and at most 1, such as 0.1"));
@@ -27,16 +27,16 @@ pub(super) fn draw(records: &[Record], fraction: f64, seed: u64) -> Result<Vec<u
     let mut drawn = sequence;
     drawn.truncate(count);
     drawn.sort_unstable();
-    every_class(records, &drawn, fraction)?;
+    every_class(records, classes, &drawn, fraction)?;
     Ok(drawn)
 }
 
 /// Returns the indices of all labelled records of the training folds, in the order in which a growing fraction takes them.
 fn sequence(records: &[Record], seed: u64) -> Vec<usize> {
-    let mut strata: BTreeMap<[bool; CLASSES.len()], Vec<usize>> = BTreeMap::new();
+    let mut strata: BTreeMap<&[bool], Vec<usize>> = BTreeMap::new();
     for (index, record) in records.iter().enumerate() {
         if record.is_labelled() && TRAINING_FOLDS.contains(&record.fold) {
-            strata.entry(record.classes).or_default().push(index);
+            strata.entry(&record.classes).or_default().push(index);
         }
     }
     // The random number of a record depends on seed and ecg_id only, not on the other records in the folder.
@@ -45,8 +45,9 @@ fn sequence(records: &[Record], seed: u64) -> Vec<usize> {
     let mut positions = Vec::new();
     for (classes, mut stratum) in strata {
         stratum.sort_by_key(|index| key(*index));
-        let combination = classes.iter().fold(0, |bits, has| bits << 1 | u64::from(*has));
-        let offset = Random::new(seed, STREAMS | STRATUM | combination).uniform();
+        // Of more than 32 classes, the last 32 choose the stream.
+        let combination = classes.iter().fold(0, |bits: u32, has| bits << 1 | u32::from(*has));
+        let offset = Random::new(seed, STREAMS | STRATUM | u64::from(combination)).uniform();
         let size = stratum.len() as f64;
         positions.extend(stratum.iter().enumerate().map(|(n, index)| ((n as f64 + offset) / size, *index)));
     }
@@ -55,13 +56,13 @@ fn sequence(records: &[Record], seed: u64) -> Vec<usize> {
 }
 
 /// Refuses a choice in which a class has no record, since a network could not learn that class.
-fn every_class(records: &[Record], drawn: &[usize], fraction: f64) -> Result<()> {
+fn every_class(records: &[Record], classes: &[String], drawn: &[usize], fraction: f64) -> Result<()> {
     let absent = |class: &usize| !drawn.iter().any(|index| records[*index].classes[*class]);
-    let Some(class) = (0..CLASSES.len()).find(absent) else { return Ok(()) };
+    let Some(class) = (0..classes.len()).find(absent) else { return Ok(()) };
     let cause = format!(
         "a label fraction of {fraction} takes {} records of folds 1 to 8, none of them with class {}",
         drawn.len(),
-        CLASSES[class]
+        classes[class]
     );
     Err(Error::new(ErrorKind::Dataset, cause, "give a larger fraction, or a folder with more of the folds 1 to 8"))
 }
@@ -71,6 +72,11 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use crate::dataset::CLASSES;
+
+    fn draw(records: &[Record], fraction: f64, seed: u64) -> Result<Vec<usize>> {
+        super::draw(records, &CLASSES.map(String::from), fraction, seed)
+    }
 
     /// Makes 2000 records over ten folds. Half are NORM, one in ten is unlabelled, the rarest combination has six records.
     fn records() -> Vec<Record> {
@@ -87,7 +93,12 @@ mod tests {
             ecg_id: n,
             patient_id: n,
             fold: (n / 20 % 10 + 1) as u8,
-            classes: classes(n),
+            classes: classes(n).to_vec(),
+            labelled: classes(n).contains(&true),
+            statements: Vec::new(),
+            age: None,
+            sex: None,
+            device: None,
             path: format!("records100/{n}").into(),
         };
         (0..2000).map(record).collect()
@@ -116,10 +127,12 @@ mod tests {
         let all = draw(&records, 1.0, 3).unwrap();
         for (fraction, seed) in [(0.05, 1), (0.1, 2), (0.1, 3), (0.37, 4), (0.9, 5)] {
             let part = draw(&records, fraction, seed).unwrap();
-            let of = |set: &[usize], classes| set.iter().filter(|index| records[**index].classes == classes).count();
+            let of = |set: &[usize], classes: &[bool]| {
+                set.iter().filter(|index| records[**index].classes == *classes).count()
+            };
             assert_eq!(part.len(), (fraction * all.len() as f64).round() as usize);
-            for classes in all.iter().map(|index| records[*index].classes).collect::<HashSet<_>>() {
-                let (drawn, share) = (of(&part, classes) as f64, fraction * of(&all, classes) as f64);
+            for classes in all.iter().map(|index| records[*index].classes.clone()).collect::<HashSet<_>>() {
+                let (drawn, share) = (of(&part, &classes) as f64, fraction * of(&all, &classes) as f64);
                 assert!((drawn - share).abs() <= 1.0, "{fraction}: {drawn} of {share} for {classes:?}");
             }
         }

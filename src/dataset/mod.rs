@@ -1,10 +1,10 @@
-//! The data set PTB-XL (Wagner et al. 2020, doi 10.1038/s41597-020-0495-6; PhysioNet, version 1.0.3): records with labels
-//! and folds, and their signals from one memory-mapped file.
+//! Data sets: records with labels and folds, and their signals. PTB-XL (Wagner et al. 2020, doi
+//! 10.1038/s41597-020-0495-6; PhysioNet, version 1.0.3) is read from its folder, one's own records from a table.
 //!
-//! The data folder has the structure that PhysioNet publishes: `ptbxl_database.csv`, `scp_statements.csv` and
+//! The folder of PTB-XL has the structure that PhysioNet publishes: `ptbxl_database.csv`, `scp_statements.csv` and
 //! `records100/` or `records500/`. A part of the records is enough, such as one fold. [`Dataset::open`] reads every record
 //! once, refuses a copy that has any fault, and stores the samples in a [signal cache](CacheFile) that later starts map in
-//! milliseconds. [`check`](check()) reports what a copy contains and everything that is wrong with it. The module
+//! milliseconds. The files of one's own table are read at every start. [`check`](check()) reports what a copy contains and everything that is wrong with it. The module
 //! `download` (feature `download`) fetches a copy.
 
 mod cache;
@@ -14,24 +14,27 @@ mod checksums;
 pub mod download;
 mod fraction;
 mod metadata;
+mod own_records;
 mod problems;
+mod record;
 mod signals;
 mod statements;
 mod table;
 
 use std::{
+    collections::HashMap,
     ops::RangeInclusive,
     path::{Path, PathBuf},
 };
 
 pub use cache::CacheFile;
 pub use check::{Counts, Report, check};
-pub use metadata::Record;
+pub use record::{Record, Sex};
 
-use self::{cache::Cache, metadata::Metadata};
+use self::{cache::Cache, metadata::Metadata, own_records::OwnRecords};
 use crate::{Error, ErrorKind, Result, ecg::Lead, worker::shared_threads};
 
-/// The diagnostic superclasses, in the order of all labels and logits: normal, myocardial infarction, ST/T change,
+/// The diagnostic superclasses of PTB-XL, in the order of all labels and logits: normal, myocardial infarction, ST/T change,
 /// hypertrophy, conduction disturbance.
 pub const CLASSES: [&str; 5] = ["NORM", "MI", "STTC", "HYP", "CD"];
 
@@ -41,7 +44,7 @@ pub const LEADS: usize = Lead::STANDARD.len();
 /// The folds for training. The publishers recommend fold 9 for validation and fold 10 for testing.
 pub(crate) const TRAINING_FOLDS: RangeInclusive<u8> = 1..=8;
 
-/// The duration of every record in seconds.
+/// The duration of every record of PTB-XL in seconds, and the longest that is read of other records.
 const SECONDS: usize = 10;
 
 /// The sampling rate at which signals are read; PTB-XL publishes each signal at both.
@@ -124,27 +127,63 @@ pub struct Options {
     pub cache: Option<PathBuf>,
 }
 
-/// An opened copy of PTB-XL: records sorted by `ecg_id`, with their signals.
+/// An opened data set: records sorted by `ecg_id`, with their signals.
 #[derive(Debug)]
 pub struct Dataset {
     records: Vec<Record>,
+    classes: Vec<String>,
+    statements: Vec<String>,
     sampling_rate: SamplingRate,
-    cache: Cache,
+    samples: usize,
+    signals: Signals,
+    notes: Vec<String>,
+}
+
+/// Where the samples of a data set are stored.
+#[derive(Debug)]
+enum Signals {
+    /// In PTB-XL's signal cache.
+    Cache(Cache),
+    /// In memory, in mV, `[records, leads, samples]`.
+    Memory(Vec<f32>),
 }
 
 impl Dataset {
-    /// Opens the copy of PTB-XL in `folder`. The first time, all records are read, reported to `progress` and written into
-    /// the signal cache. Later the cache is compared with the names, sizes and modification times of the files.
+    /// Opens a data set: the folder of a copy of PTB-XL, or a table of one's own records, a file with the columns `file`,
+    /// `labels`, `fold` and `patient`.
+    ///
+    /// The first time, all records of PTB-XL are read, reported to `progress` and written into the signal cache. Later the
+    /// cache is compared with the names, sizes and modification times of the files.
     ///
     /// # Errors
-    /// The metadata cannot be read; a row or a record has a fault that [`check`](check()) would report (the error names
-    /// the first ten); the cache cannot be written anywhere.
-    pub fn open(folder: &Path, options: &Options, progress: ProgressCallback<'_>) -> Result<Self> {
+    /// The metadata cannot be read; a row or a record has a fault, which for PTB-XL is one that [`check`](check()) would
+    /// report (the error names the first ten); the cache cannot be written anywhere.
+    pub fn open(path: &Path, options: &Options, progress: ProgressCallback<'_>) -> Result<Self> {
         shared_threads()?;
-        let Metadata { records, problems } = Metadata::read(folder, options.sampling_rate)?;
+        let mut dataset = if path.is_file() {
+            Self::of_own(path, options, progress)
+        } else {
+            Self::of_ptb_xl(path, options, progress)
+        }?;
+        dataset.notes.extend(patients_in_several_folds(&dataset.records));
+        Ok(dataset)
+    }
+
+    fn of_ptb_xl(folder: &Path, options: &Options, progress: ProgressCallback<'_>) -> Result<Self> {
+        let Metadata { records, problems, statements } = Metadata::read(folder, options.sampling_rate)?;
         problems::none(folder.display(), problems, problems::REPAIR)?;
-        let cache = Cache::open(folder, &records, options, progress)?;
-        Ok(Self { records, sampling_rate: options.sampling_rate, cache })
+        let signals = Signals::Cache(Cache::open(folder, &records, options, progress)?);
+        let classes = CLASSES.map(String::from).to_vec();
+        let (sampling_rate, samples) = (options.sampling_rate, options.sampling_rate.samples());
+        Ok(Self { records, classes, statements, sampling_rate, samples, signals, notes: Vec::new() })
+    }
+
+    fn of_own(table: &Path, options: &Options, progress: ProgressCallback<'_>) -> Result<Self> {
+        let sampling_rate = options.sampling_rate;
+        let OwnRecords { records, classes, samples, signals, notes } =
+            OwnRecords::read(table, sampling_rate, progress)?;
+        let (signals, statements) = (Signals::Memory(signals), Vec::new());
+        Ok(Self { records, classes, statements, sampling_rate, samples, signals, notes })
     }
 
     /// Returns all records, sorted by `ecg_id`. The other methods take indices into this slice.
@@ -152,34 +191,53 @@ impl Dataset {
         &self.records
     }
 
+    /// Returns the names of the classes, in the order of [`Record::classes`].
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    /// Returns the names of the SCP-ECG statements, which a table of one's own records does not have.
+    pub(crate) fn statements(&self) -> &[String] {
+        &self.statements
+    }
+
+    /// Returns remarks for the user, such as that a patient has records in several folds.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Returns the number of samples per lead of every record.
+    pub fn samples(&self) -> usize {
+        self.samples
+    }
+
     /// Returns the sampling rate of the signals.
-    pub(crate) fn sampling_rate(&self) -> SamplingRate {
+    pub fn sampling_rate(&self) -> SamplingRate {
         self.sampling_rate
     }
 
-    /// Returns the path of the signal cache, and whether it had to be written.
-    pub fn cache_file(&self) -> &CacheFile {
-        self.cache.file()
+    /// Returns the path of PTB-XL's signal cache, and whether it had to be written; `None` for one's own records.
+    pub fn cache_file(&self) -> Option<&CacheFile> {
+        match &self.signals {
+            Signals::Cache(cache) => Some(cache.file()),
+            Signals::Memory(_) => None,
+        }
     }
 
-    /// Returns the samples of a record in microvolts, `[leads, samples]`.
-    ///
-    /// # Panics
-    /// If the index is out of range.
-    pub fn microvolts(&self, index: usize) -> &[i16] {
-        self.cache.record(index)
-    }
-
-    /// Writes the samples of a record in mV, `[leads, samples]`, to `into`. They are bit-identical to what the WFDB reader
-    /// returns.
+    /// Writes the samples of a record in mV, `[leads, samples]`, to `into`. They are bit-identical to what the reader of
+    /// the file's format returns.
     ///
     /// # Panics
     /// If the index is out of range, or `into` does not have [`LEADS`] × samples elements.
     pub fn signal(&self, index: usize, into: &mut [f32]) {
-        let microvolts = self.microvolts(index);
-        assert_eq!(into.len(), microvolts.len(), "a signal has leads × samples elements");
-        for (into, x) in into.iter_mut().zip(microvolts) {
-            *into = signals::millivolts(*x);
+        let length = LEADS * self.samples;
+        assert_eq!(into.len(), length, "a signal has leads × samples elements");
+        match &self.signals {
+            Signals::Memory(all) => into.copy_from_slice(&all[index * length..][..length]),
+            Signals::Cache(cache) => {
+                let microvolts = into.iter_mut().zip(cache.record(index));
+                microvolts.for_each(|(into, x)| *into = signals::millivolts(*x));
+            }
         }
     }
 
@@ -204,6 +262,23 @@ impl Dataset {
     /// # Errors
     /// The fraction is not above 0 and at most 1, or it leaves a class without any record.
     pub fn label_fraction(&self, fraction: f64, seed: u64) -> Result<Vec<usize>> {
-        fraction::draw(&self.records, fraction, seed)
+        fraction::draw(&self.records, &self.classes, fraction, seed)
     }
+}
+
+/// Returns a remark if patients have records in several folds: a network that was trained on one of them recognises the
+/// patient in the other, and its figures are too good.
+fn patients_in_several_folds(records: &[Record]) -> Option<String> {
+    let mut folds: HashMap<u32, u16> = HashMap::new();
+    for record in records {
+        *folds.entry(record.patient_id).or_default() |= 1 << record.fold;
+    }
+    let shared = folds.values().filter(|folds| folds.count_ones() > 1).count();
+    (shared > 0).then(|| {
+        format!(
+            "WARNING: {shared} of {} patients have records in several folds: figures on one fold are too good for a network \
+             that was trained on another",
+            folds.len()
+        )
+    })
 }

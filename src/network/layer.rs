@@ -170,6 +170,37 @@ impl Network {
         }
     }
 
+    /// Returns the network with this number of logits.
+    pub fn with_classes(mut self, classes: usize) -> Self {
+        if let Some(Layer::Linear { out_features, .. }) = self.layers.last_mut().map(|last| &mut last.layer) {
+            *out_features = classes;
+        }
+        self
+    }
+
+    /// Returns the network with `factor` times as many channels and features between the input and the logits.
+    pub fn widened(mut self, factor: usize) -> Self {
+        let last = self.layers.len().saturating_sub(1);
+        let mut is_first = true;
+        for (at, named) in self.layers.iter_mut().enumerate() {
+            let input = if is_first { 1 } else { factor };
+            match &mut named.layer {
+                Layer::Conv1d { in_channels, out_channels, .. } => {
+                    *in_channels *= input;
+                    *out_channels *= factor;
+                }
+                Layer::Linear { in_features, out_features } => {
+                    *in_features *= input;
+                    *out_features *= if at == last { 1 } else { factor };
+                }
+                Layer::BatchNorm { channels } => *channels *= factor,
+                Layer::Relu | Layer::MaxPool { .. } | Layer::GlobalAveragePool => continue,
+            }
+            is_first = false;
+        }
+        self
+    }
+
     /// Returns the network up to and including the layer of the embedding.
     pub fn encoder(&self) -> Network {
         Network { layers: self.layers[..=self.embedding].to_vec(), ..self.clone() }

@@ -17,4 +17,6 @@ pub use layer::{Layer, NamedLayer, Network};
 pub use parameters::{Parameters, Tensor};
 #[cfg(feature = "train")]
 pub(crate) use tensor_file::TensorFile;
+#[cfg(feature = "train")]
+pub(crate) use weights::WIDEST;
 pub use weights::Weights;

@@ -25,6 +25,9 @@ static BUILT_IN: &[u8] = include_bytes!("../../weights/ssl-ecg-542k.safetensors"
 /// The largest file that is read, in bytes. The largest published network takes 2.2 MB in F32.
 const LARGEST_FILE: u64 = 256 << 20;
 
+/// The largest factor by which a network of a file may have more channels than the published one.
+pub(crate) const WIDEST: usize = 8;
+
 /// The suffix of batch norm's step counters, which state dicts contain and inference does not need.
 const COUNTER: &str = ".num_batches_tracked";
 
@@ -206,6 +209,7 @@ fn read_part(
     let mut stored = Stored { infos: header.tensors(), start: *end, file };
     let names: Vec<&str> = stored.infos.keys().map(String::as_str).filter(|name| !name.ends_with(COUNTER)).collect();
     let (network, prefix) = recognise(&names)?;
+    let network = stored.sized(network, &prefix);
     let expected = network.tensors();
     if let Some(name) = names.iter().find(|name| !expected.iter().any(|(known, _)| is_prefixed(name, &prefix, known))) {
         let cause = format!("tensor {name} is not part of network {}", network.name);
@@ -282,6 +286,18 @@ struct Stored<'a, File> {
 }
 
 impl<File: Read + Seek> Stored<'_, File> {
+    /// Returns the published network with the width and the number of classes that the file's tensors have. A file with
+    /// other differences is refused when its tensors are read.
+    fn sized(&self, network: Network, prefix: &str) -> Network {
+        let rows = |name: &str| self.infos.get(&format!("{prefix}{name}")).and_then(|info| info.shape.first().copied());
+        let tensors = network.tensors();
+        let first = tensors.first().and_then(|(name, shape)| Some(rows(name)? / shape.first()?));
+        let width = first.filter(|width| (1..=WIDEST).contains(width)).unwrap_or(1);
+        let classes = tensors.last().and_then(|(name, _)| rows(name)).filter(|classes| *classes > 0);
+        let classes = classes.unwrap_or(network.classes());
+        network.widened(width).with_classes(classes)
+    }
+
     /// Reads a tensor, checks its shape and values, and adds its type to `stored_as`.
     fn tensor(
         &mut self,

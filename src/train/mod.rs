@@ -10,7 +10,8 @@
 //! | `task`, `session` | a network with its objective, and its training on a device batch by batch |
 //! | `schedule`, `recipe`, `validation`, `history`, `run` | the epochs of a run |
 //! | `run_folder`, `checkpoint`, `run_identity`, `curves` | the files of a run |
-//! | `settings`, `ptb_xl` | runs on PTB-XL |
+//! | `settings`, `examples`, `dataset_run` | runs on a data set: PTB-XL or one's own records |
+//! | `inference` | the logits of whole records, for validation and distillation |
 //! | `verify` | the comparison of a step on a device with the reference |
 
 pub mod augment;
@@ -18,15 +19,17 @@ mod batches;
 mod checkpoint;
 mod curves;
 mod data;
+mod dataset_run;
+mod examples;
 mod gradient_tape;
 #[cfg(test)]
 mod gradient_tests;
 mod history;
+mod inference;
 mod input_gradient;
 mod layout;
 mod losses;
 mod objective;
-mod ptb_xl;
 mod recipe;
 mod run;
 mod run_folder;
@@ -41,10 +44,11 @@ mod verify;
 
 pub use augment::{AugmentationPipeline, Augmentations};
 pub use data::{Data, Examples};
+pub use dataset_run::{DatasetRun, StartMode};
+pub use examples::DatasetExamples;
 pub use history::Epoch;
 pub use layout::{ParameterLayout, TensorLocation};
 pub use objective::{Heads, Objective};
-pub use ptb_xl::{PtbXlExamples, PtbXlRun, StartMode};
 pub use recipe::Recipe;
 pub use run::{Event, Observer, Outcome, run};
 pub use run_folder::RunFolder;

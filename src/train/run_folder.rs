@@ -105,8 +105,8 @@ impl RunFolder {
         let score = epoch.auroc.map(|auroc| format!(", macro AUROC {auroc:.4} on the validation records"));
         let provenance = format!("{}; epoch {}{}", self.contract.provenance, epoch.epoch, score.unwrap_or_default());
         Weights {
-            network: task.network.clone(),
-            parameters: parameters.clone(),
+            network: task.inference_network(),
+            parameters: task.inference_parameters(parameters),
             contract: Contract { provenance, ..self.contract.clone() },
             source: self.path.display().to_string(),
             stored_as: "F32".into(),

@@ -39,6 +39,7 @@ impl RunIdentity {
             ("augmentation", text(&task.augmentation)),
             ("initial parameters", initial_parameters(task)),
             ("records", format!("{} to train, {} to validate", data.training.len(), data.validation.len())),
+            ("auxiliary targets", task.auxiliary.to_string()),
             ("data", contents(task, data)),
         ];
         Self { entries, steps }

@@ -1,4 +1,4 @@
-//! The settings of a run on PTB-XL, which its `config.toml` stores.
+//! The settings of a run on a data set, which its `config.toml` stores.
 
 use std::{fmt, path::PathBuf};
 
@@ -8,7 +8,7 @@ use super::{Augmentations, Heads, LearningRate, Objective, Optimiser, Recipe, Sc
 use crate::{
     Error, ErrorKind, Result,
     kernels::training::SupervisedLossKind,
-    network::{Network, published},
+    network::{Network, WIDEST, published},
 };
 
 /// The kind of a run.
@@ -53,7 +53,7 @@ pub enum ClassWeights {
 pub struct Settings {
     /// The kind of the run.
     pub(crate) kind: RunKind,
-    /// The folder of PTB-XL.
+    /// The folder of PTB-XL, or a table of one's own records.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<PathBuf>,
     /// The weights file that the run writes at its end.
@@ -64,6 +64,9 @@ pub struct Settings {
     pub from: Option<PathBuf>,
     /// The name of the network.
     pub network: String,
+    /// The factor by which the network has more channels than the published one.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub width: usize,
     /// The device, in the spelling of [`Device`](crate::Device).
     pub device: String,
     /// The seed of initial parameters, label fraction, order, crops and augmentations.
@@ -83,6 +86,9 @@ pub struct Settings {
     /// The largest norm of the gradient.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip: Option<f64>,
+    /// The decay of the exponential moving average of the parameters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ema: Option<f64>,
     /// The duration of random windows in seconds; whole records if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub crop: Option<f64>,
@@ -94,6 +100,16 @@ pub struct Settings {
     /// The supervised loss.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loss: Option<LossName>,
+    /// The weight of the loss of auxiliary targets: the SCP-ECG statements that at least 20 training records have. The
+    /// classes have the weight 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub statements: Option<f64>,
+    /// Weights files of networks whose mean probabilities are part of the targets (distillation).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub teacher: Vec<PathBuf>,
+    /// The share of the teachers' probabilities in the targets: 0.5 if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub teacher_share: Option<f64>,
     /// The weights of the classes in the supervised loss.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class_weights: Option<ClassWeights>,
@@ -139,6 +155,7 @@ impl Settings {
             out: None,
             from: None,
             network: "542k".into(),
+            width: 1,
             device: "auto".into(),
             seed: 42,
             epochs: 20,
@@ -148,10 +165,14 @@ impl Settings {
             warm_up: 0.0,
             weight_decay: 0.0,
             clip: None,
+            ema: None,
             crop: None,
             augment: "all".into(),
             label_fraction: None,
             loss: None,
+            statements: None,
+            teacher: Vec::new(),
+            teacher_share: None,
             class_weights: None,
             patience: None,
             freeze_encoder: None,
@@ -232,22 +253,28 @@ impl Settings {
         Err(Error::new(ErrorKind::Usage, cause, "leave them out to resume it, or start another run"))
     }
 
-    /// Returns the network.
+    /// Returns the network with this number of logits.
     ///
     /// # Errors
-    /// No network has this name.
-    pub(super) fn network(&self) -> Result<Network> {
-        published::by_name(&self.network).ok_or_else(|| {
+    /// No network has this name, or the width is not 1 to [`WIDEST`].
+    pub(super) fn network(&self, logits: usize) -> Result<Network> {
+        let network = published::by_name(&self.network).ok_or_else(|| {
             let cause = format!("no network is called '{}'", self.network);
             Error::new(ErrorKind::Usage, cause, format!("use {}", published::list_of_names()))
-        })
+        })?;
+        if !(1..=WIDEST).contains(&self.width) {
+            let cause = format!("a network of {} times the width", self.width);
+            return Err(Error::new(ErrorKind::Usage, cause, format!("use a whole number from 1 to {WIDEST}")));
+        }
+        Ok(network.widened(self.width).with_classes(logits))
     }
 
-    /// Returns the objective. `class_counts` are the numbers of training records of the classes.
+    /// Returns the objective. `class_counts` are the numbers of training records of the classes; `auxiliary` is the number
+    /// of auxiliary targets behind them.
     ///
     /// # Errors
-    /// A setting that this kind of run needs is missing.
-    pub(super) fn objective(&self, class_counts: &[usize]) -> Result<Objective> {
+    /// A setting that this kind of run needs is missing, or a weight of the loss is negative or not finite.
+    pub(super) fn objective(&self, class_counts: &[usize], auxiliary: usize) -> Result<Objective> {
         let missing = |what: &str| {
             let cause = format!("a run of kind '{}' without {what}", self.kind);
             Error::new(ErrorKind::Usage, cause, "add it to the settings")
@@ -267,15 +294,45 @@ impl Settings {
                     ClassWeights::None => vec![1.0; class_counts.len()],
                     ClassWeights::Balanced => balanced(class_counts),
                 };
-                Objective::Supervised { loss, class_weights }
+                Objective::Supervised { loss, class_weights: self.with_auxiliary(class_weights, auxiliary)? }
             }
         })
+    }
+
+    /// Appends the weights of auxiliary targets. The loss is the mean over all targets; the weights make it the mean over
+    /// the classes, plus [`Settings::statements`] times the mean over the auxiliary targets.
+    fn with_auxiliary(&self, class_weights: Vec<f32>, auxiliary: usize) -> Result<Vec<f32>> {
+        let weight = self.statements.unwrap_or(0.0);
+        if !(weight.is_finite() && weight >= 0.0) {
+            let cause = format!("statements of weight {weight}");
+            return Err(Error::new(ErrorKind::Usage, cause, "use 0 or more, such as 0.3"));
+        }
+        if auxiliary == 0 {
+            return Ok(class_weights);
+        }
+        let (classes, all) = (class_weights.len() as f32, (class_weights.len() + auxiliary) as f32);
+        let of_classes = class_weights.iter().map(|weight| weight * all / classes);
+        let of_auxiliary = std::iter::repeat_n(weight as f32 * all / auxiliary as f32, auxiliary);
+        Ok(of_classes.chain(of_auxiliary).collect())
+    }
+
+    /// Returns the share of the teachers' probabilities in the targets.
+    ///
+    /// # Errors
+    /// It is no share.
+    pub(super) fn share_of_teachers(&self) -> Result<f32> {
+        let share = self.teacher_share.unwrap_or(0.5);
+        if (0.0..=1.0).contains(&share) {
+            return Ok(share as f32);
+        }
+        Err(Error::new(ErrorKind::Usage, format!("a share of {share} for the teachers"), "use a number from 0 to 1"))
     }
 
     /// Returns the optimiser: Adam, or AdamW if there is weight decay.
     ///
     /// # Errors
-    /// The weight decay is negative or not finite, or the norm for clipping is not positive.
+    /// The weight decay is negative or not finite, the norm for clipping is not positive, or the decay of the average is
+    /// not between 0 and 1.
     pub(super) fn optimiser(&self) -> Result<Optimiser> {
         let usage = |cause: String, remedy: &str| Err(Error::new(ErrorKind::Usage, cause, remedy));
         if !(self.weight_decay.is_finite() && self.weight_decay >= 0.0) {
@@ -284,8 +341,11 @@ impl Settings {
         if let Some(clip) = self.clip.filter(|clip| !(clip.is_finite() && *clip > 0.0)) {
             return usage(format!("gradients clipped at {clip}"), "use a number above 0, such as 1");
         }
-        let (weight_decay, clip) = (self.weight_decay as f32, self.clip.map(|clip| clip as f32));
-        Ok(Optimiser { weight_decay, clip, ..Optimiser::default() })
+        if let Some(ema) = self.ema.filter(|ema| !(0.0..1.0).contains(ema)) {
+            return usage(format!("an average of the weights with decay {ema}"), "use 0 to below 1, such as 0.998");
+        }
+        let [clip, ema] = [self.clip, self.ema].map(|number| number.map(|number| number as f32));
+        Ok(Optimiser { weight_decay: self.weight_decay as f32, clip, ema, ..Optimiser::default() })
     }
 
     /// Returns the recipe.
@@ -321,6 +381,14 @@ impl Settings {
         }
         Ok(samples as usize)
     }
+}
+
+fn one() -> usize {
+    1
+}
+
+fn is_one(width: &usize) -> bool {
+    *width == 1
 }
 
 /// Returns weights that are inversely proportional to the counts, with a mean of 1. No count is zero, since a label

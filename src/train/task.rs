@@ -1,9 +1,11 @@
 //! What is trained: a network, its objective and the shape of a batch.
 
+use std::collections::HashMap;
+
 use super::{AugmentationPipeline, Objective, Optimiser, StepOptions, TrainingStep};
 use crate::{
     Error, ErrorKind, Result,
-    network::{Network, Parameters},
+    network::{Network, Parameters, Tensor},
 };
 
 /// A network with everything that defines its training step.
@@ -29,6 +31,9 @@ pub struct Task {
     pub augmentation: Option<AugmentationPipeline>,
     /// Whether the encoder stays unchanged, including its running statistics, and only the layers after it are trained.
     pub freeze_encoder: bool,
+    /// How many of the network's logits, from the last one, are auxiliary: they have targets in training, and the result
+    /// of a run does not have them.
+    pub auxiliary: usize,
 }
 
 impl Task {
@@ -36,8 +41,38 @@ impl Task {
     /// records and samples per lead.
     pub fn new(network: Network, objective: Objective, parameters: Parameters, [batch, samples]: [usize; 2]) -> Self {
         let optimiser = Optimiser::default();
-        let (micro_batches, augmentation, freeze_encoder) = (1, None, false);
-        Self { network, objective, optimiser, parameters, batch, samples, micro_batches, augmentation, freeze_encoder }
+        Self {
+            network,
+            objective,
+            optimiser,
+            parameters,
+            batch,
+            samples,
+            micro_batches: 1,
+            augmentation: None,
+            freeze_encoder: false,
+            auxiliary: 0,
+        }
+    }
+
+    /// Returns the network without auxiliary logits.
+    pub(super) fn inference_network(&self) -> Network {
+        let classes = self.network.classes() - self.auxiliary;
+        self.network.clone().with_classes(classes)
+    }
+
+    /// Returns the parameters of [`Task::inference_network`]: those of the last layer lose the rows of auxiliary logits.
+    pub(super) fn inference_parameters(&self, parameters: &Parameters) -> Parameters {
+        if self.auxiliary == 0 {
+            return parameters.clone();
+        }
+        let shapes: HashMap<String, Vec<usize>> = self.inference_network().tensors().into_iter().collect();
+        let cut = |(name, tensor): (&str, &Tensor)| {
+            let shape = shapes.get(name).unwrap_or(&tensor.shape).clone();
+            let values = tensor.values[..shape.iter().product()].into();
+            (name.to_string(), Tensor { shape, values })
+        };
+        Parameters::new(parameters.iter().map(cut))
     }
 
     /// Builds the plan of one micro-batch. With `keep_stages` its outputs are all activations up to the losses.

@@ -1,31 +1,26 @@
-//! Validation during a run: the validation records pass through the inference engine, on the training device and with
-//! batch norm folded, exactly as users will run the network.
+//! Validation during a run: whole validation records pass through the inference engine.
 
-use super::{Data, Objective, Task, data::copy_window};
+use super::{Data, Objective, Task, inference};
 use crate::{
     Error, ErrorKind, Result,
     backend::Backend,
     evaluate::Aurocs,
     kernels::{Operation, training::SupervisedLoss},
-    network::{Folded, Network, Parameters},
-    plan::{Keep, LOGITS, Plan},
+    network::{Network, Parameters},
 };
-
-/// The largest batch of windows; devices with little memory use a smaller one.
-const LARGEST_BATCH: usize = 64;
 
 /// The validation records of a run with their labels.
 pub(super) struct Validation<'a> {
+    task: Task,
     network: Network,
-    objective: Objective,
     data: Data<'a>,
-    samples: usize,
+    /// `[records, classes]`, without auxiliary targets.
     labels: Vec<f32>,
 }
 
 /// The result of a validation.
 pub(super) struct Scores {
-    /// The mean loss of the records.
+    /// The mean loss of the records, without auxiliary targets.
     pub(super) loss: f64,
     pub(super) aurocs: Aurocs,
 }
@@ -39,10 +34,13 @@ impl<'a> Validation<'a> {
         if !task.objective.is_supervised() {
             return Ok(None);
         }
-        let classes = task.network.classes();
-        let mut labels = vec![0.0; data.validation.len() * classes];
-        let rows = data.validation.iter().zip(labels.chunks_mut(classes));
-        rows.for_each(|(&index, into)| data.examples.labels(index, into));
+        let network = task.inference_network();
+        let (classes, mut targets) = (network.classes(), vec![0.0; task.network.classes()]);
+        let mut labels = Vec::with_capacity(data.validation.len() * classes);
+        for &index in data.validation {
+            data.examples.labels(index, &mut targets);
+            labels.extend_from_slice(&targets[..classes]);
+        }
         let has_both = |class: usize| {
             [0.0, 1.0].iter().all(|kind| labels.iter().skip(class).step_by(classes).any(|label| label == kind))
         };
@@ -53,72 +51,34 @@ impl<'a> Validation<'a> {
             );
             return Err(Error::new(ErrorKind::Dataset, cause, "give data with labelled records of fold 9"));
         }
-        let (network, objective) = (task.network.clone(), task.objective.clone());
-        Ok(Some(Self { network, objective, data, samples: task.samples, labels }))
+        Ok(Some(Self { task: task.clone(), network, data, labels }))
     }
 
-    /// Computes loss and AUROCs. The logits of a record are the mean over its windows.
+    /// Computes loss and AUROCs.
     ///
     /// # Errors
     /// The device fails.
     pub(super) fn evaluate(&self, backend: &dyn Backend, parameters: &Parameters) -> Result<Scores> {
-        let logits = self.logits(backend, parameters)?;
-        let classes = self.network.classes();
+        let Data { examples, validation, .. } = self.data;
+        let parameters = self.task.inference_parameters(parameters);
+        let logits = inference::logits(backend, &self.network, &parameters, examples, validation)?;
         let scores: Vec<f64> = logits.iter().map(|&logit| f64::from(logit)).collect();
         let labels: Vec<bool> = self.labels.iter().map(|&label| label > 0.5).collect();
-        Ok(Scores { loss: self.loss(&logits), aurocs: Aurocs::new(&scores, &labels, classes) })
+        Ok(Scores { loss: self.loss(&logits), aurocs: Aurocs::new(&scores, &labels, self.network.classes()) })
     }
 
     fn loss(&self, logits: &[f32]) -> f64 {
-        let Objective::Supervised { loss: kind, class_weights } = &self.objective else {
+        let Objective::Supervised { loss: kind, class_weights } = &self.task.objective else {
             unreachable!("`new` prepares no validation for another objective")
         };
         let wide = |values: &[f32]| values.iter().map(|&value| f64::from(value)).collect::<Vec<_>>();
-        let (batch, classes) = (self.data.validation.len(), class_weights.len());
+        let (batch, classes) = (self.data.validation.len(), self.network.classes());
+        // The weights of the classes make up for the auxiliary targets, over which the training loss is averaged too.
+        let share = classes as f64 / class_weights.len() as f64;
+        let weights: Vec<f64> = class_weights[..classes].iter().map(|&weight| share * f64::from(weight)).collect();
         let mut losses = vec![0.0; batch];
-        let reads = [wide(logits), wide(&self.labels), wide(class_weights)];
+        let reads = [wide(logits), wide(&self.labels), weights];
         SupervisedLoss { batch, classes, kind: *kind }.reference(&reads.each_ref().map(Vec::as_slice), &mut losses);
         losses.iter().sum::<f64>() / batch as f64
-    }
-
-    /// Runs all windows of all records and returns the logits `[records, classes]`.
-    fn logits(&self, backend: &dyn Backend, parameters: &Parameters) -> Result<Vec<f32>> {
-        let folded = Folded::new(&self.network, parameters)?;
-        let windows = self.windows();
-        let all: Vec<(usize, usize)> =
-            self.data.validation.iter().flat_map(|&index| windows.iter().map(move |&start| (index, start))).collect();
-        let largest = backend.largest_batch(&Plan::new(&folded, 1, self.samples, Keep::Results)?)?;
-        let batch = LARGEST_BATCH.min(largest).min(all.len());
-        let mut executor = backend.prepare(&Plan::new(&folded, batch, self.samples, Keep::Results)?)?;
-        let length = self.data.examples.leads() * self.samples;
-        let record_samples = self.data.examples.samples();
-        let mut record = vec![0.0; self.data.examples.leads() * record_samples];
-        let (mut input, mut outputs, mut logits) = (vec![0.0; batch * length], Vec::new(), Vec::new());
-        for windows in all.chunks(batch) {
-            for (&(index, start), window) in windows.iter().zip(input.chunks_mut(length)) {
-                self.data.examples.record(index, &mut record);
-                copy_window(&record, record_samples, start, window, self.samples);
-            }
-            executor.run(&input, &mut outputs)?;
-            logits.extend_from_slice(&outputs[LOGITS][..windows.len() * self.network.classes()]);
-        }
-        Ok(self.mean_of_windows(&logits, windows.len()))
-    }
-
-    /// Returns the first samples of a record's windows, which are adjacent; the last one ends with the record.
-    fn windows(&self) -> Vec<usize> {
-        let last = self.data.examples.samples() - self.samples;
-        (0..last).step_by(self.samples).chain([last]).collect()
-    }
-
-    /// Averages the logits over the windows of each record.
-    fn mean_of_windows(&self, logits: &[f32], windows: usize) -> Vec<f32> {
-        let classes = self.network.classes();
-        let mean = |record: &[f32], class: usize| {
-            let sum: f64 = record.iter().skip(class).step_by(classes).map(|&logit| f64::from(logit)).sum();
-            (sum / windows as f64) as f32
-        };
-        let records = logits.chunks(windows * classes);
-        records.flat_map(|record| (0..classes).map(move |class| mean(record, class))).collect()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::Augmentations;
+use super::{Amount, Augmentations, Band, Mixup, Motion};
 use crate::{Error, ErrorKind, Result, kernels::training::augment::Draw};
 
 /// The names of the augmentations, in the order of the settings of [`Draw`].
@@ -46,14 +46,24 @@ impl Augmentations {
 }
 
 impl fmt::Display for Augmentations {
-    /// Writes `all`, `none`, or the names of the augmentations that are switched on, in the form that [`FromStr`] parses.
-    /// Rates and ranges are not written.
+    /// Writes `all`, `none`, or a list of the augmentations that are switched on, in the form that [`FromStr`] parses. Rates
+    /// and ranges are written where they are not the published ones.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let on = self.switches();
-        let names: Vec<&str> = NAMES.into_iter().zip(on).filter(|(_, on)| *on).map(|(name, _)| name).collect();
+        let (on, amounts, published) = (self.switches(), self.amounts(), Self::default().amounts());
+        let names: Vec<String> =
+            (0..NAMES.len())
+                .filter(|&at| on[at])
+                .map(|at| {
+                    if amounts[at] == published[at] {
+                        NAMES[at].into()
+                    } else {
+                        format!("{}:{}", NAMES[at], amounts[at])
+                    }
+                })
+                .collect();
         f.pad(&match names.len() {
             0 => "none".into(),
-            Draw::AUGMENTATIONS => "all".into(),
+            _ if *self == Self::default() => "all".into(),
             _ => names.join(","),
         })
     }
@@ -63,14 +73,25 @@ impl FromStr for Augmentations {
     type Err = Error;
 
     /// Parses `all`, `none`, a list of names such as `noise,mixup`, or a list of exclusions such as `-warp` or `all,-warp`,
-    /// from left to right. Augmentations that are switched on have the published rates and ranges.
+    /// from left to right.
+    ///
+    /// Augmentations that are switched on have the published rates and ranges, unless the name is followed by others:
+    /// `NAME:RATE` or `NAME:RATE:RANGE`, where a range is `LOW..HIGH`. Mixup has α instead of a range. The band-pass has the
+    /// ranges of its lower and its upper edge in Hz; motion has those of its amplitude in mV and its frequency in Hz.
     fn from_str(text: &str) -> Result<Self> {
         // A list that begins with an exclusion excludes from all.
         let mut on = [text.trim_start().starts_with('-'); Draw::AUGMENTATIONS];
+        let mut augmentations = Self::default();
         for item in text.split(',').map(str::trim) {
             let (name, add) = item.strip_prefix('-').map_or((item, true), |name| (name, false));
+            let (name, amounts) = name.split_once(':').map_or((name, None), |(name, amounts)| (name, Some(amounts)));
             match (name, NAMES.iter().position(|known| known.eq_ignore_ascii_case(name))) {
-                (_, Some(at)) => on[at] = add,
+                (_, Some(at)) => {
+                    on[at] = add;
+                    if let Some(amounts) = amounts.filter(|_| add) {
+                        augmentations.set(at, amounts).ok_or_else(|| unreadable(item, at))?;
+                    }
+                }
                 ("all", _) => on = [add; Draw::AUGMENTATIONS],
                 ("none", _) if add => on = [false; Draw::AUGMENTATIONS],
                 _ => {
@@ -80,7 +101,70 @@ impl FromStr for Augmentations {
                 }
             }
         }
-        Ok(Self::default().only(on))
+        Ok(augmentations.only(on))
+    }
+}
+
+/// Returns the error of an augmentation whose amounts cannot be read. It shows the published ones.
+fn unreadable(item: &str, at: usize) -> Error {
+    let example = format!("{}:{}", NAMES[at], Augmentations::default().amounts()[at]);
+    Error::new(ErrorKind::Usage, format!("augmentation '{item}' cannot be read"), format!("use the form {example}"))
+}
+
+impl Augmentations {
+    /// Returns the rates and ranges in the form that [`Augmentations::set`] parses; empty for augmentations that are off.
+    fn amounts(&self) -> [String; Draw::AUGMENTATIONS] {
+        let range = |[low, high]: [f64; 2]| format!("{low}..{high}");
+        let amount = |amount: Option<Amount>| {
+            amount.map_or(String::new(), |amount| format!("{}:{}", amount.rate, range(amount.range)))
+        };
+        let Self { warp, mixup, band_pass, cutmix, motion, noise, dropout } = *self;
+        let band = |band: Band| format!("{}:{}:{}", band.rate, range(band.low), range(band.high));
+        let moving =
+            |motion: Motion| format!("{}:{}:{}", motion.rate, range(motion.amplitude), range(motion.frequency));
+        [
+            amount(warp),
+            mixup.map_or(String::new(), |mixup| format!("{}:{}", mixup.rate, mixup.alpha)),
+            band_pass.map_or(String::new(), band),
+            amount(cutmix),
+            motion.map_or(String::new(), moving),
+            amount(noise),
+            amount(dropout),
+        ]
+    }
+
+    /// Sets rate and ranges of the augmentation with this index. Returns `None` if the text cannot be read.
+    fn set(&mut self, at: usize, text: &str) -> Option<()> {
+        let mut parts = text.split(':').map(str::trim);
+        let rate: f64 = parts.next()?.parse().ok()?;
+        let mut range = |published: [f64; 2]| match parts.next() {
+            None => Some(published),
+            Some(text) => {
+                let (low, high) = text.split_once("..")?;
+                Some([low.parse().ok()?, high.parse().ok()?])
+            }
+        };
+        let published = Self::default();
+        let mut amount = |published: Option<Amount>| Some(Some(Amount { rate, range: range(published?.range)? }));
+        match at {
+            0 => self.warp = amount(published.warp)?,
+            1 => {
+                let alpha = parts.next().map_or(published.mixup.map(|mixup| mixup.alpha), |text| text.parse().ok())?;
+                self.mixup = Some(Mixup { rate, alpha });
+            }
+            2 => {
+                let Band { low, high, .. } = published.band_pass?;
+                self.band_pass = Some(Band { rate, low: range(low)?, high: range(high)? });
+            }
+            3 => self.cutmix = amount(published.cutmix)?,
+            4 => {
+                let Motion { amplitude, frequency, .. } = published.motion?;
+                self.motion = Some(Motion { rate, amplitude: range(amplitude)?, frequency: range(frequency)? });
+            }
+            5 => self.noise = amount(published.noise)?,
+            _ => self.dropout = amount(published.dropout)?,
+        }
+        parts.next().is_none().then_some(())
     }
 }
 
@@ -98,12 +182,20 @@ mod tests {
             ("all, -warp,-CutMix", "mixup,band-pass,motion,noise,dropout"),
             ("noise,-noise", "none"),
             ("warp,mixup,band-pass,cutmix,motion,noise,dropout", "all"),
+            ("warp:0.5:0.95..1.05", "warp"),
+            ("noise:1,warp:0.5:0.9..1.1", "warp:0.5:0.9..1.1,noise:1:0.005..0.02"),
+            ("mixup:0.5:0.2,motion:0.5:0..0.1", "mixup:0.5:0.2,motion:0.5:0..0.1:0.5..2"),
+            ("all,dropout:0.1", "warp,mixup,band-pass,cutmix,motion,noise,dropout:0.1:0.05..0.2"),
         ] {
             let augmentations: Augmentations = text.parse().unwrap();
             assert_eq!(augmentations.to_string(), printed, "{text}");
             assert_eq!(printed.parse(), Ok(augmentations));
         }
         assert_eq!("all".parse(), Ok(Augmentations::default()));
+        for text in ["warp:", "warp:x", "warp:0.5:1", "warp:0.5:0.9..1.1:3", "mixup:0.5:0.2:1", "motion:0.5:0..x"] {
+            let error = text.parse::<Augmentations>().unwrap_err();
+            assert!(error.cause().contains("cannot be read") && error.remedy().contains(':'), "{error}");
+        }
         for text in ["", "nois", "noise,", "-none", "--warp", "noise mixup"] {
             let error = text.parse::<Augmentations>().unwrap_err();
             assert!(error.cause().contains("there is no augmentation") && error.remedy().contains("band-pass"));

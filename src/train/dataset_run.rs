@@ -1,0 +1,278 @@
+//! Runs on a data set from settings.
+
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::{
+    AugmentationPipeline, Data, DatasetExamples, Observer, Outcome, RunFolder, RunKind, Settings, Task, TrainingStep,
+    augment::Signal, examples::frequent_statements, inference, recipe::check, run::run,
+};
+use crate::{
+    Error, ErrorKind, Hint, Result, Weights,
+    backend::Backend,
+    dataset::{Dataset, TRAINING_FOLDS},
+    files::{check_writable, write},
+    network::{Contract, Network, Parameters},
+};
+
+/// The fold for validation.
+const VALIDATION_FOLD: u8 = 9;
+
+/// A run on a data set that has been checked and can be started.
+pub struct DatasetRun<'a> {
+    settings: &'a Settings,
+    dataset: &'a Dataset,
+    training: Vec<usize>,
+    validation: Vec<usize>,
+    /// The statements that are auxiliary targets.
+    statements: Vec<usize>,
+    teachers: Vec<Weights>,
+    task: Task,
+    contract: Contract,
+}
+
+impl<'a> DatasetRun<'a> {
+    /// Chooses the records and makes the task. Writes nothing.
+    ///
+    /// # Errors
+    /// A setting is invalid; the encoder or a teacher cannot be read or does not fit; the label fraction leaves a class
+    /// without records.
+    pub fn new(settings: &'a Settings, dataset: &'a Dataset) -> Result<Self> {
+        let supervised = settings.kind.is_supervised();
+        let training = match settings.label_fraction.filter(|_| supervised) {
+            Some(fraction) => dataset.label_fraction(fraction, settings.seed)?,
+            None => dataset.in_folds(TRAINING_FOLDS),
+        };
+        let validation = if supervised { dataset.labelled(VALIDATION_FOLD..=VALIDATION_FOLD) } else { Vec::new() };
+        let statements = statements(settings, dataset, &training)?;
+        let teachers = settings.teacher.iter().map(|path| teacher(path, dataset)).collect::<Result<Vec<_>>>()?;
+        settings.share_of_teachers()?;
+        let (network, encoder) = network_and_encoder(settings, dataset.classes().len() + statements.len())?;
+        let objective = settings.objective(&class_counts(dataset, &training), statements.len())?;
+        let initial = TrainingStep::initial(&network, &objective, settings.seed);
+        let parameters = match &encoder {
+            Some(encoder) => with_encoder(&initial, &encoder.parameters),
+            None => initial,
+        };
+        let rate = f64::from(dataset.sampling_rate().hz());
+        let contract = Contract {
+            sampling_rate: rate,
+            samples: dataset.samples(),
+            classes: dataset.classes().to_vec(),
+            thresholds: vec![0.5; dataset.classes().len()],
+            provenance: provenance(settings, dataset, training.len(), encoder.as_ref())?,
+            ..Contract::default()
+        };
+        let samples = settings.crop_samples(rate, contract.samples)?;
+        let signal = Signal { leads: contract.leads.clone(), sampling_rate: rate, millivolts: contract.deviation };
+        let seed = settings.seed;
+        let augmentation = settings.augmentations()?;
+        let task = Task {
+            optimiser: settings.optimiser()?,
+            augmentation: augmentation.map(|augmentations| AugmentationPipeline { augmentations, signal, seed }),
+            freeze_encoder: settings.freeze_encoder.unwrap_or(false),
+            auxiliary: statements.len(),
+            ..Task::new(network, objective, parameters, [settings.batch, samples])
+        };
+        let run = Self { settings, dataset, training, validation, statements, teachers, task, contract };
+        let examples = DatasetExamples::with_statements(dataset, &run.statements);
+        check(&run.task, &run.data(&examples), &settings.recipe())?;
+        Ok(run)
+    }
+
+    fn data<'e>(&'e self, examples: &'e DatasetExamples) -> Data<'e> {
+        Data { examples, training: &self.training, validation: &self.validation }
+    }
+
+    /// Returns the number of training records.
+    pub fn training_records(&self) -> usize {
+        self.training.len()
+    }
+
+    /// Returns the task.
+    pub fn task(&self) -> &Task {
+        &self.task
+    }
+
+    /// Returns remarks that the user should know before the run starts.
+    pub fn notes(&self) -> Vec<String> {
+        let rate = self.contract.sampling_rate;
+        let limits = self.task.augmentation.iter().flat_map(|pipeline| pipeline.augmentations.notes(rate));
+        self.dataset.notes().iter().cloned().chain(limits).collect()
+    }
+
+    /// Starts or resumes the run and writes the resulting weights to the settings' `out`. A run that the observer stops
+    /// writes no weights and has no outcome.
+    ///
+    /// # Errors
+    /// The settings name no `out`; a loss or a gradient is not finite; the device fails; a file cannot be written.
+    pub fn start(
+        &self,
+        backend: &dyn Backend,
+        folder: &Path,
+        mode: StartMode,
+        observe: Observer<'_>,
+    ) -> Result<Option<Outcome>> {
+        let out = self.settings.out.as_deref().ok_or_else(|| {
+            Error::new(ErrorKind::Usage, "no file for the result", "name one").with_hint(Hint::NameOutput)
+        })?;
+        check_writable(out)?;
+        let folder = match mode {
+            StartMode::Resume => RunFolder::resume(folder, self.contract.clone())?,
+            StartMode::New { force } => {
+                RunFolder::create(folder, &self.settings.to_toml()?, self.contract.clone(), force)?
+            }
+        };
+        let examples = self.examples(backend)?;
+        let recipe = self.settings.recipe();
+        let outcome = run(backend, self.task.clone(), self.data(&examples), &recipe, Some(&folder), observe)?;
+        if let Some(outcome) = &outcome {
+            let weights = folder.weights(&self.task, &outcome.parameters, &outcome.best);
+            let supervised = self.settings.kind.is_supervised();
+            write(out, &if supervised { weights.to_bytes() } else { weights.encoder_to_bytes() })?;
+        }
+        Ok(outcome)
+    }
+
+    /// Returns the examples with their targets, which the teachers compute a part of.
+    fn examples(&self, backend: &dyn Backend) -> Result<DatasetExamples<'a>> {
+        let mut examples = DatasetExamples::with_statements(self.dataset, &self.statements);
+        if self.teachers.is_empty() {
+            return Ok(examples);
+        }
+        let mut mean = vec![0.0; self.training.len() * self.dataset.classes().len()];
+        for teacher in &self.teachers {
+            let Weights { network, parameters, .. } = teacher;
+            let logits = inference::logits(backend, network, parameters, &examples, &self.training)?;
+            let probabilities = logits.iter().map(|logit| 1.0 / (1.0 + (-logit).exp()) / self.teachers.len() as f32);
+            mean.iter_mut().zip(probabilities).for_each(|(mean, probability)| *mean += probability);
+        }
+        examples.distil(&self.training, &mean, self.settings.share_of_teachers()?);
+        Ok(examples)
+    }
+}
+
+/// Whether a run is a new one or a resumed one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartMode {
+    /// Begins a new run.
+    New {
+        /// Whether an existing run in the folder is replaced.
+        force: bool,
+    },
+    /// Resumes from the last checkpoint in the folder.
+    Resume,
+}
+
+/// Returns the statements that are auxiliary targets.
+///
+/// # Errors
+/// They are wanted, but the run has no labels or the data set has no statements.
+fn statements(settings: &Settings, dataset: &Dataset, training: &[usize]) -> Result<Vec<usize>> {
+    if settings.statements.is_none_or(|weight| weight == 0.0) {
+        return Ok(Vec::new());
+    }
+    let chosen = frequent_statements(dataset, training);
+    if chosen.is_empty() || !settings.kind.is_supervised() {
+        let cause = "SCP-ECG statements as targets, of which the training records have too few";
+        return Err(Error::new(ErrorKind::Usage, cause, "leave them out, or train on more of PTB-XL"));
+    }
+    Ok(chosen)
+}
+
+/// Returns the numbers of records of each class.
+fn class_counts(dataset: &Dataset, records: &[usize]) -> Vec<usize> {
+    let mut counts = vec![0; dataset.classes().len()];
+    for &index in records {
+        let classes = dataset.records()[index].classes();
+        counts.iter_mut().zip(classes).for_each(|(count, has)| *count += usize::from(*has));
+    }
+    counts
+}
+
+/// Reads a teacher.
+///
+/// # Errors
+/// The file cannot be read, or is for other inputs or classes.
+fn teacher(path: &Path, dataset: &Dataset) -> Result<Weights> {
+    let teacher = Weights::from_path(path)?;
+    check_input(&teacher, path)?;
+    if teacher.contract.classes == dataset.classes() {
+        return Ok(teacher);
+    }
+    let [has, needs] = [&teacher.contract.classes, dataset.classes()].map(|classes| classes.join(", "));
+    let cause = format!("{}: a teacher of the classes {has}, for data of {needs}", path.display());
+    Err(Error::new(ErrorKind::Weights, cause, "use a network with the classes of the data"))
+}
+
+/// Returns the network and, for fine-tuning, the encoder that it starts from.
+fn network_and_encoder(settings: &Settings, logits: usize) -> Result<(Network, Option<Weights>)> {
+    let network = settings.network(logits)?;
+    if settings.kind != RunKind::Finetune {
+        return Ok((network, None));
+    }
+    let path = settings.from.as_ref().ok_or_else(|| {
+        Error::new(ErrorKind::Usage, "fine-tuning without an encoder", "name a pre-trained encoder")
+            .with_hint(Hint::NameEncoder)
+    })?;
+    let encoder = Weights::encoder_from_path(path)?;
+    if encoder.network.name != network.name {
+        let cause = format!("{}: an encoder of network {}, not {}", path.display(), encoder.network.name, network.name);
+        let remedy = format!("choose network {}, or use another encoder", encoder.network.name);
+        return Err(Error::new(ErrorKind::Usage, cause, remedy).with_hint(Hint::NameNetwork));
+    }
+    if encoder.network.encoder() != network.encoder() {
+        let cause = format!("{}: an encoder of another width than {}", path.display(), settings.width);
+        return Err(Error::new(ErrorKind::Usage, cause, "choose the width that it was trained with"));
+    }
+    check_input(&encoder, path)?;
+    Ok((network, Some(encoder)))
+}
+
+/// Checks that weights were trained on inputs of the default contract.
+fn check_input(weights: &Weights, path: &Path) -> Result<()> {
+    let (stated, needed) = (&weights.contract, Contract::default());
+    if (stated.deviation, stated.mean, &stated.leads, stated.unit)
+        != (needed.deviation, needed.mean, &needed.leads, needed.unit)
+    {
+        let cause = format!("{}: a network for inputs of another scale or order of leads", path.display());
+        return Err(Error::new(ErrorKind::Weights, cause, "use one for millivolts over 0.235, leads I to V6"));
+    }
+    Ok(())
+}
+
+/// Replaces the initial parameters of the encoder by those of a pre-trained one.
+fn with_encoder(initial: &Parameters, encoder: &Parameters) -> Parameters {
+    // Of two tensors with the same name, the later one is kept.
+    let both = initial.iter().chain(encoder.iter());
+    Parameters::new(both.map(|(name, tensor)| (name.to_string(), tensor.clone())))
+}
+
+/// Describes the origin of the weights in words. The last part is the first 64 bits of the SHA-256 of the settings, without
+/// files and device.
+fn provenance(settings: &Settings, dataset: &Dataset, records: usize, encoder: Option<&Weights>) -> Result<String> {
+    let Settings { kind, seed, .. } = settings;
+    let data = if dataset.cache_file().is_some() { "PTB-XL 1.0.3" } else { "a table of records" };
+    let what = match kind {
+        RunKind::Simclr => "pre-trained by SimCLR without labels",
+        RunKind::Byol => "pre-trained by BYOL without labels",
+        RunKind::Train => "trained from scratch",
+        RunKind::Finetune if settings.freeze_encoder == Some(true) => "last layer trained behind a frozen encoder",
+        RunKind::Finetune => "fine-tuned",
+    };
+    let fraction = settings.label_fraction.map_or(String::new(), |part| format!(", {} % of the labels", part * 100.0));
+    let windows = settings.crop.map_or(String::new(), |seconds| format!(", on random windows of {seconds} s"));
+    let teachers = match settings.teacher.len() {
+        0 => String::new(),
+        count => format!(", with {count} teachers"),
+    };
+    let encoder = encoder.map_or(String::new(), |encoder| format!("; encoder: {}", encoder.contract.provenance));
+    let reduced = Settings { data: None, out: None, from: None, device: String::new(), ..settings.clone() };
+    let hash: String = Sha256::digest(reduced.to_toml()?).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!(
+        "{data}, folds 1 to 8{fraction} ({records} records), {what}{windows}{teachers}, seed {seed}, ecgpu {}, settings \
+         {hash}{encoder}",
+        env!("CARGO_PKG_VERSION")
+    ))
+}

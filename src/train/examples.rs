@@ -1,0 +1,90 @@
+//! The records of a data set as training examples, with their targets.
+
+use super::Examples;
+use crate::{
+    dataset::{Dataset, LEADS},
+    network::Contract,
+};
+
+/// The number of training records from which a statement is a target of its own.
+const FEWEST_RECORDS: usize = 20;
+
+/// The records of a data set as training examples, normalised by the default contract. The targets of a record are its
+/// classes, and statements as auxiliary targets if they are chosen.
+pub struct DatasetExamples<'a> {
+    dataset: &'a Dataset,
+    contract: Contract,
+    /// `[records, targets]`.
+    targets: Vec<f32>,
+    targets_per_record: usize,
+}
+
+impl<'a> DatasetExamples<'a> {
+    /// Makes examples of the records, whose samples are normalised as the default contract says. The targets are 1 for the
+    /// classes that a record has, and 0 for the others.
+    pub fn new(dataset: &'a Dataset) -> Self {
+        Self::with_statements(dataset, &[])
+    }
+
+    /// Makes examples that have statements, named by their index, as further targets behind the classes: the likelihood of
+    /// the statement, or 0.
+    pub(super) fn with_statements(dataset: &'a Dataset, statements: &[usize]) -> Self {
+        let targets_per_record = dataset.classes().len() + statements.len();
+        let mut targets = Vec::with_capacity(dataset.records().len() * targets_per_record);
+        for record in dataset.records() {
+            targets.extend(record.classes.iter().map(|has| f32::from(u8::from(*has))));
+            let likelihood = |statement: &usize| {
+                let stated = record.statements.iter().find(|(index, _)| index == statement);
+                stated.map_or(0.0, |(_, likelihood)| *likelihood)
+            };
+            targets.extend(statements.iter().map(likelihood));
+        }
+        Self { dataset, contract: Contract::default(), targets, targets_per_record }
+    }
+
+    /// Mixes the classes of some records with the probabilities that other networks gave them, `[records, classes]`: the
+    /// target becomes (1 − share)·class + share·probability.
+    pub(super) fn distil(&mut self, records: &[usize], probabilities: &[f32], share: f32) {
+        let classes = self.dataset.classes().len();
+        for (record, probabilities) in records.iter().zip(probabilities.chunks(classes)) {
+            let targets = &mut self.targets[record * self.targets_per_record..];
+            for (target, probability) in targets.iter_mut().zip(probabilities) {
+                *target += share * (probability - *target);
+            }
+        }
+    }
+}
+
+/// Returns the statements that at least [`FEWEST_RECORDS`] of these records have, by their index, in ascending order.
+pub(super) fn frequent_statements(dataset: &Dataset, records: &[usize]) -> Vec<usize> {
+    let mut counts = vec![0; dataset.statements().len()];
+    let of_records = records.iter().flat_map(|&index| &dataset.records()[index].statements);
+    of_records.for_each(|(statement, _)| counts[*statement] += 1);
+    (0..counts.len()).filter(|&statement| counts[statement] >= FEWEST_RECORDS).collect()
+}
+
+impl Examples for DatasetExamples<'_> {
+    fn leads(&self) -> usize {
+        LEADS
+    }
+
+    fn samples(&self) -> usize {
+        self.dataset.samples()
+    }
+
+    fn record(&self, index: usize, into: &mut [f32]) {
+        self.dataset.signal(index, into);
+        for lead in into.chunks_exact_mut(self.samples()) {
+            let normalise = self.contract.normalisation(lead);
+            lead.iter_mut().for_each(|sample| *sample = normalise(*sample));
+        }
+    }
+
+    fn labels(&self, index: usize, into: &mut [f32]) {
+        into.copy_from_slice(&self.targets[index * self.targets_per_record..][..self.targets_per_record]);
+    }
+
+    fn name(&self, index: usize) -> String {
+        self.dataset.records()[index].ecg_id.to_string()
+    }
+}
