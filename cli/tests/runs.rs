@@ -71,6 +71,57 @@ fn after_an_epoch(arguments: &[&str]) -> Child {
 }
 
 #[test]
+fn statements_and_teachers_help_in_training_and_leave_a_network_of_the_classes() {
+    let place = Place::new(260);
+    let [teacher, student] = ["teacher.safetensors", "student.safetensors"].map(|name| place.path(name));
+    let train = |out: &str, more: &[&str]| {
+        succeeds(&place.quick(&["train"], out, &[&["--epochs", "1", "--ema", "0.9"], more].concat()))
+    };
+    train(&teacher, &["--width", "2", "--statements", "0.3"]);
+    let wide = Weights::from_path(&teacher).unwrap();
+    assert_eq!(wide.parameters.iter().find(|(name, _)| *name == "encoder.0.weight").unwrap().1.shape, [64, 12, 7]);
+    assert_eq!(wide.network.classes(), 5);
+    train(&student, &["--teacher", &teacher, "--teacher-share", "0.7"]);
+    let provenance = Weights::from_path(&student).unwrap().contract.provenance;
+    assert!(
+        provenance.contains("with 1 teachers, seed 42, ecgpu ") && provenance.contains(", settings "),
+        "{provenance}"
+    );
+    let refused = |more: &[&str], named: &str| fails(&place.quick(&["train"], &place.path("x"), more), 1, named);
+    refused(&["--teacher", &place.path("absent")], "absent");
+    refused(&["--width", "9"], "9 times the width");
+    refused(&["--statements", "-1"], "statements of weight -1");
+    refused(&["--ema", "1"], "an average of the weights with decay 1");
+    refused(&["--statements", "0.3", "--label-fraction", "0.2"], "of which the training records have too few");
+    fails(
+        &place.quick(&["finetune"], &place.path("x"), &["--from", &teacher]),
+        1,
+        "an encoder of another width than 1",
+    );
+}
+
+#[test]
+fn a_user_trains_on_a_table_of_own_records_with_own_classes() {
+    let place = Place::new(60);
+    let mut table = String::from("file,labels,fold,patient\n");
+    for (n, row) in place.copy.rows.iter().enumerate() {
+        let path = place.copy.header(&row.path).display().to_string();
+        let (label, fold) = (["AF", "PVC", "AF; PVC", ""][n % 4], if n % 5 == 0 { "validation" } else { "train" });
+        table += &format!("{path},{label},{fold},patient {}\n", n / 2);
+    }
+    let (file, model) = (place.path("table.csv"), place.path("model.safetensors"));
+    fs::write(&file, table).unwrap();
+    let arguments = ["train", "--data", &file, "--out", &model, "--network", "55k", "--batch", "8", "--epochs", "1"];
+    let (code, out, error) = outcome(&[&arguments[..], &["--device", "cpu", "--label-fraction", "1"]].concat());
+    assert!(code == 0 && out.contains("on fold 9: AF 0.") && out.contains(" PVC 0."), "{out}{error}");
+    assert!(error.contains("WARNING: ") && error.contains("of 30 patients have records in several folds"), "{error}");
+    assert_eq!(Weights::from_path(&model).unwrap().contract.classes, ["AF", "PVC"]);
+    let record = place.copy.header(&place.copy.rows[0].path).display().to_string();
+    assert!(succeeds(&["classify", &record, "--weights", &model, "--device", "cpu"]).contains("PVC"));
+    fails(&["train", "--data", &place.path("none.csv"), "--out", &place.path("x")], 1, "none.csv");
+}
+
+#[test]
 fn a_user_pre_trains_fine_tunes_and_classifies() {
     let place = Place::new(120);
     let [encoder, model, probe] =

@@ -11,8 +11,8 @@ use ecgpu::{
     engine::network::{Layer, NamedLayer, Network, Parameters},
     engine::plan::Plan,
     train::{
-        Data, Event, Heads, LearningRate, Objective, Rates, Recipe, ScheduleShape, Task, TrainingSession, TrainingStep,
-        run,
+        Data, Event, Heads, LearningRate, Objective, Optimiser, Rates, Recipe, ScheduleShape, Task, TrainingSession,
+        TrainingStep, run,
     },
 };
 use support::{ALL, LENGTH, Noise, RECORDS, augmenting, data, go_on, recipe, supervised, task, untimed, whole};
@@ -179,6 +179,37 @@ fn without_batch_norm_the_parts_of_a_batch_give_the_gradient_of_the_whole() {
     assert!((norm_of_parts / norm - 1.0).abs() < 1e-5, "{norm_of_parts} instead of {norm}");
     for (name, tensor) in one.iter() {
         let difference = ecgpu_testing::nmse(four.values(name).unwrap(), &tensor.values);
+        assert!(difference < 1e-10, "{name}: {difference:e}");
+    }
+}
+
+#[test]
+fn the_average_follows_the_parameters_of_each_step() {
+    let noise = Noise::new();
+    let (records, labels) = (noise.records[..16].concat(), noise.labels[..16].concat());
+    // The parameters after each of five steps.
+    let learn = |ema: Option<f32>| -> Vec<Parameters> {
+        let base = task(supervised(), LENGTH);
+        let task = Task { batch: 16, optimiser: Optimiser { ema, ..base.optimiser }, ..base };
+        let mut session = TrainingSession::new(&Cpu::default(), task).unwrap();
+        let rates = Rates { learning: 1e-2, target_momentum: 1.0 };
+        let step = |_| {
+            session.train_batch(&records, Some(&labels), rates).unwrap();
+            session.parameters().unwrap()
+        };
+        (0..5).map(step).collect()
+    };
+    let (each, averaged) = (learn(None), learn(Some(0.3)));
+    let initial = task(supervised(), LENGTH).parameters;
+    for (name, tensor) in averaged[4].iter() {
+        let mut average: Vec<f64> = initial.values(name).unwrap().iter().map(|&x| f64::from(x)).collect();
+        for (step, parameters) in each.iter().enumerate() {
+            let decay = ((1.0 + step as f64) / (10.0 + step as f64)).min(f64::from(0.3f32));
+            let new = parameters.values(name).unwrap().iter();
+            average.iter_mut().zip(new).for_each(|(old, &new)| *old = decay * *old + (1.0 - decay) * f64::from(new));
+        }
+        let average: Vec<f32> = average.into_iter().map(|x| x as f32).collect();
+        let difference = ecgpu_testing::nmse(&tensor.values, &average);
         assert!(difference < 1e-10, "{name}: {difference:e}");
     }
 }
