@@ -87,17 +87,17 @@ fn statements_and_teachers_help_in_training_and_leave_a_network_of_the_classes()
         provenance.contains("with 1 teachers, seed 42, ecgpu ") && provenance.contains(", settings "),
         "{provenance}"
     );
-    let refused = |more: &[&str], named: &str| fails(&place.quick(&["train"], &place.path("x"), more), 1, named);
-    refused(&["--teacher", &place.path("absent")], "absent");
-    refused(&["--width", "9"], "9 times the width");
-    refused(&["--statements", "-1"], "statements of weight -1");
-    refused(&["--ema", "1"], "an average of the weights with decay 1");
-    refused(&["--statements", "0.3", "--label-fraction", "0.2"], "of which the training records have too few");
-    fails(
-        &place.quick(&["finetune"], &place.path("x"), &["--from", &teacher]),
-        1,
-        "an encoder of another width than 1",
-    );
+    let x = place.path("x");
+    fails(&place.quick(&["train"], &x, &["--teacher", &place.path("absent")]), 1, "absent");
+    for (more, named) in [
+        (&["--width", "9"][..], "9 times the width"),
+        (&["--statements", "-1"], "statements of weight -1"),
+        (&["--ema", "1"], "an average of the weights with decay 1"),
+        (&["--statements", "0.3", "--label-fraction", "0.2"], "of which the training records have too few"),
+    ] {
+        fails(&place.quick(&["train"], &x, more), 2, named);
+    }
+    fails(&place.quick(&["finetune"], &x, &["--from", &teacher]), 2, "an encoder of another width than 1");
 }
 
 #[test]
