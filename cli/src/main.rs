@@ -15,6 +15,8 @@ mod interrupt;
 mod logger;
 mod plot;
 mod profile;
+mod reproduce;
+mod run_display;
 mod score;
 mod synth;
 mod terminal;
@@ -63,6 +65,7 @@ enum Command {
     Pretrain(train::Pretrain),
     Train(train::Train),
     Finetune(train::Finetune),
+    Reproduce(reproduce::Arguments),
     Augment(Box<augment::Arguments>),
 }
 
@@ -215,6 +218,7 @@ fn main() -> ExitCode {
         Command::Pretrain(arguments) => train::pretrain(&arguments),
         Command::Train(arguments) => train::train(&arguments),
         Command::Finetune(arguments) => train::finetune(&arguments),
+        Command::Reproduce(arguments) => reproduce::run(&arguments),
         Command::Augment(arguments) => augment::run(&arguments),
     };
     match outcome {

@@ -10,19 +10,18 @@ use std::{
 use ecgpu::{
     Device, Error, ErrorKind, Result,
     dataset::{Dataset, Options},
-    engine::backend::{self, Backend},
     engine::network::published,
     train::{
-        Augmentations, ClassWeights, DatasetRun, Epoch, Event, LossName, Outcome, RunFolder, RunKind, ScheduleShape,
-        Settings, StartMode,
+        Augmentations, ClassWeights, DatasetRun, LossName, Outcome, RunFolder, RunKind, ScheduleShape, Settings,
+        StartMode,
     },
 };
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
 use crate::{
     check_free, interrupt,
-    terminal::{FAINT, GOOD, STRONG, clean, note, print},
+    run_display::{self, RunDisplay},
+    terminal::{FAINT, GOOD, clean, note, print},
 };
 
 /// Options of every run. An option that is not given has the value of --config, or else of the recipe.
@@ -354,7 +353,7 @@ fn start(common: &Common, kind: RunKind, apply: impl Fn(&mut Settings)) -> Resul
     let dataset = Dataset::open(data, &Options::default(), &|done, all| progress.reading(done, all))?;
     let run = DatasetRun::new(&settings, &dataset)?;
     run.notes().iter().for_each(|text| note(text));
-    let backend = open(&settings.device.parse()?, common.threads)?;
+    let backend = run_display::open(&settings.device.parse()?, common.threads)?;
     progress.begin(&run, &backend.info().name);
     let stop = interrupt::flag()?;
     let outcome = run.start(backend.as_ref(), &folder, mode, &mut |event| {
@@ -375,90 +374,6 @@ fn start(common: &Common, kind: RunKind, apply: impl Fn(&mut Settings)) -> Resul
             note(&format!("stopped; go on with: ecgpu {command} --resume {}", folder.display()));
             Ok(ExitCode::from(interrupt::EXIT_CODE))
         }
-    }
-}
-
-/// Chooses the device of a run once: with auto a real GPU if there is one, else the CPU. A change of device in the middle
-/// of a run would change the last bits of the result.
-fn open(device: &Device, threads: Option<usize>) -> Result<Box<dyn Backend>> {
-    match device {
-        Device::Auto => match backend::gpu::open_gpu(device)? {
-            Some(gpu) => Ok(Box::new(gpu)),
-            None => backend::open(&Device::Cpu, threads),
-        },
-        _ => backend::open(device, threads),
-    }
-}
-
-/// Shows a run: a progress bar on standard error, and one line per epoch on standard output.
-struct RunDisplay {
-    bar: ProgressBar,
-    epochs: usize,
-    batch: usize,
-    json: bool,
-}
-
-impl RunDisplay {
-    fn new(settings: &Settings, json: bool) -> Self {
-        let target = if json { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-        let style = ProgressStyle::with_template("{bar:32} {pos}/{len} {msg}, {eta} left")
-            .unwrap_or_else(|_| ProgressStyle::default_bar());
-        let bar = ProgressBar::with_draw_target(Some(0), target).with_style(style);
-        Self { bar, epochs: settings.epochs, batch: settings.batch, json }
-    }
-
-    fn reading(&self, done: usize, all: usize) {
-        self.bar.set_length(all as u64);
-        self.bar.set_position(done as u64);
-        self.bar.set_message("records read");
-    }
-
-    fn begin(&self, run: &DatasetRun, device: &str) {
-        self.bar.reset();
-        if !self.json {
-            let (records, network) = (run.training_records(), &run.task().network.name);
-            print(&format!(
-                "{STRONG}Network {network}, {records} records{STRONG:#} {FAINT}on {}{FAINT:#}\n",
-                clean(device)
-            ));
-        }
-    }
-
-    fn show(&self, event: &Event) {
-        match event {
-            Event::Note(text) => self.bar.suspend(|| note(text)),
-            Event::Step { epoch, step, steps, loss } => {
-                self.bar.set_length((self.epochs * steps) as u64);
-                let done = ((epoch - 1) * steps + step) as u64;
-                if self.bar.position() + 1 < done {
-                    // A continued run: earlier steps say nothing about the time that is left.
-                    self.bar.set_position(done - 1);
-                    self.bar.reset_eta();
-                }
-                self.bar.set_position(done);
-                let rate = self.bar.per_sec() * self.batch as f64;
-                self.bar
-                    .set_message(format!("steps, epoch {epoch}/{}, loss {loss:.4}, {rate:.0} records/s", self.epochs));
-            }
-            Event::Epoch(epoch) => {
-                let line = if self.json { json!(epoch).to_string() } else { self.line(epoch) };
-                self.bar.suspend(|| print(&format!("{line}\n")));
-            }
-            _ => (),
-        }
-    }
-
-    fn line(&self, epoch: &Epoch) -> String {
-        let mut line = format!("epoch {:>3}/{}  loss {:.4}", epoch.epoch, self.epochs, epoch.loss);
-        if let (Some(loss), Some(auroc)) = (epoch.validation_loss, epoch.auroc) {
-            line += &format!("  validation: loss {loss:.4}, {STRONG}AUROC {auroc:.4}{STRONG:#}");
-        }
-        let rate = epoch.records_per_second;
-        line + &format!("  {FAINT}{rate:.0} records/s, learning rate {:.2e}{FAINT:#}", epoch.learning_rate)
-    }
-
-    fn end(&self) {
-        self.bar.finish_and_clear();
     }
 }
 

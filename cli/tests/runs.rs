@@ -101,6 +101,37 @@ fn statements_and_teachers_help_in_training_and_leave_a_network_of_the_classes()
 }
 
 #[test]
+fn a_comparison_is_reported_and_goes_on_where_it_was_stopped() {
+    let place = Place::new(260);
+    let (data, out) = (place.copy.path().to_str().unwrap(), place.path("comparison"));
+    let arguments = ["reproduce", "--data", data, "--out", &out, "--network", "55k", "--crop", "1", "--epochs", "1"];
+    let arguments = [&arguments[..], &["--label-fraction", "0.5", "--seeds", "2", "--device", "cpu"]].concat();
+    let text = succeeds(&arguments);
+    assert!(text.contains("12 of 12: random-50pct-seed43") && text.contains("50 % of the labels, fold 10:"), "{text}");
+    let read = |name: &str| fs::read_to_string(Path::new(&out).join(name)).unwrap();
+    let report = read("report.md");
+    for part in
+        ["| SimCLR | 0.", "| random encoder, frozen | 0.", "simclr-encoder-seed42", "kind = \"byol\"", "SHA-256"]
+    {
+        assert!(report.contains(part), "{part} in {report}");
+    }
+    let networks = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap()["networks"].clone();
+    let first = networks(&read("report.json"));
+    assert_eq!(first.as_array().unwrap().len(), 8);
+    // One run is lost, and only this one is trained again, with the same result.
+    fs::remove_file(Path::new(&out).join("byol-50pct-seed43.json")).unwrap();
+    let again = networks(&succeeds(&[&arguments[..], &["--json"]].concat()));
+    for (first, again) in first.as_array().unwrap().iter().zip(again.as_array().unwrap()) {
+        assert_eq!(first["auroc"], again["auroc"]);
+        assert_eq!(first["run"] == again["run"], first["name"] != "byol-50pct-seed43");
+    }
+    fails(&["reproduce", "--data", data, "--out", &out, "--label-fraction", "2"], 2, "a label fraction of 2");
+    fails(&["reproduce", "--data", data, "--out", &out, "--network", "9k"], 2, "no network is called '9k'");
+    fails(&["reproduce", "--data", data, "--out", &out, "--fold", "11"], 2, "no labelled record in fold 11");
+    fails(&["reproduce", "--data", data, "--out", &out, "--network", "55k"], 1, "started with other settings");
+}
+
+#[test]
 fn a_user_trains_on_a_table_of_own_records_with_own_classes() {
     let place = Place::new(60);
     let mut table = String::from("file,labels,fold,patient\n");

@@ -31,6 +31,8 @@ pub use cache::CacheFile;
 pub use check::{Counts, Report, check};
 pub use record::{Record, Sex};
 
+use sha2::{Digest, Sha256};
+
 use self::{cache::Cache, metadata::Metadata, own_records::OwnRecords};
 use crate::{Error, ErrorKind, Result, ecg::Lead, worker::shared_threads};
 
@@ -239,6 +241,20 @@ impl Dataset {
                 microvolts.for_each(|(into, x)| *into = signals::millivolts(*x));
             }
         }
+    }
+
+    /// Returns the SHA-256 of the records' names, folds, labels and samples in hexadecimal digits.
+    pub fn checksum(&self) -> String {
+        let mut hash = Sha256::new();
+        let mut signal = vec![0.0; LEADS * self.samples];
+        hash.update(self.classes.join(","));
+        for (index, record) in self.records.iter().enumerate() {
+            hash.update(format!("{} {} {:?}", record.ecg_id, record.fold, record.classes));
+            self.signal(index, &mut signal);
+            let bytes: Vec<u8> = signal.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+            hash.update(bytes);
+        }
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Returns the indices of all records in `folds`, labelled or not, in ascending order.

@@ -268,8 +268,8 @@ fn provenance(settings: &Settings, dataset: &Dataset, records: usize, encoder: O
         count => format!(", with {count} teachers"),
     };
     let encoder = encoder.map_or(String::new(), |encoder| format!("; encoder: {}", encoder.contract.provenance));
-    let reduced = Settings { data: None, out: None, from: None, device: String::new(), ..settings.clone() };
-    let hash: String = Sha256::digest(reduced.to_toml()?).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let hash: String =
+        Sha256::digest(settings.without_paths().to_toml()?).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     Ok(format!(
         "{data}, folds 1 to 8{fraction} ({records} records), {what}{windows}{teachers}, seed {seed}, ecgpu {}, settings \
          {hash}{encoder}",

@@ -198,6 +198,16 @@ impl Settings {
         }
     }
 
+    /// Returns the kind of the run.
+    pub fn kind(&self) -> RunKind {
+        self.kind
+    }
+
+    /// Returns the settings without what differs from machine to machine: files and device.
+    pub fn without_paths(&self) -> Self {
+        Self { data: None, out: None, from: None, teacher: Vec::new(), device: "auto".into(), ..self.clone() }
+    }
+
     /// Parses settings for a kind of run. Missing settings have the values of the published recipe.
     ///
     /// # Errors
@@ -228,7 +238,7 @@ impl Settings {
     ///
     /// # Errors
     /// TOML cannot represent a number.
-    pub(crate) fn to_toml(&self) -> Result<String> {
+    pub fn to_toml(&self) -> Result<String> {
         Ok(self.table()?.to_string())
     }
 
