@@ -7,7 +7,7 @@
 
 use crate::kernels::{Accelerator, Extent, Extents, GpuOperation, Operation, RowLayout, Variant};
 
-use super::{NO_CONSTANTS, WORKGROUP, first, l2_normalise::dot, shader};
+use super::{NO_CONSTANTS, WORKGROUP, by_rows, first, l2_normalise::dot, shader};
 
 /// Computes `s[i, j] = z_i · z_j / temperature`.
 ///
@@ -47,13 +47,19 @@ impl Operation for Similarity {
         2 * self.rows * self.rows * self.features
     }
 
+    fn independent_rows(&self) -> usize {
+        self.rows
+    }
+
     fn reference(&self, reads: &[&[f64]], similarities: &mut [f64]) {
+        by_rows(self, reads, similarities);
+    }
+
+    fn reference_row(&self, reads: &[&[f64]], i: usize, similarities: &mut [f64]) {
         let [z] = reads else { unreachable!("the plan gives similarities one read") };
         let z = |i: usize| &z[i * self.features..][..self.features];
-        for i in 0..self.rows {
-            for j in 0..self.rows {
-                similarities[i * self.rows + j] = dot(z(i), z(j)) / f64::from(self.temperature);
-            }
+        for (j, similarity) in similarities.iter_mut().enumerate() {
+            *similarity = dot(z(i), z(j)) / f64::from(self.temperature);
         }
     }
 }
@@ -138,7 +144,15 @@ impl Operation for NtXentGradient {
         2 * self.0.rows * self.0.rows * (self.0.features + 4)
     }
 
+    fn independent_rows(&self) -> usize {
+        self.0.rows
+    }
+
     fn reference(&self, reads: &[&[f64]], dz: &mut [f64]) {
+        by_rows(self, reads, dz);
+    }
+
+    fn reference_row(&self, reads: &[&[f64]], i: usize, dz: &mut [f64]) {
         let [z, similarities, losses] = reads else { unreachable!("the plan gives NT-Xent's gradient three reads") };
         let Similarity { rows, features, temperature } = self.0;
         let loss = NtXentLoss { rows };
@@ -148,16 +162,13 @@ impl Operation for NtXentGradient {
             let logarithm = losses[i] + similarities[i * rows + positive];
             (similarities[i * rows + j] - logarithm).exp() - f64::from(u8::from(j == positive))
         };
-        let scale = rows as f64 * f64::from(temperature);
-        for i in 0..rows {
-            for d in 0..features {
-                let mut sum = 0.0;
-                for j in (0..rows).filter(|&j| j != i) {
-                    sum += (q(i, j) + q(j, i)) * z[j * features + d];
-                }
-                dz[i * features + d] = sum / scale;
-            }
+        dz.fill(0.0);
+        for j in (0..rows).filter(|&j| j != i) {
+            let weight = q(i, j) + q(j, i);
+            dz.iter_mut().zip(&z[j * features..][..features]).for_each(|(dz, z)| *dz += weight * z);
         }
+        let scale = rows as f64 * f64::from(temperature);
+        dz.iter_mut().for_each(|dz| *dz /= scale);
     }
 }
 
