@@ -38,7 +38,8 @@ use crate::{
 /// difference is drawn below, magnified. Mixup and CutMix use the second file, or a synthetic ECG.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Augmentations: warp, mixup, band-pass, cutmix, motion, noise, dropout; all, none, or with - before what to leave out
+Augmentations: warp, mixup, band-pass, cutmix, motion, noise, dropout (all), gain, lead-dropout; none, or with - before
+what to leave out
 
 Examples:
   ecgpu augment record.hea --out augmentations.svg
@@ -205,6 +206,15 @@ impl Pair {
                     format!("in {} {:.1} µV", SHOWN[0], 1e3 * deviation),
                 ];
                 ("Per-lead noise", about.to_vec(), none)
+            }
+            "gain" => ("Gain", vec![format!("{:+.1} %", 100.0 * (draws.gain - 1.0))], none),
+            "lead-dropout" => {
+                let is_dropped = |lead: &Lead| self.lead(x, *lead).iter().all(|x| *x == 0.0);
+                let dropped: Vec<&str> =
+                    Lead::STANDARD.iter().filter(|lead| is_dropped(lead)).map(|lead| lead.name()).collect();
+                let dropped = if dropped.is_empty() { "none".into() } else { dropped.join(" ") };
+                let about = [format!("each with {:.0} %:", 100.0 * draws.dropped_leads), dropped];
+                ("Lead dropout", about.to_vec(), none)
             }
             _ => ("Temporal dropout", vec![stretch(draws.gap)], draws.gap),
         }

@@ -67,7 +67,7 @@ pub struct Common {
     /// records
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     crop: Option<f64>,
-    /// all, none, or a list of warp, mixup, band-pass, cutmix, motion, noise, dropout; with - before what to leave out. An
+    /// all, none, or a list of warp, mixup, band-pass, cutmix, motion, noise, dropout, gain, lead-dropout; with - before what to leave out. An
     /// augmentation may state its rate and its range, such as warp:0.5:0.9..1.1
     #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
     augment: Option<Augmentations>,

@@ -264,7 +264,7 @@ pub fn augmentations(seed: u64) -> TrainingPlan {
     let shape = [rows, leads, samples];
     let (x, schedule) = (plan.input(shape), plan.schedule());
     let segment = [1.0, samples as f32 - 2.0];
-    let ranges = [[0.9, 1.1], [0.0; 2], [0.5, 1.5], segment, [0.5, 2.0], [0.1, 0.2], segment];
+    let ranges = [[0.9, 1.1], [0.0; 2], [0.5, 1.5], segment, [0.5, 2.0], [0.1, 0.2], segment, [0.5, 2.0], [0.1, 0.5]];
     let setting = |range| Setting { rate: 0.6, range, second: [30.0, 45.0] }.numbers();
     let settings: Vec<f32> = ranges.into_iter().flat_map(setting).collect();
     let settings = plan.builder.constant("settings", &settings.into()).unwrap();
@@ -285,6 +285,7 @@ pub fn augmentations(seed: u64) -> TrainingPlan {
     let sources = plan.builder.constant("sources", &sources.into()).unwrap();
     let noise = WanderAndNoise { rows, leads, samples, sampling_rate, amplitude: [0.1, 0.5], seed };
     let x = plan.step(noise, &[x, draws, statistics, sources, schedule], shape);
+    let x = plan.step(ScaleLeads { rows, leads, samples, seed }, &[x, draws, schedule], shape);
     plan.step(TemporalDropout { rows, leads, samples }, &[x, draws], shape);
     plan
 }

@@ -83,3 +83,26 @@ fn dropout_leaves_a_straight_line_between_the_samples_beside_the_gap() {
         }
     }
 }
+
+#[test]
+fn gain_scales_all_leads_alike_and_lead_dropout_zeroes_whole_leads_as_often_as_drawn() {
+    let batch = Batch::ecgs(40, 100.0);
+    let Outcome { x, labels, draws } = batch.augmented(&only("gain:1:0.5..2,lead-dropout:1:0.2..0.6"));
+    assert_eq!(labels, batch.labels);
+    let (mut dropped, mut expected) = (0.0, 0.0);
+    for (row, Draws { gain, dropped_leads, .. }) in draws.iter().enumerate() {
+        assert!((0.5..=2.0).contains(gain) && (0.2..=0.6).contains(dropped_leads));
+        expected += 12.0 * dropped_leads;
+        for lead in 0..12 {
+            let [before, after] = [&batch.x, &x].map(|x| batch.lead(x, row, lead));
+            if after.iter().all(|x| *x == 0.0) {
+                dropped += 1.0;
+                continue;
+            }
+            let near = |(a, b): (&f32, &f32)| (f64::from(*a) * gain - f64::from(*b)).abs() < 1e-6;
+            assert!(before.iter().zip(after).all(near), "row {row}, lead {lead}, gain {gain}");
+        }
+    }
+    // 480 leads with a probability of about 0.4: a standard deviation of 11.
+    assert!(f64::abs(dropped - expected) < 45.0, "{dropped} dropped leads instead of {expected}");
+}

@@ -75,7 +75,7 @@ fn training_plans() -> Vec<Plan> {
     let schedule = builder.input("schedule", [1, 1, Schedule::LEN]).unwrap();
     let labels = builder.input("labels", [4, 5, 1]).unwrap();
     let signal = Signal { leads: Lead::STANDARD.to_vec(), sampling_rate: 100.0, millivolts: 0.235 };
-    let augmenting = AugmentationPipeline { augmentations: Augmentations::default(), signal, seed: u64::MAX };
+    let augmenting = AugmentationPipeline { augmentations: Augmentations::every(), signal, seed: u64::MAX };
     let augmented = augmenting.add(&mut builder, 2, [x, schedule], Some(labels)).unwrap();
     plans.push(builder.finish(vec![augmented.records]));
     plans

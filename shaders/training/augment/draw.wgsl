@@ -1,7 +1,7 @@
 // Draws the random parameters of each record. Counterpart: src/kernels/training/augment/draw.rs, which adds the random
 // numbers at `//# philox`.
 //
-// An invocation computes one row. Augmentation a uses the random words of counter [0, step, row, a + 1].
+// An invocation computes one row. The last word of the counter of the random words separates the augmentations.
 
 const WORKGROUP: u32 = 64;
 const STEP: u32 = 0; // index in the schedule
@@ -23,7 +23,7 @@ struct Draw {
 
 @group(0) @binding(0) var<uniform> sizes: Draw;
 @group(0) @binding(1) var<storage, read> schedule: array<f32>;   // after schedule_first
-@group(0) @binding(2) var<storage, read> settings: array<f32>;   // [7, SETTING] after settings_first
+@group(0) @binding(2) var<storage, read> settings: array<f32>;   // [9, SETTING] after settings_first
 @group(0) @binding(3) var<storage, read> quantiles: array<f32>;  // [QUANTILES] after quantiles_first
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;    // [rows, y_pitch] after y_base_offset
 
@@ -34,8 +34,8 @@ fn below(word: u32, n: u32) -> u32 {
     return product(word, n).x;
 }
 
-fn words_of(row: u32, augmentation: u32) -> vec4<u32> {
-    return philox(vec4(0, u32(schedule[sizes.schedule_first + STEP]), row, augmentation + 1));
+fn words_of(row: u32, domain: u32) -> vec4<u32> {
+    return philox(vec4(0, u32(schedule[sizes.schedule_first + STEP]), row, domain));
 }
 
 fn setting(augmentation: u32, number: u32) -> f32 {
@@ -87,13 +87,15 @@ fn main(
     if row >= sizes.rows {
         return;
     }
-    let warp = words_of(row, 0);
-    let mixup = words_of(row, 1);
-    let band = words_of(row, 2);
-    let cutmix = words_of(row, 3);
-    let wander = words_of(row, 4);
-    let noise = words_of(row, 5);
-    let dropout = words_of(row, 6);
+    let warp = words_of(row, 1);
+    let mixup = words_of(row, 2);
+    let band = words_of(row, 3);
+    let cutmix = words_of(row, 4);
+    let wander = words_of(row, 5);
+    let noise = words_of(row, 6);
+    let dropout = words_of(row, 7);
+    let gain = words_of(row, 10);
+    let leads = words_of(row, 11);
     let cut = segment(3, cutmix);
     let gap = segment(6, dropout);
     let numbers = array<f32, DRAWS>(
@@ -110,8 +112,8 @@ fn main(
         amount(5, noise, 1, noise.y, 0.0),
         gap.x,
         gap.y,
-        0.0,
-        0.0,
+        amount(7, gain, 1, gain.y, 1.0),
+        amount(8, leads, 1, leads.y, 0.0),
         0.0,
     );
     // The zeros around the samples of a row are written too.

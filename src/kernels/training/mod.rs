@@ -39,6 +39,7 @@ list::operations! {
         augment::Draw,
         augment::Mix,
         augment::MixLabels,
+        augment::ScaleLeads,
         augment::TemporalDropout,
         augment::TimeWarp,
         augment::WanderAndNoise,

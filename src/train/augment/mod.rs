@@ -1,12 +1,12 @@
-//! The seven augmentations: which of them a training step applies, how often and how strongly.
+//! The augmentations: which of them a training step applies, how often and how strongly.
 //!
-//! Rates and ranges are the published ones. Two details were not published and are chosen here. Mixup draws λ from
+//! Rates and ranges of seven augmentations are the published ones; gain and lead dropout were not published. Two details were not published and are chosen here. Mixup draws λ from
 //! Beta(0.4, 0.4), the upper end of the range that Zhang et al. (2018) recommend, and the record itself keeps the larger
 //! share, so that a view in contrastive learning is still a view of its record. The upper edge of the band-pass is limited
 //! to 0.45 of the sampling rate, 45 Hz at 100 Hz.
 //!
 //! The order follows the path of a signal: the heart (warping), the recorder (band-pass), mixing (mixup, CutMix), the
-//! electrodes (baseline wander, noise), the transmission (temporal dropout).
+//! electrodes (baseline wander, noise, gain, lead dropout), the transmission (temporal dropout).
 
 mod mixup;
 mod names;
@@ -56,7 +56,8 @@ pub struct Motion {
     pub frequency: [f64; 2],
 }
 
-/// The augmentations that are switched on. [`Default`] is all of them with the published rates and ranges.
+/// The augmentations that are switched on. [`Default`] is the published seven with their
+/// rates and ranges.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Augmentations {
     /// Frequency warping: the factor of the heart rate.
@@ -73,6 +74,10 @@ pub struct Augmentations {
     pub noise: Option<Amount>,
     /// Temporal dropout: the share of the record that becomes a straight line.
     pub dropout: Option<Amount>,
+    /// Gain: the factor of all samples.
+    pub gain: Option<Amount>,
+    /// Lead dropout: the probability with which each lead becomes zero.
+    pub lead_dropout: Option<Amount>,
 }
 
 impl Default for Augmentations {
@@ -85,6 +90,8 @@ impl Default for Augmentations {
             motion: Some(Motion { rate: 0.2, amplitude: [0.01, 0.05], frequency: [0.5, 2.0] }),
             noise: Some(Amount { rate: 0.6, range: [0.005, 0.02] }),
             dropout: Some(Amount { rate: 0.3, range: [0.05, 0.2] }),
+            gain: None,
+            lead_dropout: None,
         }
     }
 }
@@ -95,8 +102,26 @@ const HIGHEST_EDGE: f64 = 0.45;
 
 impl Augmentations {
     /// No augmentations.
-    pub const NONE: Self =
-        Self { warp: None, mixup: None, band_pass: None, cutmix: None, motion: None, noise: None, dropout: None };
+    pub const NONE: Self = Self {
+        warp: None,
+        mixup: None,
+        band_pass: None,
+        cutmix: None,
+        motion: None,
+        noise: None,
+        dropout: None,
+        gain: None,
+        lead_dropout: None,
+    };
+
+    /// Returns the published augmentations, and gain and lead dropout with rates and ranges that are chosen here.
+    pub fn every() -> Self {
+        Self {
+            gain: Some(Amount { rate: 0.5, range: [0.9, 1.1] }),
+            lead_dropout: Some(Amount { rate: 0.25, range: [0.05, 0.2] }),
+            ..Self::default()
+        }
+    }
 
     /// Returns whether labels change.
     fn mixes(&self) -> bool {
@@ -114,6 +139,8 @@ impl Augmentations {
             motion: self.motion.map(|motion| Motion { rate: 1.0, ..motion }),
             noise: amount(self.noise),
             dropout: amount(self.dropout),
+            gain: amount(self.gain),
+            lead_dropout: amount(self.lead_dropout),
         }
     }
 

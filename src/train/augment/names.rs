@@ -6,12 +6,16 @@ use super::{Amount, Augmentations, Band, Mixup, Motion};
 use crate::{Error, ErrorKind, Result, kernels::training::augment::Draw};
 
 /// The names of the augmentations, in the order of the settings of [`Draw`].
-pub const NAMES: [&str; Draw::AUGMENTATIONS] = ["warp", "mixup", "band-pass", "cutmix", "motion", "noise", "dropout"];
+pub const NAMES: [&str; Draw::AUGMENTATIONS] =
+    ["warp", "mixup", "band-pass", "cutmix", "motion", "noise", "dropout", "gain", "lead-dropout"];
+
+/// The number of published augmentations, which are the first of the [`NAMES`].
+const PUBLISHED: usize = 7;
 
 impl Augmentations {
     /// Returns for each of the [`NAMES`] whether it is switched on.
     fn switches(&self) -> [bool; Draw::AUGMENTATIONS] {
-        let Self { warp, mixup, band_pass, cutmix, motion, noise, dropout } = self;
+        let Self { warp, mixup, band_pass, cutmix, motion, noise, dropout, gain, lead_dropout } = self;
         [
             warp.is_some(),
             mixup.is_some(),
@@ -20,12 +24,14 @@ impl Augmentations {
             motion.is_some(),
             noise.is_some(),
             dropout.is_some(),
+            gain.is_some(),
+            lead_dropout.is_some(),
         ]
     }
 
     /// Switches off those of the [`NAMES`] whose entry is false.
     pub(super) fn only(self, on: [bool; Draw::AUGMENTATIONS]) -> Self {
-        let Self { warp, mixup, band_pass, cutmix, motion, noise, dropout } = self;
+        let Self { warp, mixup, band_pass, cutmix, motion, noise, dropout, gain, lead_dropout } = self;
         Self {
             warp: warp.filter(|_| on[0]),
             mixup: mixup.filter(|_| on[1]),
@@ -34,6 +40,8 @@ impl Augmentations {
             motion: motion.filter(|_| on[4]),
             noise: noise.filter(|_| on[5]),
             dropout: dropout.filter(|_| on[6]),
+            gain: gain.filter(|_| on[7]),
+            lead_dropout: lead_dropout.filter(|_| on[8]),
         }
     }
 
@@ -49,7 +57,7 @@ impl fmt::Display for Augmentations {
     /// Writes `all`, `none`, or a list of the augmentations that are switched on, in the form that [`FromStr`] parses. Rates
     /// and ranges are written where they are not the published ones.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (on, amounts, published) = (self.switches(), self.amounts(), Self::default().amounts());
+        let (on, amounts, published) = (self.switches(), self.amounts(), Self::every().amounts());
         let names: Vec<String> =
             (0..NAMES.len())
                 .filter(|&at| on[at])
@@ -72,7 +80,7 @@ impl fmt::Display for Augmentations {
 impl FromStr for Augmentations {
     type Err = Error;
 
-    /// Parses `all`, `none`, a list of names such as `noise,mixup`, or a list of exclusions such as `-warp` or `all,-warp`,
+    /// Parses `all` (the published seven), `none`, a list of names such as `noise,mixup`, or a list of exclusions such as `-warp` or `all,-warp`,
     /// from left to right.
     ///
     /// Augmentations that are switched on have the published rates and ranges, unless the name is followed by others:
@@ -80,8 +88,9 @@ impl FromStr for Augmentations {
     /// ranges of its lower and its upper edge in Hz; motion has those of its amplitude in mV and its frequency in Hz.
     fn from_str(text: &str) -> Result<Self> {
         // A list that begins with an exclusion excludes from all.
-        let mut on = [text.trim_start().starts_with('-'); Draw::AUGMENTATIONS];
-        let mut augmentations = Self::default();
+        let published = |on: bool| std::array::from_fn(|at| on && at < PUBLISHED);
+        let mut on: [bool; Draw::AUGMENTATIONS] = published(text.trim_start().starts_with('-'));
+        let mut augmentations = Self::every();
         for item in text.split(',').map(str::trim) {
             let (name, add) = item.strip_prefix('-').map_or((item, true), |name| (name, false));
             let (name, amounts) = name.split_once(':').map_or((name, None), |(name, amounts)| (name, Some(amounts)));
@@ -92,7 +101,7 @@ impl FromStr for Augmentations {
                         augmentations.set(at, amounts).ok_or_else(|| unreadable(item, at))?;
                     }
                 }
-                ("all", _) => on = [add; Draw::AUGMENTATIONS],
+                ("all", _) => on = published(add),
                 ("none", _) if add => on = [false; Draw::AUGMENTATIONS],
                 _ => {
                     let remedy =
@@ -107,7 +116,7 @@ impl FromStr for Augmentations {
 
 /// Returns the error of an augmentation whose amounts cannot be read. It shows the published ones.
 fn unreadable(item: &str, at: usize) -> Error {
-    let example = format!("{}:{}", NAMES[at], Augmentations::default().amounts()[at]);
+    let example = format!("{}:{}", NAMES[at], Augmentations::every().amounts()[at]);
     Error::new(ErrorKind::Usage, format!("augmentation '{item}' cannot be read"), format!("use the form {example}"))
 }
 
@@ -118,7 +127,7 @@ impl Augmentations {
         let amount = |amount: Option<Amount>| {
             amount.map_or(String::new(), |amount| format!("{}:{}", amount.rate, range(amount.range)))
         };
-        let Self { warp, mixup, band_pass, cutmix, motion, noise, dropout } = *self;
+        let Self { warp, mixup, band_pass, cutmix, motion, noise, dropout, gain, lead_dropout } = *self;
         let band = |band: Band| format!("{}:{}:{}", band.rate, range(band.low), range(band.high));
         let moving =
             |motion: Motion| format!("{}:{}:{}", motion.rate, range(motion.amplitude), range(motion.frequency));
@@ -130,6 +139,8 @@ impl Augmentations {
             motion.map_or(String::new(), moving),
             amount(noise),
             amount(dropout),
+            amount(gain),
+            amount(lead_dropout),
         ]
     }
 
@@ -144,7 +155,7 @@ impl Augmentations {
                 Some([low.parse().ok()?, high.parse().ok()?])
             }
         };
-        let published = Self::default();
+        let published = Self::every();
         let mut amount = |published: Option<Amount>| Some(Some(Amount { rate, range: range(published?.range)? }));
         match at {
             0 => self.warp = amount(published.warp)?,
@@ -162,7 +173,9 @@ impl Augmentations {
                 self.motion = Some(Motion { rate, amplitude: range(amplitude)?, frequency: range(frequency)? });
             }
             5 => self.noise = amount(published.noise)?,
-            _ => self.dropout = amount(published.dropout)?,
+            6 => self.dropout = amount(published.dropout)?,
+            7 => self.gain = amount(published.gain)?,
+            _ => self.lead_dropout = amount(published.lead_dropout)?,
         }
         parts.next().is_none().then_some(())
     }
@@ -185,6 +198,8 @@ mod tests {
             ("warp:0.5:0.95..1.05", "warp"),
             ("noise:1,warp:0.5:0.9..1.1", "warp:0.5:0.9..1.1,noise:1:0.005..0.02"),
             ("mixup:0.5:0.2,motion:0.5:0..0.1", "mixup:0.5:0.2,motion:0.5:0..0.1:0.5..2"),
+            ("gain,lead-dropout:0.1", "gain,lead-dropout:0.1:0.05..0.2"),
+            ("all,gain,-warp", "mixup,band-pass,cutmix,motion,noise,dropout,gain"),
             ("all,dropout:0.1", "warp,mixup,band-pass,cutmix,motion,noise,dropout:0.1:0.05..0.2"),
         ] {
             let augmentations: Augmentations = text.parse().unwrap();

@@ -12,7 +12,9 @@ use crate::{
     ecg::Lead,
     kernels::training::{
         BatchStatistics, Groups,
-        augment::{BandPass, Draw, Draws, Mix, MixLabels, Setting, TemporalDropout, TimeWarp, WanderAndNoise},
+        augment::{
+            BandPass, Draw, Draws, Mix, MixLabels, ScaleLeads, Setting, TemporalDropout, TimeWarp, WanderAndNoise,
+        },
     },
     plan::{BufferId, Builder},
 };
@@ -80,8 +82,12 @@ impl AugmentationPipeline {
         if self.augmentations.motion.is_some() || self.augmentations.noise.is_some() {
             x = self.disturb(builder, x, [draws, schedule])?;
         }
+        let shape @ [rows, leads, samples] = builder.shape(x);
+        if self.augmentations.gain.is_some() || self.augmentations.lead_dropout.is_some() {
+            let kernel = ScaleLeads { rows, leads, samples, seed: self.seed };
+            x = builder.step("augment.scale", kernel, &[x, draws, schedule], shape)?;
+        }
         if self.augmentations.dropout.is_some() {
-            let shape @ [rows, leads, samples] = builder.shape(x);
             x = builder.step("augment.dropout", TemporalDropout { rows, leads, samples }, &[x, draws], shape)?;
         }
         Ok(Augmented { records: x, labels, draws: Some(draws) })

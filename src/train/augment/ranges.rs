@@ -30,6 +30,8 @@ impl Augmentations {
             self.motion.map(|motion| setting(motion.rate, motion.frequency, [0.0; 2])),
             amount(self.noise),
             segment(self.dropout),
+            amount(self.gain),
+            amount(self.lead_dropout),
         ]
         .map(Option::unwrap_or_default)
     }
@@ -58,6 +60,8 @@ impl Augmentations {
         amount("a factor of the heart rate", self.warp, [0.5, 2.0])?;
         amount("a share of the record for CutMix", self.cutmix, [0.0, 1.0])?;
         amount("a share of the record for temporal dropout", self.dropout, [0.0, 1.0])?;
+        amount("a gain", self.gain, [f64::MIN_POSITIVE, 1e3])?;
+        amount("a probability of a dropped lead", self.lead_dropout, [0.0, 0.9])?;
         amount("noise as a share of the lead's deviation", self.noise, [0.0, f64::MAX])?;
         if let Some(Mixup { rate, alpha }) = self.mixup {
             // λ is practically 0 or 1 below this range, and one half above it.

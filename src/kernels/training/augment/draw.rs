@@ -1,6 +1,6 @@
 //! Draws the random parameters of each record.
 
-use super::{Draws, Segment, below, between, draws, uniform};
+use super::{Draws, Segment, below, between, domain, draws, uniform};
 use crate::{
     kernels::{
         Accelerator, Extent, Extents, GpuOperation, Operation, RowLayout, Variant,
@@ -11,8 +11,8 @@ use crate::{
 
 /// Draws for each row whether it is warped, mixed, filtered and so on, and the amounts.
 ///
-/// Reads the schedule; settings `[7, 5]`, of [`Setting`]s for warping, mixup, band-pass, CutMix, wander, noise and
-/// temporal dropout; quantiles `[QUANTILES]` of mixup's share. Writes [`Draws`] `[rows, 1, Draws::LEN]`.
+/// Reads the schedule; settings `[9, 5]`, of [`Setting`]s for warping, mixup, band-pass, CutMix, wander, noise,
+/// temporal dropout, gain and lead dropout; quantiles `[QUANTILES]` of mixup's share. Writes [`Draws`] `[rows, 1, Draws::LEN]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Draw {
     /// Rows: views times records. Partners are drawn among the records of the same view.
@@ -31,7 +31,7 @@ pub struct Setting {
     /// The share of the rows that are augmented.
     pub rate: f32,
     /// The range of the amount: factor of warping, lower edge of the band in Hz, segment in samples, frequency of the wander
-    /// in Hz, or standard deviation of the noise.
+    /// in Hz, standard deviation of the noise, gain, or probability of a dropped lead.
     pub range: [f32; 2],
     /// The range of the upper edge of the band in Hz.
     pub second: [f32; 2],
@@ -76,7 +76,7 @@ impl One<'_> {
 
 impl Draw {
     /// The number of augmentations.
-    pub(crate) const AUGMENTATIONS: usize = 7;
+    pub(crate) const AUGMENTATIONS: usize = 9;
     /// The length of the table of quantiles.
     pub const QUANTILES: usize = 257;
 
@@ -87,8 +87,8 @@ impl Draw {
     }
 
     fn row(&self, row: usize, step: u32, settings: &[f64], quantiles: &[f64]) -> Draws {
-        let [warp, mixup, band, cutmix, wander, noise, dropout] = std::array::from_fn(|at| One {
-            words: philox([0, step, row as u32, at as u32 + 1], key(self.seed)),
+        let [warp, mixup, band, cutmix, wander, noise, dropout, gain, leads] = std::array::from_fn(|at| One {
+            words: philox([0, step, row as u32, domain::DRAWS[at]], key(self.seed)),
             setting: &settings[at * Setting::LEN..][..Setting::LEN],
         });
         let place = uniform(mixup.words[1]) * (Self::QUANTILES - 1) as f64;
@@ -106,6 +106,8 @@ impl Draw {
             wander: wander.amount(0.0),
             noise: noise.amount(0.0),
             gap: dropout.segment(self.samples),
+            gain: gain.amount(1.0),
+            dropped_leads: leads.amount(0.0),
         }
     }
 }

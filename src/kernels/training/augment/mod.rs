@@ -9,11 +9,12 @@
 //!
 //! III, aVR, aVL and aVF are sums of I and II, and still are after the augmentations: warping, filtering, mixing and dropping
 //! are the same linear operation for every lead, and wander and noise are drawn for I, II and V1 to V6 only and computed for
-//! the others.
+//! the others. Lead dropout alone breaks the sums, as a loose electrode does.
 
 mod band_pass;
 mod draw;
 mod mix;
+mod scale_leads;
 mod temporal_dropout;
 mod time_warp;
 mod wander_and_noise;
@@ -22,6 +23,7 @@ use crate::kernels::Extent;
 pub use band_pass::BandPass;
 pub use draw::{Draw, Setting};
 pub use mix::{Mix, MixLabels};
+pub use scale_leads::ScaleLeads;
 pub use temporal_dropout::TemporalDropout;
 pub use time_warp::TimeWarp;
 pub use wander_and_noise::WanderAndNoise;
@@ -49,6 +51,10 @@ pub struct Draws {
     pub noise: f64,
     /// The segment that temporal dropout replaces by a straight line.
     pub gap: Segment,
+    /// The factor of all samples; 1 if it does not change.
+    pub gain: f64,
+    /// The probability with which each lead is dropped; 0 if none is.
+    pub dropped_leads: f64,
 }
 
 /// A stretch of samples. It never contains the record's first or last sample.
@@ -73,7 +79,7 @@ fn draws(rows: usize) -> Extent {
 }
 
 impl Draws {
-    /// Numbers per row: 13 and unused ones.
+    /// Numbers per row: 15 and an unused one.
     pub const LEN: usize = 16;
 
     /// Reads the numbers of a row.
@@ -91,6 +97,8 @@ impl Draws {
             wander: number(9),
             noise: number(10),
             gap: segment(11),
+            gain: number(13),
+            dropped_leads: number(14),
         }
     }
 
@@ -114,20 +122,24 @@ impl Draws {
             noise,
             gap_start,
             gap_len,
-            0.0,
-            0.0,
+            self.gain,
+            self.dropped_leads,
             0.0,
         ]
     }
 }
 
 /// The last word of a Philox counter `[index, step, row, domain]`, which separates the uses of random numbers. [`Draw`] uses 1
-/// to 7, one per augmentation; dropout and [`crate::random::Random`] use 0.
+/// to 7, 10 and 11, one per augmentation; dropout and [`crate::random::Random`] use 0.
 mod domain {
     /// The amplitude and the phase of each lead's wander.
     pub(crate) const WANDER: u32 = 8;
     /// The noise of each sample.
     pub(crate) const NOISE: u32 = 9;
+    /// Whether each lead is dropped.
+    pub(crate) const LEADS: u32 = 12;
+    /// The parameters of each augmentation, in the order of the settings.
+    pub(crate) const DRAWS: [u32; 9] = [1, 2, 3, 4, 5, 6, 7, 10, 11];
 }
 
 /// Converts a word's upper 24 bits to a number in [0, 1). It is exact in f32, so that every device makes the same decisions.
