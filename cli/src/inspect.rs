@@ -86,6 +86,7 @@ fn text(weights: &Weights) -> Result<String> {
         ("standard deviation", contract.deviation.to_string()),
         ("classes", names(contract.classes.clone())),
         ("thresholds", names(contract.thresholds.iter().map(ToString::to_string).collect())),
+        ("temperature", contract.temperature.to_string()),
         ("provenance", contract.provenance.clone()),
     ] {
         text += &format!("  {FAINT}{name:20}{FAINT:#}{}\n", clean(&value));
@@ -113,6 +114,7 @@ fn object(weights: &Weights) -> Result<serde_json::Value> {
             "std": contract.deviation,
             "classes": contract.classes,
             "thresholds": contract.thresholds,
+            "temperature": contract.temperature,
             "provenance": contract.provenance,
         },
         "notes": weights.notes,

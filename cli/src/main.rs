@@ -8,12 +8,14 @@ mod dataset;
 mod devices;
 mod doctor;
 mod download;
+mod evaluate;
 mod hint;
 mod input;
 mod inspect;
 mod interrupt;
 mod logger;
 mod plot;
+mod predictions;
 mod profile;
 mod reproduce;
 mod run_display;
@@ -65,6 +67,7 @@ enum Command {
     Pretrain(train::Pretrain),
     Train(train::Train),
     Finetune(train::Finetune),
+    Evaluate(Box<evaluate::Arguments>),
     Reproduce(reproduce::Arguments),
     Augment(Box<augment::Arguments>),
 }
@@ -218,6 +221,7 @@ fn main() -> ExitCode {
         Command::Pretrain(arguments) => train::pretrain(&arguments),
         Command::Train(arguments) => train::train(&arguments),
         Command::Finetune(arguments) => train::finetune(&arguments),
+        Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Reproduce(arguments) => reproduce::run(&arguments),
         Command::Augment(arguments) => augment::run(&arguments),
     };

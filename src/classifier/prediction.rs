@@ -26,7 +26,8 @@ pub struct Prediction {
     pub classes: Vec<String>,
     /// The logits, one per class.
     pub logits: Vec<f32>,
-    /// The probabilities, one per class: the sigmoid of the logit. Classes do not exclude each other, so the sum is not 1.
+    /// The probabilities, one per class: the sigmoid of the logit over the
+    /// contract's temperature. Classes do not exclude each other, so the sum is not 1.
     pub probabilities: Vec<f64>,
     /// The classes whose probability reaches their threshold.
     pub labels: Vec<String>,
@@ -68,7 +69,7 @@ impl Prediction {
             values.chunks_exact(length.max(1)).nth(index).unwrap_or_default().to_vec()
         };
         let logits = of_record(&output.logits);
-        let probabilities: Vec<f64> = logits.iter().map(|&logit| sigmoid(logit)).collect();
+        let probabilities: Vec<f64> = logits.iter().map(|&logit| contract.probability(logit)).collect();
         let reached = contract.classes.iter().zip(&probabilities).zip(&contract.thresholds);
         let labels =
             reached.filter(|((_, p), threshold)| p >= threshold).map(|((class, _), _)| class.clone()).collect();
@@ -82,9 +83,4 @@ impl Prediction {
             warnings: Vec::new(),
         }
     }
-}
-
-/// Computes 1 / (1 + e^−x).
-fn sigmoid(logit: f32) -> f64 {
-    1.0 / (1.0 + (-f64::from(logit)).exp())
 }

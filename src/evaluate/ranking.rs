@@ -130,12 +130,12 @@ impl Aurocs {
 
     /// Returns the mean over the classes that have an AUROC (macro AUROC), or `None` if no class has one.
     pub fn mean(&self) -> Option<f64> {
-        mean(&self.classes)
+        macro_mean(&self.classes)
     }
 }
 
-/// Returns the mean of the values that there are, or `None` if there is none.
-pub(super) fn mean(values: &[Option<f64>]) -> Option<f64> {
+/// Returns the mean of a metric over the classes for which it is defined, or `None` if it is for none.
+pub fn macro_mean(values: &[Option<f64>]) -> Option<f64> {
     let known: Vec<f64> = values.iter().flatten().copied().collect();
     (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
 }

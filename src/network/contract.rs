@@ -1,7 +1,7 @@
 //! The input contract: the meaning of a network's input and the names of its outputs.
 //!
 //! Weights files store it as text in their metadata: `leads`, `sampling_rate_hz`, `samples`, `unit`, `dc_offset`, `mean`,
-//! `std`, `classes`, `thresholds`, `training`.
+//! `std`, `classes`, `thresholds`, `temperature`, `training`.
 
 use std::{borrow::Cow, collections::HashMap, fmt, ops::RangeInclusive, str::FromStr};
 
@@ -79,6 +79,9 @@ pub struct Contract {
     pub classes: Vec<String>,
     /// The threshold of each class. A class is a predicted label if its probability is at or above its threshold.
     pub thresholds: Vec<f64>,
+    /// The temperature by which logits are divided before they become probabilities, 1 unless the weights were calibrated
+    /// (Guo et al. 2017).
+    pub temperature: f64,
     /// How the weights were trained, in words.
     pub provenance: String,
 }
@@ -98,6 +101,7 @@ impl Default for Contract {
             deviation: 0.235,
             classes: ["NORM", "MI", "STTC", "HYP", "CD"].map(String::from).to_vec(),
             thresholds: vec![0.5; 5],
+            temperature: 1.0,
             provenance: "unknown".into(),
         }
     }
@@ -105,7 +109,8 @@ impl Default for Contract {
 
 impl Contract {
     /// Reads the contract from the metadata of a file. Missing values are replaced by the default. The second result names
-    /// the missing keys, except `samples`, `thresholds` and `training`, which have no effect on logits.
+    /// the missing keys, except `samples`, `thresholds`, `temperature` and `training`, which have no
+    /// effect on logits.
     ///
     /// # Errors
     /// A value cannot be parsed or contradicts another.
@@ -144,6 +149,9 @@ impl Contract {
         if let Some(text) = metadata.get("samples") {
             contract.samples = value("samples", text)?;
         }
+        if let Some(text) = metadata.get("temperature") {
+            contract.temperature = positive("temperature", text)?;
+        }
         if let Some(text) = metadata.get("training").or(metadata.get("provenance")) {
             contract.provenance = text.clone();
         }
@@ -168,6 +176,7 @@ impl Contract {
             ("std", self.deviation.to_string()),
             ("classes", self.classes.join(",")),
             ("thresholds", join(self.thresholds.iter().map(f64::to_string).collect())),
+            ("temperature", self.temperature.to_string()),
             ("training", self.provenance.clone()),
         ]
         .map(|(key, text)| (key.to_string(), text))
@@ -208,6 +217,11 @@ impl Contract {
             }
         }
         Ok(())
+    }
+
+    /// Returns the probability of a class: the sigmoid of its logit over the temperature.
+    pub fn probability(&self, logit: f32) -> f64 {
+        1.0 / (1.0 + (-f64::from(logit) / self.temperature).exp())
     }
 
     /// Returns the duration in seconds of the recordings that the network was trained on.
@@ -294,7 +308,12 @@ mod tests {
 
     #[test]
     fn a_contract_survives_the_conversion_to_metadata_and_back() {
-        let contract = Contract { mean: 0.25, provenance: "made up, for this test".into(), ..Contract::default() };
+        let contract = Contract {
+            mean: 0.25,
+            temperature: 1.25,
+            provenance: "made up, for this test".into(),
+            ..Contract::default()
+        };
         assert_eq!(Contract::from_metadata(&contract.to_metadata()), Ok((contract, Vec::new())));
     }
 
@@ -325,6 +344,7 @@ mod tests {
             ("classes", "NORM,MI,NORM,HYP,CD"),
             ("classes", "NORM,MI,,HYP,CD"),
             ("dc_offset", "perhaps"),
+            ("temperature", "0"),
         ] {
             let metadata = HashMap::from([(key.to_string(), text.to_string())]);
             let error = Contract::from_metadata(&metadata).unwrap_err().to_string();

@@ -134,7 +134,7 @@ impl Weights {
         let mut file = self.tensor_file();
         let encoder: Vec<String> = self.network.encoder().tensors().into_iter().map(|(name, _)| name).collect();
         file.tensors.retain(|name, _| encoder.contains(name));
-        for of_classes in ["classes", "thresholds"] {
+        for of_classes in ["classes", "thresholds", "temperature"] {
             file.metadata.remove(of_classes);
         }
         let [key, value] = Self::PART.map(String::from);

@@ -143,9 +143,10 @@ impl<'a> DatasetRun<'a> {
         }
         let mut mean = vec![0.0; self.training.len() * self.dataset.classes().len()];
         for teacher in &self.teachers {
-            let Weights { network, parameters, .. } = teacher;
+            let Weights { network, parameters, contract, .. } = teacher;
             let logits = inference::logits(backend, network, parameters, &examples, &self.training)?;
-            let probabilities = logits.iter().map(|logit| 1.0 / (1.0 + (-logit).exp()) / self.teachers.len() as f32);
+            let count = self.teachers.len() as f64;
+            let probabilities = logits.iter().map(|&logit| (contract.probability(logit) / count) as f32);
             mean.iter_mut().zip(probabilities).for_each(|(mean, probability)| *mean += probability);
         }
         examples.distil(&self.training, &mean, self.settings.share_of_teachers()?);

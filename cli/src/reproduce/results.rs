@@ -3,17 +3,14 @@
 use std::{path::PathBuf, time::Duration};
 
 use ecgpu::{
-    Classifier, Device, Error, ErrorKind, Recording, Result, Weights,
-    dataset::{Dataset, LEADS},
-    ecg::Lead,
-    engine::files,
-    evaluate::Aurocs,
+    Classifier, Device, Error, ErrorKind, Result, Weights, dataset::Dataset, engine::files, evaluate::Aurocs,
     train::Outcome,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::planned::{Method, Planned, Recipe};
+use crate::predictions;
 
 /// What a run leaves behind, beside its weights.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -118,9 +115,7 @@ impl Results {
     /// A file is missing or damaged.
     pub fn measure(recipe: &Recipe, runs: &[Planned], dataset: &Dataset, fold: u8) -> Result<Self> {
         let records = dataset.labelled(fold..=fold);
-        let recordings = recordings(dataset, &records)?;
-        let labels: Vec<bool> =
-            records.iter().flat_map(|&index| dataset.records()[index].classes().iter().copied()).collect();
+        let progress = predictions::progress(0, true);
         let (mut measured, mut encoders) = (Vec::new(), Vec::new());
         for planned in runs {
             let finished = Finished::read(planned)?.ok_or_else(|| {
@@ -133,11 +128,8 @@ impl Results {
             };
             let classifier =
                 Classifier::open(Weights::from_path(planned.weights())?, recipe.device.parse::<Device>()?)?;
-            let mut scores = Vec::with_capacity(labels.len());
-            for prediction in classifier.classify_batch(&recordings) {
-                scores.extend(prediction?.logits.iter().map(|&logit| f64::from(logit)));
-            }
-            let aurocs = Aurocs::new(&scores, &labels, dataset.classes().len());
+            let scores = predictions::classify(&classifier, dataset, &records, &|_, _| (), &progress)?;
+            let aurocs = Aurocs::new(&scores.logits, scores.predictions.labels(), dataset.classes().len());
             let (method, seed, name) = (planned.method, planned.seed, planned.name.clone());
             measured.push(Measured { method, seed, fraction, name, finished, aurocs });
         }
@@ -153,19 +145,6 @@ impl Results {
             version: env!("CARGO_PKG_VERSION"),
         })
     }
-}
-
-/// Returns the records as recordings.
-fn recordings(dataset: &Dataset, records: &[usize]) -> Result<Vec<Recording>> {
-    let (rate, samples) = (f64::from(dataset.sampling_rate().hz()), dataset.samples());
-    let mut signal = vec![0.0; LEADS * samples];
-    let mut recordings = Vec::with_capacity(records.len());
-    for &index in records {
-        dataset.signal(index, &mut signal);
-        let leads = Lead::STANDARD.into_iter().zip(signal.chunks(samples).map(<[f32]>::to_vec)).collect();
-        recordings.push(Recording::new(dataset.records()[index].ecg_id.to_string(), rate, leads)?);
-    }
-    Ok(recordings)
 }
 
 /// Returns the settings of each kind of run, without the paths of this machine.

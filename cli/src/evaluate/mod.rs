@@ -1,0 +1,248 @@
+//! `ecgpu evaluate`: measures networks on a fold of PTB-XL or of one's own records.
+
+mod arrays;
+mod robustness;
+mod subgroups;
+mod summary;
+mod table;
+
+use std::{
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use ecgpu::{
+    Classifier, Error, ErrorKind, Result, Weights,
+    dataset::{Dataset, Options},
+    evaluate::Predictions,
+};
+use serde::Serialize;
+use serde_json::json;
+
+use self::{
+    robustness::Curve,
+    subgroups::Subgroup,
+    summary::{Estimate, Summary},
+};
+use crate::{
+    DeviceOptions, check_free, predictions,
+    terminal::{note, print},
+};
+
+/// Measure networks on a fold of PTB-XL or of your own records
+///
+/// AUROC, average precision, Fmax, precision, recall, F1, specificity, accuracies, Brier score and calibration error, with
+/// 95 % bootstrap intervals over patients, for the records with a label and for all; the same for groups of patients.
+/// docs/evaluation.md defines each of them.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  ecgpu evaluate --data ptb-xl --fold 9
+  ecgpu evaluate --data ptb-xl --fold 9 --weights a.safetensors b.safetensors    # and their paired difference
+  ecgpu evaluate --data table.csv --fold 10 --weights own.safetensors --markdown > report.md
+  ecgpu evaluate --data ptb-xl --fold 9 --robustness --predictions arrays --json")]
+pub struct Arguments {
+    /// The folder of PTB-XL, or a table of your own records
+    #[arg(long, value_name = "PTBXL_DIR|TABLE.csv")]
+    data: PathBuf,
+    /// The fold to measure: 9 validates, 10 tests
+    #[arg(long, value_name = "FOLD")]
+    fold: u8,
+    /// Weights files to measure; the built-in weights if absent
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    weights: Vec<PathBuf>,
+    #[command(flatten)]
+    device: DeviceOptions,
+    /// Measure recordings with noise, hum, offsets, missing leads and so on, too
+    #[arg(long)]
+    robustness: bool,
+    /// Write the benchmark's arrays preds_NAME.npy, targs_NAME.npy and classes_NAME.npy of the records with a label
+    #[arg(long, value_name = "DIR")]
+    predictions: Option<PathBuf>,
+    /// Overwrite existing files
+    #[arg(long)]
+    force: bool,
+    /// Print Markdown
+    #[arg(long, conflicts_with = "json")]
+    markdown: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Seed of the bootstrap
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    seed: u64,
+}
+
+/// What was measured of one network.
+#[derive(Serialize)]
+pub struct Evaluation {
+    /// The name of the weights file.
+    weights: String,
+    provenance: String,
+    summaries: Vec<Summary>,
+    subgroups: Vec<Subgroup>,
+    robustness: Vec<Curve>,
+    /// The predictions of the records with a label.
+    #[serde(skip)]
+    labelled: Predictions,
+}
+
+/// The paired difference of two networks.
+#[derive(Serialize)]
+pub struct Comparison {
+    first: String,
+    second: String,
+    macro_auroc: Estimate,
+}
+
+/// The records of the measured fold.
+struct Fold {
+    labelled: Vec<usize>,
+    all: Vec<usize>,
+}
+
+pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let weights = read_weights(&arguments.weights)?;
+    if let Some(folder) = &arguments.predictions {
+        let paths: Vec<PathBuf> = weights.iter().flat_map(|(name, _)| arrays::paths(folder, name)).collect();
+        check_free(&paths.iter().map(PathBuf::as_path).collect::<Vec<_>>(), arguments.force)?;
+        make_folder(folder)?;
+    }
+    let dataset = Dataset::open(&arguments.data, &Options::default(), &|_, _| ())?;
+    dataset.notes().iter().for_each(|text| note(text));
+    let fold = Fold::new(&dataset, arguments.fold)?;
+    for (name, weights) in &weights {
+        predictions::check_classes(weights, &dataset)?;
+        warn_about_training(name, &weights.contract.provenance, arguments.fold);
+    }
+    let hidden = arguments.json || arguments.markdown;
+    let extra = if arguments.robustness { robustness::classifications(fold.labelled.len()) } else { 0 };
+    let progress = predictions::progress(weights.len() * (fold.all.len() + extra), hidden);
+    let evaluations: Vec<Evaluation> = weights
+        .into_iter()
+        .map(|(name, weights)| evaluate(name, weights, &dataset, &fold, arguments, &progress))
+        .collect::<Result<_>>()?;
+    progress.finish_and_clear();
+    if let Some(folder) = &arguments.predictions {
+        for Evaluation { weights, labelled, .. } in &evaluations {
+            arrays::write(folder, weights, labelled, dataset.classes())?;
+        }
+    }
+    let comparisons = compare(&evaluations, &summary::patients(&dataset, &fold.labelled), arguments.seed);
+    print(&output(arguments, &evaluations, &comparisons));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn output(arguments: &Arguments, evaluations: &[Evaluation], comparisons: &[Comparison]) -> String {
+    if arguments.json {
+        let object = json!({ "fold": arguments.fold, "evaluations": evaluations, "differences": comparisons });
+        return format!("{object:#}\n");
+    }
+    table::report(evaluations, comparisons, arguments.markdown)
+}
+
+/// Reads all weights files, with a name for each.
+fn read_weights(paths: &[PathBuf]) -> Result<Vec<(String, Weights)>> {
+    if paths.is_empty() {
+        return Ok(vec![("built-in".into(), Weights::built_in()?)]);
+    }
+    let mut weights: Vec<(String, Weights)> = Vec::new();
+    for path in paths {
+        let name = path.file_stem().map_or("weights".into(), |stem| stem.to_string_lossy().into_owned());
+        if weights.iter().any(|(known, _)| *known == name) {
+            let cause = format!("two weights files are called {name}");
+            return Err(Error::new(ErrorKind::Usage, cause, "give each of them a name of its own"));
+        }
+        weights.push((name, Weights::from_path(path)?));
+    }
+    Ok(weights)
+}
+
+fn make_folder(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).map_err(|error| {
+        let cause = format!("{}: {error}", folder.display());
+        Error::new(ErrorKind::File, cause, "name a folder that can be written")
+    })?;
+    ecgpu::engine::files::check_writable(&folder.join("classes.npy"))
+}
+
+impl Fold {
+    /// Chooses the records of a fold.
+    ///
+    /// # Errors
+    /// The fold has no record, or none with a label.
+    fn new(dataset: &Dataset, fold: u8) -> Result<Self> {
+        let range: RangeInclusive<u8> = fold..=fold;
+        let (labelled, all) = (dataset.labelled(range.clone()), dataset.in_folds(range));
+        if labelled.is_empty() {
+            let mut folds: Vec<u8> =
+                dataset.records().iter().filter(|record| record.is_labelled()).map(|record| record.fold).collect();
+            folds.sort_unstable();
+            folds.dedup();
+            let folds: Vec<String> = folds.iter().map(u8::to_string).collect();
+            let cause = format!("fold {fold} has {} records, none of them with a label", all.len());
+            let remedy = format!("choose one of the folds {}", folds.join(", "));
+            return Err(Error::new(ErrorKind::Usage, cause, remedy));
+        }
+        Ok(Self { labelled, all })
+    }
+}
+
+/// Warns about a fold that the provenance of the weights names as one that they were trained on.
+fn warn_about_training(name: &str, provenance: &str, fold: u8) {
+    let trained = provenance.split("folds ").skip(1).any(|rest| {
+        let mut numbers = rest.split(|c: char| !c.is_ascii_digit()).filter_map(|text| text.parse::<u8>().ok());
+        matches!((numbers.next(), numbers.next()), (Some(first), Some(last)) if (first..=last).contains(&fold))
+    });
+    if trained {
+        note(&format!(
+            "WARNING: {name} was trained on fold {fold}: its figures on this fold say nothing about new records"
+        ));
+    }
+}
+
+fn evaluate(
+    name: String,
+    weights: Weights,
+    dataset: &Dataset,
+    fold: &Fold,
+    arguments: &Arguments,
+    progress: &indicatif::ProgressBar,
+) -> Result<Evaluation> {
+    let (thresholds, provenance) = (weights.contract.thresholds.clone(), weights.contract.provenance.clone());
+    let classifier = Classifier::on(weights, arguments.device.open()?)?;
+    let scores = predictions::classify(&classifier, dataset, &fold.all, &|_, _| (), progress)?;
+    let own: Vec<usize> = (0..fold.all.len()).filter(|&at| dataset.records()[fold.all[at]].is_labelled()).collect();
+    let labelled = scores.predictions.subset(&own).unwrap_or_else(|| unreachable!("`Fold::new` demands a label"));
+    let seed = arguments.seed;
+    let summarise = |population, predictions: &Predictions, records: &[usize]| {
+        let patients = summary::patients(dataset, records);
+        Summary::new(population, predictions, dataset.classes(), &thresholds, &patients, seed)
+    };
+    let mut summaries = vec![summarise(summary::LABELLED, &labelled, &fold.labelled)];
+    if fold.all.len() > fold.labelled.len() {
+        summaries.push(summarise(summary::ALL, &scores.predictions, &fold.all));
+    }
+    let patients = summary::patients(dataset, &fold.labelled);
+    let subgroups = subgroups::measure(dataset, &fold.labelled, &labelled, &patients);
+    let robustness = match arguments.robustness {
+        true => {
+            let undisturbed = summaries[0].macro_auroc.value;
+            robustness::measure(&classifier, dataset, &fold.labelled, undisturbed, progress)?
+        }
+        false => Vec::new(),
+    };
+    Ok(Evaluation { weights: name, provenance, summaries, subgroups, robustness, labelled })
+}
+
+/// Compares each network with the first one.
+fn compare(evaluations: &[Evaluation], patients: &[u32], seed: u64) -> Vec<Comparison> {
+    let Some((first, others)) = evaluations.split_first() else { return Vec::new() };
+    let difference = |other: &Evaluation| Comparison {
+        first: other.weights.clone(),
+        second: first.weights.clone(),
+        macro_auroc: summary::difference(&other.labelled, &first.labelled, patients, seed),
+    };
+    others.iter().map(difference).collect()
+}

@@ -1,0 +1,178 @@
+//! The metrics of one network on one population, with their intervals.
+
+use ecgpu::{
+    dataset::Dataset,
+    evaluate::{
+        Counts, Decisions, Predictions, Ranking, bootstrap, brier_score, expected_calibration_error, fmax, interval,
+        macro_mean,
+    },
+};
+use serde::Serialize;
+
+/// A metric with its 95 % bootstrap interval over patients. Both are null where they are not defined.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Estimate {
+    pub value: Option<f64>,
+    pub interval: Option<[f64; 2]>,
+}
+
+/// The metrics of one class.
+#[derive(Debug, Clone, Serialize)]
+pub struct ClassSummary {
+    pub class: String,
+    /// The number of positive records.
+    pub support: usize,
+    pub auroc: Estimate,
+    pub average_precision: Estimate,
+    pub threshold: f64,
+    pub precision: f64,
+    pub recall: f64,
+    pub specificity: f64,
+    pub f1: f64,
+    pub accuracy: f64,
+    pub brier_score: f64,
+    pub expected_calibration_error: f64,
+}
+
+/// Averages over the classes.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Averages {
+    pub precision: f64,
+    pub recall: f64,
+    pub specificity: f64,
+    pub f1: f64,
+}
+
+/// The metrics of one network on one population.
+#[derive(Debug, Clone, Serialize)]
+pub struct Summary {
+    /// The name of the population.
+    pub population: &'static str,
+    pub records: usize,
+    pub patients: usize,
+    pub macro_auroc: Estimate,
+    pub macro_average_precision: Estimate,
+    pub fmax: Option<f64>,
+    pub exact_match_accuracy: f64,
+    pub per_label_accuracy: f64,
+    pub macro_average: Averages,
+    pub micro_average: Averages,
+    pub classes: Vec<ClassSummary>,
+}
+
+/// The names of the populations.
+pub const LABELLED: &str = "records with a label";
+pub const ALL: &str = "all records";
+
+/// Returns the patients of some records.
+pub fn patients(dataset: &Dataset, records: &[usize]) -> Vec<u32> {
+    records.iter().map(|&index| dataset.records()[index].patient_id).collect()
+}
+
+/// The orders of the scores of all classes.
+pub fn rankings(predictions: &Predictions) -> Vec<Ranking> {
+    let ranking = |class| {
+        let (probabilities, labels) = predictions.class(class);
+        Ranking::new(&probabilities, &labels)
+    };
+    (0..predictions.classes()).map(ranking).collect()
+}
+
+/// Returns AUROC and average precision of every class and, last, their macro means.
+fn areas(rankings: &[Ranking], counts: &[u64]) -> Vec<Option<f64>> {
+    let mut areas = Vec::with_capacity(2 * rankings.len() + 2);
+    areas.extend(rankings.iter().map(|ranking| ranking.auroc(|record| counts[record])));
+    areas.extend(rankings.iter().map(|ranking| ranking.average_precision(|record| counts[record])));
+    let (auroc, precision) = areas.split_at(rankings.len());
+    let means = [auroc, precision].map(macro_mean);
+    areas.extend(means);
+    areas
+}
+
+impl Summary {
+    /// Computes all metrics. `patients` has the patient of each record.
+    pub fn new(
+        population: &'static str,
+        predictions: &Predictions,
+        names: &[String],
+        thresholds: &[f64],
+        patients: &[u32],
+        seed: u64,
+    ) -> Self {
+        let rankings = rankings(predictions);
+        let values = areas(&rankings, &vec![1; predictions.records()]);
+        let intervals: Vec<_> =
+            bootstrap(patients, seed, |counts| areas(&rankings, counts)).into_iter().map(interval).collect();
+        let estimate = |at: usize| Estimate { value: values[at], interval: values[at].and(intervals[at]) };
+        let decisions = Decisions::new(predictions, thresholds);
+        let count = names.len();
+        let class = |(at, name): (usize, &String)| {
+            let (probabilities, labels) = predictions.class(at);
+            let counts = &decisions.classes[at];
+            ClassSummary {
+                class: name.clone(),
+                support: counts.support(),
+                auroc: estimate(at),
+                average_precision: estimate(count + at),
+                threshold: thresholds[at],
+                precision: counts.precision(),
+                recall: counts.recall(),
+                specificity: counts.specificity(),
+                f1: counts.f1(),
+                accuracy: counts.accuracy(),
+                brier_score: brier_score(&probabilities, &labels),
+                expected_calibration_error: expected_calibration_error(&probabilities, &labels),
+            }
+        };
+        let average = |of: &dyn Fn(fn(&Counts) -> f64) -> f64| Averages {
+            precision: of(Counts::precision),
+            recall: of(Counts::recall),
+            specificity: of(Counts::specificity),
+            f1: of(Counts::f1),
+        };
+        let mut distinct = patients.to_vec();
+        distinct.sort_unstable();
+        distinct.dedup();
+        Self {
+            population,
+            records: predictions.records(),
+            patients: distinct.len(),
+            macro_auroc: estimate(2 * count),
+            macro_average_precision: estimate(2 * count + 1),
+            fmax: fmax(predictions),
+            exact_match_accuracy: decisions.exact_match_accuracy(),
+            per_label_accuracy: decisions.per_label_accuracy(),
+            macro_average: average(&|metric| decisions.macro_mean(metric)),
+            micro_average: average(&|metric| metric(&decisions.micro())),
+            classes: names.iter().enumerate().map(class).collect(),
+        }
+    }
+}
+
+/// Computes the macro AUROC and its interval alone, as for a subgroup.
+pub fn macro_auroc(predictions: &Predictions, patients: &[u32], seed: u64) -> Estimate {
+    let rankings = rankings(predictions);
+    let statistic = |counts: &[u64]| {
+        let aurocs: Vec<_> = rankings.iter().map(|ranking| ranking.auroc(|record| counts[record])).collect();
+        vec![macro_mean(&aurocs)]
+    };
+    let value = statistic(&vec![1; predictions.records()])[0];
+    let values = bootstrap(patients, seed, statistic).into_iter().next().unwrap_or_default();
+    Estimate { value, interval: value.and(interval(values)) }
+}
+
+/// Computes the difference of the macro AUROCs of two networks on the same records, the first less the second, by a paired
+/// bootstrap: both are measured on the same draws.
+pub fn difference(first: &Predictions, second: &Predictions, patients: &[u32], seed: u64) -> Estimate {
+    let rankings = [first, second].map(rankings);
+    let statistic = |counts: &[u64]| {
+        let of = |rankings: &[Ranking]| {
+            let aurocs: Vec<_> = rankings.iter().map(|ranking| ranking.auroc(|record| counts[record])).collect();
+            macro_mean(&aurocs)
+        };
+        vec![of(&rankings[0]).zip(of(&rankings[1])).map(|(first, second)| first - second)]
+    };
+    let value = statistic(&vec![1; first.records()])[0];
+    let values = bootstrap(patients, seed, statistic).into_iter().next().unwrap_or_default();
+    Estimate { value, interval: value.and(interval(values)) }
+}

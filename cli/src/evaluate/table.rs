@@ -1,0 +1,182 @@
+//! The tables of an evaluation, for the terminal and as Markdown.
+
+use super::{
+    Comparison, Evaluation,
+    subgroups::Subgroup,
+    summary::{Averages, Estimate, Summary},
+};
+
+/// A table whose first column is text and whose other columns are numbers.
+pub struct Table {
+    headings: Vec<&'static str>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    pub fn new(headings: &[&'static str]) -> Self {
+        Self { headings: headings.to_vec(), rows: Vec::new() }
+    }
+
+    pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        self.rows.push(cells.into_iter().collect());
+    }
+
+    /// Returns the table with aligned columns.
+    pub fn text(&self) -> String {
+        let all: Vec<Vec<String>> =
+            [self.headings.iter().map(ToString::to_string).collect()].into_iter().chain(self.rows.clone()).collect();
+        let width = |column: usize| all.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let mut text = String::new();
+        for row in &all {
+            for (column, cell) in row.iter().enumerate() {
+                let width = width(column);
+                text += &if column == 0 { format!("  {cell:width$}") } else { format!("  {cell:>width$}") };
+            }
+            text = text.trim_end().to_string() + "\n";
+        }
+        text
+    }
+
+    /// Returns the table as Markdown.
+    pub fn markdown(&self) -> String {
+        let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+        let headings: Vec<String> = self.headings.iter().map(ToString::to_string).collect();
+        let rule: Vec<String> =
+            (0..headings.len()).map(|column| if column == 0 { "---" } else { "---:" }.to_string()).collect();
+        let rows = self.rows.iter().map(|row| line(row));
+        [line(&headings), line(&rule)].into_iter().chain(rows).collect()
+    }
+}
+
+/// Writes a number that may not be defined.
+fn number(value: Option<f64>, digits: usize) -> String {
+    value.map_or("–".into(), |value| format!("{value:.digits$}"))
+}
+
+/// Writes an estimate with its interval.
+pub fn with_interval(Estimate { value, interval }: Estimate, digits: usize) -> String {
+    let interval = interval.map(|[low, high]| format!(" [{low:.digits$}, {high:.digits$}]"));
+    number(value, digits) + &interval.unwrap_or_default()
+}
+
+/// The table of the classes and their averages.
+pub fn classes(summary: &Summary) -> Table {
+    let mut table = Table::new(&[
+        "class",
+        "records",
+        "AUROC",
+        "average precision",
+        "threshold",
+        "precision",
+        "recall",
+        "specificity",
+        "F1",
+        "accuracy",
+        "Brier",
+        "ECE",
+    ]);
+    for class in &summary.classes {
+        let fixed = [
+            class.class.clone(),
+            class.support.to_string(),
+            with_interval(class.auroc, 4),
+            with_interval(class.average_precision, 3),
+        ];
+        let numbers = [
+            class.threshold,
+            class.precision,
+            class.recall,
+            class.specificity,
+            class.f1,
+            class.accuracy,
+            class.brier_score,
+            class.expected_calibration_error,
+        ];
+        table.row(fixed.into_iter().chain(numbers.map(|number| format!("{number:.3}"))));
+    }
+    let average = |name: &str, auroc: String, precision: String, averages: Averages, accuracy: String| {
+        let Averages { precision: of_labels, recall, specificity, f1 } = averages;
+        let [of_labels, recall, specificity, f1] =
+            [of_labels, recall, specificity, f1].map(|number| format!("{number:.3}"));
+        let empty = String::new;
+        [
+            name.to_string(),
+            empty(),
+            auroc,
+            precision,
+            empty(),
+            of_labels,
+            recall,
+            specificity,
+            f1,
+            accuracy,
+            empty(),
+            empty(),
+        ]
+    };
+    let [auroc, precision] = [(summary.macro_auroc, 4), (summary.macro_average_precision, 3)]
+        .map(|(estimate, digits)| with_interval(estimate, digits));
+    let accuracy = format!("{:.3}", summary.per_label_accuracy);
+    table.row(average("macro", auroc, precision, summary.macro_average, String::new()));
+    table.row(average("micro", String::new(), String::new(), summary.micro_average, accuracy));
+    table
+}
+
+/// The line with the metrics of the whole population.
+pub fn whole(summary: &Summary) -> String {
+    format!(
+        "exact-match accuracy {:.4}, per-label accuracy {:.4}, Fmax {}",
+        summary.exact_match_accuracy,
+        summary.per_label_accuracy,
+        number(summary.fmax, 4)
+    )
+}
+
+/// The table of the subgroups.
+pub fn subgroups(subgroups: &[Subgroup]) -> Table {
+    let mut table = Table::new(&["group", "records", "macro AUROC"]);
+    for Subgroup { group, name, records, macro_auroc, .. } in subgroups {
+        table.row([format!("{group}: {name}"), records.to_string(), with_interval(*macro_auroc, 4)]);
+    }
+    table
+}
+
+/// Writes a heading of a level, for the terminal without mark.
+fn heading(markdown: bool, level: usize, text: &str) -> String {
+    if markdown { format!("\n{} {text}\n\n", "#".repeat(level)) } else { format!("\n{text}\n") }
+}
+
+fn table(markdown: bool, table: &Table) -> String {
+    if markdown { table.markdown() } else { table.text() }
+}
+
+/// Writes a whole evaluation, as Markdown or for the terminal.
+pub fn report(evaluations: &[Evaluation], comparisons: &[Comparison], markdown: bool) -> String {
+    let mut text = String::new();
+    for Evaluation { weights, summaries, subgroups: groups, robustness, .. } in evaluations {
+        text += &heading(markdown, 2, weights);
+        for summary in summaries {
+            let Summary { population, records, patients, .. } = summary;
+            text += &heading(markdown, 3, &format!("{population}: {records} records of {patients} patients"));
+            text += &table(markdown, &classes(summary));
+            text += &format!("{}{}\n", if markdown { "\n" } else { "  " }, whole(summary));
+        }
+        if !groups.is_empty() {
+            text += &heading(markdown, 3, "subgroups of the records with a label");
+            text += &table(markdown, &subgroups(groups));
+        }
+        if !robustness.is_empty() {
+            text += &heading(markdown, 3, "robustness, macro AUROC of the records with a label");
+            text += &table(markdown, &super::robustness::table(robustness));
+        }
+    }
+    if !comparisons.is_empty() {
+        text += &heading(markdown, 2, "paired differences of the macro AUROC, records with a label");
+        let mut differences = Table::new(&["networks", "difference"]);
+        for Comparison { first, second, macro_auroc } in comparisons {
+            differences.row([format!("{first} − {second}"), with_interval(*macro_auroc, 4)]);
+        }
+        text += &table(markdown, &differences);
+    }
+    text + "\nIntervals: 95 %, bootstrap over patients, 1000 draws.\n"
+}
