@@ -26,6 +26,9 @@ pub struct Subgroup {
     pub auroc: Vec<Option<f64>>,
 }
 
+/// Returns the group of a record, if it is known.
+type GroupOf = dyn Fn(&Record) -> Option<String>;
+
 /// Returns the age band of a record.
 fn age_band(record: &Record) -> Option<String> {
     let age = record.age?;
@@ -40,11 +43,9 @@ fn age_band(record: &Record) -> Option<String> {
 
 /// Measures all groups of some records that have enough of them. `patients` has the patient of each record.
 pub fn measure(dataset: &Dataset, records: &[usize], predictions: &Predictions, patients: &[u32]) -> Vec<Subgroup> {
-    let groups: [(&'static str, fn(&Record) -> Option<String>); 3] = [
-        ("sex", |record| record.sex.map(|sex| sex.to_string())),
-        ("age", age_band),
-        ("device", |record| record.device.clone()),
-    ];
+    let sex = |record: &Record| record.sex.map(|sex| sex.to_string());
+    let device = |record: &Record| record.device.clone();
+    let groups: [(&str, &GroupOf); 3] = [("sex", &sex), ("age", &age_band), ("device", &device)];
     let mut subgroups = Vec::new();
     for (group, of) in groups {
         let names: Vec<Option<String>> = records.iter().map(|&index| of(&dataset.records()[index])).collect();
