@@ -2,6 +2,7 @@
 
 mod augment;
 mod bench;
+mod calibrate;
 mod classify;
 mod convert;
 mod dataset;
@@ -68,6 +69,7 @@ enum Command {
     Train(train::Train),
     Finetune(train::Finetune),
     Evaluate(Box<evaluate::Arguments>),
+    Calibrate(Box<calibrate::Arguments>),
     Reproduce(reproduce::Arguments),
     Augment(Box<augment::Arguments>),
 }
@@ -222,6 +224,7 @@ fn main() -> ExitCode {
         Command::Train(arguments) => train::train(&arguments),
         Command::Finetune(arguments) => train::finetune(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
+        Command::Calibrate(arguments) => calibrate::run(&arguments),
         Command::Reproduce(arguments) => reproduce::run(&arguments),
         Command::Augment(arguments) => augment::run(&arguments),
     };

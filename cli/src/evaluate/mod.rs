@@ -97,9 +97,9 @@ pub struct Comparison {
 }
 
 /// The records of the measured fold.
-struct Fold {
-    labelled: Vec<usize>,
-    all: Vec<usize>,
+pub struct Fold {
+    pub labelled: Vec<usize>,
+    pub all: Vec<usize>,
 }
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -172,7 +172,7 @@ impl Fold {
     ///
     /// # Errors
     /// The fold has no record, or none with a label.
-    fn new(dataset: &Dataset, fold: u8) -> Result<Self> {
+    pub fn new(dataset: &Dataset, fold: u8) -> Result<Self> {
         let range: RangeInclusive<u8> = fold..=fold;
         let (labelled, all) = (dataset.labelled(range.clone()), dataset.in_folds(range));
         if labelled.is_empty() {
@@ -190,7 +190,7 @@ impl Fold {
 }
 
 /// Warns about a fold that the provenance of the weights names as one that they were trained on.
-fn warn_about_training(name: &str, provenance: &str, fold: u8) {
+pub fn warn_about_training(name: &str, provenance: &str, fold: u8) {
     let trained = provenance.split("folds ").skip(1).any(|rest| {
         let mut numbers = rest.split(|c: char| !c.is_ascii_digit()).filter_map(|text| text.parse::<u8>().ok());
         matches!((numbers.next(), numbers.next()), (Some(first), Some(last)) if (first..=last).contains(&fold))
