@@ -6,6 +6,8 @@
 mod builder;
 mod check;
 mod fuse;
+#[cfg(feature = "train")]
+mod input_gradient;
 mod slots;
 
 use std::sync::Arc;
@@ -19,6 +21,8 @@ use crate::{
 };
 pub use builder::Builder;
 pub use fuse::FusedPlan;
+#[cfg(feature = "train")]
+pub(crate) use input_gradient::{conv1d_input_gradient, linear_input_gradient};
 
 /// The number of a buffer: its index in [`Plan::buffers`].
 pub type BufferId = usize;

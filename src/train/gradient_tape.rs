@@ -1,19 +1,19 @@
 //! A gradient tape: adds the forward pass of layers in training mode to a plan and records what each layer's gradient
 //! needs. The backward pass reads the tape in reverse order.
 
-use super::{ParameterLayout, input_gradient::input_gradient};
+use super::ParameterLayout;
 use crate::{
     Error, ErrorKind, Result,
     kernels::{
         Conv1d, GlobalAveragePool, Kernel, Linear, MaxPool,
         training::{
             BatchNorm, BatchNormGradientSums, BatchNormInputGradient, BatchStatistics, ChannelSum,
-            Conv1dWeightGradient, Gather, GlobalAveragePoolGradient, Groups, MaxPoolGradient, Relu, ReluGradient,
+            Conv1dWeightGradient, GlobalAveragePoolGradient, Groups, MaxPoolGradient, Relu, ReluGradient,
             RunningStatistics,
         },
     },
     network::{BATCH_NORM_EPSILON, Layer, NamedLayer},
-    plan::{BufferId, Builder},
+    plan::{BufferId, Builder, conv1d_input_gradient, linear_input_gradient},
 };
 
 /// The weight of a batch in the running statistics of batch norm; PyTorch's default.
@@ -199,13 +199,15 @@ impl<'a> GradientTape<'a> {
                 if bias {
                     self.bias_gradient(&name, dy, gradient)?;
                 }
-                let dx = || input_gradient(self.builder, &format!("{}{name}", self.prefix), &conv, weight, dy);
+                let step = format!("{}{name}", self.prefix);
+                let dx = || conv1d_input_gradient(self.builder, &step, &conv, weight, dy);
                 wanted.then(dx).transpose()
             }
             Entry::Linear { name, linear, x, weight } => {
                 self.weight_gradient(&name, &as_conv1d(&linear), x, dy, gradient)?;
                 self.bias_gradient(&name, dy, gradient)?;
-                wanted.then(|| self.linear_input_gradient(&name, &linear, weight, dy)).transpose()
+                let step = format!("{}{name}", self.prefix);
+                wanted.then(|| linear_input_gradient(self.builder, &step, &linear, weight, dy)).transpose()
             }
             Entry::BatchNorm { name, norm, x, statistics, affine } => {
                 self.batch_norm_gradient(&name, norm, [x, statistics, affine, dy], gradient).map(Some)
@@ -253,27 +255,6 @@ impl<'a> GradientTape<'a> {
         let kernel = ChannelSum { batch, channels, samples };
         self.builder.step_into(&format!("{}{tensor}.gradient", self.prefix), kernel, &[dy], into);
         Ok(())
-    }
-
-    /// Adds the gradient with respect to the input of a linear layer: a linear layer with transposed weights.
-    fn linear_input_gradient(
-        &mut self,
-        name: &str,
-        linear: &Linear,
-        weight: BufferId,
-        dy: BufferId,
-    ) -> Result<BufferId> {
-        let Linear { batch, in_features, out_features } = *linear;
-        let length = in_features * out_features;
-        let order = (0..length).map(|at| ((at % out_features) * in_features + at / out_features + 1) as f32).collect();
-        let name = format!("{}{name}", self.prefix);
-        let order = self.builder.constant(&format!("{name}.order"), &order)?;
-        let gather = Gather { from: length, length };
-        let weight = self.builder.step(&format!("{name}.transposed"), gather, &[weight, order], [1, 1, length])?;
-        let zeros = self.builder.constant(&format!("{name}.zeros"), &vec![0.0; in_features].into())?;
-        let transposed = Linear { batch, in_features: out_features, out_features: in_features };
-        let shape = [batch, in_features, 1];
-        self.builder.step(&format!("{name}.input_gradient"), Kernel::Linear(transposed), &[dy, weight, zeros], shape)
     }
 
     fn batch_norm_gradient(

@@ -6,7 +6,7 @@
 //! | `data`, `batches` | the records of a run and the batches made from them |
 //! | `augment` | augmentations, as steps of the plan |
 //! | `objective`, `losses` | what is minimised, and the layers that an objective adds |
-//! | `layout`, `gradient_tape`, `input_gradient`, `step` | the plan of a training step |
+//! | `layout`, `gradient_tape`, `step` | the plan of a training step |
 //! | `task`, `session` | a network with its objective, and its training on a device batch by batch |
 //! | `schedule`, `recipe`, `validation`, `history`, `run` | the epochs of a run |
 //! | `run_folder`, `checkpoint`, `run_identity`, `curves` | the files of a run |
@@ -26,7 +26,6 @@ mod gradient_tape;
 mod gradient_tests;
 mod history;
 mod inference;
-mod input_gradient;
 mod layout;
 mod losses;
 mod objective;

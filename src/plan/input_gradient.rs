@@ -1,7 +1,7 @@
-//! The gradient of a convolution with respect to its input, as a transposed convolution: a convolution of dy with
-//! reordered weights.
+//! The gradient of a convolution or a linear layer with respect to its input, as an operation of inference with reordered
+//! weights. Training and explanations use it.
 //!
-//! dx[i] is the sum of w[k]·dy[t] over all k and t with i = t·stride + k − padding. For i = stride·u + r only the taps
+//! That of a convolution is a transposed convolution: a convolution of dy. dx[i] is the sum of w[k]·dy[t] over all k and t with i = t·stride + k − padding. For i = stride·u + r only the taps
 //! k ≡ r + padding (mod stride) contribute, at t = u + e − j, where k = q + stride·j, e = ⌊(r + padding)/stride⌋ and
 //! q = (r + padding) mod stride. So each phase r is a convolution of stride 1. All phases together are one convolution with
 //! `stride` times as many channels, whose kernel is as long as the longest phase needs: 8 taps, of which 7 are used, for a
@@ -9,13 +9,13 @@
 
 use std::sync::Arc;
 
+use super::{BufferId, Builder};
 use crate::{
     Result,
     kernels::{
-        Conv1d, Kernel,
+        Conv1d, Kernel, Linear,
         training::{DepthToSpace, Gather},
     },
-    plan::{BufferId, Builder},
 };
 
 /// One phase of the gradient: the samples i ≡ r (mod stride).
@@ -83,8 +83,11 @@ impl TransposedConv1d {
     }
 }
 
-/// Adds the steps that compute dx from dy and the weights of the convolution.
-pub(super) fn input_gradient(
+/// Adds the steps that compute dx from dy and the weights of a convolution.
+///
+/// # Errors
+/// A buffer would have more than 2³² numbers.
+pub(crate) fn conv1d_input_gradient(
     builder: &mut Builder,
     name: &str,
     conv: &Conv1d,
@@ -108,4 +111,27 @@ pub(super) fn input_gradient(
     let (factor, in_samples) = (conv.stride, out_samples);
     let depth_to_space = DepthToSpace { batch, channels, factor, in_samples, out_samples: samples };
     builder.step(&format!("{name}.phases"), depth_to_space, &[phases], [batch, channels, samples])
+}
+
+/// Adds the steps that compute dx from dy and the weights of a linear layer: a linear layer with transposed weights.
+///
+/// # Errors
+/// A buffer would have more than 2³² numbers.
+pub(crate) fn linear_input_gradient(
+    builder: &mut Builder,
+    name: &str,
+    linear: &Linear,
+    weight: BufferId,
+    dy: BufferId,
+) -> Result<BufferId> {
+    let Linear { batch, in_features, out_features } = *linear;
+    let length = in_features * out_features;
+    let order = (0..length).map(|at| ((at % out_features) * in_features + at / out_features + 1) as f32).collect();
+    let order = builder.constant(&format!("{name}.order"), &order)?;
+    let gather = Gather { from: length, length };
+    let weight = builder.step(&format!("{name}.transposed"), gather, &[weight, order], [1, 1, length])?;
+    let zeros = builder.constant(&format!("{name}.zeros"), &vec![0.0; in_features].into())?;
+    let transposed = Linear { batch, in_features: out_features, out_features: in_features };
+    let shape = [batch, in_features, 1];
+    builder.step(&format!("{name}.input_gradient"), Kernel::Linear(transposed), &[dy, weight, zeros], shape)
 }
