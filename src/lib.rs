@@ -25,6 +25,7 @@
 //! | `plot` | no | curves, and ECGs on paper, as SVG |
 //! | `png` | no | the same as PNG |
 //! | `train` | no | training, and PTB-XL as a data set |
+//! | `explain` | no | explanations of a classification, as numbers and as a drawing |
 //! | `download` | no | PTB-XL from PhysioNet |
 
 mod backend;
@@ -35,6 +36,8 @@ pub mod ecg;
 mod error;
 #[cfg(feature = "evaluate")]
 pub mod evaluate;
+#[cfg(feature = "explain")]
+pub mod explain;
 mod files;
 mod kernels;
 mod network;

@@ -20,7 +20,7 @@ const LAYERS: [&[&str]; 9] = [
     &["backend"],
     &["verify", "evaluate", "plot"],
     &["classifier", "report"],
-    &["dataset", "train"],
+    &["dataset", "train", "explain"],
 ];
 
 /// The modules behind the names that the crate's root exports.

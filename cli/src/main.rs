@@ -10,6 +10,7 @@ mod devices;
 mod doctor;
 mod download;
 mod evaluate;
+mod explain;
 mod hint;
 mod input;
 mod inspect;
@@ -61,6 +62,7 @@ enum Command {
     Tune(tune::Arguments),
     Inspect(inspect::Arguments),
     Synth(synth::Arguments),
+    Explain(explain::Arguments),
     Plot(plot::Arguments),
     Convert(convert::Arguments),
     Dataset(dataset::Arguments),
@@ -216,6 +218,7 @@ fn main() -> ExitCode {
         Command::Tune(arguments) => tune::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Synth(arguments) => synth::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Plot(arguments) => plot::run(&arguments),
         Command::Convert(arguments) => convert::run(&arguments),
         Command::Dataset(arguments) => dataset::run(&arguments),

@@ -70,14 +70,16 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 /// What is written.
-enum Image {
+pub enum Image {
+    /// SVG text.
     Svg,
+    /// A PNG image.
     Png { dpi: u32 },
 }
 
 impl Image {
     /// Returns the kind of image that a path's extension stands for.
-    fn of(path: &Path, dpi: Option<u32>) -> Result<Self> {
+    pub fn of(path: &Path, dpi: Option<u32>) -> Result<Self> {
         let usage = |cause: String, remedy: &str| Err(Error::new(ErrorKind::Usage, cause, remedy));
         match path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase()).as_deref() {
             Some("svg") if dpi.is_some() => {
@@ -89,7 +91,8 @@ impl Image {
         }
     }
 
-    fn bytes(&self, drawing: Svg) -> Result<Vec<u8>> {
+    /// Returns the bytes of a drawing.
+    pub fn bytes(&self, drawing: Svg) -> Result<Vec<u8>> {
         match self {
             Image::Svg => Ok(drawing.finish().into_bytes()),
             Image::Png { dpi } => drawing.png(f64::from(*dpi)),

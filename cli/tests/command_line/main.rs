@@ -9,6 +9,7 @@ mod commands;
 mod convert;
 mod devices;
 mod doctor;
+mod explain;
 mod plot;
 mod score;
 mod support;
