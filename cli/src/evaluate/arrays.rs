@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ecgpu::{Result, engine::files, evaluate::Predictions};
 
-/// Returns the paths that [`write`] writes, to check that they are free. `name` follows the underscore.
+/// Returns the paths that [`write()`] writes, to check that they are free. `name` follows the underscore.
 pub fn paths(folder: &Path, name: &str) -> [PathBuf; 3] {
     ["preds", "targs", "classes"].map(|array| folder.join(format!("{array}_{name}.npy")))
 }
