@@ -159,3 +159,39 @@ fn disturbances_are_measured_and_leave_their_mark() {
     let noise = curves.iter().find(|curve| curve["disturbance"] == "noise").unwrap();
     assert!(noise["points"].as_array().unwrap().iter().any(|point| point[1].as_f64() != Some(undisturbed)), "{noise}");
 }
+
+#[test]
+fn every_figure_of_a_network_is_drawn_and_none_is_overwritten() {
+    let (copy, data) = copy();
+    let folder = TempDir::new().unwrap();
+    let figures = folder.path().join("new/figures").display().to_string();
+    let arguments = ["evaluate", "--data", &data, "--fold", "9", "--figures", &figures];
+    let object = json(&arguments);
+    let read = |kind: &str| fs::read_to_string(format!("{figures}/{kind}_built-in.svg")).unwrap();
+    let classes = object["evaluations"][0]["summaries"][0]["classes"].as_array().unwrap();
+    let auroc = classes[1]["auroc"]["value"].as_f64().unwrap();
+    let records = object["evaluations"][0]["summaries"][0]["records"].as_u64().unwrap();
+    for (kind, parts) in [
+        ("roc", vec![format!(">MI: {auroc:.3} ["), ">sensitivity<".into(), "AUROC with 95 % interval".into()]),
+        ("precision-recall", vec![">precision<".into(), ">recall<".into()]),
+        ("reliability", vec![">STTC, ECE ".into(), ">mean probability<".into()]),
+        ("confusion", vec![format!(">NORM ({})<", classes[0]["support"]), ">none<".into()]),
+    ] {
+        let svg = read(kind);
+        let titled = format!(": built-in, fold 9, {records} records with a label<");
+        for part in parts.iter().chain([&titled]) {
+            assert!(svg.contains(part), "{part} in {kind}: {svg}");
+        }
+        assert!(!svg.contains("NaN") && svg.matches("<svg ").count() == svg.matches("</svg>").count(), "{kind}");
+    }
+    // No group has fifty records, and robustness was not measured.
+    assert_eq!(fs::read_dir(&figures).unwrap().count(), 4);
+    fails(&arguments, 2, "is there already");
+    succeeds(&[&arguments[..], &["--robustness", "--force"]].concat());
+    assert!(read("robustness").contains(">arms exchanged<"));
+    fs::write(folder.path().join("file"), "").unwrap();
+    let nowhere = folder.path().join("file/figures").display().to_string();
+    let arguments = ["evaluate", "--data", &data, "--fold", "9", "--figures", &nowhere];
+    fails(&arguments, 1, "name a folder that can be written");
+    drop(copy);
+}

@@ -125,6 +125,27 @@ impl Decisions {
     }
 }
 
+/// Counts, for the records that have each class, how many get each label at the thresholds: a row per class, a column per
+/// label, and a last column for records without any label. Records have several classes, so rows overlap.
+///
+/// # Panics
+/// If the number of thresholds is not that of the classes.
+pub fn label_confusion(predictions: &Predictions, thresholds: &[f64]) -> Vec<Vec<usize>> {
+    let classes = predictions.classes();
+    assert_eq!(thresholds.len(), classes, "one threshold per class");
+    let mut counts = vec![vec![0; classes + 1]; classes];
+    for (probabilities, has) in predictions.probabilities().chunks(classes).zip(predictions.labels().chunks(classes)) {
+        let mut labels: Vec<usize> = (0..classes).filter(|&class| probabilities[class] >= thresholds[class]).collect();
+        if labels.is_empty() {
+            labels.push(classes);
+        }
+        for (row, _) in counts.iter_mut().zip(has).filter(|(_, has)| **has) {
+            labels.iter().for_each(|&label| row[label] += 1);
+        }
+    }
+    counts
+}
+
 /// Computes Fmax as the PTB-XL benchmark defines it (Strodthoff et al. 2021, doi 10.1109/JBHI.2020.3022989, after the
 /// evaluation of protein functions, CAFA): the largest F1 over all thresholds τ, one for all classes, of the sample-centric
 /// precision, which is the mean over the records with at least one label, and recall, which is the mean over all records
@@ -180,4 +201,18 @@ pub fn best_threshold(probabilities: &[f64], labels: &[bool]) -> Option<f64> {
         }
     }
     best.1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_confusion_counts_the_labels_that_the_records_of_each_class_get() {
+        // Record 0 has class 0 and gets both labels, record 1 has class 1 and gets none, record 2 has both and gets 1,
+        // exactly at its threshold.
+        let (probabilities, labels) = ([0.9, 0.8, 0.1, 0.1, 0.2, 0.6], [true, false, false, true, true, true]);
+        let predictions = Predictions::new(probabilities.to_vec(), labels.to_vec(), 2).unwrap();
+        assert_eq!(label_confusion(&predictions, &[0.5, 0.6]), [[1, 2, 0], [0, 1, 1]]);
+    }
 }

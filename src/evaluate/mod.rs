@@ -8,6 +8,6 @@ mod ranking;
 
 pub use bootstrap::{DRAWS, bootstrap, interval};
 pub use calibration::{BINS, Bin, brier_score, expected_calibration_error, reliability, temperature};
-pub use decisions::{Counts, Decisions, best_threshold, fmax};
+pub use decisions::{Counts, Decisions, best_threshold, fmax, label_confusion};
 pub use predictions::Predictions;
 pub use ranking::{Aurocs, Ranking, auroc, average_precision, macro_mean};

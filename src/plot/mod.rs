@@ -1,6 +1,7 @@
-//! Drawings measured in millimetres: lines, curves, text, ECG paper and whole ECGs. They are written as SVG and, with the
+//! Drawings measured in millimetres: lines, curves, text, charts, ECG paper and whole ECGs. They are written as SVG and, with the
 //! feature `png`, as PNG.
 
+mod chart;
 mod ecg;
 mod paper;
 #[cfg(feature = "png")]
@@ -8,6 +9,9 @@ mod png;
 
 use std::fmt::Write;
 
+#[cfg(feature = "train")]
+pub(crate) use chart::tick;
+pub use chart::{Axis, COLOURS, Chart, Curve, ForestLine, forest, legend, matrix};
 pub use ecg::ecg;
 pub use paper::Paper;
 

@@ -1,7 +1,7 @@
 //! Draws the course of a run: losses on the left, AUROCs on the right.
 
 use super::Epoch;
-use crate::plot::{Anchor, Area, Font, Pen, Svg};
+use crate::plot::{Anchor, Area, Font, Pen, Svg, tick};
 
 const COLOURS: [&str; 7] = ["#1f5fa8", "#c0392b", "#2e8b57", "#8e44ad", "#d98200", "#138d90", "#7f8c8d"];
 const LABEL: Font = Font { size: 3.0, bold: false, colour: "#333333" };
@@ -73,26 +73,9 @@ fn panel(svg: &mut Svg, area: Area, curves: &[Curve]) {
     }
 }
 
-/// Returns the distance between ticks for a range of values: 1, 2 or 5 times a power of ten, for three to seven ticks.
-fn tick(span: f64) -> f64 {
-    if span <= 0.0 {
-        return 1.0;
-    }
-    let power = 10f64.powf((span / 5.0).log10().floor());
-    let times = [1.0, 2.0, 5.0].into_iter().find(|times| times * power >= span / 6.0);
-    times.unwrap_or(10.0) * power
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ticks_are_few_and_at_round_numbers() {
-        for (span, expected) in [(1.6, 0.5), (0.108, 0.02), (0.023, 0.005), (6.0, 1.0), (700.0, 200.0), (0.0, 1.0)] {
-            assert!((tick(span) - expected).abs() < 1e-9 * expected, "{span}: {}", tick(span));
-        }
-    }
 
     #[test]
     fn only_measured_values_are_drawn() {

@@ -1,6 +1,7 @@
 //! `ecgpu evaluate`: measures networks on a fold of PTB-XL or of one's own records.
 
 mod arrays;
+mod figures;
 mod robustness;
 mod subgroups;
 mod summary;
@@ -41,6 +42,7 @@ Examples:
   ecgpu evaluate --data ptb-xl --fold 9
   ecgpu evaluate --data ptb-xl --fold 9 --weights a.safetensors b.safetensors    # and their paired difference
   ecgpu evaluate --data table.csv --fold 10 --weights own.safetensors --markdown > report.md
+  ecgpu evaluate --data ptb-xl --fold 9 --robustness --figures figures
   ecgpu evaluate --data ptb-xl --fold 9 --robustness --predictions arrays --json")]
 pub struct Arguments {
     /// The folder of PTB-XL, or a table of your own records
@@ -60,6 +62,10 @@ pub struct Arguments {
     /// Write the benchmark's arrays preds_NAME.npy, targs_NAME.npy and classes_NAME.npy of the records with a label
     #[arg(long, value_name = "DIR")]
     predictions: Option<PathBuf>,
+    /// Draw ROC, precision and recall, reliability, label confusion, subgroups and robustness of the records with a label, as
+    /// SVG: roc_NAME.svg and so on
+    #[arg(long, value_name = "DIR")]
+    figures: Option<PathBuf>,
     /// Overwrite existing files
     #[arg(long)]
     force: bool,
@@ -104,11 +110,14 @@ pub struct Fold {
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let weights = read_weights(&arguments.weights)?;
-    if let Some(folder) = &arguments.predictions {
-        let paths: Vec<PathBuf> = weights.iter().flat_map(|(name, _)| arrays::paths(folder, name)).collect();
+    let outputs = |paths: &dyn Fn(&Path, &str) -> Vec<PathBuf>, folder: &Option<PathBuf>| -> Result<()> {
+        let Some(folder) = folder else { return Ok(()) };
+        let paths: Vec<PathBuf> = weights.iter().flat_map(|(name, _)| paths(folder, name)).collect();
         check_free(&paths.iter().map(PathBuf::as_path).collect::<Vec<_>>(), arguments.force)?;
-        make_folder(folder)?;
-    }
+        make_folder(folder, &paths)
+    };
+    outputs(&|folder, name| arrays::paths(folder, name).to_vec(), &arguments.predictions)?;
+    outputs(&figures::paths, &arguments.figures)?;
     let dataset = Dataset::open(&arguments.data, &Options::default(), &|_, _| ())?;
     dataset.notes().iter().for_each(|text| note(text));
     let fold = Fold::new(&dataset, arguments.fold)?;
@@ -128,6 +137,11 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         for Evaluation { weights, labelled, .. } in &evaluations {
             arrays::write(folder, weights, labelled, dataset.classes())?;
         }
+    }
+    if let Some(folder) = &arguments.figures {
+        evaluations
+            .iter()
+            .try_for_each(|evaluation| figures::write(folder, evaluation, dataset.classes(), arguments.fold))?;
     }
     let comparisons = compare(&evaluations, &summary::patients(&dataset, &fold.labelled), arguments.seed);
     print(&output(arguments, &evaluations, &comparisons));
@@ -159,12 +173,13 @@ fn read_weights(paths: &[PathBuf]) -> Result<Vec<(String, Weights)>> {
     Ok(weights)
 }
 
-fn make_folder(folder: &Path) -> Result<()> {
+/// Makes a folder and checks that all files can be written there.
+fn make_folder(folder: &Path, files: &[PathBuf]) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(|error| {
         let cause = format!("{}: {error}", folder.display());
         Error::new(ErrorKind::File, cause, "name a folder that can be written")
     })?;
-    ecgpu::engine::files::check_writable(&folder.join("classes.npy"))
+    files.iter().try_for_each(|file| ecgpu::engine::files::check_writable(file))
 }
 
 impl Fold {
