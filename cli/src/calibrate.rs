@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::{
     DeviceOptions, check_free,
-    evaluate::{Fold, warn_about_training},
+    evaluate::{Fold, doubts},
     predictions,
     terminal::{FAINT, GOOD, STRONG, clean, note, print},
 };
@@ -75,14 +75,14 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let Arguments { fold, out, .. } = arguments;
     check_free(&[out], arguments.force)?;
     files::check_writable(out)?;
-    let weights = Weights::from_path(&arguments.weights)?;
+    let weights = Weights::open(&arguments.weights)?;
     let dataset = Dataset::open(&arguments.data, &Options::default(), &|_, _| ())?;
     dataset.notes().iter().for_each(|text| note(text));
     predictions::check_classes(&weights, &dataset)?;
-    warn_about_training(&weights.source, &weights.contract.provenance, *fold);
+    doubts(&weights.source, &weights.contract.provenance, *fold).iter().for_each(|text| note(text));
     let records = Fold::new(&dataset, *fold)?.labelled;
     let progress = predictions::progress(records.len(), arguments.json);
-    let classifier = Classifier::on(weights.clone(), arguments.device.open()?)?;
+    let classifier = Classifier::on(weights.clone(), arguments.device.open_one()?)?;
     let scores = predictions::classify(&classifier, &dataset, &records, &|_, _| (), &progress)?;
     progress.finish_and_clear();
     let contract = calibrated(&weights.contract, &scores.logits, scores.predictions.labels(), *fold)?;
@@ -100,20 +100,26 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
 /// # Errors
 /// A class has no positive record.
 fn calibrated(contract: &Contract, logits: &[f64], labels: &[bool], fold: u8) -> Result<Contract> {
-    let temperature = temperature(logits, labels);
+    let temperature = rounded(temperature(logits, labels));
     let mut calibrated = Contract { temperature, ..contract.clone() };
     let classes = contract.classes.len();
     for (class, name) in contract.classes.iter().enumerate() {
         let of_class = |at: &f64| calibrated.probability(*at as f32);
         let probabilities: Vec<f64> = logits.iter().skip(class).step_by(classes).map(of_class).collect();
         let labels: Vec<bool> = labels.iter().skip(class).step_by(classes).copied().collect();
-        calibrated.thresholds[class] = best_threshold(&probabilities, &labels).ok_or_else(|| {
+        let threshold = best_threshold(&probabilities, &labels).ok_or_else(|| {
             let cause = format!("no record of fold {fold} has class {name}");
             Error::new(ErrorKind::Dataset, cause, "calibrate on a fold that has every class")
         })?;
+        calibrated.thresholds[class] = rounded(threshold);
     }
     calibrated.provenance = format!("{}; temperature and thresholds of fold {fold}", contract.provenance);
     Ok(calibrated)
+}
+
+/// Rounds to four digits, since a fold does not determine more.
+fn rounded(number: f64) -> f64 {
+    (number * 1e4).round() / 1e4
 }
 
 fn text(arguments: &Arguments, contract: &Contract, qualities: &[Quality; 2]) -> String {

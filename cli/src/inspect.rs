@@ -25,7 +25,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let weights = arguments.file.as_ref().map_or_else(Weights::built_in, Weights::from_path)?;
+    let weights = arguments.file.as_ref().map_or_else(Weights::built_in, Weights::open)?;
     weights.notes.iter().for_each(|text| note(text));
     print(&if arguments.json { format!("{}\n", object(&weights)?) } else { text(&weights)? });
     Ok(ExitCode::SUCCESS)

@@ -37,7 +37,7 @@ use ecgpu::{
         self, Backend, Precision,
         gpu::{Gpu, Tuning},
     },
-    engine::network::published,
+    engine::network::{WEIGHTS, published},
 };
 
 /// Classifies 12-lead ECGs on any GPU with hand-written compute shaders.
@@ -87,7 +87,12 @@ struct Setup {
 
 /// Returns the help of an option that takes a weights file.
 fn weights_help() -> String {
-    format!("A safetensors file of network {}; the built-in weights if absent", published::NAMES.join(" or "))
+    format!(
+        "A safetensors file of network {}, or the name of weights that come with the program: {}. {} if absent",
+        published::NAMES.join(" or "),
+        WEIGHTS.join(", "),
+        WEIGHTS[0]
+    )
 }
 
 /// Options that choose the device.
@@ -176,7 +181,7 @@ impl DeviceOptions {
 
 impl Setup {
     fn weights(&self) -> Result<Weights> {
-        self.weights.as_ref().map_or_else(Weights::built_in, Weights::from_path)
+        self.weights.as_ref().map_or_else(Weights::built_in, Weights::open)
     }
 }
 

@@ -80,10 +80,10 @@ fn two_networks_are_compared_and_the_arrays_of_the_benchmark_are_written() {
     let difference = object["differences"][0]["macro_auroc"]["value"].as_f64().unwrap();
     assert!((difference - (auroc(1) - auroc(0))).abs() < 1e-12);
     let labelled = object["evaluations"][0]["summaries"][0]["records"].as_u64().unwrap() as usize;
-    let file = fs::read(folder.path().join("arrays/preds_first.npy")).unwrap();
+    let file = fs::read(folder.path().join("arrays/first/preds_x.npy")).unwrap();
     assert!(file.starts_with(b"\x93NUMPY\x01\x00") && file.len() == 128 + labelled * 5 * 8, "{}", file.len());
-    assert!(fs::read(folder.path().join("arrays/targs_second.npy")).unwrap().len() == file.len());
-    let names = fs::read(folder.path().join("arrays/classes_first.npy")).unwrap();
+    assert!(fs::read(folder.path().join("arrays/second/targs_x.npy")).unwrap().len() == file.len());
+    let names = fs::read(folder.path().join("arrays/first/classes_x.npy")).unwrap();
     assert_eq!(names.len(), 128 + 5 * 4 * 4, "four characters of four bytes: {names:?}");
     fails(&[&arguments[..], &["--predictions", &arrays]].concat(), 2, "is there already");
     drop(copy);

@@ -17,6 +17,8 @@ pub use layer::{Layer, NamedLayer, Network};
 pub use parameters::{Parameters, Tensor};
 #[cfg(feature = "train")]
 pub(crate) use tensor_file::TensorFile;
+#[cfg(feature = "all-weights")]
+pub use weights::WEIGHTS;
 #[cfg(feature = "train")]
 pub(crate) use weights::WIDEST;
 pub use weights::Weights;

@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 
 use ecgpu::{Result, engine::files, evaluate::Predictions};
 
-/// Returns the paths that [`write()`] writes, to check that they are free. `name` follows the underscore.
-pub fn paths(folder: &Path, name: &str) -> [PathBuf; 3] {
-    ["preds", "targs", "classes"].map(|array| folder.join(format!("{array}_{name}.npy")))
+/// Returns the paths that [`write()`] writes, to check that they are free.
+pub fn paths(folder: &Path) -> [PathBuf; 3] {
+    ["preds_x.npy", "targs_x.npy", "classes_x.npy"].map(|file| folder.join(file))
 }
 
-/// Writes `preds_NAME.npy` (float64, `[records, classes]`), `targs_NAME.npy` (float64, the same shape) and
-/// `classes_NAME.npy` (Unicode, `[classes]`).
-pub fn write(folder: &Path, name: &str, predictions: &Predictions, classes: &[String]) -> Result<()> {
-    let [probabilities, targets, names] = paths(folder, name);
+/// Writes `preds_x.npy` (float64, `[records, classes]`), `targs_x.npy` (float64, the same shape) and `classes_x.npy`
+/// (Unicode, `[classes]`).
+pub fn write(folder: &Path, predictions: &Predictions, classes: &[String]) -> Result<()> {
+    let [probabilities, targets, names] = paths(folder);
     let shape = format!("({}, {})", predictions.records(), predictions.classes());
     let bytes = |numbers: Vec<f64>| numbers.into_iter().flat_map(f64::to_le_bytes).collect::<Vec<u8>>();
     files::write(&probabilities, &array("<f8", &shape, bytes(predictions.probabilities().to_vec())))?;

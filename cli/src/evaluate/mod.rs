@@ -59,7 +59,8 @@ pub struct Arguments {
     /// Measure recordings with noise, hum, offsets, missing leads and so on, too
     #[arg(long)]
     robustness: bool,
-    /// Write the benchmark's arrays preds_NAME.npy, targs_NAME.npy and classes_NAME.npy of the records with a label
+    /// Write the benchmark's arrays preds_x.npy, targs_x.npy and classes_x.npy of the records with a label; with several
+    /// networks into a folder of each
     #[arg(long, value_name = "DIR")]
     predictions: Option<PathBuf>,
     /// Draw ROC, precision and recall, reliability, label confusion, subgroups and robustness of the records with a label, as
@@ -116,15 +117,18 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         check_free(&paths.iter().map(PathBuf::as_path).collect::<Vec<_>>(), arguments.force)?;
         make_folder(folder, &paths)
     };
-    outputs(&|folder, name| arrays::paths(folder, name).to_vec(), &arguments.predictions)?;
+    let single = weights.len() == 1;
+    let arrays_of = |folder: &Path, name: &str| if single { folder.to_path_buf() } else { folder.join(name) };
+    outputs(&|folder, name| arrays::paths(&arrays_of(folder, name)).to_vec(), &arguments.predictions)?;
     outputs(&figures::paths, &arguments.figures)?;
     let dataset = Dataset::open(&arguments.data, &Options::default(), &|_, _| ())?;
-    dataset.notes().iter().for_each(|text| note(text));
     let fold = Fold::new(&dataset, arguments.fold)?;
+    let mut warnings = dataset.notes().to_vec();
     for (name, weights) in &weights {
         predictions::check_classes(weights, &dataset)?;
-        warn_about_training(name, &weights.contract.provenance, arguments.fold);
+        warnings.extend(doubts(name, &weights.contract.provenance, arguments.fold));
     }
+    warnings.iter().for_each(|text| note(text));
     let hidden = arguments.json || arguments.markdown;
     let extra = if arguments.robustness { robustness::classifications(fold.labelled.len()) } else { 0 };
     let progress = predictions::progress(weights.len() * (fold.all.len() + extra), hidden);
@@ -135,7 +139,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     progress.finish_and_clear();
     if let Some(folder) = &arguments.predictions {
         for Evaluation { weights, labelled, .. } in &evaluations {
-            arrays::write(folder, weights, labelled, dataset.classes())?;
+            arrays::write(&arrays_of(folder, weights), labelled, dataset.classes())?;
         }
     }
     if let Some(folder) = &arguments.figures {
@@ -144,16 +148,26 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
             .try_for_each(|evaluation| figures::write(folder, evaluation, dataset.classes(), arguments.fold))?;
     }
     let comparisons = compare(&evaluations, &summary::patients(&dataset, &fold.labelled), arguments.seed);
-    print(&output(arguments, &evaluations, &comparisons));
+    print(&output(arguments, &evaluations, &comparisons, &warnings));
     Ok(ExitCode::SUCCESS)
 }
 
-fn output(arguments: &Arguments, evaluations: &[Evaluation], comparisons: &[Comparison]) -> String {
+fn output(
+    arguments: &Arguments,
+    evaluations: &[Evaluation],
+    comparisons: &[Comparison],
+    warnings: &[String],
+) -> String {
     if arguments.json {
-        let object = json!({ "fold": arguments.fold, "evaluations": evaluations, "differences": comparisons });
+        let object = json!({
+            "fold": arguments.fold,
+            "warnings": warnings,
+            "evaluations": evaluations,
+            "differences": comparisons,
+        });
         return format!("{object:#}\n");
     }
-    table::report(evaluations, comparisons, arguments.markdown)
+    table::report(evaluations, comparisons, warnings, arguments.markdown)
 }
 
 /// Reads all weights files, with a name for each.
@@ -168,7 +182,7 @@ fn read_weights(paths: &[PathBuf]) -> Result<Vec<(String, Weights)>> {
             let cause = format!("two weights files are called {name}");
             return Err(Error::new(ErrorKind::Usage, cause, "give each of them a name of its own"));
         }
-        weights.push((name, Weights::from_path(path)?));
+        weights.push((name, Weights::open(path)?));
     }
     Ok(weights)
 }
@@ -204,17 +218,26 @@ impl Fold {
     }
 }
 
-/// Warns about a fold that the provenance of the weights names as one that they were trained on.
-pub fn warn_about_training(name: &str, provenance: &str, fold: u8) {
+/// Returns what makes the figures on a fold doubtful, by the provenance of the weights.
+pub fn doubts(name: &str, provenance: &str, fold: u8) -> Vec<String> {
+    let mut doubts = Vec::new();
     let trained = provenance.split("folds ").skip(1).any(|rest| {
         let mut numbers = rest.split(|c: char| !c.is_ascii_digit()).filter_map(|text| text.parse::<u8>().ok());
         matches!((numbers.next(), numbers.next()), (Some(first), Some(last)) if (first..=last).contains(&fold))
     });
     if trained {
-        note(&format!(
+        doubts.push(format!(
             "WARNING: {name} was trained on fold {fold}: its figures on this fold say nothing about new records"
         ));
     }
+    if fold == 9 && provenance.contains("on the validation records") {
+        doubts.push(format!("fold 9 chose the epoch of {name}, whose figures on it are a little too good"));
+    }
+    if provenance.contains(&format!("temperature and thresholds of fold {fold}")) {
+        doubts
+            .push(format!("{name} was calibrated on fold {fold}: its F1 and calibration on it are a little too good"));
+    }
+    doubts
 }
 
 fn evaluate(
@@ -226,7 +249,7 @@ fn evaluate(
     progress: &indicatif::ProgressBar,
 ) -> Result<Evaluation> {
     let (thresholds, provenance) = (weights.contract.thresholds.clone(), weights.contract.provenance.clone());
-    let classifier = Classifier::on(weights, arguments.device.open()?)?;
+    let classifier = Classifier::on(weights, arguments.device.open_one()?)?;
     let scores = predictions::classify(&classifier, dataset, &fold.all, &|_, _| (), progress)?;
     let own: Vec<usize> = (0..fold.all.len()).filter(|&at| dataset.records()[fold.all[at]].is_labelled()).collect();
     let labelled = scores.predictions.subset(&own).unwrap_or_else(|| unreachable!("`Fold::new` demands a label"));

@@ -1,5 +1,7 @@
 //! The metrics of one network on one population, with their intervals.
 
+use std::collections::BTreeMap;
+
 use ecgpu::{
     dataset::Dataset,
     evaluate::{
@@ -32,15 +34,21 @@ pub struct ClassSummary {
     pub accuracy: f64,
     pub brier_score: f64,
     pub expected_calibration_error: f64,
+    /// The 95 % intervals of the metrics that follow from decisions and probabilities, by their names.
+    pub intervals: Intervals,
 }
 
+/// 95 % intervals by the names of the metrics.
+pub type Intervals = BTreeMap<&'static str, Option<[f64; 2]>>;
+
 /// Averages over the classes.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Averages {
     pub precision: f64,
     pub recall: f64,
     pub specificity: f64,
     pub f1: f64,
+    pub intervals: Intervals,
 }
 
 /// The metrics of one network on one population.
@@ -55,6 +63,8 @@ pub struct Summary {
     pub fmax: Option<f64>,
     pub exact_match_accuracy: f64,
     pub per_label_accuracy: f64,
+    /// The 95 % intervals of Fmax and the accuracies, by their names.
+    pub intervals: Intervals,
     pub macro_average: Averages,
     pub micro_average: Averages,
     pub classes: Vec<ClassSummary>,
@@ -89,6 +99,39 @@ fn areas(rankings: &[Ranking], counts: &[u64]) -> Vec<Option<f64>> {
     areas
 }
 
+/// The names of the metrics of a class, of averages over the classes, and of a population, in the order of [`decided`].
+const OF_CLASS: [&str; 7] =
+    ["precision", "recall", "specificity", "f1", "accuracy", "brier_score", "expected_calibration_error"];
+const OF_AVERAGE: [&str; 4] = ["precision", "recall", "specificity", "f1"];
+const OF_POPULATION: [&str; 3] = ["exact_match_accuracy", "per_label_accuracy", "fmax"];
+
+/// The metrics of [`OF_AVERAGE`].
+const AVERAGED: [fn(&Counts) -> f64; 4] = [Counts::precision, Counts::recall, Counts::specificity, Counts::f1];
+
+/// Returns the metrics that follow from decisions and probabilities: those of each class, their macro and micro averages,
+/// and those of the population.
+fn decided(predictions: &Predictions, thresholds: &[f64]) -> Vec<Option<f64>> {
+    let decisions = Decisions::new(predictions, thresholds);
+    let mut metrics = Vec::new();
+    for (class, counts) in decisions.classes.iter().enumerate() {
+        let (probabilities, labels) = predictions.class(class);
+        metrics.extend(AVERAGED.map(|metric| Some(metric(counts))));
+        metrics.push(Some(counts.accuracy()));
+        metrics.push(Some(brier_score(&probabilities, &labels)));
+        metrics.push(Some(expected_calibration_error(&probabilities, &labels)));
+    }
+    metrics.extend(AVERAGED.map(|metric| Some(decisions.macro_mean(metric))));
+    metrics.extend(AVERAGED.map(|metric| Some(metric(&decisions.micro()))));
+    metrics.extend([Some(decisions.exact_match_accuracy()), Some(decisions.per_label_accuracy()), fmax(predictions)]);
+    metrics
+}
+
+/// Returns the predictions of a bootstrap's draw, each as often as it counts.
+fn drawn(predictions: &Predictions, counts: &[u64]) -> Option<Predictions> {
+    let repeat = |(record, &count): (usize, &u64)| std::iter::repeat_n(record, count as usize);
+    predictions.subset(&counts.iter().enumerate().flat_map(repeat).collect::<Vec<_>>())
+}
+
 impl Summary {
     /// Computes all metrics. `patients` has the patient of each record.
     pub fn new(
@@ -101,8 +144,14 @@ impl Summary {
     ) -> Self {
         let rankings = rankings(predictions);
         let values = areas(&rankings, &vec![1; predictions.records()]);
-        let intervals: Vec<_> =
-            bootstrap(patients, seed, |counts| areas(&rankings, counts)).into_iter().map(interval).collect();
+        let all = |counts: &[u64]| {
+            let metrics = drawn(predictions, counts).map(|drawn| decided(&drawn, thresholds)).unwrap_or_default();
+            areas(&rankings, counts).into_iter().chain(metrics).collect()
+        };
+        let intervals: Vec<_> = bootstrap(patients, seed, all).into_iter().map(interval).collect();
+        let named = |names: &[&'static str], from: usize| -> Intervals {
+            names.iter().enumerate().map(|(at, name)| (*name, intervals[values.len() + from + at])).collect()
+        };
         let estimate = |at: usize| Estimate { value: values[at], interval: values[at].and(intervals[at]) };
         let decisions = Decisions::new(predictions, thresholds);
         let count = names.len();
@@ -122,13 +171,16 @@ impl Summary {
                 accuracy: counts.accuracy(),
                 brier_score: brier_score(&probabilities, &labels),
                 expected_calibration_error: expected_calibration_error(&probabilities, &labels),
+                intervals: named(&OF_CLASS, at * OF_CLASS.len()),
             }
         };
-        let average = |of: &dyn Fn(fn(&Counts) -> f64) -> f64| Averages {
+        let averages = count * OF_CLASS.len();
+        let average = |of: &dyn Fn(fn(&Counts) -> f64) -> f64, from: usize| Averages {
             precision: of(Counts::precision),
             recall: of(Counts::recall),
             specificity: of(Counts::specificity),
             f1: of(Counts::f1),
+            intervals: named(&OF_AVERAGE, averages + from),
         };
         let mut distinct = patients.to_vec();
         distinct.sort_unstable();
@@ -142,8 +194,9 @@ impl Summary {
             fmax: fmax(predictions),
             exact_match_accuracy: decisions.exact_match_accuracy(),
             per_label_accuracy: decisions.per_label_accuracy(),
-            macro_average: average(&|metric| decisions.macro_mean(metric)),
-            micro_average: average(&|metric| metric(&decisions.micro())),
+            intervals: named(&OF_POPULATION, averages + 2 * OF_AVERAGE.len()),
+            macro_average: average(&|metric| decisions.macro_mean(metric), 0),
+            micro_average: average(&|metric| metric(&decisions.micro()), OF_AVERAGE.len()),
             classes: names.iter().enumerate().map(class).collect(),
         }
     }

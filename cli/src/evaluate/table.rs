@@ -94,8 +94,8 @@ pub fn classes(summary: &Summary) -> Table {
         ];
         table.row(fixed.into_iter().chain(numbers.map(|number| format!("{number:.3}"))));
     }
-    let average = |name: &str, auroc: String, precision: String, averages: Averages, accuracy: String| {
-        let Averages { precision: of_labels, recall, specificity, f1 } = averages;
+    let average = |name: &str, auroc: String, precision: String, averages: &Averages, accuracy: String| {
+        let Averages { precision: of_labels, recall, specificity, f1, .. } = averages;
         let [of_labels, recall, specificity, f1] =
             [of_labels, recall, specificity, f1].map(|number| format!("{number:.3}"));
         let empty = String::new;
@@ -117,18 +117,21 @@ pub fn classes(summary: &Summary) -> Table {
     let [auroc, precision] = [(summary.macro_auroc, 4), (summary.macro_average_precision, 3)]
         .map(|(estimate, digits)| with_interval(estimate, digits));
     let accuracy = format!("{:.3}", summary.per_label_accuracy);
-    table.row(average("macro", auroc, precision, summary.macro_average, String::new()));
-    table.row(average("micro", String::new(), String::new(), summary.micro_average, accuracy));
+    table.row(average("macro", auroc, precision, &summary.macro_average, String::new()));
+    table.row(average("micro", String::new(), String::new(), &summary.micro_average, accuracy));
     table
 }
 
 /// The line with the metrics of the whole population.
 pub fn whole(summary: &Summary) -> String {
+    let estimate = |name: &str, value| {
+        with_interval(Estimate { value, interval: summary.intervals.get(name).copied().flatten() }, 4)
+    };
     format!(
-        "exact-match accuracy {:.4}, per-label accuracy {:.4}, Fmax {}",
-        summary.exact_match_accuracy,
-        summary.per_label_accuracy,
-        number(summary.fmax, 4)
+        "exact-match accuracy {}, per-label accuracy {}, Fmax {}",
+        estimate("exact_match_accuracy", Some(summary.exact_match_accuracy)),
+        estimate("per_label_accuracy", Some(summary.per_label_accuracy)),
+        estimate("fmax", summary.fmax)
     )
 }
 
@@ -151,8 +154,12 @@ fn table(markdown: bool, table: &Table) -> String {
 }
 
 /// Writes a whole evaluation, as Markdown or for the terminal.
-pub fn report(evaluations: &[Evaluation], comparisons: &[Comparison], markdown: bool) -> String {
+pub fn report(evaluations: &[Evaluation], comparisons: &[Comparison], warnings: &[String], markdown: bool) -> String {
     let mut text = String::new();
+    // On the terminal they are on standard error already.
+    if markdown {
+        warnings.iter().for_each(|warning| text += &format!("> **{warning}**\n\n"));
+    }
     for Evaluation { weights, summaries, subgroups: groups, robustness, .. } in evaluations {
         text += &heading(markdown, 2, weights);
         for summary in summaries {
