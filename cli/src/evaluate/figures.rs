@@ -33,7 +33,7 @@ const NOTE: Font = Font { size: 2.8, bold: false, colour: "#444444" };
 /// The place of the title of a figure without axes around it.
 const HEAD: [f64; 2] = [4.0, 8.0];
 
-/// Returns the paths that [`write`] may write, to check that they are free. `name` follows the underscore.
+/// Returns the paths that [`write()`] may write, to check that they are free. `name` follows the underscore.
 pub fn paths(folder: &Path, name: &str) -> Vec<PathBuf> {
     KINDS.iter().map(|kind| folder.join(format!("{kind}_{name}.svg"))).collect()
 }
