@@ -131,7 +131,11 @@ pub const WRONG_RANDOM_NUMBERS: &[Sabotage] = &[
 
 /// Augmentations draw, filter, mix or fill in wrongly.
 pub const WRONG_AUGMENTATION: &[Sabotage] = &[
-    training(plans::augmentations, "augment/draw", "augmentation + 1));", "augmentation));"),
+    training(plans::augmentations, "augment/draw", "row, domain));", "row, domain + 1));"),
+    training(plans::augmentations, "augment/draw", "amount(7, gain, 1, gain.y, 1.0)", "1.0"),
+    training(plans::augmentations, "augment/scale_leads", "LEADS: u32 = 12;", "LEADS: u32 = 13;"),
+    training(plans::augmentations, "augment/scale_leads", "select(draws[drawn + GAIN], 0.0,", "select(1.0, 0.0,"),
+    training(plans::augmentations, "augment/scale_leads", "if t < sizes.samples {", "if true {"),
     training(plans::augmentations, "augment/draw", "record + 1 + below", "record + below"),
     training(plans::augmentations, "augment/draw", "unit(words.x) < setting", "unit(words.x) <= 0.9 * setting"),
     training(plans::augmentations, "augment/time_warp", "if t < sizes.samples {", "if true {"),
