@@ -4,7 +4,6 @@ use std::{path::PathBuf, process::ExitCode};
 
 use ecgpu::{
     Classifier, Error, ErrorKind, Result, Weights,
-    dataset::{Dataset, Options},
     engine::{files, network::Contract},
     evaluate::{Counts, Decisions, Predictions, best_threshold, brier_score, expected_calibration_error, temperature},
 };
@@ -76,9 +75,9 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     check_free(&[out], arguments.force)?;
     files::check_writable(out)?;
     let weights = Weights::open(&arguments.weights)?;
-    let dataset = Dataset::open(&arguments.data, &Options::default(), &|_, _| ())?;
+    let dataset = predictions::open(&arguments.data, arguments.json)?;
     dataset.notes().iter().for_each(|text| note(text));
-    predictions::check_classes(&weights, &dataset)?;
+    dataset.check_classes(&weights)?;
     doubts(&weights.source, &weights.contract.provenance, *fold).iter().for_each(|text| note(text));
     let records = Fold::new(&dataset, *fold)?.labelled;
     let progress = predictions::progress(records.len(), arguments.json);

@@ -1,9 +1,11 @@
 //! The predictions of a network for records of a data set, as users would get them: every record passes through the
 //! classifier.
 
+use std::path::Path;
+
 use ecgpu::{
-    Classifier, Error, ErrorKind, Recording, Result, Weights,
-    dataset::{Dataset, LEADS},
+    Classifier, Recording, Result,
+    dataset::{Dataset, LEADS, Options},
     ecg::Lead,
     evaluate::Predictions,
 };
@@ -51,19 +53,6 @@ pub fn classify(
     Ok(Scores { logits, predictions: Predictions::new(probabilities, labels, classes)? })
 }
 
-/// Checks that weights have the classes of a data set, in their order.
-///
-/// # Errors
-/// They differ.
-pub fn check_classes(weights: &Weights, dataset: &Dataset) -> Result<()> {
-    if weights.contract.classes == dataset.classes() {
-        return Ok(());
-    }
-    let [has, needs] = [&weights.contract.classes, dataset.classes()].map(|classes| classes.join(", "));
-    let cause = format!("{}: a network of the classes {has}, and the data have {needs}", weights.source);
-    Err(Error::new(ErrorKind::Weights, cause, "give weights that were trained on the classes of the data"))
-}
-
 /// Returns a record as a recording.
 fn recording(dataset: &Dataset, index: usize, change: Change) -> Result<Recording> {
     let (rate, samples) = (f64::from(dataset.sampling_rate().hz()), dataset.samples());
@@ -75,7 +64,19 @@ fn recording(dataset: &Dataset, index: usize, change: Change) -> Result<Recordin
     Recording::new(name, rate, Lead::STANDARD.into_iter().zip(leads).collect())
 }
 
-/// Makes the progress bar of so many classifications; hidden if a program reads the output.
+/// Opens a data set, with a progress bar while its records are read; hidden if a program reads the output.
+pub fn open(path: &Path, hidden: bool) -> Result<Dataset> {
+    let bar = progress(0, hidden);
+    let reading = |done: usize, all: usize| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+    };
+    let dataset = Dataset::open(path, &Options::default(), &reading);
+    bar.finish_and_clear();
+    dataset
+}
+
+/// Makes a progress bar for a number of records; hidden if a program reads the output.
 pub fn progress(records: usize, hidden: bool) -> ProgressBar {
     let target = if hidden { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
     let style = ProgressStyle::with_template("{bar:32} {pos}/{len} records, {per_sec}, {eta} left")

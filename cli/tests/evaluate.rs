@@ -62,6 +62,14 @@ fn a_user_measures_the_built_in_weights_on_a_fold() {
     let value = summary["macro_auroc"]["value"].as_f64().unwrap();
     assert!(text.contains(&format!("{value:.4}")), "{value} in {text}");
     assert_eq!(object, json(&arguments), "the bootstrap is seeded");
+    // Each metric stands under its own name.
+    let classes = summary["classes"].as_array().unwrap();
+    for metric in ["precision", "recall", "specificity", "f1"] {
+        let mean = classes.iter().map(|class| class[metric]["value"].as_f64().unwrap()).sum::<f64>() / 5.0;
+        assert!((summary["macro_average"][metric]["value"].as_f64().unwrap() - mean).abs() < 1e-12, "{metric}");
+    }
+    let accuracy = classes.iter().map(|class| class["accuracy"]["value"].as_f64().unwrap()).sum::<f64>() / 5.0;
+    assert!((summary["per_label_accuracy"]["value"].as_f64().unwrap() - accuracy).abs() < 1e-12);
 }
 
 #[test]

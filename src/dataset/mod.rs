@@ -34,7 +34,7 @@ pub use record::{Record, Sex};
 use sha2::{Digest, Sha256};
 
 use self::{cache::Cache, metadata::Metadata, own_records::OwnRecords};
-use crate::{Error, ErrorKind, Result, ecg::Lead, worker::shared_threads};
+use crate::{Error, ErrorKind, Result, Weights, ecg::Lead, worker::shared_threads};
 
 /// The diagnostic superclasses of PTB-XL, in the order of all labels and logits: normal, myocardial infarction, ST/T change,
 /// hypertrophy, conduction disturbance.
@@ -196,6 +196,19 @@ impl Dataset {
     /// Returns the names of the classes, in the order of [`Record::classes`].
     pub fn classes(&self) -> &[String] {
         &self.classes
+    }
+
+    /// Checks that weights have the classes of the data set, in their order.
+    ///
+    /// # Errors
+    /// They differ.
+    pub fn check_classes(&self, weights: &Weights) -> Result<()> {
+        if weights.contract.classes == self.classes {
+            return Ok(());
+        }
+        let [has, needs] = [&weights.contract.classes, &self.classes].map(|classes| classes.join(", "));
+        let cause = format!("{}: a network of the classes {has}, and the data have {needs}", weights.source);
+        Err(Error::new(ErrorKind::Weights, cause, "give weights that were trained on the classes of the data"))
     }
 
     /// Returns the names of the SCP-ECG statements, which a table of one's own records does not have.

@@ -23,21 +23,13 @@ use crate::{Error, ErrorKind, Hint, Result, random::Random};
 static BUILT_IN: &[u8] = include_bytes!("../../weights/ssl-ecg-542k.safetensors");
 
 /// The names of the weights files that come with the project. The first is that of [`Weights::built_in`].
+/// `weights/README.md` describes them.
 #[cfg(feature = "all-weights")]
-pub const WEIGHTS: [&str; NAMED.len()] = {
-    let mut names = [""; NAMED.len()];
-    let mut at = 0;
-    while at < names.len() {
-        names[at] = NAMED[at].0;
-        at += 1;
-    }
-    names
-};
+pub const WEIGHTS: [&str; 2] = ["542k", "55k"];
 
-/// The weights files that come with the project, by name. `weights/README.md` describes them.
+/// The files of [`WEIGHTS`].
 #[cfg(feature = "all-weights")]
-static NAMED: [(&str, &[u8]); 2] =
-    [("542k", BUILT_IN), ("55k", include_bytes!("../../weights/ssl-ecg-55k.safetensors"))];
+static FILES: [&[u8]; WEIGHTS.len()] = [BUILT_IN, include_bytes!("../../weights/ssl-ecg-55k.safetensors")];
 
 /// The largest file that is read, in bytes. The largest published network takes 2.2 MB in F32.
 const LARGEST_FILE: u64 = 256 << 20;
@@ -87,7 +79,7 @@ impl Weights {
     #[cfg(feature = "all-weights")]
     pub fn open(path_or_name: impl AsRef<Path>) -> Result<Self> {
         let path = path_or_name.as_ref();
-        let named = NAMED.iter().find(|(name, _)| path.as_os_str() == *name).filter(|_| !path.exists());
+        let named = WEIGHTS.iter().zip(FILES).find(|(name, _)| path.as_os_str() == **name).filter(|_| !path.exists());
         match named {
             Some((name, bytes)) => Self::from_bytes(bytes, name),
             None => Self::from_path(path),

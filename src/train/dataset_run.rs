@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     AugmentationPipeline, Data, DatasetExamples, Observer, Outcome, RunFolder, RunKind, Settings, Task, TrainingStep,
-    augment::Signal, examples::frequent_statements, inference, recipe::check, run::run,
+    augment::Signal, examples::frequent_statements, inference, recipe::check, run::run, run_identity::digits,
 };
 use crate::{
     Error, ErrorKind, Hint, Result, Weights,
@@ -25,8 +25,8 @@ pub struct DatasetRun<'a> {
     dataset: &'a Dataset,
     training: Vec<usize>,
     validation: Vec<usize>,
-    /// The statements that are auxiliary targets.
-    statements: Vec<usize>,
+    /// All records, with targets that no teacher has a part in yet.
+    examples: DatasetExamples<'a>,
     teachers: Vec<Weights>,
     task: Task,
     contract: Contract,
@@ -75,9 +75,9 @@ impl<'a> DatasetRun<'a> {
             auxiliary: statements.len(),
             ..Task::new(network, objective, parameters, [settings.batch, samples])
         };
-        let run = Self { settings, dataset, training, validation, statements, teachers, task, contract };
-        let examples = DatasetExamples::with_statements(dataset, &run.statements);
-        check(&run.task, &run.data(&examples), &settings.recipe())?;
+        let examples = DatasetExamples::with_statements(dataset, &statements);
+        let run = Self { settings, dataset, training, validation, examples, teachers, task, contract };
+        check(&run.task, &run.data(&run.examples), &settings.recipe())?;
         Ok(run)
     }
 
@@ -137,7 +137,7 @@ impl<'a> DatasetRun<'a> {
 
     /// Returns the examples with their targets, which the teachers compute a part of.
     fn examples(&self, backend: &dyn Backend) -> Result<DatasetExamples<'a>> {
-        let mut examples = DatasetExamples::with_statements(self.dataset, &self.statements);
+        let mut examples = self.examples.clone();
         if self.teachers.is_empty() {
             return Ok(examples);
         }
@@ -199,12 +199,8 @@ fn class_counts(dataset: &Dataset, records: &[usize]) -> Vec<usize> {
 fn teacher(path: &Path, dataset: &Dataset) -> Result<Weights> {
     let teacher = Weights::from_path(path)?;
     check_input(&teacher, path)?;
-    if teacher.contract.classes == dataset.classes() {
-        return Ok(teacher);
-    }
-    let [has, needs] = [&teacher.contract.classes, dataset.classes()].map(|classes| classes.join(", "));
-    let cause = format!("{}: a teacher of the classes {has}, for data of {needs}", path.display());
-    Err(Error::new(ErrorKind::Weights, cause, "use a network with the classes of the data"))
+    dataset.check_classes(&teacher)?;
+    Ok(teacher)
 }
 
 /// Returns the network and, for fine-tuning, the encoder that it starts from.
@@ -269,8 +265,7 @@ fn provenance(settings: &Settings, dataset: &Dataset, records: usize, encoder: O
         count => format!(", with {count} teachers"),
     };
     let encoder = encoder.map_or(String::new(), |encoder| format!("; encoder: {}", encoder.contract.provenance));
-    let hash: String =
-        Sha256::digest(settings.without_paths().to_toml()?).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let hash = digits(Sha256::new_with_prefix(settings.without_paths().to_toml()?));
     Ok(format!(
         "{data}, folds 1 to 8{fraction} ({records} records), {what}{windows}{teachers}, seed {seed}, ecgpu {}, settings \
          {hash}{encoder}",

@@ -11,6 +11,7 @@ const FEWEST_RECORDS: usize = 20;
 
 /// The records of a data set as training examples, normalised by the default contract. The targets of a record are its
 /// classes, and statements as auxiliary targets if they are chosen.
+#[derive(Clone)]
 pub struct DatasetExamples<'a> {
     dataset: &'a Dataset,
     contract: Contract,

@@ -95,6 +95,6 @@ fn update(hash: &mut Sha256, values: &[f32]) {
 }
 
 /// The first 64 bits of a checksum in hexadecimal digits.
-fn digits(hash: Sha256) -> String {
+pub(super) fn digits(hash: Sha256) -> String {
     hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -155,7 +155,8 @@ fn calibration(subject: &Subject) -> Svg {
             marked: true,
             colour: class,
         };
-        let error = evaluation.summaries[0].classes[class].expected_calibration_error;
+        let metrics = &evaluation.summaries[0].classes[class].metrics;
+        let error = metrics.get("expected_calibration_error").and_then(|metric| metric.value).unwrap_or_default();
         Chart {
             title: format!("{}, ECE {error:.3}", classes[class]),
             x: Axis::numbers("mean probability", [0.0, 1.0]),

@@ -13,11 +13,7 @@ use std::{
     process::ExitCode,
 };
 
-use ecgpu::{
-    Classifier, Error, ErrorKind, Result, Weights,
-    dataset::{Dataset, Options},
-    evaluate::Predictions,
-};
+use ecgpu::{Classifier, Error, ErrorKind, Result, Weights, dataset::Dataset, evaluate::Predictions};
 use serde::Serialize;
 use serde_json::json;
 
@@ -121,17 +117,16 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let arrays_of = |folder: &Path, name: &str| if single { folder.to_path_buf() } else { folder.join(name) };
     outputs(&|folder, name| arrays::paths(&arrays_of(folder, name)).to_vec(), &arguments.predictions)?;
     outputs(&figures::paths, &arguments.figures)?;
-    let dataset = Dataset::open(&arguments.data, &Options::default(), &|_, _| ())?;
+    let dataset = predictions::open(&arguments.data, arguments.json)?;
     let fold = Fold::new(&dataset, arguments.fold)?;
     let mut warnings = dataset.notes().to_vec();
     for (name, weights) in &weights {
-        predictions::check_classes(weights, &dataset)?;
+        dataset.check_classes(weights)?;
         warnings.extend(doubts(name, &weights.contract.provenance, arguments.fold));
     }
     warnings.iter().for_each(|text| note(text));
-    let hidden = arguments.json || arguments.markdown;
     let extra = if arguments.robustness { robustness::classifications(fold.labelled.len()) } else { 0 };
-    let progress = predictions::progress(weights.len() * (fold.all.len() + extra), hidden);
+    let progress = predictions::progress(weights.len() * (fold.all.len() + extra), arguments.json);
     let evaluations: Vec<Evaluation> = weights
         .into_iter()
         .map(|(name, weights)| evaluate(name, weights, &dataset, &fold, arguments, &progress))
@@ -263,7 +258,7 @@ fn evaluate(
         summaries.push(summarise(summary::ALL, &scores.predictions, &fold.all));
     }
     let patients = summary::patients(dataset, &fold.labelled);
-    let subgroups = subgroups::measure(dataset, &fold.labelled, &labelled, &patients);
+    let subgroups = subgroups::measure(dataset, &fold.labelled, &labelled, &patients, seed);
     let robustness = match arguments.robustness {
         true => {
             let undisturbed = summaries[0].macro_auroc.value;

@@ -41,8 +41,15 @@ fn age_band(record: &Record) -> Option<String> {
     })
 }
 
-/// Measures all groups of some records that have enough of them. `patients` has the patient of each record.
-pub fn measure(dataset: &Dataset, records: &[usize], predictions: &Predictions, patients: &[u32]) -> Vec<Subgroup> {
+/// Measures all groups of some records that have enough of them. `patients` has the patient of each record, `seed` is that
+/// of the bootstrap.
+pub fn measure(
+    dataset: &Dataset,
+    records: &[usize],
+    predictions: &Predictions,
+    patients: &[u32],
+    seed: u64,
+) -> Vec<Subgroup> {
     let sex = |record: &Record| record.sex.map(|sex| sex.to_string());
     let device = |record: &Record| record.device.clone();
     let groups: [(&str, &GroupOf); 3] = [("sex", &sex), ("age", &age_band), ("device", &device)];
@@ -59,7 +66,7 @@ pub fn measure(dataset: &Dataset, records: &[usize], predictions: &Predictions, 
             let Some(part) = predictions.subset(&own).filter(|_| own.len() >= FEWEST) else { continue };
             let patients: Vec<u32> = own.iter().map(|&at| patients[at]).collect();
             let auroc = super::summary::rankings(&part).iter().map(|ranking| ranking.auroc(|_| 1)).collect();
-            let macro_auroc = macro_auroc(&part, &patients, 1);
+            let macro_auroc = macro_auroc(&part, &patients, seed);
             subgroups.push(Subgroup { group, name: name.clone(), records: own.len(), macro_auroc, auroc });
         }
     }

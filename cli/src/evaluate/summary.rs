@@ -18,37 +18,20 @@ pub struct Estimate {
     pub interval: Option<[f64; 2]>,
 }
 
-/// The metrics of one class.
+/// Metrics by their names.
+pub type Metrics = BTreeMap<&'static str, Estimate>;
+
+/// The metrics of one class: AUROC, average precision, and those of [`OF_CLASS`].
 #[derive(Debug, Clone, Serialize)]
 pub struct ClassSummary {
     pub class: String,
     /// The number of positive records.
     pub support: usize,
+    pub threshold: f64,
     pub auroc: Estimate,
     pub average_precision: Estimate,
-    pub threshold: f64,
-    pub precision: f64,
-    pub recall: f64,
-    pub specificity: f64,
-    pub f1: f64,
-    pub accuracy: f64,
-    pub brier_score: f64,
-    pub expected_calibration_error: f64,
-    /// The 95 % intervals of the metrics that follow from decisions and probabilities, by their names.
-    pub intervals: Intervals,
-}
-
-/// 95 % intervals by the names of the metrics.
-pub type Intervals = BTreeMap<&'static str, Option<[f64; 2]>>;
-
-/// Averages over the classes.
-#[derive(Debug, Clone, Serialize)]
-pub struct Averages {
-    pub precision: f64,
-    pub recall: f64,
-    pub specificity: f64,
-    pub f1: f64,
-    pub intervals: Intervals,
+    #[serde(flatten)]
+    pub metrics: Metrics,
 }
 
 /// The metrics of one network on one population.
@@ -60,13 +43,12 @@ pub struct Summary {
     pub patients: usize,
     pub macro_auroc: Estimate,
     pub macro_average_precision: Estimate,
-    pub fmax: Option<f64>,
-    pub exact_match_accuracy: f64,
-    pub per_label_accuracy: f64,
-    /// The 95 % intervals of Fmax and the accuracies, by their names.
-    pub intervals: Intervals,
-    pub macro_average: Averages,
-    pub micro_average: Averages,
+    /// Those of [`OF_POPULATION`].
+    #[serde(flatten)]
+    pub metrics: Metrics,
+    /// Those of [`OF_AVERAGE`].
+    pub macro_average: Metrics,
+    pub micro_average: Metrics,
     pub classes: Vec<ClassSummary>,
 }
 
@@ -100,10 +82,10 @@ fn areas(rankings: &[Ranking], counts: &[u64]) -> Vec<Option<f64>> {
 }
 
 /// The names of the metrics of a class, of averages over the classes, and of a population, in the order of [`decided`].
-const OF_CLASS: [&str; 7] =
+pub const OF_CLASS: [&str; 7] =
     ["precision", "recall", "specificity", "f1", "accuracy", "brier_score", "expected_calibration_error"];
-const OF_AVERAGE: [&str; 4] = ["precision", "recall", "specificity", "f1"];
-const OF_POPULATION: [&str; 3] = ["exact_match_accuracy", "per_label_accuracy", "fmax"];
+pub const OF_AVERAGE: [&str; 4] = ["precision", "recall", "specificity", "f1"];
+pub const OF_POPULATION: [&str; 3] = ["exact_match_accuracy", "per_label_accuracy", "fmax"];
 
 /// The metrics of [`OF_AVERAGE`].
 const AVERAGED: [fn(&Counts) -> f64; 4] = [Counts::precision, Counts::recall, Counts::specificity, Counts::f1];
@@ -143,45 +125,28 @@ impl Summary {
         seed: u64,
     ) -> Self {
         let rankings = rankings(predictions);
-        let values = areas(&rankings, &vec![1; predictions.records()]);
-        let all = |counts: &[u64]| {
-            let metrics = drawn(predictions, counts).map(|drawn| decided(&drawn, thresholds)).unwrap_or_default();
-            areas(&rankings, counts).into_iter().chain(metrics).collect()
+        let of = |counts: &[u64], predictions: &Predictions| -> Vec<Option<f64>> {
+            areas(&rankings, counts).into_iter().chain(decided(predictions, thresholds)).collect()
         };
-        let intervals: Vec<_> = bootstrap(patients, seed, all).into_iter().map(interval).collect();
-        let named = |names: &[&'static str], from: usize| -> Intervals {
-            names.iter().enumerate().map(|(at, name)| (*name, intervals[values.len() + from + at])).collect()
-        };
+        let values = of(&vec![1; predictions.records()], predictions);
+        let of_draw = |counts: &[u64]| drawn(predictions, counts).map(|drawn| of(counts, &drawn)).unwrap_or_default();
+        let intervals: Vec<_> = bootstrap(patients, seed, of_draw).into_iter().map(interval).collect();
         let estimate = |at: usize| Estimate { value: values[at], interval: values[at].and(intervals[at]) };
-        let decisions = Decisions::new(predictions, thresholds);
+        // The metrics follow the areas of the classes and their two means.
         let count = names.len();
-        let class = |(at, name): (usize, &String)| {
-            let (probabilities, labels) = predictions.class(at);
-            let counts = &decisions.classes[at];
-            ClassSummary {
-                class: name.clone(),
-                support: counts.support(),
-                auroc: estimate(at),
-                average_precision: estimate(count + at),
-                threshold: thresholds[at],
-                precision: counts.precision(),
-                recall: counts.recall(),
-                specificity: counts.specificity(),
-                f1: counts.f1(),
-                accuracy: counts.accuracy(),
-                brier_score: brier_score(&probabilities, &labels),
-                expected_calibration_error: expected_calibration_error(&probabilities, &labels),
-                intervals: named(&OF_CLASS, at * OF_CLASS.len()),
-            }
+        let first = 2 * count + 2;
+        let named = |names: &[&'static str], from: usize| -> Metrics {
+            names.iter().enumerate().map(|(at, name)| (*name, estimate(first + from + at))).collect()
+        };
+        let class = |(at, name): (usize, &String)| ClassSummary {
+            class: name.clone(),
+            support: predictions.class(at).1.iter().filter(|label| **label).count(),
+            threshold: thresholds[at],
+            auroc: estimate(at),
+            average_precision: estimate(count + at),
+            metrics: named(&OF_CLASS, at * OF_CLASS.len()),
         };
         let averages = count * OF_CLASS.len();
-        let average = |of: &dyn Fn(fn(&Counts) -> f64) -> f64, from: usize| Averages {
-            precision: of(Counts::precision),
-            recall: of(Counts::recall),
-            specificity: of(Counts::specificity),
-            f1: of(Counts::f1),
-            intervals: named(&OF_AVERAGE, averages + from),
-        };
         let mut distinct = patients.to_vec();
         distinct.sort_unstable();
         distinct.dedup();
@@ -191,12 +156,9 @@ impl Summary {
             patients: distinct.len(),
             macro_auroc: estimate(2 * count),
             macro_average_precision: estimate(2 * count + 1),
-            fmax: fmax(predictions),
-            exact_match_accuracy: decisions.exact_match_accuracy(),
-            per_label_accuracy: decisions.per_label_accuracy(),
-            intervals: named(&OF_POPULATION, averages + 2 * OF_AVERAGE.len()),
-            macro_average: average(&|metric| decisions.macro_mean(metric), 0),
-            micro_average: average(&|metric| metric(&decisions.micro()), OF_AVERAGE.len()),
+            metrics: named(&OF_POPULATION, averages + 2 * OF_AVERAGE.len()),
+            macro_average: named(&OF_AVERAGE, averages),
+            micro_average: named(&OF_AVERAGE, averages + OF_AVERAGE.len()),
             classes: names.iter().enumerate().map(class).collect(),
         }
     }

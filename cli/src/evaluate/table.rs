@@ -1,10 +1,13 @@
 //! The tables of an evaluation, for the terminal and as Markdown.
 
+use ecgpu::evaluate::DRAWS;
+
 use super::{
     Comparison, Evaluation,
     subgroups::Subgroup,
-    summary::{Averages, Estimate, Summary},
+    summary::{Estimate, Metrics, OF_AVERAGE, OF_CLASS, OF_POPULATION, Summary},
 };
+use crate::terminal;
 
 /// A table whose first column is text and whose other columns are numbers.
 pub struct Table {
@@ -23,18 +26,7 @@ impl Table {
 
     /// Returns the table with aligned columns.
     pub fn text(&self) -> String {
-        let all: Vec<Vec<String>> =
-            [self.headings.iter().map(ToString::to_string).collect()].into_iter().chain(self.rows.clone()).collect();
-        let width = |column: usize| all.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-        let mut text = String::new();
-        for row in &all {
-            for (column, cell) in row.iter().enumerate() {
-                let width = width(column);
-                text += &if column == 0 { format!("  {cell:width$}") } else { format!("  {cell:>width$}") };
-            }
-            text = text.trim_end().to_string() + "\n";
-        }
-        text
+        terminal::table(&self.headings, &self.rows).iter().map(|line| format!("  {line}\n")).collect()
     }
 
     /// Returns the table as Markdown.
@@ -75,64 +67,38 @@ pub fn classes(summary: &Summary) -> Table {
         "Brier",
         "ECE",
     ]);
+    let cells = |names: &[&str], metrics: &Metrics| -> Vec<String> {
+        names.iter().map(|name| number(metrics.get(name).and_then(|metric| metric.value), 3)).collect()
+    };
     for class in &summary.classes {
         let fixed = [
             class.class.clone(),
             class.support.to_string(),
             with_interval(class.auroc, 4),
             with_interval(class.average_precision, 3),
+            format!("{:.3}", class.threshold),
         ];
-        let numbers = [
-            class.threshold,
-            class.precision,
-            class.recall,
-            class.specificity,
-            class.f1,
-            class.accuracy,
-            class.brier_score,
-            class.expected_calibration_error,
-        ];
-        table.row(fixed.into_iter().chain(numbers.map(|number| format!("{number:.3}"))));
+        table.row(fixed.into_iter().chain(cells(&OF_CLASS, &class.metrics)));
     }
-    let average = |name: &str, auroc: String, precision: String, averages: &Averages, accuracy: String| {
-        let Averages { precision: of_labels, recall, specificity, f1, .. } = averages;
-        let [of_labels, recall, specificity, f1] =
-            [of_labels, recall, specificity, f1].map(|number| format!("{number:.3}"));
-        let empty = String::new;
-        [
-            name.to_string(),
-            empty(),
-            auroc,
-            precision,
-            empty(),
-            of_labels,
-            recall,
-            specificity,
-            f1,
-            accuracy,
-            empty(),
-            empty(),
-        ]
-    };
     let [auroc, precision] = [(summary.macro_auroc, 4), (summary.macro_average_precision, 3)]
         .map(|(estimate, digits)| with_interval(estimate, digits));
-    let accuracy = format!("{:.3}", summary.per_label_accuracy);
-    table.row(average("macro", auroc, precision, &summary.macro_average, String::new()));
-    table.row(average("micro", String::new(), String::new(), &summary.micro_average, accuracy));
+    let averages = [
+        ("macro", auroc, precision, &summary.macro_average),
+        ("micro", String::new(), String::new(), &summary.micro_average),
+    ];
+    for (name, auroc, precision, metrics) in averages {
+        let fixed = [name.to_string(), String::new(), auroc, precision, String::new()];
+        let rest = OF_CLASS.len() - OF_AVERAGE.len();
+        table.row(fixed.into_iter().chain(cells(&OF_AVERAGE, metrics)).chain(vec![String::new(); rest]));
+    }
     table
 }
 
 /// The line with the metrics of the whole population.
 pub fn whole(summary: &Summary) -> String {
-    let estimate = |name: &str, value| {
-        with_interval(Estimate { value, interval: summary.intervals.get(name).copied().flatten() }, 4)
-    };
-    format!(
-        "exact-match accuracy {}, per-label accuracy {}, Fmax {}",
-        estimate("exact_match_accuracy", Some(summary.exact_match_accuracy)),
-        estimate("per_label_accuracy", Some(summary.per_label_accuracy)),
-        estimate("fmax", summary.fmax)
-    )
+    let names = ["exact-match accuracy", "per-label accuracy", "Fmax"].into_iter().zip(OF_POPULATION);
+    let metric = |(name, key)| summary.metrics.get(key).map(|metric| format!("{name} {}", with_interval(*metric, 4)));
+    names.filter_map(metric).collect::<Vec<_>>().join(", ")
 }
 
 /// The table of the subgroups.
@@ -185,5 +151,5 @@ pub fn report(evaluations: &[Evaluation], comparisons: &[Comparison], warnings: 
         }
         text += &table(markdown, &differences);
     }
-    text + "\nIntervals: 95 %, bootstrap over patients, 1000 draws.\n"
+    text + &format!("\nIntervals: 95 %, bootstrap over patients, {DRAWS} draws.\n")
 }

@@ -14,8 +14,8 @@ use std::{
 
 use ecgpu::{
     Device, Error, ErrorKind, Result,
-    dataset::{Dataset, Options},
-    engine::files,
+    dataset::Dataset,
+    engine::{backend::Backend, files},
     train::{DatasetRun, Event, StartMode},
 };
 
@@ -24,7 +24,7 @@ use self::{
     results::{Finished, Results},
 };
 use crate::{
-    interrupt,
+    interrupt, predictions,
     run_display::{self, RunDisplay},
     terminal::{GOOD, clean, note, print},
 };
@@ -91,20 +91,22 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     };
     let runs = plan(&recipe)?;
     create_folder(&recipe.out)?;
-    let dataset = Dataset::open(&recipe.data, &Options::default(), &|_, _| ())?;
+    let dataset = predictions::open(&recipe.data, arguments.json)?;
     dataset.notes().iter().for_each(|text| note(text));
     let fold = measured_fold(arguments.fold, &dataset)?;
+    let backend = run_display::open(&arguments.device, arguments.threads)?;
     let stop = interrupt::flag()?;
     for (at, planned) in runs.iter().enumerate() {
         if !arguments.json {
             print(&format!("{} of {}: {}\n", at + 1, runs.len(), planned.name));
         }
-        if train(planned, &dataset, arguments, &stop)?.is_break() {
+        if train(planned, &dataset, backend.as_ref(), arguments.json, &stop)?.is_break() {
             note(&format!("stopped; the same command goes on with {}", planned.name));
             return Ok(ExitCode::from(interrupt::EXIT_CODE));
         }
     }
-    let results = Results::measure(&recipe, &runs, &dataset, fold)?;
+    let results =
+        Results::measure(&recipe, &runs, &dataset, fold, || run_display::open(&arguments.device, arguments.threads))?;
     let [markdown, json] = ["report.md", "report.json"].map(|name| recipe.out.join(name));
     files::write(&markdown, report::markdown(&results).as_bytes())?;
     files::write(&json, report::json(&results).as_bytes())?;
@@ -141,22 +143,27 @@ fn measured_fold(asked: Option<u8>, dataset: &Dataset) -> Result<u8> {
 }
 
 /// Runs or continues one training run, unless it is finished.
-fn train(planned: &Planned, dataset: &Dataset, arguments: &Arguments, stop: &AtomicBool) -> Result<ControlFlow<()>> {
+fn train(
+    planned: &Planned,
+    dataset: &Dataset,
+    backend: &dyn Backend,
+    json: bool,
+    stop: &AtomicBool,
+) -> Result<ControlFlow<()>> {
     if Finished::read(planned)?.is_some() {
         return Ok(ControlFlow::Continue(()));
     }
     planned.write_random_encoder()?;
     let settings = &planned.settings;
-    let display = RunDisplay::new(settings, arguments.json);
+    let display = RunDisplay::new(settings, json);
     let run = DatasetRun::new(settings, dataset)?;
-    let backend = run_display::open(&arguments.device, arguments.threads)?;
     display.begin(&run, &backend.info().name);
     let mode = match planned.folder.join("last.safetensors").exists() {
         true => StartMode::Resume,
         false => StartMode::New { force: true },
     };
     let start = Instant::now();
-    let outcome = run.start(backend.as_ref(), &planned.folder, mode, &mut |event: Event| {
+    let outcome = run.start(backend, &planned.folder, mode, &mut |event: Event| {
         // One line per run, not per epoch.
         if !matches!(event, Event::Epoch(_)) {
             display.show(&event);

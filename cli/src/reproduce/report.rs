@@ -8,6 +8,7 @@ use super::{
     planned::Method,
     results::{Measured, Results},
 };
+use crate::terminal;
 
 /// The macro AUROCs that were published for 10 % of the labels and fold 10, with one run each.
 const PUBLISHED: [(Method, f64); 3] = [(Method::Simclr, 0.8717), (Method::Byol, 0.8565), (Method::Supervised, 0.8606)];
@@ -81,13 +82,9 @@ pub fn table(results: &Results) -> String {
     let mut text = String::new();
     for fraction in results.fractions() {
         let _ = writeln!(text, "\n{} % of the labels, fold {}:", fraction * 100.0, results.fold);
-        let all: Vec<Vec<String>> = [headings(results)].into_iter().chain(rows(results, fraction)).collect();
-        let width = |column: usize| all.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-        for row in &all {
-            let cells: Vec<String> =
-                row.iter().enumerate().map(|(column, cell)| format!("{cell:0$}", width(column))).collect();
-            let _ = writeln!(text, "  {}", cells.join("  ").trim_end());
-        }
+        let headings = headings(results);
+        let headings: Vec<&str> = headings.iter().map(String::as_str).collect();
+        text.extend(terminal::table(&headings, &rows(results, fraction)).iter().map(|line| format!("  {line}\n")));
     }
     text
 }

@@ -3,7 +3,10 @@
 use std::{path::PathBuf, time::Duration};
 
 use ecgpu::{
-    Classifier, Device, Error, ErrorKind, Result, Weights, dataset::Dataset, engine::files, evaluate::Aurocs,
+    Classifier, Error, ErrorKind, Result, Weights,
+    dataset::Dataset,
+    engine::{backend::Backend, files},
+    evaluate::Aurocs,
     train::Outcome,
 };
 use serde::{Deserialize, Serialize};
@@ -109,11 +112,18 @@ pub struct Results {
 }
 
 impl Results {
-    /// Classifies the labelled records of the fold with every network that was trained on labels.
+    /// Classifies the labelled records of the fold with every network that was trained on labels, each on a device that
+    /// `open` opens.
     ///
     /// # Errors
     /// A file is missing or damaged.
-    pub fn measure(recipe: &Recipe, runs: &[Planned], dataset: &Dataset, fold: u8) -> Result<Self> {
+    pub fn measure(
+        recipe: &Recipe,
+        runs: &[Planned],
+        dataset: &Dataset,
+        fold: u8,
+        open: impl Fn() -> Result<Box<dyn Backend>>,
+    ) -> Result<Self> {
         let records = dataset.labelled(fold..=fold);
         let progress = predictions::progress(0, true);
         let (mut measured, mut encoders) = (Vec::new(), Vec::new());
@@ -126,8 +136,7 @@ impl Results {
                 encoders.push((planned.name.clone(), finished));
                 continue;
             };
-            let classifier =
-                Classifier::open(Weights::from_path(planned.weights())?, recipe.device.parse::<Device>()?)?;
+            let classifier = Classifier::on(Weights::from_path(planned.weights())?, open()?)?;
             let scores = predictions::classify(&classifier, dataset, &records, &|_, _| (), &progress)?;
             let aurocs = Aurocs::new(&scores.logits, scores.predictions.labels(), dataset.classes().len());
             let (method, seed, name) = (planned.method, planned.seed, planned.name.clone());
