@@ -11,6 +11,7 @@ mod doctor;
 mod download;
 mod evaluate;
 mod explain;
+mod export;
 mod hint;
 mod input;
 mod inspect;
@@ -63,6 +64,7 @@ enum Command {
     Inspect(inspect::Arguments),
     Synth(synth::Arguments),
     Explain(explain::Arguments),
+    Export(export::Arguments),
     Plot(plot::Arguments),
     Convert(convert::Arguments),
     Dataset(dataset::Arguments),
@@ -87,11 +89,15 @@ struct Setup {
 
 /// Returns the help of an option that takes a weights file.
 fn weights_help() -> String {
+    format!("{}. {} if absent", weights_to_choose(), WEIGHTS[0])
+}
+
+/// Says which weights a user can name.
+fn weights_to_choose() -> String {
     format!(
-        "A safetensors file of network {}, or the name of weights that come with the program: {}. {} if absent",
+        "A safetensors file of network {}, or the name of weights that come with the program: {}",
         published::NAMES.join(" or "),
-        WEIGHTS.join(", "),
-        WEIGHTS[0]
+        WEIGHTS.join(", ")
     )
 }
 
@@ -224,6 +230,7 @@ fn main() -> ExitCode {
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Synth(arguments) => synth::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
         Command::Plot(arguments) => plot::run(&arguments),
         Command::Convert(arguments) => convert::run(&arguments),
         Command::Dataset(arguments) => dataset::run(&arguments),

@@ -4,13 +4,14 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use half::f16;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::json;
 
 use super::Tensor;
 use crate::{Error, ErrorKind, Result};
 
-/// The contents of a safetensors file: tensors in F32 and metadata, both sorted by name.
+/// The contents of a safetensors file: tensors and metadata, both sorted by name.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct TensorFile {
     pub(crate) metadata: BTreeMap<String, String>,
@@ -18,25 +19,32 @@ pub(crate) struct TensorFile {
 }
 
 impl TensorFile {
-    /// Returns the bytes of the file, equal ones for equal contents.
+    /// Returns the bytes of the file with tensors in F32, equal ones for equal contents.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        self.stored_as("F32", f32::to_le_bytes)
+    }
+
+    /// Returns the bytes of the file with tensors in F16, equal ones for equal contents.
+    pub(crate) fn to_f16_bytes(&self) -> Vec<u8> {
+        self.stored_as("F16", |value| f16::from_f32(value).to_le_bytes())
+    }
+
+    /// Returns the bytes of the file with tensors of a type, whose bytes `store` makes of a number.
+    fn stored_as<const SIZE: usize>(&self, dtype: &str, store: fn(f32) -> [u8; SIZE]) -> Vec<u8> {
         let mut header = serde_json::Map::new();
         header.insert("__metadata__".into(), json!(self.metadata));
         let mut end = 0;
         for (name, Tensor { shape, values }) in &self.tensors {
             let start = end;
-            end += values.len() * size_of::<f32>();
-            header.insert(name.clone(), json!({"dtype": "F32", "shape": shape, "data_offsets": [start, end]}));
+            end += values.len() * SIZE;
+            header.insert(name.clone(), json!({"dtype": dtype, "shape": shape, "data_offsets": [start, end]}));
         }
         let mut header = serde_json::Value::Object(header).to_string();
         // The format recommends that the tensors begin at a multiple of eight bytes.
         header.push_str(&" ".repeat(header.len().next_multiple_of(8) - header.len()));
         let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
         bytes.extend_from_slice(header.as_bytes());
-        self.tensors
-            .values()
-            .flat_map(|tensor| tensor.values.iter())
-            .for_each(|value| bytes.extend(value.to_le_bytes()));
+        self.tensors.values().flat_map(|tensor| tensor.values.iter()).for_each(|&value| bytes.extend(store(value)));
         bytes
     }
 

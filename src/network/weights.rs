@@ -152,6 +152,20 @@ impl Weights {
         self.tensor_file().to_bytes()
     }
 
+    /// Returns a safetensors file of these weights in F16, of half the size.
+    ///
+    /// # Errors
+    /// A number is larger than F16 can hold.
+    #[cfg(feature = "train")]
+    pub fn to_f16_bytes(&self) -> Result<Vec<u8>> {
+        let too_large = |value: &f32| value.abs() > f16::MAX.to_f32();
+        if let Some((name, _)) = self.parameters.iter().find(|(_, tensor)| tensor.values.iter().any(too_large)) {
+            let cause = format!("tensor {name} has a number beyond {}, where f16 ends", f16::MAX);
+            return Err(Error::new(ErrorKind::Weights, cause, "keep these weights in F32").at(&self.source));
+        }
+        Ok(self.tensor_file().to_f16_bytes())
+    }
+
     /// Returns a safetensors file of the encoder for fine-tuning.
     #[cfg(feature = "train")]
     pub(crate) fn encoder_to_bytes(&self) -> Vec<u8> {

@@ -7,6 +7,7 @@ pub mod legal_device;
 pub mod legal_shaders;
 mod networks;
 pub mod ptb_xl;
+mod python;
 pub mod records;
 pub mod sabotage;
 mod training_plan;
@@ -20,6 +21,7 @@ use std::{io::Write, path::PathBuf};
 pub use golden::{Golden, Tensors};
 pub use gpu::{F16_STORAGES, gpu, has_gpu, host_device, host_device_with};
 pub use networks::{built_in, followed_by_max_pool, one_convolution, published_with_zeros};
+pub use python::python;
 pub use training_plan::{TrainingPlan, error as training_plan_error};
 pub use weights_file::{StoredTensor, WeightsFile};
 

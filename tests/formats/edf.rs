@@ -5,10 +5,11 @@ use std::fs;
 use ecgpu::ecg::format::{self, ReadOptions};
 use ecgpu::ecg::{Condition, Lead, Unit, synthesize};
 use ecgpu::{Hint, Recording, Result};
+use ecgpu_testing::python;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use crate::support::{as_table, assert_says, python, read_one, write};
+use crate::support::{as_table, assert_says, read_one, write};
 
 /// A file of the library in memory: I and II with 6 samples each at 2 Hz, in 3 records of one second.
 struct File(Vec<u8>);

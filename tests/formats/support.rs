@@ -1,16 +1,15 @@
 //! Reading the files of `tests/data`, and making small records and arrays.
 
 use std::{
-    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
-    process::Command,
     sync::OnceLock,
 };
 
 use ecgpu::ecg::format::ReadOptions;
 use ecgpu::ecg::{Lead, Unit, format};
 use ecgpu::{Error, Recording, Result};
+use ecgpu_testing::python;
 use tempfile::TempDir;
 
 pub fn data(name: &str) -> PathBuf {
@@ -121,24 +120,6 @@ pub fn as_table(recording: &Recording) -> String {
     let row = |n: usize| recording.leads().map(|(_, signal)| signal[n].to_string()).collect::<Vec<_>>().join(",");
     let rows: Vec<String> = (0..recording.samples()).map(row).collect();
     format!("{}\n{}\n", names.join(","), rows.join("\n"))
-}
-
-/// Returns a function that runs a script of `tests` with `PYTHON`, or else python3. Without the packages it says that the
-/// test is skipped.
-pub fn python(packages: &str, script: &'static str) -> Option<impl Fn(&[&OsStr])> {
-    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
-    let import = Command::new(&python).args(["-c", &format!("import {packages}")]).output();
-    if !import.is_ok_and(|output| output.status.success()) {
-        ecgpu_testing::skip(&format!(
-            "no Python with {packages}: pip install -r tests/requirements.txt, and set PYTHON if need be"
-        ));
-        return None;
-    }
-    Some(move |arguments: &[&OsStr]| {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(script);
-        let status = Command::new(&python).arg(script).args(arguments).status().unwrap();
-        assert!(status.success(), "{arguments:?}");
-    })
 }
 
 /// A script that writes files into a folder.

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use ecgpu::Recording;
 use ecgpu::ecg::{Condition, Lead, format, format::Writer, synthesize};
+use ecgpu_testing::python;
 use tempfile::TempDir;
 
-use crate::support::{as_table, assert_says, data, python, read_one, write};
+use crate::support::{as_table, assert_says, data, read_one, write};
 
 #[test]
 fn a_written_record_is_read_again() {

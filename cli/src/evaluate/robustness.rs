@@ -27,12 +27,13 @@ struct Disturbance {
     apply: fn(f64, u64, &mut [Vec<f32>]),
 }
 
-const DISTURBANCES: [Disturbance; 9] = [
+const DISTURBANCES: [Disturbance; 10] = [
     Disturbance { name: "noise", unit: "mV deviation", strengths: &[0.01, 0.03, 0.1, 0.3], apply: noise },
     Disturbance { name: "hum of 49 Hz", unit: "mV", strengths: &[0.03, 0.1, 0.3], apply: hum },
     Disturbance { name: "offsets", unit: "mV at most", strengths: &[0.1, 0.3, 1.0], apply: offsets },
     Disturbance { name: "scale", unit: "times", strengths: &[0.5, 0.8, 1.25, 2.0], apply: scale },
-    Disturbance { name: "high-pass", unit: "Hz", strengths: &[0.05, 0.5, 1.0], apply: high_pass },
+    Disturbance { name: "high-pass, one pole", unit: "Hz", strengths: &[0.05, 0.5, 1.0], apply: high_pass },
+    Disturbance { name: "high-pass, zero phase", unit: "Hz", strengths: &[0.05, 0.5, 1.0], apply: zero_phase },
     Disturbance { name: "masked", unit: "share of the record", strengths: &[0.1, 0.25, 0.5], apply: mask },
     Disturbance { name: "leads off", unit: "leads", strengths: &[1.0, 2.0, 4.0], apply: leads_off },
     Disturbance { name: "arms exchanged", unit: "share of the records", strengths: &[0.1, 0.5, 1.0], apply: exchange },
@@ -97,6 +98,14 @@ fn high_pass(edge: f64, _: u64, leads: &mut [Vec<f32>]) {
             y = kept * (y + f64::from(*x - before));
             before = std::mem::replace(x, y as f32);
         }
+    }
+}
+
+/// Filters forward and backward, so that no wave is shifted, like software that filters whole records.
+fn zero_phase(edge: f64, seed: u64, leads: &mut [Vec<f32>]) {
+    for _ in 0..2 {
+        high_pass(edge, seed, leads);
+        leads.iter_mut().for_each(|lead| lead.reverse());
     }
 }
 

@@ -2,14 +2,13 @@
 
 use std::{fmt, path::PathBuf};
 
-use ecgpu::engine::kernels::training::SupervisedLossKind;
 use ecgpu::{
     Error, ErrorKind, Result, Weights,
     engine::{
         files,
         network::{Contract, published},
     },
-    train::{Objective, RunKind, Settings, TrainingStep},
+    train::{RunKind, Settings},
 };
 
 /// What a comparison consists of.
@@ -72,20 +71,16 @@ impl Planned {
         self.folder.with_extension("safetensors")
     }
 
-    /// Writes the random encoder that the control starts from, with the initial parameters of training.
+    /// Writes the random encoder that the control starts from. Its activations keep a standard deviation of about 1 without
+    /// batch statistics, unlike those of the initial parameters of training, whose last layer would see nearly constants.
     pub fn write_random_encoder(&self) -> Result<()> {
         let (Method::RandomEncoder, Some(path)) = (self.method, &self.settings.from) else { return Ok(()) };
         let network =
             published::by_name(&self.settings.network).unwrap_or_else(|| unreachable!("`plan` checks the name"));
-        let objective = Objective::Supervised {
-            loss: SupervisedLossKind::CROSS_ENTROPY,
-            class_weights: vec![1.0; network.classes()],
-        };
-        let parameters = TrainingStep::initial(&network, &objective, self.seed);
-        let provenance = format!("random initial parameters, seed {}", self.seed);
+        let weights = Weights::random(network, self.seed);
+        let provenance = format!("random parameters, seed {}", self.seed);
         let contract = Contract { provenance, ..Contract::default() };
-        let weights = Weights { parameters, contract, ..Weights::random(network, self.seed) };
-        files::write(path, &weights.to_bytes())
+        files::write(path, &Weights { contract, ..weights }.to_bytes())
     }
 }
 
