@@ -56,7 +56,7 @@ mod worker;
 pub use backend::{Device, DeviceInfo};
 #[cfg(feature = "formats")]
 pub use classifier::{Classified, Piece};
-pub use classifier::{Classifier, Output, Prediction};
+pub use classifier::{Classifier, Output, Prediction, Prepared};
 pub use ecg::Recording;
 pub use error::{Error, ErrorKind, Hint, Result};
 pub use network::Weights;

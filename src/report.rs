@@ -12,6 +12,8 @@ pub struct Report<'a> {
     source: &'a str,
     record: &'a str,
     prediction: &'a Prediction,
+    /// The sampling rate in Hz and the duration in seconds.
+    length: Option<[f64; 2]>,
 }
 
 /// One class of a [`Report`].
@@ -31,7 +33,12 @@ pub struct ClassReport<'a> {
 impl<'a> Report<'a> {
     /// Combines a prediction with its source, such as a file's path, and the name of its record.
     pub fn new(source: &'a str, record: &'a str, prediction: &'a Prediction) -> Self {
-        Self { source, record, prediction }
+        Self { source, record, prediction, length: None }
+    }
+
+    /// Adds the recording's sampling rate in Hz and its duration in seconds to the JSON.
+    pub fn with_length(self, sampling_rate: f64, duration: f64) -> Self {
+        Self { length: Some([sampling_rate, duration]), ..self }
     }
 
     /// Returns the name of the source.
@@ -65,8 +72,8 @@ impl<'a> Report<'a> {
 
     /// Returns a JSON object on one line, with the embedding if asked for.
     ///
-    /// The fields are `source`, `record`, `device`, `backend`, `precision`, `logits`, `probabilities` by class, `labels`,
-    /// `warnings` and `embedding`.
+    /// The fields are `source` unless it is empty, `record`, `sampling_rate_hz` and `duration_s` if they were given, `device`,
+    /// `backend`, `precision`, `logits`, `probabilities` and `thresholds` by class, `labels`, `warnings` and `embedding`.
     #[cfg(feature = "json")]
     pub fn to_json(&self, embedding: bool) -> String {
         json::object(self, embedding)
@@ -105,25 +112,31 @@ mod json {
     /// The fields in their order.
     #[derive(Serialize)]
     struct Object<'a> {
+        #[serde(skip_serializing_if = "str::is_empty")]
         source: &'a str,
         record: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        sampling_rate_hz: Option<f64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        duration_s: Option<f64>,
         device: &'a str,
         backend: &'a str,
         precision: String,
         logits: &'a [f32],
-        probabilities: Probabilities<'a>,
+        probabilities: ByClass<'a>,
+        thresholds: ByClass<'a>,
         labels: &'a [String],
         warnings: &'a [String],
         #[serde(skip_serializing_if = "Option::is_none")]
         embedding: Option<&'a [f32]>,
     }
 
-    /// The probability of each class by its name, in the order of the logits.
-    struct Probabilities<'a>(&'a Report<'a>);
+    /// A number of each class by the class's name, in the order of the logits.
+    struct ByClass<'a>(&'a [String], &'a [f64]);
 
-    impl Serialize for Probabilities<'_> {
+    impl Serialize for ByClass<'_> {
         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            serializer.collect_map(self.0.classes().map(|class| (class.name, class.probability)))
+            serializer.collect_map(self.0.iter().zip(self.1))
         }
     }
 
@@ -132,11 +145,14 @@ mod json {
         let object = Object {
             source: report.source,
             record: report.record,
+            sampling_rate_hz: report.length.map(|[rate, _]| rate),
+            duration_s: report.length.map(|[_, duration]| duration),
             device: &prediction.device.name,
             backend: &prediction.device.backend,
             precision: prediction.device.storage.to_string(),
             logits: &prediction.logits,
-            probabilities: Probabilities(report),
+            probabilities: ByClass(&prediction.classes, &prediction.probabilities),
+            thresholds: ByClass(&prediction.classes, &prediction.thresholds),
             labels: &prediction.labels,
             warnings: &prediction.warnings,
             embedding: embedding.then_some(&prediction.embedding),
@@ -156,6 +172,7 @@ mod tests {
             classes: vec!["NORM".into(), "HYP".into(), "OTHER".into()],
             logits: vec![-1.5, 0.1, 0.25],
             probabilities: vec![0.25, 0.8125, 0.75],
+            thresholds: vec![0.5, 0.5, 0.625],
             labels: vec!["HYP".into(), "OTHER".into()],
             embedding: vec![0.5, 2.0],
             device: DeviceInfo::new("a GPU", "vulkan", Storage::F32),
@@ -178,9 +195,12 @@ mod tests {
     fn a_report_in_json_has_its_fields_in_order() {
         let prediction = prediction();
         let report = Report::new("a.hea", "a", &prediction);
-        let expected = r#"{"source":"a.hea","record":"a","device":"a GPU","backend":"vulkan","precision":"f32","logits":[-1.5,0.10000000149011612,0.25],"probabilities":{"NORM":0.25,"HYP":0.8125,"OTHER":0.75},"labels":["HYP","OTHER"],"warnings":["lead V6\nis flat"]}"#;
+        let expected = r#"{"source":"a.hea","record":"a","device":"a GPU","backend":"vulkan","precision":"f32","logits":[-1.5,0.10000000149011612,0.25],"probabilities":{"NORM":0.25,"HYP":0.8125,"OTHER":0.75},"thresholds":{"NORM":0.5,"HYP":0.5,"OTHER":0.625},"labels":["HYP","OTHER"],"warnings":["lead V6\nis flat"]}"#;
         assert_eq!(report.to_json(false), expected);
         let with_embedding = expected.replace("flat\"]}", "flat\"],\"embedding\":[0.5,2.0]}");
         assert_eq!(report.to_json(true), with_embedding);
+        let of_no_file = Report::new("", "a", &prediction).with_length(500.0, 10.0).to_json(false);
+        let with_length = r#"{"record":"a","sampling_rate_hz":500.0,"duration_s":10.0,"device""#;
+        assert_eq!(of_no_file, expected.replace(r#"{"source":"a.hea","record":"a","device"#, with_length));
     }
 }

@@ -1,7 +1,7 @@
 //! `ecgpu explain`: shows which parts of a recording a class depends on.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::ExitCode,
     time::Instant,
 };
@@ -13,7 +13,6 @@ use ecgpu::{
     explain::{self, Attribution, Explanation, LARGEST_CORRELATION, Method, Options},
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde_json::{Map as Object, Value, json};
 
 use crate::{
     Setup, check_free,
@@ -114,7 +113,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         files::write(out, &image.bytes(explanation.draw(&recording, arguments.start)?)?)?;
     }
     if arguments.json {
-        print(&(to_json(file, recording.name(), &explanation).to_string() + "\n"));
+        print(&(explanation.to_json(&file.display().to_string(), recording.name()) + "\n"));
     } else {
         print(&text(recording.name(), &explanation));
         let faint = terminal::FAINT;
@@ -193,53 +192,4 @@ fn randomisation(Attribution { randomisation, .. }: &Attribution) -> String {
     format!(
         "random weights in the last {layers} layers: rank correlation {correlations}, at most {LARGEST_CORRELATION}: {verdict}"
     )
-}
-
-/// Returns an explanation as a JSON object.
-fn to_json(source: &Path, record: &str, it: &Explanation) -> Value {
-    let named = |values: &[f64]| -> Object<String, Value> {
-        it.leads.iter().zip(values).map(|(lead, &value)| (lead.to_string(), json!(value))).collect()
-    };
-    let attribution = |(at, attribution): (usize, &Attribution)| {
-        let Attribution { map, randomisation, deletion, .. } = attribution;
-        let of_classes = it.prediction.classes.iter().zip(&it.maps);
-        let by_class: Object<String, Value> =
-            of_classes.map(|(class, maps)| (class.clone(), json!(named(&maps[at].leads)))).collect();
-        let per_lead = !map.leads.is_empty();
-        let stage = |stage: &explain::RandomisationStage| json!({ "random_layers": stage.layers, "random_networks": stage.networks, "rank_correlation": stage.magnitudes, "signed_rank_correlation": stage.signed });
-        json!({
-            "method": map.method.key(),
-            "passed": attribution.passed(),
-            "leads": per_lead.then(|| named(&map.leads)),
-            "leads_by_class": per_lead.then_some(by_class),
-            "time_bands": map.bands,
-            "random_weights": {
-                "passed": randomisation.passed,
-                "largest_rank_correlation": LARGEST_CORRELATION,
-                "stages": randomisation.stages.iter().map(stage).collect::<Vec<_>>(),
-            },
-            "deletion": {
-                "passed": deletion.passed,
-                "area": deletion.area,
-                "random_orders": deletion.orders,
-                "random_orders_beaten": deletion.beaten,
-                "probability_by_map": deletion.by_map,
-                "probability_at_random": deletion.at_random,
-            },
-        })
-    };
-    json!({
-        "source": source.display().to_string(),
-        "record": record,
-        "device": it.prediction.device.name,
-        "backend": it.prediction.device.backend,
-        "network": it.network,
-        "seed": it.seed,
-        "class": it.class_name(),
-        "probability": it.probability(),
-        "logit": it.prediction.logits[it.class],
-        "time_band_seconds": it.window as f64 / it.sampling_rate,
-        "methods": it.attributions.iter().enumerate().map(attribution).collect::<Vec<_>>(),
-        "warnings": it.prediction.warnings,
-    })
 }

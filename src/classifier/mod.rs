@@ -21,7 +21,7 @@ use executors::{Executors, Shape};
 #[cfg(feature = "formats")]
 pub use files::{Classified, Piece};
 pub use prediction::{Output, Prediction};
-use prepared::Prepared;
+pub use prepared::Prepared;
 
 /// A network with its weights on a device, ready to classify.
 ///
@@ -99,6 +99,16 @@ impl Classifier {
     /// Classifies many recordings and returns one result per recording, in order. Recordings of one length run as one batch.
     pub fn classify_batch(&self, recordings: &[Recording]) -> Vec<Result<Prediction>> {
         self.shared.classify(recordings)
+    }
+
+    /// Prepares a recording for [`Classifier::run`]: checks it, orders its leads, resamples and scales. It needs no device, so
+    /// that any thread can do it while the device computes. Prepared recordings of one length make a batch one behind the
+    /// other.
+    ///
+    /// # Errors
+    /// A lead is missing, the sampling rate cannot be resampled, or the recording lasts less than a second.
+    pub fn prepare(&self, recording: &Recording) -> Result<Prepared> {
+        Prepared::new(&self.shared.contract, recording)
     }
 
     /// Runs the network on `input` `[batch, leads, samples]` in the network's own scale, without resampling or scaling.

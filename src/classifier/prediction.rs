@@ -29,6 +29,8 @@ pub struct Prediction {
     /// The probabilities, one per class: the sigmoid of the logit over the
     /// contract's temperature. Classes do not exclude each other, so the sum is not 1.
     pub probabilities: Vec<f64>,
+    /// The thresholds, one per class: the probability from which a class is given as a label.
+    pub thresholds: Vec<f64>,
     /// The classes whose probability reaches their threshold.
     pub labels: Vec<String>,
     /// The features before the last linear layer: 256 numbers in network 542k, 128 in 55k.
@@ -77,6 +79,7 @@ impl Prediction {
             classes: contract.classes.clone(),
             logits,
             probabilities,
+            thresholds: contract.thresholds.clone(),
             labels,
             embedding: of_record(&output.embedding),
             device: output.device(index).cloned().unwrap_or_default(),

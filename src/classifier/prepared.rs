@@ -8,10 +8,13 @@ use crate::{
 
 /// A recording as the network takes it, and what is unusual about it. Any thread can prepare the next recordings while the
 /// device computes on these.
-pub(super) struct Prepared {
-    /// The network's input, `[leads, samples]`.
-    pub(super) input: Vec<f32>,
-    pub(super) warnings: Vec<String>,
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Prepared {
+    /// The network's input, `[leads, samples]`: at the network's sampling rate and in its scale.
+    pub input: Vec<f32>,
+    /// What is unusual about the recording, in words, for [`Prediction::warnings`](crate::Prediction::warnings).
+    pub warnings: Vec<String>,
 }
 
 impl Prepared {

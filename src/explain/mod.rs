@@ -9,11 +9,13 @@
 //! | `signal`, `runner` | changed copies of a record, and a network that runs them |
 //! | `maps` | gradient × input, occlusion and Grad-CAM |
 //! | `randomisation`, `ranks`, `deletion` | the checks |
-//! | `drawing` | maps and checks on ECG paper |
+//! | `drawing`, `json` | maps and checks on ECG paper, and as JSON |
 
 mod deletion;
 mod drawing;
 mod gradient_plan;
+#[cfg(feature = "json")]
+mod json;
 mod maps;
 mod randomisation;
 mod ranks;
