@@ -25,7 +25,8 @@
 //! | `plot` | no | curves, and ECGs on paper, as SVG |
 //! | `png` | no | the same as PNG |
 //! | `train` | no | training, and PTB-XL as a data set |
-//! | `explain` | no | explanations of a classification, as numbers and as a drawing |
+//! | `explain` | no | explanations of a classification, as numbers and, with `plot`, as a drawing |
+//! | `gradients` | no | what `train` and `explain` share; nothing by itself |
 //! | `download` | no | PTB-XL from PhysioNet |
 
 mod backend;

@@ -1,10 +1,6 @@
 //! `ecgpu explain`: shows which parts of a recording a class depends on.
 
-use std::{
-    path::PathBuf,
-    process::ExitCode,
-    time::Instant,
-};
+use std::{path::PathBuf, process::ExitCode, time::Instant};
 
 use ecgpu::{
     Classifier, Error, ErrorKind, Result,

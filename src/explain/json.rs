@@ -10,8 +10,8 @@ impl Explanation {
     ///
     /// The fields are `source`, `record`, `device`, `backend`, `network`, `seed`, `class`, `probability`, `logit`,
     /// `time_band_seconds`, `methods` and `warnings`. Each method has `method`, `passed`, `leads` and `leads_by_class` (null
-    /// with Grad-CAM), `time_bands` of all leads together, `map` `[leads, time bands]` (one row with Grad-CAM), and the checks
-    /// `random_weights` and `deletion`.
+    /// with Grad-CAM), `time_bands` of all leads together, `lead_time_bands` of each lead (null with Grad-CAM), and the checks
+    /// `random_weights` and `deletion`. Numbers of leads and times are in logits, with Grad-CAM without unit.
     pub fn to_json(&self, source: &str, record: &str) -> String {
         let methods: Vec<Value> =
             self.attributions.iter().enumerate().map(|(at, attribution)| self.method(at, attribution)).collect();
@@ -40,7 +40,7 @@ impl Explanation {
         let Attribution { map, randomisation, deletion } = attribution;
         let of_classes = self.prediction.classes.iter().zip(&self.maps);
         let by_class: Object<String, Value> =
-            of_classes.map(|(class, maps)| (class.clone(), self.by_lead(&maps[at].leads))).collect();
+            of_classes.map(|(class, maps)| (class.clone(), self.by_lead(&maps[at].leads).into())).collect();
         let per_lead = !map.leads.is_empty();
         json!({
             "method": map.method.key(),
@@ -48,23 +48,19 @@ impl Explanation {
             "leads": per_lead.then(|| self.by_lead(&map.leads)),
             "leads_by_class": per_lead.then_some(by_class),
             "time_bands": map.bands,
-            "map": self.time_bands(map),
+            "lead_time_bands": per_lead.then(|| self.by_lead(&self.time_bands(map))),
             "random_weights": random_weights(randomisation),
             "deletion": deletion_curve(deletion),
         })
     }
 
-    /// Returns a number of each lead by the lead's name.
-    fn by_lead(&self, values: &[f64]) -> Value {
-        self.leads.iter().zip(values).map(|(lead, &value)| (lead.to_string(), json!(value))).collect::<Object<_, _>>().into()
+    /// Returns values of the leads by the leads' names.
+    fn by_lead<T: Clone + Into<Value>>(&self, values: &[T]) -> Object<String, Value> {
+        self.leads.iter().zip(values).map(|(lead, value)| (lead.to_string(), value.clone().into())).collect()
     }
 
-    /// Returns a map in time bands, `[rows][bands]`: with occlusion its values, otherwise the sums over each band; with
-    /// Grad-CAM, whose values have no unit, the means.
+    /// Returns the attribution of each time band of each lead, `[leads][bands]`: the sum over the windows of the band.
     fn time_bands(&self, map: &Map) -> Vec<Vec<f64>> {
-        if map.rows == 1 {
-            return vec![map.bands.clone()];
-        }
         let per_band = (self.window / map.window).max(1);
         (0..map.rows).map(|row| map.row(row).chunks(per_band).map(|band| band.iter().sum()).collect()).collect()
     }

@@ -9,9 +9,11 @@
 //! | `signal`, `runner` | changed copies of a record, and a network that runs them |
 //! | `maps` | gradient × input, occlusion and Grad-CAM |
 //! | `randomisation`, `ranks`, `deletion` | the checks |
-//! | `drawing`, `json` | maps and checks on ECG paper, and as JSON |
+//! | `json` | an explanation as JSON, with feature `json` |
+//! | `drawing` | maps and checks on ECG paper, with feature `plot` |
 
 mod deletion;
+#[cfg(feature = "plot")]
 mod drawing;
 mod gradient_plan;
 #[cfg(feature = "json")]

@@ -14,7 +14,7 @@ mod list;
 mod max_pool;
 pub(crate) mod pooled_linear;
 mod storage;
-#[cfg(feature = "train")]
+#[cfg(feature = "gradients")]
 pub mod training;
 
 pub use extent::{Extent, Extents};
@@ -109,7 +109,7 @@ list::operations! {
         max_pool::MaxPool,
         pooled_linear::PooledLinear,
     }
-    nested #[cfg(feature = "train")] Training(training::Training);
+    nested #[cfg(feature = "gradients")] Training(training::Training);
 }
 
 /// Channels of x and of the output in [`Operation::with_few_channels`].
@@ -119,7 +119,7 @@ impl Kernel {
     /// Whether only training uses the operation.
     pub(crate) fn is_of_training(&self) -> bool {
         match self {
-            #[cfg(feature = "train")]
+            #[cfg(feature = "gradients")]
             Kernel::Training(_) => true,
             _ => false,
         }

@@ -6,7 +6,7 @@
 mod builder;
 mod check;
 mod fuse;
-#[cfg(feature = "train")]
+#[cfg(any(feature = "train", feature = "explain"))]
 mod input_gradient;
 mod slots;
 
@@ -21,7 +21,7 @@ use crate::{
 };
 pub use builder::Builder;
 pub use fuse::FusedPlan;
-#[cfg(feature = "train")]
+#[cfg(any(feature = "train", feature = "explain"))]
 pub(crate) use input_gradient::{conv1d_input_gradient, linear_input_gradient};
 
 /// The number of a buffer: its index in [`Plan::buffers`].

@@ -53,6 +53,13 @@ fn a_program_reads_numbers_of_every_method_without_a_drawing() {
         if method["method"] != "grad-cam" {
             assert_eq!(method["leads"].as_object().unwrap().len(), 12);
             assert_eq!(method["leads_by_class"]["MI"], method["leads"]);
+            let bands = method["lead_time_bands"].as_object().unwrap();
+            assert!(bands.len() == 12 && bands.values().all(|lead| lead.as_array().unwrap().len() == 50));
+        }
+        if method["method"] == "gradient" {
+            let sum: f64 =
+                method["lead_time_bands"]["V2"].as_array().unwrap().iter().map(|band| band.as_f64().unwrap()).sum();
+            assert!((sum - method["leads"]["V2"].as_f64().unwrap()).abs() < 1e-9, "{sum}");
         }
     }
 }

@@ -64,7 +64,7 @@ impl CpuExecutor {
                 layouts: &layouts,
                 packed: &packed,
                 kernels,
-                #[cfg(feature = "train")]
+                #[cfg(feature = "gradients")]
                 workers,
                 workers_per_record: workers,
             })

@@ -20,7 +20,7 @@ mod prepared_plan;
 mod tests;
 mod thread_pool;
 mod tiled_convolution;
-#[cfg(feature = "train")]
+#[cfg(feature = "gradients")]
 mod trainer;
 mod weight_cache;
 
@@ -30,7 +30,7 @@ use std::{
     sync::OnceLock,
 };
 
-#[cfg(feature = "train")]
+#[cfg(feature = "gradients")]
 use super::Trainer;
 use super::{Backend, DeviceInfo, Executor, batch_by_memory, check_stateless};
 use crate::{
@@ -114,7 +114,7 @@ impl Backend for Cpu {
         Ok(Box::new(CpuExecutor::new(self, plan, &record)))
     }
 
-    #[cfg(feature = "train")]
+    #[cfg(feature = "gradients")]
     fn prepare_training(&self, plan: &Plan) -> Result<Box<dyn Trainer>> {
         check_steps(plan, true)?;
         Ok(Box::new(trainer::CpuTrainer::new(self, plan)))

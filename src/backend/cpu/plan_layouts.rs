@@ -12,7 +12,7 @@ use super::{
     micro_kernels::MicroKernels,
     tiled_convolution::TiledConvolution,
 };
-#[cfg(feature = "train")]
+#[cfg(feature = "gradients")]
 use crate::kernels::training::Training;
 use crate::{
     kernels::Kernel,
@@ -114,7 +114,7 @@ impl BufferSlice {
     }
 
     /// The `len` numbers from number `start` on.
-    #[cfg(feature = "train")]
+    #[cfg(feature = "gradients")]
     pub(super) fn part(&self, start: usize, len: usize) -> Self {
         Self { start: self.start + start, len, ..*self }
     }
@@ -162,7 +162,7 @@ impl PlanLayouts {
                 Kernel::Conv1d(conv) => {
                     self.convolutions[at] = Some(TiledConvolution::new(conv, &mut x.rows, kernels));
                 }
-                #[cfg(feature = "train")]
+                #[cfg(feature = "gradients")]
                 Kernel::Training(Training::Conv1dWeightGradient(it)) if !x.matrix => {
                     x.rows.extend(it.padding, (it.out_samples - 1) * it.stride + it.kernel);
                 }
@@ -241,7 +241,7 @@ impl Stored {
 fn is_convolution(step: &Step) -> bool {
     match &step.kernel {
         Kernel::Conv1d(_) => true,
-        #[cfg(feature = "train")]
+        #[cfg(feature = "gradients")]
         Kernel::Training(Training::Conv1dWeightGradient(it)) => (it.in_samples, it.kernel) != (1, 1),
         _ => false,
     }

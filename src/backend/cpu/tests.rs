@@ -118,7 +118,7 @@ fn fused_steps_and_states_are_refused() {
     );
     assert!(refused(&fused_max_pool).contains("max pool"), "{}", refused(&fused_max_pool));
 
-    #[cfg(feature = "train")]
+    #[cfg(feature = "gradients")]
     {
         let mut builder = Builder::default();
         let x = builder.input("x", [1, 3, 5]).unwrap();

@@ -20,7 +20,7 @@ pub(super) const LARGEST_SUBMISSION: usize = {
 #[derive(Clone, Copy)]
 pub(super) enum Purpose {
     Inference,
-    #[cfg(feature = "train")]
+    #[cfg(feature = "gradients")]
     Training,
 }
 
@@ -30,7 +30,7 @@ impl Purpose {
         match (self, plan.batch) {
             (Self::Inference, 1) => "one record".into(),
             (Self::Inference, batch) => format!("{batch} records"),
-            #[cfg(feature = "train")]
+            #[cfg(feature = "gradients")]
             (Self::Training, batch) => format!("a step with {batch} records"),
         }
     }
@@ -41,7 +41,7 @@ impl Purpose {
                 let remedy = "cut the recording into shorter ones or use the CPU";
                 Error::new(ErrorKind::Shape, cause, remedy).with_hint(Hint::UseCpu)
             }
-            #[cfg(feature = "train")]
+            #[cfg(feature = "gradients")]
             Self::Training => Error::new(ErrorKind::Shape, cause, "train with fewer records at once"),
         }
     }

@@ -31,7 +31,7 @@ mod step_shape;
 mod submissions;
 mod texture;
 mod ticket;
-#[cfg(feature = "train")]
+#[cfg(feature = "gradients")]
 mod training;
 mod tune;
 mod tuning;
@@ -355,7 +355,7 @@ impl Backend for Gpu {
         Ok(Box::new(executor.inspect_err(|_| self.constants.clear())?))
     }
 
-    #[cfg(feature = "train")]
+    #[cfg(feature = "gradients")]
     fn prepare_training(&self, plan: &Plan) -> Result<Box<dyn super::Trainer>> {
         plan.check()?;
         self.faults.check()?;

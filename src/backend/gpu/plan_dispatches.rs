@@ -43,14 +43,14 @@ impl<'a> PlanDispatches<'a> {
             let storage = self.layouts.of(id).storage;
             resources.push(match self.plan.buffers[id].constant() {
                 Some(values) => constant(self.gpu, step, &variant, read, (values, storage))?,
-                #[cfg(feature = "train")]
+                #[cfg(feature = "gradients")]
                 None if read > 0 && !step.kernel.operation().constants().is_empty() => {
                     Resource::Buffer(self.pack_on_device(at, variant.packing, read)?)
                 }
                 None => Resource::Buffer(self.memory.slice(id).clone()),
             });
         }
-        #[cfg(feature = "train")]
+        #[cfg(feature = "gradients")]
         if variant.parts > 1 {
             self.push_with_sum(at, variant, resources);
             return Ok(());

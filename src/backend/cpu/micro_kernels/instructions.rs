@@ -1,6 +1,6 @@
 //! The micro-kernels compiled for each instruction set, and which of them this processor can run.
 
-#[cfg(feature = "train")]
+#[cfg(feature = "gradients")]
 use super::{
     batch_norm::{self, GradientSums, InputGradient, Moments, Normalise},
     outer_product::{self, OuterProductTile},
@@ -30,12 +30,12 @@ pub(crate) struct MicroKernels {
     pub(crate) transform_filters: unsafe fn(&PanelJob),
     pub(crate) column_max: unsafe fn(&mut ColumnReduction),
     pub(crate) column_mean: unsafe fn(&mut ColumnReduction),
-    #[cfg(feature = "train")]
+    #[cfg(feature = "gradients")]
     pub(crate) training: TrainingMicroKernels,
 }
 
 /// The micro-kernels that only training runs.
-#[cfg(feature = "train")]
+#[cfg(feature = "gradients")]
 pub(crate) struct TrainingMicroKernels {
     pub(crate) moments: unsafe fn(&mut Moments),
     pub(crate) normalise: unsafe fn(&mut Normalise),
@@ -61,7 +61,7 @@ macro_rules! micro_kernels {
                 transform_filters,
                 column_max,
                 column_mean,
-                #[cfg(feature = "train")]
+                #[cfg(feature = "gradients")]
                 training: TrainingMicroKernels { moments, normalise, gradient_sums, input_gradient, outer_product },
             };
 
@@ -96,31 +96,31 @@ macro_rules! micro_kernels {
                 unsafe { pool::column_mean::<$simd>(reduction) }
             }
 
-            #[cfg(feature = "train")]
+            #[cfg(feature = "gradients")]
             $(#[$features])?
             unsafe fn moments(job: &mut Moments) {
                 unsafe { batch_norm::moments::<$simd>(job) }
             }
 
-            #[cfg(feature = "train")]
+            #[cfg(feature = "gradients")]
             $(#[$features])?
             unsafe fn normalise(job: &mut Normalise) {
                 unsafe { batch_norm::normalise::<$simd>(job) }
             }
 
-            #[cfg(feature = "train")]
+            #[cfg(feature = "gradients")]
             $(#[$features])?
             unsafe fn gradient_sums(job: &mut GradientSums) {
                 unsafe { batch_norm::gradient_sums::<$simd>(job) }
             }
 
-            #[cfg(feature = "train")]
+            #[cfg(feature = "gradients")]
             $(#[$features])?
             unsafe fn input_gradient(job: &mut InputGradient) {
                 unsafe { batch_norm::input_gradient::<$simd>(job) }
             }
 
-            #[cfg(feature = "train")]
+            #[cfg(feature = "gradients")]
             $(#[$features])?
             unsafe fn outer_product(tile: &mut OuterProductTile) {
                 unsafe { outer_product::outer_product::<$simd>(tile) }

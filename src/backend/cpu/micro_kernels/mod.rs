@@ -3,11 +3,11 @@
 //!
 //! A micro-kernel gets slices, sizes and pitches. It does not know plans, layouts or threads.
 
-#[cfg(feature = "train")]
+#[cfg(feature = "gradients")]
 pub(crate) mod batch_norm;
 pub(crate) mod filter_transform;
 pub(crate) mod instructions;
-#[cfg(feature = "train")]
+#[cfg(feature = "gradients")]
 pub(crate) mod outer_product;
 pub(crate) mod packing;
 pub(crate) mod pool;

@@ -29,7 +29,7 @@ pub(crate) trait Simd: Copy {
     /// The larger number of each lane.
     unsafe fn max(self, other: Self) -> Self;
     /// Keeps the lanes of `self` in which `other` is above 0, and sets the other lanes to 0.
-    #[cfg(feature = "train")]
+    #[cfg(feature = "gradients")]
     unsafe fn keep_where_positive(self, other: Self) -> Self;
 }
 
@@ -86,7 +86,7 @@ impl Simd for Portable {
         self.zip(other, f32::max)
     }
 
-    #[cfg(feature = "train")]
+    #[cfg(feature = "gradients")]
     #[inline(always)]
     unsafe fn keep_where_positive(self, other: Self) -> Self {
         self.zip(other, |a, b| if b > 0.0 { a } else { 0.0 })
@@ -143,7 +143,7 @@ macro_rules! simd {
                 Self(unsafe { $max(self.0, other.0) })
             }
 
-            #[cfg(feature = "train")]
+            #[cfg(feature = "gradients")]
             #[inline(always)]
             unsafe fn keep_where_positive(self, other: Self) -> Self {
                 let ($value, $other) = (self.0, other.0);

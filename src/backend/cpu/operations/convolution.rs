@@ -47,7 +47,7 @@ impl CpuOperation for Convolution {
     unsafe fn run(&self, phase: usize, item: usize, context: &Context) {
         // SAFETY: each item packs a panel, or computes its own part of a record after all panels are packed.
         unsafe {
-            #[cfg(feature = "train")]
+            #[cfg(feature = "gradients")]
             if phase == 0 && self.weights.packing_items().is_some() {
                 return self.weights.pack(item, context);
             }

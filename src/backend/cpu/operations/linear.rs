@@ -83,7 +83,7 @@ impl CpuOperation for Linear {
     unsafe fn run(&self, phase: usize, item: usize, context: &Context) {
         // SAFETY: each item packs a panel, or computes a panel of all records after all panels are packed.
         unsafe {
-            #[cfg(feature = "train")]
+            #[cfg(feature = "gradients")]
             if phase == 0 && self.weights.packing_items().is_some() {
                 return self.weights.pack(item, context);
             }

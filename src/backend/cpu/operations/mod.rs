@@ -8,7 +8,7 @@ mod convolution;
 mod linear;
 mod pool;
 mod reference;
-#[cfg(feature = "train")]
+#[cfg(feature = "gradients")]
 mod training;
 mod transfer;
 mod weights;
@@ -66,7 +66,7 @@ pub(super) struct Preparation<'a> {
     pub(super) packed: &'a [Option<PackedWeights>],
     pub(super) kernels: &'static MicroKernels,
     /// How many workers share the whole plan.
-    #[cfg(feature = "train")]
+    #[cfg(feature = "gradients")]
     pub(super) workers: usize,
     /// How many workers share one record: 1 where each worker computes records of its own.
     pub(super) workers_per_record: usize,
@@ -90,7 +90,7 @@ pub(super) fn operation(preparation: &Preparation, step: usize) -> Box<dyn CpuOp
         Kernel::Linear(linear) => Box::new(linear::Linear::new(preparation, step, linear)),
         Kernel::MaxPool(pool) => Box::new(pool::MaxPool::new(preparation, step, pool)),
         Kernel::GlobalAveragePool(_) => Box::new(pool::GlobalAveragePool::new(preparation, step)),
-        #[cfg(feature = "train")]
+        #[cfg(feature = "gradients")]
         Kernel::Training(training) => training::operation(preparation, step, training),
         _ => Box::new(reference::ByReference::new(plan, layouts, step)),
     }

@@ -199,7 +199,7 @@ mod tests {
             layouts: &layouts,
             packed: &[],
             kernels,
-            #[cfg(feature = "train")]
+            #[cfg(feature = "gradients")]
             workers: 1,
             workers_per_record: 1,
         };

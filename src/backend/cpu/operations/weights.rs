@@ -1,13 +1,13 @@
 //! Weights and bias of a convolution or a linear layer, packed for the tiles.
 
-#[cfg(feature = "train")]
+#[cfg(feature = "gradients")]
 use super::super::{
     aligned_buffer::AlignedBuffer,
     micro_kernels::packing::{Packing, PanelJob},
     plan_layouts::BufferSlice,
     weight_cache::pack_panel,
 };
-#[cfg(feature = "train")]
+#[cfg(feature = "gradients")]
 use super::Context;
 use super::{
     super::{tiled_convolution::TileWeights, weight_cache::PackedWeights},
@@ -23,13 +23,13 @@ pub(super) enum Weights {
         bias: Vec<f32>,
     },
     /// Numbers that change from run to run, packed by each run.
-    #[cfg(feature = "train")]
+    #[cfg(feature = "gradients")]
     Changing(Box<ChangingWeights>),
 }
 
 /// Weights that change from run to run, and the memory into which each run packs them. For 64 records packing takes a
 /// hundredth of a training step.
-#[cfg(feature = "train")]
+#[cfg(feature = "gradients")]
 pub(super) struct ChangingWeights {
     weight: BufferSlice,
     bias: BufferSlice,
@@ -50,7 +50,7 @@ impl Weights {
             bias.resize(packing.panels * packing.panel, 0.0);
             return Self::Constant { weight: weight.clone(), bias };
         }
-        #[cfg(feature = "train")]
+        #[cfg(feature = "gradients")]
         return Self::Changing(Box::new(ChangingWeights {
             weight: layouts.slice(weight),
             bias: layouts.slice(bias),
@@ -58,7 +58,7 @@ impl Weights {
             padded_bias: AlignedBuffer::new(packing.panels * packing.panel),
             packing,
         }));
-        #[cfg(not(feature = "train"))]
+        #[cfg(not(feature = "gradients"))]
         unreachable!("weights {weight} of a plan without states are constants");
     }
 
@@ -66,7 +66,7 @@ impl Weights {
     pub(super) fn packing_items(&self) -> Option<usize> {
         match self {
             Self::Constant { .. } => None,
-            #[cfg(feature = "train")]
+            #[cfg(feature = "gradients")]
             Self::Changing(changing) => Some(changing.packing.panels),
         }
     }
@@ -75,7 +75,7 @@ impl Weights {
     ///
     /// # Safety
     /// No other thread packs the panel or reads the packed weights.
-    #[cfg(feature = "train")]
+    #[cfg(feature = "gradients")]
     pub(super) unsafe fn pack(&self, panel: usize, context: &Context) {
         let Self::Changing(changing) = self else { return };
         let ChangingWeights { weight, bias, packing, packed, padded_bias } = &**changing;
@@ -97,7 +97,7 @@ impl Weights {
     pub(super) unsafe fn get(&self) -> TileWeights<'_> {
         match self {
             Self::Constant { weight, bias } => TileWeights { weight: weight.values(), bias },
-            #[cfg(feature = "train")]
+            #[cfg(feature = "gradients")]
             Self::Changing(changing) => {
                 let ChangingWeights { packed, padded_bias, .. } = &**changing;
                 // SAFETY: the caller guarantees that there are no writers.

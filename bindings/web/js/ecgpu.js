@@ -1,0 +1,302 @@
+// The surface of the package: loads the module, and turns what it returns and throws into objects, promises and errors.
+// ecgpu.d.ts documents every name.
+
+import * as engine from "./ecgpu_bg.js";
+
+/** An error with what happened and what can be done about it. */
+export class EcgpuError extends Error {
+  constructor(kind, cause, remedy, option) {
+    super(`${cause}: ${remedy}`, { cause });
+    this.name = "EcgpuError";
+    this.kind = kind;
+    this.remedy = remedy;
+    this.option = option ?? undefined;
+  }
+}
+
+const usage = (cause, remedy) => new EcgpuError("usage", cause, remedy);
+
+/** The promise of a loaded module; none before the first call of `init`. */
+let loading;
+/** Whether the module is loaded. */
+let loaded = false;
+/** The error that stopped the module. */
+let stopped;
+
+export default function init({ module } = {}) {
+  if (stopped) {
+    // The compiled module is sound: only its memory is not.
+    engine.__wbg_reset_state();
+    stopped = undefined;
+  }
+  loading ??= load(module ?? new URL("./ecgpu_bg.wasm", import.meta.url)).catch((error) => {
+    loading = undefined;
+    throw error;
+  });
+  return loading;
+}
+
+async function load(module) {
+  const source = isAddress(module) ? await fetched(module) : await module;
+  try {
+    await engine.default({ module_or_path: source });
+  } catch (error) {
+    const remedy = "give the ecgpu_bg.wasm of this version, and a browser whose WebAssembly has SIMD";
+    throw new EcgpuError("module", `the module cannot be loaded (${error.message})`, remedy);
+  }
+  loaded = true;
+}
+
+const isAddress = (value) => typeof value === "string" || value instanceof URL;
+
+/** Fetches a file. Node does not fetch files of its disk, so they are read there. */
+async function fetched(address) {
+  try {
+    const url = new URL(address, globalThis.document?.baseURI ?? import.meta.url);
+    const node = url.protocol === "file:" && globalThis.process?.getBuiltinModule?.("node:fs/promises");
+    if (node) return await node.readFile(url);
+    const response = await fetch(url);
+    if (!response.ok) throw new Error(`the server answered ${response.status}`);
+    return response;
+  } catch (error) {
+    throw new EcgpuError("file", `${address} cannot be loaded (${error.message})`, "check that the server has this file");
+  }
+}
+
+/** Calls into the module. */
+function call(work) {
+  if (stopped) throw stopped;
+  if (!loaded) throw usage("the module is not loaded", "await init() first");
+  try {
+    return work();
+  } catch (error) {
+    if (typeof error === "string") {
+      const { kind, cause, remedy, option } = JSON.parse(error);
+      throw new EcgpuError(kind, cause, remedy, option);
+    }
+    if (!(error instanceof WebAssembly.RuntimeError || error instanceof RangeError)) throw error;
+    const place = panicked();
+    const cause = place ? `a fault of ecgpu at ${place}` : `WebAssembly ran out of memory, or ecgpu has a fault (${error.message})`;
+    const remedy = "await init() again, make recordings and classifiers anew, and report what was done";
+    throw (stopped = new EcgpuError("module", cause, remedy));
+  }
+}
+
+function panicked() {
+  try {
+    return engine.panicked();
+  } catch {
+    return undefined;
+  }
+}
+
+export const formats = () => call(() => engine.formats());
+
+export function read(files, { samplingRateHz, unit, leads } = {}) {
+  const list = Array.isArray(files) ? files : [files];
+  const names = [];
+  const contents = list.map((file) => {
+    const { name, bytes } = file ?? {};
+    const buffer = ArrayBuffer.isView(bytes) ? bytes.buffer : bytes;
+    if (typeof name !== "string" || !(buffer instanceof ArrayBuffer || buffer instanceof SharedArrayBufferOrNone)) {
+      throw usage("a file without a name or bytes", "give { name: string, bytes: Uint8Array or ArrayBuffer } for each file");
+    }
+    names.push(name);
+    return ArrayBuffer.isView(bytes) ? new Uint8Array(buffer, bytes.byteOffset, bytes.byteLength) : new Uint8Array(buffer);
+  });
+  const size = contents.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  if (size > LARGEST) throw usage(`files of ${size} bytes`, `give at most ${LARGEST}: the memory of WebAssembly is limited`);
+  const rate = optional("samplingRateHz", samplingRateHz, "number");
+  const stated = optional("unit", unit, "string");
+  const named = optional("leads", leads, "strings");
+  return call(() => engine.read(names, contents, rate, stated, named)).map((it) => new Recording(it));
+}
+
+/** The largest sum of files: WebAssembly has 4 GiB, and a reader may need several times its file. */
+const LARGEST = 512 * 1024 * 1024;
+const SharedArrayBufferOrNone = globalThis.SharedArrayBuffer ?? ArrayBuffer;
+
+/** Checks the type of an option. */
+function optional(name, value, type) {
+  if (value === undefined || value === null) return undefined;
+  const holds = type === "strings" ? Array.isArray(value) && value.every((it) => typeof it === "string") : typeof value === type;
+  if (!holds) throw usage(`${name} is not ${type === "strings" ? "an array of strings" : `a ${type}`}`, `leave ${name} out, or correct it`);
+  return value;
+}
+
+export function synthesize(condition = "norm", { seed = 1, samplingRateHz = 500, durationS = 10 } = {}) {
+  if (typeof condition !== "string") throw usage("a condition that is not a string", "name one, such as norm");
+  optional("seed", seed, "number");
+  optional("samplingRateHz", samplingRateHz, "number");
+  optional("durationS", durationS, "number");
+  return new Recording(call(() => engine.synthesize(condition, seed, samplingRateHz, durationS)));
+}
+
+/** What is called on a recording or a classifier: the object in the module, if it is still there. */
+function within(object, noun) {
+  if (!object) throw usage(`a ${noun} that was freed`, "make it anew");
+  return object;
+}
+
+export class Recording {
+  #inner;
+
+  /** Takes over a recording of the module: `read` and `synthesize` make recordings. */
+  constructor(inner) {
+    if (!(inner instanceof engine.Recording)) throw usage("a recording made by hand", "use read or synthesize");
+    this.#inner = inner;
+  }
+
+  /** The object in the module, for the classifier. */
+  static inner(recording) {
+    if (!(recording instanceof Recording)) throw usage("something that is not a Recording", "give one that read or synthesize made");
+    return within(recording.#inner, "recording");
+  }
+
+  #get(work) {
+    return call(() => work(within(this.#inner, "recording")));
+  }
+
+  get name() {
+    return this.#get((it) => it.name);
+  }
+
+  get samplingRateHz() {
+    return this.#get((it) => it.sampling_rate);
+  }
+
+  get durationS() {
+    return this.#get((it) => it.duration);
+  }
+
+  get leads() {
+    return this.#get((it) => it.leads);
+  }
+
+  get warnings() {
+    return this.#get((it) => it.warnings);
+  }
+
+  lead(name) {
+    return this.#get((it) => it.lead(String(name)));
+  }
+
+  inOrder() {
+    const samples = (name) => this.#get((it) => it.recorded_or_derived(name));
+    return call(() => engine.standard_leads()).map((name) => ({ name, samples: samples(name) }));
+  }
+
+  free() {
+    release(this.#inner);
+    this.#inner = undefined;
+  }
+}
+
+/** Frees an object in the module. One of a module that has stopped is gone already. */
+function release(inner) {
+  if (!stopped) inner?.free();
+}
+
+export class Classifier {
+  #inner;
+
+  constructor(inner) {
+    if (!(inner instanceof engine.Classifier)) throw usage("a classifier made by hand", "use Classifier.open");
+    this.#inner = inner;
+  }
+
+  static async open({ weights = new URL("./weights.safetensors", import.meta.url), device = "auto" } = {}) {
+    call(() => {});
+    if (!["auto", "wasm", "webgpu"].includes(device)) throw usage(`device '${device}'`, "use auto, wasm or webgpu");
+    if (device === "webgpu") {
+      throw new EcgpuError("device", "this build computes in WebAssembly alone", "use device wasm or auto");
+    }
+    const source = isAddress(weights) ? String(weights).split("/").pop() : "weights";
+    const bytes = isAddress(weights) ? await contents(await fetched(weights)) : bytesOf(weights);
+    return new Classifier(call(() => engine.Classifier.open(bytes, source)));
+  }
+
+  #get(work) {
+    return call(() => work(within(this.#inner, "classifier")));
+  }
+
+  async classify(recording, { embedding = false, explain, onProgress } = {}) {
+    const start = performance.now();
+    const prediction = JSON.parse(this.#get((it) => it.classify(Recording.inner(recording), Boolean(embedding))));
+    prediction.took_ms = performance.now() - start;
+    if (explain) prediction.explanation = this.#explain(recording, explain, onProgress);
+    return prediction;
+  }
+
+  #explain(recording, asked, onProgress) {
+    const object = typeof asked === "object" ? asked : { class: asked === true ? undefined : asked };
+    const name = optional("the class to explain", object.class, "string");
+    const methods = optional("methods", object.methods, "strings");
+    const seed = optional("seed", object.seed, "number") ?? 1;
+    // What the caller's function throws is thrown at the end: an exception must not pass through the module.
+    let failure;
+    const progress = (done, total) => {
+      if (failure) return;
+      try {
+        onProgress?.(done, total);
+      } catch (error) {
+        failure = { error };
+      }
+    };
+    const text = this.#get((it) => it.explain(Recording.inner(recording), name, methods, seed, onProgress && progress));
+    if (failure) throw failure.error;
+    return JSON.parse(text);
+  }
+
+  async classifyReference(recording, { embedding = false } = {}) {
+    const start = performance.now();
+    const prediction = JSON.parse(this.#get((it) => it.classify_reference(Recording.inner(recording), Boolean(embedding))));
+    prediction.took_ms = performance.now() - start;
+    return prediction;
+  }
+
+  async verify() {
+    return JSON.parse(this.#get((it) => it.verify()));
+  }
+
+  get device() {
+    return this.#get((it) => it.device);
+  }
+
+  get network() {
+    return this.#get((it) => it.network);
+  }
+
+  get samplingRateHz() {
+    return this.#get((it) => it.sampling_rate);
+  }
+
+  get classes() {
+    return this.#get((it) => it.classes);
+  }
+
+  get thresholds() {
+    return this.#get((it) => Object.fromEntries(it.classes.map((name, at) => [name, it.thresholds[at]])));
+  }
+
+  get notes() {
+    return this.#get((it) => it.notes);
+  }
+
+  free() {
+    release(this.#inner);
+    this.#inner = undefined;
+  }
+}
+
+const contents = async (source) => (source instanceof Uint8Array ? source : new Uint8Array(await source.arrayBuffer()));
+
+function bytesOf(weights) {
+  if (weights instanceof ArrayBuffer) return new Uint8Array(weights);
+  if (ArrayBuffer.isView(weights)) return new Uint8Array(weights.buffer, weights.byteOffset, weights.byteLength);
+  throw usage("weights that are neither bytes nor an address", "give a Uint8Array, or the URL of a safetensors file");
+}
+
+if (Symbol.dispose) {
+  for (const type of [Recording, Classifier]) type.prototype[Symbol.dispose] = type.prototype.free;
+}
