@@ -11,7 +11,7 @@ use ecgpu::{
     explain::{self, Method, Options},
 };
 use js_sys::Function;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 
 use crate::{
@@ -49,7 +49,7 @@ impl Classifier {
     /// The recording lacks a lead, is too short, or cannot be resampled.
     pub fn classify(&self, recording: &Recording, embedding: bool) -> Result<String> {
         let prediction = self.classifier.classify(&recording.0).map_err(thrown)?;
-        Ok(self.to_json(recording, &prediction, embedding))
+        Ok(to_json(recording, &prediction, embedding))
     }
 
     /// Classifies a recording with the float64 reference and returns the prediction as JSON.
@@ -67,7 +67,7 @@ impl Classifier {
             };
             reference.classify(&recording.0)
         };
-        classify().map(|prediction| self.to_json(recording, &prediction, embedding)).map_err(thrown)
+        classify().map(|prediction| to_json(recording, &prediction, embedding)).map_err(thrown)
     }
 
     /// Explains the classification of a recording and returns the explanation as JSON: of the most probable class if none is
@@ -98,7 +98,7 @@ impl Classifier {
             explain::explain(&self.classifier, &recording.0, &options, &progress)
         };
         let name = recording.0.name();
-        explain().map(|explanation| explanation.to_json(name, name)).map_err(thrown)
+        explain().map(|explanation| explanation.to_json("", name)).map_err(thrown)
     }
 
     /// Compares every stage with the float64 reference, on ten seconds and on two awkward shapes, and returns a JSON array of
@@ -159,18 +159,8 @@ impl Classifier {
     }
 }
 
-impl Classifier {
-    /// A prediction with the recording's name, sampling rate and duration, and the thresholds.
-    fn to_json(&self, recording: &Recording, prediction: &Prediction, embedding: bool) -> String {
-        let contract = self.classifier.contract();
-        let thresholds: Map<String, Value> =
-            contract.classes.iter().cloned().zip(contract.thresholds.iter().map(|&it| it.into())).collect();
-        let report = Report::new("", recording.0.name(), prediction).to_json(embedding);
-        let mut object: Map<String, Value> = serde_json::from_str(&report).unwrap_or_default();
-        object.shift_remove("source");
-        object.insert("sampling_rate_hz".into(), recording.0.sampling_rate().into());
-        object.insert("duration_s".into(), recording.0.duration().into());
-        object.insert("thresholds".into(), thresholds.into());
-        Value::from(object).to_string()
-    }
+/// Returns a prediction with the recording's name, sampling rate and duration as JSON.
+fn to_json(Recording(recording): &Recording, prediction: &Prediction, embedding: bool) -> String {
+    let report = Report::new("", recording.name(), prediction);
+    report.with_length(recording.sampling_rate(), recording.duration()).to_json(embedding)
 }
