@@ -25,11 +25,15 @@ static BUILT_IN: &[u8] = include_bytes!("../../weights/ssl-ecg-542k.safetensors"
 /// The names of the weights files that come with the project. The first is that of [`Weights::built_in`].
 /// `weights/README.md` describes them.
 #[cfg(feature = "all-weights")]
-pub const WEIGHTS: [&str; 2] = ["542k", "55k"];
+pub const WEIGHTS: [&str; 3] = ["542k", "55k", "542k-10pct"];
 
 /// The files of [`WEIGHTS`].
 #[cfg(feature = "all-weights")]
-static FILES: [&[u8]; WEIGHTS.len()] = [BUILT_IN, include_bytes!("../../weights/ssl-ecg-55k.safetensors")];
+static FILES: [&[u8]; WEIGHTS.len()] = [
+    BUILT_IN,
+    include_bytes!("../../weights/ssl-ecg-55k.safetensors"),
+    include_bytes!("../../weights/ssl-ecg-542k-10pct.safetensors"),
+];
 
 /// The largest file that is read, in bytes. The largest published network takes 2.2 MB in F32.
 const LARGEST_FILE: u64 = 256 << 20;

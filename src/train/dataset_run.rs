@@ -258,10 +258,18 @@ fn provenance(settings: &Settings, dataset: &Dataset, records: usize, encoder: O
         RunKind::Finetune if settings.freeze_encoder == Some(true) => "last layer trained behind a frozen encoder",
         RunKind::Finetune => "fine-tuned",
     };
-    let fraction = settings.label_fraction.map_or(String::new(), |part| format!(", {} % of the labels", part * 100.0));
+    // The labels have no effect where the targets are those of the teachers alone.
+    let without_labels =
+        settings.teacher_share == Some(1.0) && !settings.teacher.is_empty() && settings.statements.is_none();
+    let fraction = match settings.label_fraction {
+        Some(_) if without_labels => ", no labels".into(),
+        Some(part) => format!(", {} % of the labels", part * 100.0),
+        None => String::new(),
+    };
     let windows = settings.crop.map_or(String::new(), |seconds| format!(", on random windows of {seconds} s"));
     let teachers = match settings.teacher.len() {
         0 => String::new(),
+        count if without_labels => format!(", on the probabilities of {count} teachers"),
         count => format!(", with {count} teachers"),
     };
     let encoder = encoder.map_or(String::new(), |encoder| format!("; encoder: {}", encoder.contract.provenance));
