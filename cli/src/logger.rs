@@ -2,7 +2,7 @@
 
 use std::{
     io::Write,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, OnceLock, PoisonError},
 };
 
 use indicatif::ProgressBar;
@@ -15,6 +15,12 @@ const VARIABLE: &str = "ECGPU_LOG";
 
 /// The progress bar that must be hidden while a message is written.
 static PROGRESS: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+/// Takes the place of standard error.
+static LISTENER: OnceLock<Listener> = OnceLock::new();
+
+/// A function that takes a level and a message.
+type Listener = Box<dyn Fn(Level, &str) + Send + Sync>;
 
 struct Logger;
 
@@ -32,10 +38,16 @@ pub fn write_around(progress: &ProgressBar) {
     *PROGRESS.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress.clone());
 }
 
+/// Passes messages to `listener` from now on, instead of writing them.
+#[cfg_attr(not(feature = "serve"), expect(dead_code))]
+pub fn pass_to(listener: impl Fn(Level, &str) + Send + Sync + 'static) {
+    let _ = LISTENER.set(Box::new(listener));
+}
+
 impl Log for Logger {
     /// Accepts messages of this project only: wgpu and the HTTP client have logs of their own.
     fn enabled(&self, metadata: &Metadata) -> bool {
-        metadata.target().split("::").next().is_some_and(|package| package == "ecgpu")
+        metadata.target().split("::").next().is_some_and(|package| ["ecgpu", "ecgpu_server"].contains(&package))
     }
 
     fn log(&self, record: &Record) {
@@ -43,6 +55,9 @@ impl Log for Logger {
             return;
         }
         let text = record.args().to_string();
+        if let Some(listener) = LISTENER.get() {
+            return listener(record.level(), &text);
+        }
         let write = || match record.level() {
             Level::Error | Level::Warn => terminal::note(&text),
             level => {

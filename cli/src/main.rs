@@ -23,6 +23,8 @@ mod profile;
 mod reproduce;
 mod run_display;
 mod score;
+#[cfg(feature = "serve")]
+mod serve;
 mod synth;
 mod terminal;
 mod train;
@@ -55,6 +57,8 @@ struct Arguments {
 enum Command {
     Classify(classify::Arguments),
     Score(score::Arguments),
+    #[cfg(feature = "serve")]
+    Serve(Box<serve::Arguments>),
     Devices(devices::Arguments),
     Doctor(doctor::Arguments),
     Verify(verify::Arguments),
@@ -102,7 +106,7 @@ fn weights_to_choose() -> String {
 }
 
 /// Options that choose the device.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 struct DeviceOptions {
     /// auto (a real GPU where there is one, else the CPU), gpu, gpu:N, a part of a GPU's name, cpu, or reference (float64)
     ///
@@ -221,6 +225,8 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Classify(arguments) => classify::run(&arguments),
         Command::Score(arguments) => score::run(&arguments),
+        #[cfg(feature = "serve")]
+        Command::Serve(arguments) => serve::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
