@@ -106,6 +106,8 @@ impl Server {
         let tokens = options.token_file.as_deref().map(Tokens::open).transpose()?;
         let app = Arc::new(App::new(options.limits.clone(), options.log()?, tokens));
         let router = router(&app, &options.cors_origins)?;
+        let mut options = options;
+        options.limits.connections = options.limits.connections.min(descriptors());
         let runtime = Builder::new_multi_thread().thread_name("http").enable_all().build().map_err(|error| {
             let cause = format!("the threads of the server cannot be started: {error}");
             Error::new(ErrorKind::Device, cause, "raise the limit of threads").with_source(error)
@@ -172,6 +174,23 @@ impl Server {
         runtime.shutdown_background();
         outcome
     }
+}
+
+/// The file descriptors that are left to everything but connections.
+#[cfg(unix)]
+const OTHER_DESCRIPTORS: u64 = 128;
+
+/// Raises the process's limit of file descriptors as far as it may, and returns how many connections that allows.
+#[cfg(unix)]
+fn descriptors() -> usize {
+    let limit = rlimit::increase_nofile_limit(rlimit::INFINITY).unwrap_or(1024);
+    usize::try_from(limit.saturating_sub(OTHER_DESCRIPTORS)).unwrap_or(usize::MAX).max(1)
+}
+
+/// Returns how many connections the system allows: more than any server has.
+#[cfg(not(unix))]
+fn descriptors() -> usize {
+    usize::MAX
 }
 
 fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {

@@ -43,8 +43,7 @@ pub async fn of(uri: &Uri, headers: &HeaderMap, bytes: Bytes, style: Style) -> O
     let unknown = ["", "application/x-www-form-urlencoded"].contains(&kind.as_str());
     let is_object = unknown && bytes.iter().find(|byte| !is_space(**byte)) == Some(&b'{');
     match kind.as_str() {
-        _ if is_object => Ok(Content::Json { text: bytes, style }),
-        "application/json" => {
+        kind if kind == "application/json" || is_object => {
             if wanted != Wanted::default() {
                 return Err(Failure::invalid("options in the query beside JSON", "put them into the JSON"));
             }
@@ -110,7 +109,7 @@ fn file_name(headers: &HeaderMap) -> Option<String> {
 }
 
 /// Returns a file's name without the folders before it, from any system.
-fn bare(name: &str) -> String {
+pub fn bare(name: &str) -> String {
     let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
     if name.is_empty() { "recording".into() } else { name.chars().take(255).collect() }
 }

@@ -18,7 +18,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use ecgpu::{Error, ErrorKind, Result};
+use ecgpu::{Error, ErrorKind, Result, engine::text::escaped};
 use serde_json::json;
 
 use super::App;
@@ -50,8 +50,17 @@ pub enum LogFormat {
 #[derive(Clone)]
 pub struct Log {
     format: LogFormat,
-    lines: Option<SyncSender<String>>,
+    lines: Option<SyncSender<Entry>>,
     dropped: Arc<AtomicU64>,
+}
+
+/// What the thread of the log is told.
+enum Entry {
+    Line(String),
+    /// Everything before it is written when this is dropped.
+    Flush {
+        _done: SyncSender<()>,
+    },
 }
 
 impl Log {
@@ -65,7 +74,7 @@ impl Log {
             let (sender, receiver) = sync_channel(WAITING);
             let of_thread = dropped.clone();
             let thread = std::thread::Builder::new().name("log".into());
-            thread.spawn(move || write_lines(&receiver, &of_thread)).map_err(|error| {
+            thread.spawn(move || write_lines(&receiver, format, &of_thread)).map_err(|error| {
                 let cause = format!("no thread can be started for the log: {error}");
                 Error::new(ErrorKind::Device, cause, "raise the limit of threads").with_source(error)
             })?;
@@ -76,16 +85,12 @@ impl Log {
 
     /// Writes an event of the server: its level, such as `info`, and a sentence.
     pub fn event(&self, level: &str, message: &str) {
-        let line = match self.format {
-            LogFormat::Json => json!({ "time": now(), "level": level, "message": message }).to_string(),
-            _ => format!("{} {level}: {}", now(), ecgpu::engine::text::escaped(message)),
-        };
-        self.write(line);
+        self.write(event(self.format, level, message));
     }
 
     fn write(&self, line: String) {
         if let Some(lines) = &self.lines
-            && lines.try_send(line).is_err()
+            && lines.try_send(Entry::Line(line)).is_err()
         {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -94,28 +99,39 @@ impl Log {
     /// Waits until what was logged so far is written, at most a second.
     pub fn flush(&self) {
         let Some(lines) = &self.lines else { return };
-        let (mark, marked) = sync_channel::<()>(0);
-        drop(mark);
-        let _ = (lines, marked);
-        std::thread::sleep(Duration::from_millis(20));
+        let (_done, done) = sync_channel(0);
+        if lines.try_send(Entry::Flush { _done }).is_ok() {
+            let _ = done.recv_timeout(Duration::from_secs(1));
+        }
     }
 }
 
-fn write_lines(lines: &Receiver<String>, dropped: &AtomicU64) {
-    while let Ok(line) = lines.recv() {
-        let mut text = line + "\n";
-        // What waits already is written at once.
-        while text.len() < 64 << 10
-            && let Ok(line) = lines.try_recv()
-        {
-            text += &line;
-            text.push('\n');
+/// The bytes that are written at once, if as many wait.
+const WRITTEN_AT_ONCE: usize = 64 << 10;
+
+fn write_lines(entries: &Receiver<Entry>, format: LogFormat, dropped: &AtomicU64) {
+    while let Ok(first) = entries.recv() {
+        let (mut text, mut entry, mut flushed) = (String::new(), Some(first), Vec::new());
+        while let Some(next) = entry {
+            match next {
+                Entry::Line(line) => text += &(line + "\n"),
+                flush => flushed.push(flush),
+            }
+            entry = (text.len() < WRITTEN_AT_ONCE).then(|| entries.try_recv().ok()).flatten();
         }
-        match dropped.swap(0, Ordering::Relaxed) {
-            0 => {}
-            count => text += &format!("{{\"level\":\"warn\",\"message\":\"{count} lines of the log were dropped\"}}\n"),
+        let count = dropped.swap(0, Ordering::Relaxed);
+        if count > 0 {
+            text += &(event(format, "warn", &format!("{count} lines of the log were dropped")) + "\n");
         }
         let _ = std::io::stderr().lock().write_all(text.as_bytes());
+    }
+}
+
+/// Returns the line of an event.
+fn event(format: LogFormat, level: &str, message: &str) -> String {
+    match format {
+        LogFormat::Json => json!({ "time": now(), "level": level, "message": message }).to_string(),
+        _ => format!("{} {level}: {}", now(), escaped(message)),
     }
 }
 
@@ -168,7 +184,8 @@ pub async fn requests(State(app): State<Arc<App>>, request: Request<Body>, next:
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_string();
     let method = request.method().as_str().chars().take(16).collect();
     // A proxy in front may have read a chunked body by another length: section 6.1.
-    let close = request.version() == Version::HTTP_11 && request.headers().contains_key(header::TRANSFER_ENCODING);
+    let is_http1 = request.version() < Version::HTTP_2;
+    let close = is_http1 && request.headers().contains_key(header::TRANSFER_ENCODING);
     let (start, served) = (Instant::now(), Served::default());
     let mut line = Line { log: app.log.clone(), id, method, route, start, status: CLIENT_LEFT, served };
     let mut response = next.run(request).await;
@@ -177,7 +194,7 @@ pub async fn requests(State(app): State<Arc<App>>, request: Request<Body>, next:
     if let Ok(id) = HeaderValue::from_str(&line.id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
-    if close || response.status() == StatusCode::REQUEST_TIMEOUT {
+    if close || is_http1 && response.status() == StatusCode::REQUEST_TIMEOUT {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response

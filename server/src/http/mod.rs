@@ -160,8 +160,8 @@ pub fn router(app: &Arc<App>, origins: &[String]) -> Result<Router> {
         .route("/readyz", get(health::readyz));
     let mut router = open
         .merge(with_token)
-        .method_not_allowed_fallback(|| async { Failure::method() })
-        .fallback(|| async { Failure::not_found() })
+        .method_not_allowed_fallback(|request| refuse(request, Failure::method()))
+        .fallback(|request| refuse(request, Failure::not_found()))
         .layer(from_fn(lowest))
         .layer(CatchPanicLayer::custom(|_| Failure::internal().into_response()));
     if !origins.is_empty() {
@@ -175,11 +175,16 @@ async fn check_token(State(app): State<Arc<App>>, request: Request<Body>, next: 
     if let Some(tokens) = &app.tokens
         && let Err(failure) = tokens.check(request.headers())
     {
-        let (head, request_body) = request.into_parts();
-        body::linger(&head.headers, request_body).await;
-        return failure.into_response();
+        return refuse(request, failure).await;
     }
     next.run(request).await
+}
+
+/// Answers a request whose body is of no interest.
+async fn refuse(request: Request<Body>, failure: Failure) -> Response {
+    let (head, request_body) = request.into_parts();
+    body::linger(&head.headers, request_body).await;
+    failure.into_response()
 }
 
 /// Adds what every response has.

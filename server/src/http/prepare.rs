@@ -6,13 +6,16 @@ use ecgpu::{
 };
 
 use super::{
-    content::Content,
+    content::{self, Content},
     failure::{Failure, Outcome},
     numbers_json::{Most, Numbers, RESERVED},
     request_json,
     wanted::Wanted,
 };
 use crate::{engine::Input, limits::Limits};
+
+/// The largest number that [`Classifier::run`] takes.
+const LARGEST_RAW: f32 = 1e18;
 
 /// A request that is ready for the device.
 pub struct Prepared {
@@ -44,7 +47,7 @@ pub fn prepare(content: Content, classifier: &Classifier, limits: &Limits) -> Ou
             if wanted.raw {
                 return raw(numbers.shape, &numbers.values[RESERVED..], classifier, limits, wanted);
             }
-            recordings(of_numbers(numbers, &wanted.read)?, classifier, limits, wanted)
+            recordings(of_numbers(numbers, &wanted)?, classifier, limits, wanted)
         }
         Content::Files { files, wanted } if wanted.raw => {
             let [(name, bytes)] = &files[..] else {
@@ -58,7 +61,7 @@ pub fn prepare(content: Content, classifier: &Classifier, limits: &Limits) -> Ou
 }
 
 /// Makes the recordings of an array as if it came in a `.npy` file, with the same assumptions and warnings.
-fn of_numbers(numbers: Numbers, options: &ReadOptions) -> Outcome<Vec<Recording>> {
+fn of_numbers(numbers: Numbers, wanted: &Wanted) -> Outcome<Vec<Recording>> {
     let Numbers { shape, batched, mut values } = numbers;
     let shape = if batched { &shape[..] } else { &shape[1..] };
     let sides: String = shape.iter().map(|side| format!("{side}, ")).collect();
@@ -75,7 +78,8 @@ fn of_numbers(numbers: Numbers, options: &ReadOptions) -> Outcome<Vec<Recording>
     if cfg!(target_endian = "big") {
         file[size_of::<f32>() * RESERVED..].chunks_mut(size_of::<f32>()).for_each(<[u8]>::reverse);
     }
-    Ok(format::read_bytes("inputs.npy", file, options)?)
+    let name = format!("{}.npy", wanted.name.as_deref().map_or("inputs".into(), content::bare));
+    Ok(format::read_bytes(&name, file, &wanted.read)?)
 }
 
 fn of_files(files: &[(String, bytes::Bytes)], options: &ReadOptions) -> Outcome<Vec<Recording>> {
@@ -137,6 +141,11 @@ fn raw(
         return Err(Failure::invalid(cause, format!("give [batch, {leads}, samples]")));
     }
     check(batch, samples, limits)?;
+    if let Some(at) = values.iter().position(|value| value.abs() > LARGEST_RAW) {
+        let [record, lead, sample] = [at / (rows * samples), at / samples % rows, at % samples];
+        let cause = format!("inputs[{record}][{lead}][{sample}] is {:e}", values[at]);
+        return Err(Failure::invalid(cause, format!("give numbers up to {LARGEST_RAW:e}")));
+    }
     let inputs = values.chunks(rows * samples).map(|values| Input { values: values.to_vec(), samples });
     let records = (0..batch).map(|index| Record { name: format!("inputs[{index}]"), ..Record::default() });
     Ok(Prepared { records: records.collect(), inputs: inputs.collect(), wanted })
