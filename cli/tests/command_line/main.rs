@@ -12,5 +12,6 @@ mod doctor;
 mod explain;
 mod plot;
 mod score;
+mod serve;
 mod support;
 mod tuning;

@@ -1,0 +1,12 @@
+//! The server as its clients see it: real connections to a real server in this process.
+
+mod bad_requests;
+mod connections;
+mod draining;
+mod fake;
+mod files;
+mod overload;
+mod predict;
+mod recovery;
+mod support;
+mod tokens;
