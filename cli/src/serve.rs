@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Du
 
 use clap::ValueEnum;
 use ecgpu::Result;
-use ecgpu_server::{Limits, Log, LogFormat, Options, serve};
+use ecgpu_server::{Limits, Log, LogFormat, Options, TlsFiles, openapi, serve};
 
 use crate::{Setup, logger, terminal};
 
@@ -19,7 +19,9 @@ Examples:
   ecgpu serve
   curl localhost:8080/api/predict --data-binary @record.npy
   curl localhost:8080/api/predict -F file=@record.hea -F file=@record.dat
-  ecgpu serve --listen 0.0.0.0:8080 --token-file /etc/ecgpu/tokens --device gpu --log json")]
+  ecgpu serve --listen 0.0.0.0:8080 --token-file /etc/ecgpu/tokens --device gpu --log json
+  ecgpu serve --listen 0.0.0.0:8443 --tls-cert cert.pem --tls-key key.pem --token-file tokens
+  ecgpu serve --openapi > openapi.json")]
 pub struct Arguments {
     /// The address to listen at; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
@@ -29,6 +31,15 @@ pub struct Arguments {
     /// A file of the tokens that are accepted, one per line, # for comments; read again when it changes
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// The server's certificate in PEM, for HTTPS, with those between it and the root; read again when it changes
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's private key in PEM, not encrypted
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Print the description of all routes (OpenAPI 3.1) and end
+    #[arg(long)]
+    openapi: bool,
     /// Let other machines connect without a token
     #[arg(long)]
     insecure: bool,
@@ -72,6 +83,10 @@ enum Format {
 }
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    if arguments.openapi {
+        terminal::print(&openapi());
+        return Ok(ExitCode::SUCCESS);
+    }
     let weights = arguments.setup.weights()?;
     let log = Log::new(match arguments.log {
         Format::Json => LogFormat::Json,
@@ -84,6 +99,8 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut options = Options::new(weights, Arc::new(move || device.open()));
     options.listen = arguments.listen;
     options.token_file = arguments.token_file.clone();
+    let tls = arguments.tls_cert.clone().zip(arguments.tls_key.clone());
+    options.tls = tls.map(|(certificate, key)| TlsFiles { certificate, key });
     options.insecure = arguments.insecure;
     options.cors_origins = arguments.cors_origin.clone();
     options.largest_batch = arguments.max_batch as usize;

@@ -18,9 +18,14 @@ mod limits;
 mod observe;
 mod options;
 mod server;
+#[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
+mod tls;
 
 pub use engine::{Counts, OpenBackend};
-pub use http::log::{Log, LogFormat};
+pub use http::{
+    log::{Log, LogFormat},
+    openapi,
+};
 pub use limits::Limits;
-pub use options::Options;
+pub use options::{Options, TlsFiles};
 pub use server::{Handle, Server, serve};

@@ -26,6 +26,8 @@ pub struct Options {
     pub queue: usize,
     /// A file of the tokens that are accepted, one per line; without one everybody is.
     pub token_file: Option<PathBuf>,
+    /// The certificate for HTTPS; without one the server speaks HTTP.
+    pub tls: Option<TlsFiles>,
     /// Whether other machines may connect without a token.
     pub insecure: bool,
     /// The origins whose pages may send requests, such as `https://ecg.example.org`: none.
@@ -41,6 +43,15 @@ pub struct Options {
     pub log: Option<Log>,
 }
 
+/// The files of a certificate, read again when they change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The server's certificate and those between it and the root, in this order, in PEM.
+    pub certificate: PathBuf,
+    /// The certificate's private key in PEM: PKCS #8, PKCS #1 or SEC 1, not encrypted.
+    pub key: PathBuf,
+}
+
 impl Options {
     /// Makes the default options for some weights and a device.
     pub fn new(weights: Weights, open: OpenBackend) -> Self {
@@ -51,6 +62,7 @@ impl Options {
             largest_batch: 64,
             queue: 512,
             token_file: None,
+            tls: None,
             insecure: false,
             cors_origins: Vec::new(),
             limits: Limits::default(),

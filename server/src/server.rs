@@ -21,12 +21,14 @@ use crate::{
         connection::{self, Connections},
         router,
     },
+    observe,
+    tls::Tls,
 };
 
 /// The connections that may wait to be accepted.
 const BACKLOG: u32 = 4096;
 
-/// How often the file of tokens is looked at.
+/// How often the files of tokens and of the certificate are looked at.
 const RELOAD: Duration = Duration::from_secs(2);
 
 /// What a server does.
@@ -44,6 +46,7 @@ pub struct Server {
     options: Options,
     app: Arc<App>,
     router: Router,
+    tls: Option<Arc<Tls>>,
     listener: TcpListener,
     address: SocketAddr,
     stage: Arc<watch::Sender<Stage>>,
@@ -100,10 +103,11 @@ impl Server {
     /// Checks the options and listens.
     ///
     /// # Errors
-    /// The options make no sense, a file of tokens cannot be read, or the address is taken.
+    /// The options make no sense, a file of tokens or a certificate cannot be read, or the address is taken.
     pub fn bind(options: Options) -> Result<Self> {
         options.check()?;
         let tokens = options.token_file.as_deref().map(Tokens::open).transpose()?;
+        let tls = options.tls.clone().map(Tls::open).transpose()?.map(Arc::new);
         let app = Arc::new(App::new(options.limits.clone(), options.log()?, tokens));
         let router = router(&app, &options.cors_origins)?;
         let mut options = options;
@@ -118,7 +122,7 @@ impl Server {
         })?;
         let address = listener.local_addr().unwrap_or(options.listen);
         let stage = Arc::new(watch::channel(Stage::Serving).0);
-        Ok(Self { options, app, router, listener, address, stage, runtime })
+        Ok(Self { options, app, router, tls, listener, address, stage, runtime })
     }
 
     /// Returns the address, with the port that was taken for port 0.
@@ -157,11 +161,12 @@ impl Server {
     /// # Errors
     /// The engine does not start, or the accepted requests were not finished in time.
     pub fn run(self) -> Result<()> {
-        let Self { options, app, router, listener, address, stage, runtime } = self;
-        app.log.event("info", &format!("listening at http://{address}"));
+        let Self { options, app, router, tls, listener, address, stage, runtime } = self;
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        app.log.event("info", &format!("listening at {scheme}://{address}"));
         let outcome = runtime.block_on(async {
             let starting = start(app.clone(), &options);
-            let serving = run(&options, app.clone(), router, listener, stage.subscribe());
+            let serving = run(&options, app.clone(), router, tls, listener, stage.subscribe());
             tokio::pin!(serving);
             tokio::select! {
                 outcome = &mut serving => outcome,
@@ -219,6 +224,7 @@ async fn run(
     options: &Options,
     app: Arc<App>,
     router: Router,
+    tls: Option<Arc<Tls>>,
     listener: TcpListener,
     mut stage: watch::Receiver<Stage>,
 ) -> Result<()> {
@@ -240,17 +246,27 @@ async fn run(
         tokio::select! {
             () = &mut ending => break,
             (stream, permit) = connections.accept() => {
-                let served = connection::serve(stream, router.clone(), limits.clone(), graceful.watcher());
+                let (router, limits, watcher) = (router.clone(), limits.clone(), graceful.watcher());
+                let tls = tls.clone();
                 tokio::spawn(async move {
-                    served.await;
+                    match tls {
+                        None => connection::serve(stream, router, limits, watcher).await,
+                        Some(tls) => {
+                            if let Some(stream) = tls.handshake(stream, limits.head_time).await {
+                                connection::serve(stream, router, limits, watcher).await;
+                            }
+                        }
+                    }
                     drop(permit);
                 });
             }
             _ = reload.tick() => {
-                if app.tokens.is_some() {
-                    let app = app.clone();
-                    spawn_blocking(move || app.tokens.as_ref().map(Tokens::reload));
-                }
+                let (app, tls) = (app.clone(), tls.clone());
+                spawn_blocking(move || {
+                    app.tokens.as_ref().map(Tokens::reload);
+                    tls.as_deref().map(Tls::reload);
+                    observe::upkeep();
+                });
             }
         }
     }

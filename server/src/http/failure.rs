@@ -70,6 +70,16 @@ impl Failure {
         Self::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path", "use POST /api/predict")
     }
 
+    /// 404: what the path names is not there.
+    pub fn missing(cause: impl Into<String>, remedy: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", cause, remedy)
+    }
+
+    /// 501: a part of a protocol that this server does not have.
+    pub fn unsupported(cause: impl Into<String>, remedy: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::NOT_IMPLEMENTED, "unsupported", cause, remedy)
+    }
+
     /// 405: the route has other methods.
     pub fn method() -> Self {
         let (cause, remedy) = ("this path has other methods", "see the header Allow");
@@ -119,6 +129,11 @@ impl Failure {
     pub fn into_bad_request(self) -> Self {
         let status =
             if self.status == StatusCode::UNPROCESSABLE_ENTITY { StatusCode::BAD_REQUEST } else { self.status };
+        Self { status, ..self }
+    }
+
+    /// Gives the failure another status.
+    pub fn with_status(self, status: StatusCode) -> Self {
         Self { status, ..self }
     }
 

@@ -7,8 +7,12 @@ pub mod connection;
 mod content;
 mod failure;
 mod health;
+mod json_reader;
 pub mod log;
+mod metrics;
 mod numbers_json;
+mod open_inference;
+mod openapi;
 mod page;
 mod patience;
 mod predict;
@@ -33,16 +37,19 @@ use axum::{
     http::{HeaderName, HeaderValue, Method, header},
     middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::get,
 };
 use ecgpu::{Error, ErrorKind, Result};
 use tokio::{sync::Semaphore, task::spawn_blocking};
 use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use auth::Tokens;
 use body::Memory;
 use failure::{Failure, Outcome};
 use log::Log;
+use open_inference::{infer, metadata};
+pub use openapi::openapi;
 
 use crate::{
     engine::{Engine, Phase},
@@ -143,22 +150,41 @@ async fn blocking<T: Send + 'static>(
     done.await.map_err(|_| Failure::internal())?
 }
 
+/// Returns the routes that are open to everybody, and those that need a token where there are tokens.
+fn routes() -> (OpenApiRouter<Arc<App>>, OpenApiRouter<Arc<App>>) {
+    let open = OpenApiRouter::new()
+        .routes(routes!(toolkit::root))
+        .routes(routes!(toolkit::health))
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(openapi::description))
+        .routes(routes!(metadata::server))
+        // The protocol has both.
+        .route("/v2/", get(metadata::server))
+        .routes(routes!(metadata::live))
+        .routes(routes!(metadata::ready))
+        .routes(routes!(metadata::model))
+        .routes(routes!(metadata::model_ready))
+        .routes(routes!(metadata::model_version))
+        .routes(routes!(metadata::model_version_ready));
+    let with_token = OpenApiRouter::new()
+        .routes(routes!(predict::predict))
+        .routes(routes!(toolkit::predict))
+        .routes(routes!(toolkit::predict_named))
+        .routes(routes!(infer::infer))
+        .routes(routes!(infer::infer_version))
+        .routes(routes!(metrics::metrics));
+    (open, with_token)
+}
+
 /// Returns all routes. `origins` may be asked by pages of other origins.
 ///
 /// # Errors
 /// An origin is none.
 pub fn router(app: &Arc<App>, origins: &[String]) -> Result<Router> {
-    let with_token = Router::new()
-        .route("/api/predict", post(predict::predict))
-        .route("/predict", post(toolkit::predict))
-        .route("/", post(toolkit::predict))
-        .route_layer(from_fn_with_state(app.clone(), check_token));
-    let open = Router::new()
-        .route("/", get(toolkit::root))
-        .route("/health", get(toolkit::health))
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz));
-    let mut router = open
+    let (open, with_token) = routes();
+    let with_token = Router::from(with_token).route_layer(from_fn_with_state(app.clone(), check_token));
+    let mut router = Router::from(open)
         .merge(with_token)
         .method_not_allowed_fallback(|request| refuse(request, Failure::method()))
         .fallback(|request| refuse(request, Failure::not_found()))

@@ -38,18 +38,35 @@ pub fn read(text: &[u8], at: usize, most: Most) -> Outcome<(Numbers, usize)> {
             if depth == 0 { "inputs is no array".into() } else { format!("inputs is an array of depth {depth}") };
         return Err(Failure::invalid(cause, "give [batch, leads, samples], or [leads, samples] of one record"));
     }
-    let mut values = Vec::with_capacity(RESERVED + 12_000);
-    values.resize(RESERVED, 0.0);
-    let mut reader = Reader { text, at, batched: depth == 3, values, index: [0; 3], shape: [0; 3], most };
-    match depth {
-        3 => reader.level(0)?,
-        _ => {
-            reader.shape[0] = 1;
-            reader.level(1)?;
+    read_as(text, at, "inputs", depth, most)
+}
+
+/// Reads the data of a tensor of three dimensions that begins at `text[at]`: all its numbers in one row, whose shape is then
+/// `[1, 1, numbers]` without a batch, or nested arrays. Returns it and where it ends.
+///
+/// # Errors
+/// As for [`read`]. One row may be of any length.
+pub fn read_data(text: &[u8], at: usize, most: Most) -> Outcome<(Numbers, usize)> {
+    match depth(&text[at..]) {
+        1 => read_as(text, at, "data", 1, Most { samples: usize::MAX, ..most }),
+        3 => read_as(text, at, "data", 3, most),
+        depth => {
+            let cause =
+                if depth == 0 { "data is no array".into() } else { format!("data is an array of depth {depth}") };
+            Err(Failure::invalid(cause, "give all numbers in one array, or [batch, leads, samples] as nested arrays"))
         }
     }
-    let Reader { at, batched, values, shape, .. } = reader;
-    Ok((Numbers { shape, batched, values }, at))
+}
+
+fn read_as(text: &[u8], at: usize, name: &'static str, depth: usize, most: Most) -> Outcome<(Numbers, usize)> {
+    let mut values = Vec::with_capacity(RESERVED + 12_000);
+    values.resize(RESERVED, 0.0);
+    let first = 3 - depth;
+    let mut reader = Reader { text, at, name, first, values, index: [0; 3], shape: [1; 3], most };
+    reader.shape[first..].fill(0);
+    reader.level(first)?;
+    let Reader { at, values, shape, .. } = reader;
+    Ok((Numbers { shape, batched: depth == 3, values }, at))
 }
 
 /// Counts the brackets that open at the beginning, at most 4.
@@ -64,11 +81,14 @@ pub fn is_space(byte: u8) -> bool {
 struct Reader<'a> {
     text: &'a [u8],
     at: usize,
-    batched: bool,
+    /// The name of the array in messages.
+    name: &'static str,
+    /// The first dimension that the text has.
+    first: usize,
     values: Vec<f32>,
     /// Where the reader is.
     index: [usize; 3],
-    /// The length of each dimension, 0 until its first array ends.
+    /// The length of each dimension, 0 until its first array ends, and 1 where the text does not have it.
     shape: [usize; 3],
     most: Most,
 }
@@ -182,9 +202,8 @@ impl Reader<'_> {
 
     /// Returns the place of the array at `level`, or with level 3 of a number.
     fn place(&self, level: usize) -> String {
-        let first = if self.batched { 0 } else { 1 };
-        let index = self.index[..level].iter().skip(first).map(|index| format!("[{index}]"));
-        format!("inputs{}", index.collect::<String>())
+        let index = self.index[..level].iter().skip(self.first).map(|index| format!("[{index}]"));
+        format!("{}{}", self.name, index.collect::<String>())
     }
 
     fn syntax(&self, cause: &str) -> Failure {

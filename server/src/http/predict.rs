@@ -16,15 +16,34 @@ use super::{
     content::{self, Content},
     failure::{Failure, Outcome},
     log::Served,
+    openapi::{Failures, schemas},
     prepare::{self, Prepared},
     request_json::Style,
+    wanted::FileOptions,
 };
 use crate::{
     engine::{Answer, Engine, Input, Place},
     observe,
 };
 
-/// Answers with `{"predictions": [...]}`.
+/// Classify recordings
+///
+/// The body is JSON, the files of a recording as a form, or one file of any format. Without a sampling rate or a unit the
+/// network's are assumed, and the warnings say so. Options of a file are in the query, those of JSON in the JSON.
+#[utoipa::path(
+    post,
+    path = "/api/predict",
+    operation_id = "predict",
+    tag = "predict",
+    security(("token" = [])),
+    params(FileOptions),
+    request_body(content(
+        (schemas::PredictRequest = "application/json"),
+        (schemas::Form = "multipart/form-data"),
+        (Vec<u8> = "application/octet-stream"),
+    )),
+    responses((status = 200, description = "A prediction of each record", body = schemas::Predictions), Failures),
+)]
 pub async fn predict(State(app): State<Arc<App>>, request: Request<Body>) -> Outcome<Response> {
     let (text, served) = predictions(&app, request, Style::Flat).await?;
     Ok(json(format!("{{\"predictions\":{text}}}"), served))

@@ -44,10 +44,7 @@ pub fn prepare(content: Content, classifier: &Classifier, limits: &Limits) -> Ou
         Content::Json { text, style } => {
             let most = Most { records: limits.records, samples: limits.samples };
             let (numbers, wanted) = request_json::read(&text, style, most)?;
-            if wanted.raw {
-                return raw(numbers.shape, &numbers.values[RESERVED..], classifier, limits, wanted);
-            }
-            recordings(of_numbers(numbers, &wanted)?, classifier, limits, wanted)
+            prepare_numbers(numbers, wanted, classifier, limits)
         }
         Content::Files { files, wanted } if wanted.raw => {
             let [(name, bytes)] = &files[..] else {
@@ -58,6 +55,22 @@ pub fn prepare(content: Content, classifier: &Classifier, limits: &Limits) -> Ou
         }
         Content::Files { files, wanted } => recordings(of_files(&files, &wanted.read)?, classifier, limits, wanted),
     }
+}
+
+/// Prepares the records of an array.
+///
+/// # Errors
+/// 413 or 422: what is wrong with it.
+pub fn prepare_numbers(
+    numbers: Numbers,
+    wanted: Wanted,
+    classifier: &Classifier,
+    limits: &Limits,
+) -> Outcome<Prepared> {
+    if wanted.raw {
+        return raw(numbers.shape, &numbers.values[RESERVED..], classifier, limits, wanted);
+    }
+    recordings(of_numbers(numbers, &wanted)?, classifier, limits, wanted)
 }
 
 /// Makes the recordings of an array as if it came in a `.npy` file, with the same assumptions and warnings.

@@ -4,12 +4,10 @@ use serde_json::Value;
 
 use super::{
     failure::{Failure, Outcome},
-    numbers_json::{self, Most, Numbers, is_space},
+    json_reader::Reader,
+    numbers_json::{self, Most, Numbers},
     wanted::{Given, NAMES, Wanted, unknown},
 };
-
-/// The longest value of an option, in bytes.
-const LONGEST_OPTION: usize = 4096;
 
 /// How a server's clients write options.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,45 +23,28 @@ pub enum Style {
 /// # Errors
 /// 400 where the text is no JSON object, 413 and 422 as for its parts.
 pub fn read(text: &[u8], style: Style, most: Most) -> Outcome<(Numbers, Wanted)> {
-    let mut reader = Reader { text, at: 0 };
-    let (mut numbers, mut wanted, mut seen) = (None, Wanted::default(), Vec::new());
-    reader.expect(b'{', "expected an object with inputs")?;
-    if reader.next() == Some(b'}') {
-        reader.at += 1;
-    } else {
-        loop {
-            let name = reader.name()?;
-            reader.expect(b':', "expected a colon")?;
-            if seen.contains(&name) {
-                return Err(Failure::malformed(format!("the field {name} is there twice"), "give it once"));
+    let mut reader = Reader::new(text);
+    let (mut numbers, mut wanted) = (None, Wanted::default());
+    reader.object("expected an object with inputs", |reader, name| {
+        match name {
+            "inputs" => {
+                reader.next();
+                let (read, end) = numbers_json::read(text, reader.at, most)?;
+                (numbers, reader.at) = (Some(read), end);
             }
-            match name.as_str() {
-                "inputs" => {
-                    reader.next();
-                    let (read, end) = numbers_json::read(text, reader.at, most)?;
-                    (numbers, reader.at) = (Some(read), end);
+            "parameters" if style == Style::Parameters => parameters(reader.value(name)?, &mut wanted)?,
+            _ if style == Style::Flat && NAMES.contains(&name) => {
+                // A null means the same as nothing.
+                match reader.value(name)? {
+                    Value::Null => {}
+                    value => wanted.set(name, Given::Json(value))?,
                 }
-                "parameters" if style == Style::Parameters => parameters(reader.value(&name)?, &mut wanted)?,
-                _ if style == Style::Flat && NAMES.contains(&name.as_str()) => {
-                    // A null means the same as nothing.
-                    match reader.value(&name)? {
-                        Value::Null => {}
-                        value => wanted.set(&name, Given::Json(value))?,
-                    }
-                }
-                _ => return Err(unknown(&name)),
             }
-            seen.push(name);
-            match reader.next() {
-                Some(b',') => reader.at += 1,
-                Some(b'}') => break reader.at += 1,
-                _ => return Err(reader.syntax("expected a comma or the end of the object")),
-            }
+            _ => return Err(unknown(name)),
         }
-    }
-    if reader.next().is_some() {
-        return Err(reader.syntax("there is more after the object"));
-    }
+        Ok(())
+    })?;
+    reader.end()?;
     wanted.check()?;
     let none = || Failure::invalid("there are no inputs", "give \"inputs\": [batch, leads, samples]");
     Ok((numbers.ok_or_else(none)?, wanted))
@@ -78,60 +59,6 @@ fn parameters(value: Value, wanted: &mut Wanted) -> Outcome<()> {
             given.try_for_each(|(name, value)| wanted.set(&name, Given::Json(value)))
         }
         _ => Err(Failure::invalid("parameters is no object", "give an object, or leave parameters out")),
-    }
-}
-
-struct Reader<'a> {
-    text: &'a [u8],
-    at: usize,
-}
-
-impl Reader<'_> {
-    /// Skips white space and returns the next byte.
-    fn next(&mut self) -> Option<u8> {
-        while self.text.get(self.at).copied().is_some_and(is_space) {
-            self.at += 1;
-        }
-        self.text.get(self.at).copied()
-    }
-
-    fn expect(&mut self, byte: u8, otherwise: &str) -> Outcome<()> {
-        if self.next() != Some(byte) {
-            return Err(self.syntax(otherwise));
-        }
-        self.at += 1;
-        Ok(())
-    }
-
-    fn name(&mut self) -> Outcome<String> {
-        if self.next() != Some(b'"') {
-            return Err(self.syntax("expected the name of a field"));
-        }
-        match self.value("a name")? {
-            Value::String(name) => Ok(name),
-            _ => Err(self.syntax("expected the name of a field")),
-        }
-    }
-
-    /// Reads a short value of any kind.
-    fn value(&mut self, name: &str) -> Outcome<Value> {
-        let end = self.text.len().min(self.at + LONGEST_OPTION);
-        let mut values = serde_json::Deserializer::from_slice(&self.text[self.at..end]).into_iter::<Value>();
-        match values.next() {
-            Some(Ok(value)) => {
-                self.at += values.byte_offset();
-                Ok(value)
-            }
-            Some(Err(error)) if error.is_eof() && end < self.text.len() => {
-                let cause = format!("{name} has more than {LONGEST_OPTION} bytes");
-                Err(Failure::too_large(cause, "give a shorter value"))
-            }
-            _ => Err(self.syntax(&format!("the value of {name} is no JSON"))),
-        }
-    }
-
-    fn syntax(&self, cause: &str) -> Failure {
-        Failure::malformed(format!("{cause} at byte {}", self.at), "send one valid JSON object")
     }
 }
 

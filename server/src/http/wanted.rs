@@ -30,6 +30,37 @@ pub struct Wanted {
     pub name: Option<String>,
 }
 
+/// The options of a file in the query; in a form they are fields, and in JSON they are in the JSON.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "the query is read without it: it only describes")]
+pub struct FileOptions {
+    /// The name of the file, where the header Content-Disposition does not give it.
+    #[param(nullable = false)]
+    name: Option<String>,
+    /// Samples per second, where the file does not state them.
+    #[param(exclusive_minimum = 0, nullable = false)]
+    sampling_rate_hz: Option<f64>,
+    /// The unit, where the file does not state it.
+    #[param(inline, nullable = false)]
+    unit: Option<super::openapi::schemas::Unit>,
+    /// The leads in the order of the rows, joined by commas.
+    #[param(nullable = false)]
+    leads: Option<String>,
+    /// Whether predictions have the embedding.
+    #[param(nullable = false)]
+    embedding: Option<bool>,
+    /// `true`, `false`, or the name of the class that is explained.
+    #[param(nullable = false)]
+    explain: Option<String>,
+    /// Whether predictions have the leads in millivolts.
+    #[param(nullable = false)]
+    signals: Option<bool>,
+    /// Whether the numbers go into the network as they are.
+    #[param(nullable = false)]
+    raw: Option<bool>,
+}
+
 /// The value of an option.
 pub enum Given<'a> {
     /// Text of a query or a form.
