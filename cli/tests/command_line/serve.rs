@@ -7,9 +7,10 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value;
+use ecgpu_testing::python;
+use serde_json::{Value, json};
 
-use crate::support::{Folder, assert_one_line, command, data, run};
+use crate::support::{Folder, assert_one_line, command, data, printed, run};
 
 /// A server, its log, and where it listens.
 struct Server {
@@ -94,6 +95,72 @@ fn a_request_is_answered_and_logged_without_its_content() {
     assert!(line["status"] == 401 && !line.to_string().contains("another"), "{line}");
 }
 
+/// Returns the value of a metric with some labels.
+fn sample(metrics: &Value, family: &str, name: &str, labels: Value) -> f64 {
+    let samples = metrics[family]["samples"].as_array().unwrap_or_else(|| panic!("there is no {family}"));
+    let found = samples.iter().find(|sample| sample[0] == name && sample[1] == labels);
+    found.unwrap_or_else(|| panic!("there is no {name} with {labels}: {samples:?}"))[2].as_f64().unwrap()
+}
+
+#[test]
+fn prometheus_reads_how_many_requests_were_answered_and_refused() {
+    let Some(parse) = python("prometheus_client", "prometheus_text.py") else { return };
+    let folder = Folder::new();
+    let tokens = folder.with("tokens", "secret-token\n");
+    let server = Server::start(&["--token-file", &tokens, "--max-body", "1"]);
+    let token = "authorization: Bearer secret-token\r\n";
+    let file = format!("{}/../{}", env!("CARGO_MANIFEST_DIR"), data("expected.npy"));
+    let large = folder.with("large.npy", crate::support::zeros(&[30, 12, 1000]));
+    for (file, headers, status) in [(&file, token, 200), (&file, token, 200), (&file, "", 401), (&large, token, 413)] {
+        let answer = response(server.send(file, headers));
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    }
+    let mut stream = TcpStream::connect(&server.address).unwrap();
+    let head = format!("GET /metrics HTTP/1.1\r\nhost: test\r\nconnection: close\r\n{token}\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    let answer = response(stream);
+    let (head, text) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("content-type: text/plain; version=0.0.4"), "{head}");
+    let metrics: Value = serde_json::from_str(&parse(&[folder.with("metrics", text).as_ref()])).unwrap();
+    for (name, family) in metrics.as_object().unwrap() {
+        assert!(
+            name.starts_with("ecgpu_") && family["help"].as_str().is_some_and(|help| help.ends_with('.')),
+            "{name}"
+        );
+        assert!(["counter", "gauge", "histogram"].contains(&family["type"].as_str().unwrap()), "{name}: {family}");
+    }
+    let value =
+        |family: &str, suffix: &str, labels: Value| sample(&metrics, family, &format!("{family}{suffix}"), labels);
+    let of_route = |status: &str| json!({ "route": "/api/predict", "status": status });
+    for (family, suffix, labels, expected) in [
+        ("ecgpu_http_requests", "_total", of_route("200"), 2.0),
+        ("ecgpu_http_requests", "_total", of_route("401"), 1.0),
+        ("ecgpu_http_requests", "_total", of_route("413"), 1.0),
+        ("ecgpu_http_request_duration_seconds", "_count", json!({ "route": "/api/predict" }), 4.0),
+        ("ecgpu_refusals", "_total", json!({ "reason": "unauthorised" }), 1.0),
+        ("ecgpu_refusals", "_total", json!({ "reason": "too_large" }), 1.0),
+        ("ecgpu_refusals", "_total", json!({ "reason": "full" }), 0.0),
+        ("ecgpu_records", "_total", json!({}), 2.0),
+        ("ecgpu_batch_records", "_sum", json!({}), 2.0),
+        ("ecgpu_batch_records", "_bucket", json!({ "le": "1" }), 2.0),
+        ("ecgpu_batch_duration_seconds", "_count", json!({}), 2.0),
+        ("ecgpu_queue_records", "", json!({}), 0.0),
+        ("ecgpu_ready", "", json!({}), 1.0),
+        ("ecgpu_device_replacements", "_total", json!({}), 0.0),
+        ("ecgpu_build_info", "", json!({ "version": env!("CARGO_PKG_VERSION") }), 1.0),
+    ] {
+        assert_eq!(value(family, suffix, labels.clone()), expected, "{family}{suffix} {labels}");
+    }
+    assert!(value("ecgpu_batch_duration_seconds", "_sum", json!({})) > 0.0);
+    assert!(!text.contains("secret"), "{text}");
+}
+
+#[test]
+fn the_description_of_the_routes_is_printed() {
+    let document: Value = serde_json::from_str(&printed(&["serve", "--openapi"])).unwrap();
+    assert!(document["paths"]["/api/predict"]["post"].is_object());
+}
+
 #[test]
 #[cfg(unix)]
 fn sigterm_ends_the_server_when_what_it_accepted_is_answered() {
@@ -128,6 +195,7 @@ fn what_cannot_be_served_is_said() {
     refused(&["--listen", "0.0.0.0:0"], 2, "other machines");
     refused(&["--token-file", "nowhere"], 1, "check the path");
     refused(&["--cors-origin", "*"], 2, "no origin");
+    refused(&["--tls-cert", "nowhere", "--tls-key", "nowhere"], 1, "check the path");
     let server = Server::start(&[]);
     refused(&["--listen", &server.address], 2, "cannot listen at");
 }

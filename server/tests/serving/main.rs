@@ -5,8 +5,12 @@ mod connections;
 mod draining;
 mod fake;
 mod files;
+mod open_inference;
+mod openapi;
 mod overload;
 mod predict;
 mod recovery;
 mod support;
+#[cfg(feature = "tls")]
+mod tls;
 mod tokens;
