@@ -64,9 +64,19 @@ impl Server {
         fs::read_to_string(&self.log).unwrap()
     }
 
-    /// Returns how many requests of the log have a status.
-    fn logged(&self, status: u16) -> usize {
-        self.log().matches(&format!("\"status\":{status},")).count()
+    /// Waits until nothing more is written to the log, and returns how many of its requests have each status.
+    fn logged<const N: usize>(&self, statuses: [u16; N]) -> [usize; N] {
+        let mut log = self.log();
+        loop {
+            sleep(Duration::from_millis(500));
+            let now = self.log();
+            if now.len() == log.len() {
+                break;
+            }
+            log = now;
+        }
+        assert!(!log.contains("were dropped"), "the log is not complete");
+        statuses.map(|status| log.matches(&format!("\"status\":{status},")).count())
     }
 
     /// Returns the memory of the process in KiB.
@@ -213,7 +223,7 @@ fn twice_the_load_is_refused_in_part_and_takes_no_more_memory() {
     let server = Server::start(&[]);
     let interval = interval(&server);
     let ended = Arc::new(AtomicBool::new(false));
-    let before = [200, 429].map(|status| server.logged(status));
+    let before = server.logged([200, 429]);
     let clients = load(&server, interval, &ended);
     let (start, mut memory) = (Instant::now(), Vec::new());
     while start.elapsed() < duration() {
@@ -228,10 +238,8 @@ fn twice_the_load_is_refused_in_part_and_takes_no_more_memory() {
     println!("{:?}, memory {early} KiB in the first third, {late} KiB in the last", outcome.statuses);
     assert_eq!((outcome.closed, outcome.statuses.len()), (0, 2), "only 200 and 429");
     assert!(outcome.count(200) > 0 && outcome.count(429) > 0);
-    assert!(!server.log().contains("were dropped"));
-    for (at, status) in [200, 429].into_iter().enumerate() {
-        assert_eq!(server.logged(status) - before[at], outcome.count(status), "status {status} of the log");
-    }
+    let after = server.logged([200, 429]);
+    assert_eq!([after[0] - before[0], after[1] - before[1]], [200, 429].map(|status| outcome.count(status)), "the log");
     assert!(late <= early + early / 10 + (16 << 10), "the memory grows from {early} to {late} KiB");
 }
 
@@ -240,7 +248,7 @@ fn sigterm_in_the_middle_of_it_loses_nothing_that_was_accepted() {
     let mut server = Server::start(&["--drain-delay", "1"]);
     let interval = interval(&server);
     let ended = Arc::new(AtomicBool::new(false));
-    let before = [200, 429].map(|status| server.logged(status));
+    let before = server.logged([200, 429]);
     let clients = load(&server, interval, &ended);
     sleep(duration() / 2);
     let id = server.process.id().to_string();
@@ -259,9 +267,8 @@ fn sigterm_in_the_middle_of_it_loses_nothing_that_was_accepted() {
     assert_eq!(code, Some(0), "{}", server.log());
     // A request is in the log when the server has read its head. Each has a whole response that its client has read; 499 would
     // be one that the server gave up.
-    assert_eq!(server.logged(499), 0);
-    for (at, status) in [200, 429].into_iter().enumerate() {
-        assert_eq!(server.logged(status) - before[at], outcome.count(status), "status {status} of the log");
-    }
+    let after = server.logged([200, 429, 499]);
+    let expected = [before[0] + outcome.count(200), before[1] + outcome.count(429), 0];
+    assert_eq!(after, expected, "200, 429 and 499 of the log");
     assert!(outcome.count(200) > 0 && outcome.statuses.keys().all(|status| [200, 429, 503].contains(status)));
 }
