@@ -5,7 +5,7 @@
 mod binary;
 pub mod infer;
 pub mod metadata;
-mod model;
+pub mod model;
 mod request;
 mod response;
 mod tensor;

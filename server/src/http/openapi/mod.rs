@@ -10,7 +10,12 @@ use utoipa::{
 };
 use utoipa_axum::router::OpenApiRouter;
 
-use super::{log::Served, predict::json, routes};
+use super::{
+    log::Served,
+    open_inference::model::{ModelName, ModelVersion},
+    predict::json,
+    routes,
+};
 pub use responses::{Failures, NotReady, Refusals};
 
 /// What is said of the server as a whole.
@@ -22,7 +27,7 @@ pub use responses::{Failures, NotReady, Refusals};
             routes marked so need one of them. A client may name its request with the header X-Request-Id; every response \
             repeats the name or gives one.",
     ),
-    components(schemas(schemas::Failure, schemas::ProtocolFailure)),
+    components(schemas(schemas::Failure, schemas::ProtocolFailure, ModelName, ModelVersion)),
     modifiers(&Token),
     tags(
         (name = "predict", description = "Recordings in, predictions out."),
