@@ -137,6 +137,7 @@ micro_kernels!(avx2, simd::Avx2, "AVX2", #[target_feature(enable = "avx2,fma")])
 micro_kernels!(neon, simd::Neon, "NEON", #[target_feature(enable = "neon")]);
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 micro_kernels!(simd128, simd::Simd128, "SIMD128");
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 micro_kernels!(portable, simd::Portable, "portable");
 
 /// Returns the micro-kernels that this processor can run, the fastest first.
@@ -157,6 +158,8 @@ pub(crate) fn available() -> Vec<&'static MicroKernels> {
     }
     #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
     available.push(&simd128::MICRO_KERNELS);
+    // A module with SIMD128 does not even load where the instructions are missing.
+    #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
     available.push(&portable::MICRO_KERNELS);
     available
 }

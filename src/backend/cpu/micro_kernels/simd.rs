@@ -34,9 +34,11 @@ pub(crate) trait Simd: Copy {
 }
 
 /// A vector of four numbers in plain Rust, for any processor.
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 #[derive(Clone, Copy)]
 pub(crate) struct Portable([f32; 4]);
 
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 impl Portable {
     #[inline(always)]
     fn zip(self, other: Self, operation: impl Fn(f32, f32) -> f32) -> Self {
@@ -44,6 +46,7 @@ impl Portable {
     }
 }
 
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 impl Simd for Portable {
     const LANES: usize = 4;
     const ROWS: usize = 4;
@@ -241,8 +244,9 @@ fn max_simd128(a: v128, b: v128) -> v128 {
 }
 
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-// Engines map the vectors to 16 registers: 12 sums, 2 weights, 1 broadcast number. Without a fused instruction
-// `mul_add` rounds twice.
+// Engines map the vectors to 16 registers, of which V8 keeps one: 8 sums, 2 weights, 1 broadcast number and 1 product, since
+// without a fused instruction `mul_add` multiplies, rounds and adds. Network 542k takes 1.8 ms with 4 rows, 2.6 with 5 and
+// 3.1 with 6 (`docs/measurements/web.md`).
 #[allow(unused_unsafe, reason = "the arithmetic intrinsics of WebAssembly are safe, those of other processors are not")]
 mod simd128 {
     use super::*;
@@ -251,7 +255,7 @@ mod simd128 {
         Simd128,
         v128,
         4,
-        6,
+        4,
         f32x4_splat,
         load_simd128,
         store_simd128,
