@@ -3,7 +3,7 @@
 //! Values are slices of the file. Nothing is allocated by a length that the file states, and nested sequences are passed
 //! over in a loop, so that neither a false length nor a deep nesting exhausts the memory or the stack.
 
-use dicom_core::{Tag, VR, header::HasLength as _};
+use dicom_core::{Tag, VR, dictionary::stub::StubDataDictionary, header::HasLength as _};
 use dicom_encoding::{
     Decode,
     decode::{
@@ -45,7 +45,10 @@ impl Syntax {
         let (header, _) = match self {
             Syntax::ExplicitLittle => ExplicitVRLittleEndianDecoder::default().decode_header(bytes),
             Syntax::ExplicitBig => ExplicitVRBigEndianDecoder::default().decode_header(bytes),
-            Syntax::ImplicitLittle => ImplicitVRLittleEndianDecoder::with_std_dict().decode_header(bytes),
+            // No dictionary of value representations: only that of an explicit element is asked for.
+            Syntax::ImplicitLittle => {
+                ImplicitVRLittleEndianDecoder::with_dict(StubDataDictionary).decode_header(bytes)
+            }
         }
         .ok()?;
         let length = header.length().get().map(|length| usize::try_from(length).unwrap_or(usize::MAX));
