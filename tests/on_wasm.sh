@@ -20,13 +20,15 @@ own=$(rustc --print target-libdir --target "$target")
 # repository and the host's registry of crates under their own names. The mounts are seen by the command alone and end with
 # it. Cargo on the host fetches the crates, as it is set up for the network.
 make_debian() {
-    rm -rf --one-file-system "$debian"
-    debootstrap --variant=minbase trixie "$debian"
-    sed 's/ trixie / trixie-backports /' "$debian/etc/apt/sources.list" >"$debian/etc/apt/sources.list.d/backports.list"
-    chroot "$debian" apt-get update -q
-    DEBIAN_FRONTEND=noninteractive chroot "$debian" apt-get install -qy --no-install-recommends -t trixie-backports \
-        rustc cargo libstd-rust-dev-wasm32 lld gcc libc6-dev
-    touch "$debian/complete"
+    local within=(chroot "$debian" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive)
+    rm -rf --one-file-system "$debian" &&
+        debootstrap --variant=minbase trixie "$debian" &&
+        sed 's/ trixie / trixie-backports /' "$debian/etc/apt/sources.list" \
+            >"$debian/etc/apt/sources.list.d/backports.list" &&
+        "${within[@]}" apt-get update -q &&
+        "${within[@]}" apt-get install -qy --no-install-recommends -t trixie-backports \
+            rustc cargo libstd-rust-dev-wasm32 lld gcc libc6-dev &&
+        touch "$debian/complete"
 }
 write_cargo() {
     cat >"$folder/cargo" <<END
@@ -46,10 +48,11 @@ END
 }
 install_tools() {
     local version
-    version=$(grep -A1 '^name = "wasm-bindgen"$' Cargo.lock | sed -n 's/^version = "\(.*\)"/\1/p')
-    CARGO_TARGET_DIR=$folder/tools/build cargo install --quiet --root "$folder/tools" --version "$version" wasm-bindgen-cli
-    rm -rf "$folder/tools/build"
-    npm install --silent --no-audit --no-fund --prefix "$folder" binaryen@132.0.0 typescript@7.0.2
+    version=$(sed -n '/^name = "wasm-bindgen"$/{n;s/^version = "\(.*\)"/\1/p}' Cargo.lock) &&
+        CARGO_TARGET_DIR=$folder/tools/build \
+            cargo install --quiet --root "$folder/tools" --version "$version" wasm-bindgen-cli &&
+        rm -rf "$folder/tools/build" &&
+        npm install --silent --no-audit --no-fund --prefix "$folder" binaryen@132.0.0 typescript@7.0.2
 }
 if [ ! -d "$own" ] && [ ! -e "$debian/complete" ]; then
     make_debian >"$folder/debian.log" 2>&1 || { tail "$folder/debian.log" >&2; exit 1; }
@@ -68,4 +71,4 @@ env -u RUSTFLAGS "$cargo" check -p ecgpu --lib --release --locked --target "$tar
 cargo run --release --locked --quiet -p xtask -- web --out "$folder/ecgpu" --cargo "$cargo"
 cargo build --release --locked --quiet
 export ECGPU=$PWD/target/release/ecgpu PACKAGE=$folder/ecgpu
-node --test bindings/web/tests/*.mjs
+node --test bindings/web/tests/*.test.mjs

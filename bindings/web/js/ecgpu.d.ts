@@ -187,7 +187,6 @@ export interface Prediction {
 
 /** Which parts of a recording the logit of a class depends on. An explanation is of the network, not of the patient. */
 export interface Explanation {
-  source: string;
   record: string;
   device: string;
   backend: string;

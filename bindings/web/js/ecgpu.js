@@ -22,11 +22,14 @@ let loading;
 let loaded = false;
 /** The error that stopped the module. */
 let stopped;
+/** How often the module was made anew. */
+let generation = 0;
 
 export default function init({ module } = {}) {
   if (stopped) {
     // The compiled module is sound: only its memory is not.
     engine.__wbg_reset_state();
+    generation += 1;
     stopped = undefined;
   }
   loading ??= load(module ?? new URL("./ecgpu_bg.wasm", import.meta.url)).catch((error) => {
@@ -37,7 +40,7 @@ export default function init({ module } = {}) {
 }
 
 async function load(module) {
-  const source = isAddress(module) ? await fetched(module) : await module;
+  const source = isAddress(module) ? await fetched(module) : module;
   try {
     await engine.default({ module_or_path: source });
   } catch (error) {
@@ -106,9 +109,9 @@ export function read(files, { samplingRateHz, unit, leads } = {}) {
   });
   const size = contents.reduce((sum, { byteLength }) => sum + byteLength, 0);
   if (size > LARGEST) throw usage(`files of ${size} bytes`, `give at most ${LARGEST}: the memory of WebAssembly is limited`);
-  const rate = optional("samplingRateHz", samplingRateHz, "number");
-  const stated = optional("unit", unit, "string");
-  const named = optional("leads", leads, "strings");
+  const rate = optional("samplingRateHz", samplingRateHz, "a number");
+  const stated = optional("unit", unit, "a string");
+  const named = optional("leads", leads, "an array of strings");
   return call(() => engine.read(names, contents, rate, stated, named)).map((it) => new Recording(it));
 }
 
@@ -116,93 +119,119 @@ export function read(files, { samplingRateHz, unit, leads } = {}) {
 const LARGEST = 512 * 1024 * 1024;
 const SharedArrayBufferOrNone = globalThis.SharedArrayBuffer ?? ArrayBuffer;
 
+/** The types of options, each with how a value is known to be of it. */
+const TYPES = {
+  "a number": (value) => typeof value === "number",
+  "a whole number below 2³²": (value) => Number.isInteger(value) && value >= 0 && value < 2 ** 32,
+  "a string": (value) => typeof value === "string",
+  "an array of strings": (value) => Array.isArray(value) && value.every((it) => typeof it === "string"),
+};
+
 /** Checks the type of an option. */
 function optional(name, value, type) {
   if (value === undefined || value === null) return undefined;
-  const holds = type === "strings" ? Array.isArray(value) && value.every((it) => typeof it === "string") : typeof value === type;
-  if (!holds) throw usage(`${name} is not ${type === "strings" ? "an array of strings" : `a ${type}`}`, `leave ${name} out, or correct it`);
+  if (!TYPES[type](value)) throw usage(`${name} is not ${type}`, `leave ${name} out, or correct it`);
   return value;
 }
 
 export function synthesize(condition = "norm", { seed = 1, samplingRateHz = 500, durationS = 10 } = {}) {
   if (typeof condition !== "string") throw usage("a condition that is not a string", "name one, such as norm");
-  optional("seed", seed, "number");
-  optional("samplingRateHz", samplingRateHz, "number");
-  optional("durationS", durationS, "number");
+  optional("seed", seed, "a whole number below 2³²");
+  optional("samplingRateHz", samplingRateHz, "a number");
+  optional("durationS", durationS, "a number");
   return new Recording(call(() => engine.synthesize(condition, seed, samplingRateHz, durationS)));
 }
 
-/** What is called on a recording or a classifier: the object in the module, if it is still there. */
-function within(object, noun) {
-  if (!object) throw usage(`a ${noun} that was freed`, "make it anew");
-  return object;
+/** An object in the module. */
+class Handle {
+  #object;
+  #noun;
+  #generation = generation;
+
+  constructor(object, noun) {
+    this.#object = object;
+    this.#noun = noun;
+  }
+
+  /** Calls `work` with the object, if it is still there. */
+  use(work) {
+    return call(() => work(this.object()));
+  }
+
+  object() {
+    if (!this.#object) throw usage(`a ${this.#noun} that was freed`, "make it anew");
+    if (this.#generation !== generation) throw usage(`a ${this.#noun} from before the module was made anew`, "make it anew");
+    return this.#object;
+  }
+
+  free() {
+    // The objects of a module that has stopped are gone with it.
+    if (!stopped && this.#generation === generation) this.#object?.free();
+    this.#object = undefined;
+  }
+}
+
+/** The handles of recordings, for the classifier. */
+const handles = new WeakMap();
+
+/** The object in the module that a recording stands for. */
+function inModule(recording) {
+  const handle = handles.get(recording);
+  if (!handle) throw usage("something that is not a Recording", "give one that read or synthesize made");
+  return handle.object();
 }
 
 export class Recording {
-  #inner;
+  #handle;
 
   /** Takes over a recording of the module: `read` and `synthesize` make recordings. */
-  constructor(inner) {
-    if (!(inner instanceof engine.Recording)) throw usage("a recording made by hand", "use read or synthesize");
-    this.#inner = inner;
-  }
-
-  /** The object in the module, for the classifier. */
-  static inner(recording) {
-    if (!(recording instanceof Recording)) throw usage("something that is not a Recording", "give one that read or synthesize made");
-    return within(recording.#inner, "recording");
-  }
-
-  #get(work) {
-    return call(() => work(within(this.#inner, "recording")));
+  constructor(object) {
+    if (!(object instanceof engine.Recording)) throw usage("a recording made by hand", "use read or synthesize");
+    this.#handle = new Handle(object, "recording");
+    handles.set(this, this.#handle);
   }
 
   get name() {
-    return this.#get((it) => it.name);
+    return this.#handle.use((it) => it.name);
   }
 
   get samplingRateHz() {
-    return this.#get((it) => it.sampling_rate);
+    return this.#handle.use((it) => it.sampling_rate);
   }
 
   get durationS() {
-    return this.#get((it) => it.duration);
+    return this.#handle.use((it) => it.duration);
   }
 
   get leads() {
-    return this.#get((it) => it.leads);
+    return this.#handle.use((it) => it.leads);
   }
 
   get warnings() {
-    return this.#get((it) => it.warnings);
+    return this.#handle.use((it) => it.warnings);
   }
 
   lead(name) {
-    return this.#get((it) => it.lead(String(name)));
+    return this.#handle.use((it) => it.lead(String(name)));
   }
 
   inOrder() {
-    const samples = (name) => this.#get((it) => it.recorded_or_derived(name));
+    const samples = (name) => this.#handle.use((it) => it.recorded_or_derived(name));
     return call(() => engine.standard_leads()).map((name) => ({ name, samples: samples(name) }));
   }
 
   free() {
-    release(this.#inner);
-    this.#inner = undefined;
+    this.#handle.free();
   }
 }
 
-/** Frees an object in the module. One of a module that has stopped is gone already. */
-function release(inner) {
-  if (!stopped) inner?.free();
-}
-
 export class Classifier {
-  #inner;
+  #handle;
 
-  constructor(inner) {
-    if (!(inner instanceof engine.Classifier)) throw usage("a classifier made by hand", "use Classifier.open");
-    this.#inner = inner;
+  /** Takes over a classifier of the module: `Classifier.open` makes classifiers. */
+  constructor(object) {
+    if (!(object instanceof engine.Classifier)) throw usage("a classifier made by hand", "use Classifier.open");
+    this.#handle = new Handle(object, "classifier");
   }
 
   static async open({ weights = new URL("./weights.safetensors", import.meta.url), device = "auto" } = {}) {
@@ -216,13 +245,9 @@ export class Classifier {
     return new Classifier(call(() => engine.Classifier.open(bytes, source)));
   }
 
-  #get(work) {
-    return call(() => work(within(this.#inner, "classifier")));
-  }
-
   async classify(recording, { embedding = false, explain, onProgress } = {}) {
     const start = performance.now();
-    const prediction = JSON.parse(this.#get((it) => it.classify(Recording.inner(recording), Boolean(embedding))));
+    const prediction = JSON.parse(this.#handle.use((it) => it.classify(inModule(recording), Boolean(embedding))));
     prediction.took_ms = performance.now() - start;
     if (explain) prediction.explanation = this.#explain(recording, explain, onProgress);
     return prediction;
@@ -230,9 +255,9 @@ export class Classifier {
 
   #explain(recording, asked, onProgress) {
     const object = typeof asked === "object" ? asked : { class: asked === true ? undefined : asked };
-    const name = optional("the class to explain", object.class, "string");
-    const methods = optional("methods", object.methods, "strings");
-    const seed = optional("seed", object.seed, "number") ?? 1;
+    const name = optional("the class to explain", object.class, "a string");
+    const methods = optional("methods", object.methods, "an array of strings");
+    const seed = optional("seed", object.seed, "a whole number below 2³²") ?? 1;
     // What the caller's function throws is thrown at the end: an exception must not pass through the module.
     let failure;
     const progress = (done, total) => {
@@ -243,49 +268,48 @@ export class Classifier {
         failure = { error };
       }
     };
-    const text = this.#get((it) => it.explain(Recording.inner(recording), name, methods, seed, onProgress && progress));
+    const text = this.#handle.use((it) => it.explain(inModule(recording), name, methods, seed, onProgress && progress));
     if (failure) throw failure.error;
     return JSON.parse(text);
   }
 
   async classifyReference(recording, { embedding = false } = {}) {
     const start = performance.now();
-    const prediction = JSON.parse(this.#get((it) => it.classify_reference(Recording.inner(recording), Boolean(embedding))));
+    const prediction = JSON.parse(this.#handle.use((it) => it.classify_reference(inModule(recording), Boolean(embedding))));
     prediction.took_ms = performance.now() - start;
     return prediction;
   }
 
   async verify() {
-    return JSON.parse(this.#get((it) => it.verify()));
+    return JSON.parse(this.#handle.use((it) => it.verify()));
   }
 
   get device() {
-    return this.#get((it) => it.device);
+    return this.#handle.use((it) => it.device);
   }
 
   get network() {
-    return this.#get((it) => it.network);
+    return this.#handle.use((it) => it.network);
   }
 
   get samplingRateHz() {
-    return this.#get((it) => it.sampling_rate);
+    return this.#handle.use((it) => it.sampling_rate);
   }
 
   get classes() {
-    return this.#get((it) => it.classes);
+    return this.#handle.use((it) => it.classes);
   }
 
   get thresholds() {
-    return this.#get((it) => Object.fromEntries(it.classes.map((name, at) => [name, it.thresholds[at]])));
+    return this.#handle.use((it) => Object.fromEntries(it.classes.map((name, at) => [name, it.thresholds[at]])));
   }
 
   get notes() {
-    return this.#get((it) => it.notes);
+    return this.#handle.use((it) => it.notes);
   }
 
   free() {
-    release(this.#inner);
-    this.#inner = undefined;
+    this.#handle.free();
   }
 }
 
