@@ -71,4 +71,4 @@ env -u RUSTFLAGS "$cargo" check -p ecgpu --lib --release --locked --target "$tar
 cargo run --release --locked --quiet -p xtask -- web --out "$folder/ecgpu" --cargo "$cargo"
 cargo build --release --locked --quiet
 export ECGPU=$PWD/target/release/ecgpu PACKAGE=$folder/ecgpu
-node --test bindings/web/tests/*.test.mjs
+node --test --test-timeout=600000 bindings/web/tests/*.test.mjs

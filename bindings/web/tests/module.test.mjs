@@ -1,11 +1,29 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
+import { createServer } from "node:http";
 import { join } from "node:path";
 import { test } from "node:test";
 import { folder, load } from "./support.mjs";
 
 const { default: init, Classifier, EcgpuError, Recording, formats, read, synthesize } = await load();
 const engine = await load("ecgpu_bg.js");
+
+/** Calls a function with the address of a server that has the files of the package. */
+async function served(work) {
+  const server = createServer(({ url }, response) => {
+    const file = join(folder, url);
+    if (!existsSync(file)) return response.writeHead(404).end();
+    const type = url.endsWith(".wasm") ? "application/wasm" : "application/octet-stream";
+    response.writeHead(200, { "content-type": type }).end(readFileSync(file));
+  });
+  await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
+  try {
+    await work(`http://127.0.0.1:${server.address().port}`);
+  } finally {
+    server.close();
+    server.closeAllConnections();
+  }
+}
 
 // The tests of this file run one after the other: each begins with what the one before it leaves.
 
@@ -19,9 +37,24 @@ test("nothing works before the module is loaded, and the error says so", async (
 test("a module that is none is refused, and the next one is loaded", async () => {
   await assert.rejects(init({ module: new Uint8Array(20) }), { name: "EcgpuError", kind: "module" });
   await assert.rejects(init({ module: new URL("file:///nowhere.wasm") }), { name: "EcgpuError", kind: "file" });
-  await init({ module: readFileSync(join(folder, "ecgpu_bg.wasm")) });
+  await served(async (address) => {
+    await assert.rejects(init({ module: `${address}/nowhere.wasm` }), { kind: "file", cause: /the server answered 404/ });
+    await assert.rejects(init({ module: fetch(`${address}/nowhere.wasm`) }), { kind: "module" });
+    await init({ module: new URL(`${address}/ecgpu_bg.wasm`) });
+  });
   assert.match(formats(), /DICOM \(\.dcm/);
   await init();
+});
+
+test("weights come over HTTP, and an address without a file is an error", async () => {
+  await served(async (address) => {
+    await assert.rejects(Classifier.open({ weights: `${address}/nowhere` }), { kind: "file", cause: /the server answered 404/ });
+    const classifier = await Classifier.open({ weights: `${address}/weights.safetensors` });
+    assert.deepEqual([classifier.network, classifier.classes.length], ["542k", 5]);
+    classifier.free();
+  });
+  const gone = "http://127.0.0.1:9/weights.safetensors";
+  await assert.rejects(Classifier.open({ weights: gone }), { kind: "file", remedy: /check that the server has this file/ });
 });
 
 test("a freed object is refused", async () => {

@@ -46,9 +46,7 @@ impl Syntax {
             Syntax::ExplicitLittle => ExplicitVRLittleEndianDecoder::default().decode_header(bytes),
             Syntax::ExplicitBig => ExplicitVRBigEndianDecoder::default().decode_header(bytes),
             // No dictionary of value representations: only that of an explicit element is asked for.
-            Syntax::ImplicitLittle => {
-                ImplicitVRLittleEndianDecoder::with_dict(StubDataDictionary).decode_header(bytes)
-            }
+            Syntax::ImplicitLittle => ImplicitVRLittleEndianDecoder::with_dict(StubDataDictionary).decode_header(bytes),
         }
         .ok()?;
         let length = header.length().get().map(|length| usize::try_from(length).unwrap_or(usize::MAX));
