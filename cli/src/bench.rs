@@ -57,7 +57,7 @@ pub struct Times {
     percentile_95: Duration,
     /// From one streamed forward pass to the next.
     streamed: Duration,
-    floating_point_operations: usize,
+    floating_point_operations: u64,
 }
 
 /// Reads a number of seconds above zero.

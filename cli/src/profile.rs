@@ -128,7 +128,7 @@ impl Profile<'_> {
         let stored = |id| if self.plan.may_be_f16(id) { self.info.storage } else { Storage::F32 };
         let buffers = step.reads.iter().chain([&step.write]);
         let bytes: usize = buffers.map(|&id| self.plan.buffers[id].len() * stored(id).bytes()).sum();
-        [step.kernel.operation().floating_point_operations(), bytes].map(|count| count as f64)
+        [step.kernel.operation().floating_point_operations() as f64, bytes as f64]
     }
 
     /// Returns the rates of a step: 10⁹ operations per second and 10⁹ bytes per second.

@@ -39,8 +39,8 @@ impl Operation for GlobalAveragePool {
         "global average pool".into()
     }
 
-    fn floating_point_operations(&self) -> usize {
-        self.batch * self.channels * self.samples
+    fn floating_point_operations(&self) -> u64 {
+        self.batch as u64 * self.channels as u64 * self.samples as u64
     }
 
     fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {

@@ -44,8 +44,8 @@ impl Operation for Linear {
         format!("linear {}→{}", self.in_features, self.out_features)
     }
 
-    fn floating_point_operations(&self) -> usize {
-        2 * self.batch * self.in_features * self.out_features
+    fn floating_point_operations(&self) -> u64 {
+        2 * self.batch as u64 * self.in_features as u64 * self.out_features as u64
     }
 
     fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {

@@ -61,8 +61,8 @@ impl Operation for MaxPool {
         format!("max pool kernel {} stride {}", self.kernel, self.stride)
     }
 
-    fn floating_point_operations(&self) -> usize {
-        self.batch * self.channels * self.out_samples * self.kernel
+    fn floating_point_operations(&self) -> u64 {
+        self.batch as u64 * self.channels as u64 * self.out_samples as u64 * self.kernel as u64
     }
 
     fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {

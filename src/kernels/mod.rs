@@ -34,7 +34,7 @@ pub trait Operation {
     fn extents(&self) -> Option<Extents>;
 
     /// Counts multiplications and additions.
-    fn floating_point_operations(&self) -> usize;
+    fn floating_point_operations(&self) -> u64;
 
     /// Computes the operation in float64, in loops that read like the shader.
     ///
@@ -110,6 +110,11 @@ list::operations! {
         pooled_linear::PooledLinear,
     }
     nested #[cfg(feature = "gradients")] Training(training::Training);
+}
+
+/// Multiplies sizes. WebAssembly counts memory in 32 bits, which a product of sizes may exceed.
+fn product<const N: usize>(sizes: [usize; N]) -> u64 {
+    sizes.iter().map(|&size| size as u64).product()
 }
 
 /// Channels of x and of the output in [`Operation::with_few_channels`].

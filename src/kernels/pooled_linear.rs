@@ -92,8 +92,8 @@ impl Operation for PooledLinear {
         format!("global average pool + linear {}→{}", self.channels, self.out_features)
     }
 
-    fn floating_point_operations(&self) -> usize {
-        self.batch * self.channels * (self.samples + 2 * self.out_features)
+    fn floating_point_operations(&self) -> u64 {
+        self.batch as u64 * self.channels as u64 * (self.samples as u64 + 2 * self.out_features as u64)
     }
 
     fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {

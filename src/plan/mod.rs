@@ -217,7 +217,7 @@ impl Plan {
     }
 
     /// Counts the multiplications and additions of all steps.
-    pub fn floating_point_operations(&self) -> usize {
+    pub fn floating_point_operations(&self) -> u64 {
         self.steps.iter().map(|step| step.kernel.operation().floating_point_operations()).sum()
     }
 }

@@ -44,7 +44,8 @@ impl CpuExecutor {
     /// Prepares a plan. `record` is the same plan for one record.
     pub(super) fn new(cpu: &Cpu, plan: &Plan, record: &Plan) -> Self {
         let kernels = cpu.kernels;
-        let workers = cpu.pool.workers().min(1 + plan.floating_point_operations() / OPERATIONS_PER_WORKER);
+        let workers =
+            (1 + plan.floating_point_operations() / OPERATIONS_PER_WORKER).min(cpu.pool.workers() as u64) as usize;
         // Each worker computes as many whole records as the others, in a workspace of its own. All workers share what is
         // left over, unless it is so much that one more round of whole records is faster.
         let rest = plan.batch % workers;

@@ -67,7 +67,7 @@ pub struct Cpu {
 
 /// The multiplications and additions that justify one more worker: 40 µs of one core. A sleeping thread takes up to 50 µs to
 /// come.
-const OPERATIONS_PER_WORKER: usize = 8_000_000;
+const OPERATIONS_PER_WORKER: u64 = 8_000_000;
 
 /// The assumed speed-up of many workers on one record over one worker: the last layers of a record of ten seconds have 16
 /// items to share.

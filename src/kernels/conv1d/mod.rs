@@ -12,7 +12,7 @@ use super::{
     Accelerator, Extent, Extents, FEW_CHANNELS, GpuOperation, Operation, Packing, RowLayout, Shader, Source, Variant,
     component, declarations, input_and_output,
     list::sizes,
-    numbers, span,
+    numbers, product, span,
     storage::{self, Elements, Storage, Written},
 };
 
@@ -78,8 +78,8 @@ impl Operation for Conv1d {
         format!("conv {in_channels}→{out_channels} kernel {kernel} stride {stride}{relu}{pool}")
     }
 
-    fn floating_point_operations(&self) -> usize {
-        2 * self.batch * self.out_channels * self.pooled() * self.out_samples * self.in_channels * self.kernel
+    fn floating_point_operations(&self) -> u64 {
+        product([2, self.batch, self.out_channels, self.pooled(), self.out_samples, self.in_channels, self.kernel])
     }
 
     fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {

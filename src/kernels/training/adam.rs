@@ -66,8 +66,8 @@ impl Operation for Adam {
         "Adam".into()
     }
 
-    fn floating_point_operations(&self) -> usize {
-        14 * self.length
+    fn floating_point_operations(&self) -> u64 {
+        14 * self.length as u64
     }
 
     fn reference(&self, reads: &[&[f64]], state: &mut [f64]) {

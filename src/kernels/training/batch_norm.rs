@@ -133,8 +133,8 @@ impl Operation for BatchStatistics {
         "batch statistics".into()
     }
 
-    fn floating_point_operations(&self) -> usize {
-        4 * self.0.len()
+    fn floating_point_operations(&self) -> u64 {
+        4 * self.0.len() as u64
     }
 
     fn reference(&self, reads: &[&[f64]], statistics: &mut [f64]) {
@@ -192,8 +192,8 @@ impl Operation for BatchNorm {
         format!("batch norm{}", if self.relu { " + ReLU" } else { "" })
     }
 
-    fn floating_point_operations(&self) -> usize {
-        3 * self.sizes.len()
+    fn floating_point_operations(&self) -> u64 {
+        3 * self.sizes.len() as u64
     }
 
     fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {
@@ -254,8 +254,8 @@ impl Operation for BatchNormGradientSums {
         "batch norm gradient sums".into()
     }
 
-    fn floating_point_operations(&self) -> usize {
-        6 * self.sizes.len()
+    fn floating_point_operations(&self) -> u64 {
+        6 * self.sizes.len() as u64
     }
 
     fn reference(&self, reads: &[&[f64]], sums: &mut [f64]) {
@@ -327,8 +327,8 @@ impl Operation for BatchNormInputGradient {
         "batch norm gradient".into()
     }
 
-    fn floating_point_operations(&self) -> usize {
-        9 * self.sizes.len()
+    fn floating_point_operations(&self) -> u64 {
+        9 * self.sizes.len() as u64
     }
 
     fn reference(&self, reads: &[&[f64]], dx: &mut [f64]) {
@@ -398,8 +398,8 @@ impl Operation for RunningStatistics {
         "running statistics".into()
     }
 
-    fn floating_point_operations(&self) -> usize {
-        6 * self.sizes.groups * self.sizes.channels
+    fn floating_point_operations(&self) -> u64 {
+        6 * self.sizes.groups as u64 * self.sizes.channels as u64
     }
 
     fn reference(&self, reads: &[&[f64]], running: &mut [f64]) {

@@ -51,8 +51,8 @@ impl Operation for CosineLoss {
         "cosine loss".into()
     }
 
-    fn floating_point_operations(&self) -> usize {
-        6 * self.rows * self.features
+    fn floating_point_operations(&self) -> u64 {
+        6 * self.rows as u64 * self.features as u64
     }
 
     fn reference(&self, reads: &[&[f64]], losses: &mut [f64]) {
@@ -86,8 +86,8 @@ impl Operation for CosineLossGradient {
         "cosine loss gradient".into()
     }
 
-    fn floating_point_operations(&self) -> usize {
-        11 * self.0.rows * self.0.features
+    fn floating_point_operations(&self) -> u64 {
+        11 * self.0.rows as u64 * self.0.features as u64
     }
 
     fn reference(&self, reads: &[&[f64]], dp: &mut [f64]) {

@@ -34,7 +34,7 @@ impl Operation for DepthToSpace {
         format!("depth to space {}", self.factor)
     }
 
-    fn floating_point_operations(&self) -> usize {
+    fn floating_point_operations(&self) -> u64 {
         0
     }
 

@@ -38,8 +38,8 @@ impl Operation for Dropout {
         format!("dropout {}", self.rate)
     }
 
-    fn floating_point_operations(&self) -> usize {
-        self.rows * self.samples
+    fn floating_point_operations(&self) -> u64 {
+        self.rows as u64 * self.samples as u64
     }
 
     fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {

@@ -25,7 +25,7 @@ impl Operation for Gather {
         format!("gather {}", self.length)
     }
 
-    fn floating_point_operations(&self) -> usize {
+    fn floating_point_operations(&self) -> u64 {
         0
     }
 

@@ -25,8 +25,8 @@ impl Operation for GlobalAveragePoolGradient {
         "global average pool gradient".into()
     }
 
-    fn floating_point_operations(&self) -> usize {
-        self.rows
+    fn floating_point_operations(&self) -> u64 {
+        self.rows as u64
     }
 
     fn reference(&self, reads: &[&[f64]], dx: &mut [f64]) {

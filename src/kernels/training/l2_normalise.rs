@@ -38,8 +38,8 @@ impl Operation for L2Normalise {
         "L2 normalise".into()
     }
 
-    fn floating_point_operations(&self) -> usize {
-        3 * self.rows * self.features
+    fn floating_point_operations(&self) -> u64 {
+        3 * self.rows as u64 * self.features as u64
     }
 
     fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {
@@ -82,8 +82,8 @@ impl Operation for L2NormaliseGradient {
         "L2 normalise gradient".into()
     }
 
-    fn floating_point_operations(&self) -> usize {
-        8 * self.rows * self.features
+    fn floating_point_operations(&self) -> u64 {
+        8 * self.rows as u64 * self.features as u64
     }
 
     fn reference(&self, reads: &[&[f64]], dx: &mut [f64]) {

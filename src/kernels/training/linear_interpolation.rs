@@ -28,8 +28,8 @@ impl Operation for LinearInterpolation {
         "linear interpolation".into()
     }
 
-    fn floating_point_operations(&self) -> usize {
-        3 * self.length
+    fn floating_point_operations(&self) -> u64 {
+        3 * self.length as u64
     }
 
     fn reference(&self, reads: &[&[f64]], state: &mut [f64]) {

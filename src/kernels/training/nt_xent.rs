@@ -43,8 +43,8 @@ impl Operation for Similarity {
         "similarities".into()
     }
 
-    fn floating_point_operations(&self) -> usize {
-        2 * self.rows * self.rows * self.features
+    fn floating_point_operations(&self) -> u64 {
+        2 * self.rows as u64 * self.rows as u64 * self.features as u64
     }
 
     fn independent_rows(&self) -> usize {
@@ -99,8 +99,8 @@ impl Operation for NtXentLoss {
         "NT-Xent".into()
     }
 
-    fn floating_point_operations(&self) -> usize {
-        3 * self.rows * self.rows
+    fn floating_point_operations(&self) -> u64 {
+        3 * self.rows as u64 * self.rows as u64
     }
 
     fn reference(&self, reads: &[&[f64]], losses: &mut [f64]) {
@@ -140,8 +140,8 @@ impl Operation for NtXentGradient {
         "NT-Xent gradient".into()
     }
 
-    fn floating_point_operations(&self) -> usize {
-        2 * self.0.rows * self.0.rows * (self.0.features + 4)
+    fn floating_point_operations(&self) -> u64 {
+        2 * self.0.rows as u64 * self.0.rows as u64 * (self.0.features as u64 + 4)
     }
 
     fn independent_rows(&self) -> usize {

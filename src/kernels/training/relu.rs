@@ -25,8 +25,8 @@ impl Operation for Relu {
         "ReLU".into()
     }
 
-    fn floating_point_operations(&self) -> usize {
-        self.rows * self.samples
+    fn floating_point_operations(&self) -> u64 {
+        self.rows as u64 * self.samples as u64
     }
 
     fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {
@@ -69,8 +69,8 @@ impl Operation for ReluGradient {
         "ReLU gradient".into()
     }
 
-    fn floating_point_operations(&self) -> usize {
-        self.rows * self.samples
+    fn floating_point_operations(&self) -> u64 {
+        self.rows as u64 * self.samples as u64
     }
 
     fn reference(&self, reads: &[&[f64]], dx: &mut [f64]) {

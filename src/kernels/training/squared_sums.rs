@@ -27,8 +27,8 @@ impl Operation for SquaredSums {
         "sums of squares".into()
     }
 
-    fn floating_point_operations(&self) -> usize {
-        2 * self.length
+    fn floating_point_operations(&self) -> u64 {
+        2 * self.length as u64
     }
 
     fn reference(&self, reads: &[&[f64]], y: &mut [f64]) {

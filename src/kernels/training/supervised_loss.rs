@@ -104,8 +104,8 @@ impl Operation for SupervisedLoss {
         "supervised loss".into()
     }
 
-    fn floating_point_operations(&self) -> usize {
-        12 * self.batch * self.classes
+    fn floating_point_operations(&self) -> u64 {
+        12 * self.batch as u64 * self.classes as u64
     }
 
     fn reference(&self, reads: &[&[f64]], losses: &mut [f64]) {
@@ -144,7 +144,7 @@ impl Operation for SupervisedLossGradient {
         "supervised loss gradient".into()
     }
 
-    fn floating_point_operations(&self) -> usize {
+    fn floating_point_operations(&self) -> u64 {
         self.0.floating_point_operations()
     }
 

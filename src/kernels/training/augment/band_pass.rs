@@ -95,8 +95,8 @@ impl Operation for BandPass {
         format!("band-pass at {} Hz", self.sampling_rate)
     }
 
-    fn floating_point_operations(&self) -> usize {
-        2 * 2 * 14 * self.rows * self.leads * (self.samples + self.run_up())
+    fn floating_point_operations(&self) -> u64 {
+        2 * 2 * 14 * self.rows as u64 * self.leads as u64 * (self.samples as u64 + self.run_up() as u64)
     }
 
     fn independent_rows(&self) -> usize {

@@ -123,8 +123,8 @@ impl Operation for Draw {
         format!("draw augmentations of {} rows", self.rows)
     }
 
-    fn floating_point_operations(&self) -> usize {
-        self.rows * Draws::LEN
+    fn floating_point_operations(&self) -> u64 {
+        self.rows as u64 * Draws::LEN as u64
     }
 
     fn reference(&self, reads: &[&[f64]], draws: &mut [f64]) {

@@ -29,8 +29,8 @@ impl Operation for Mix {
         "mixup and CutMix".into()
     }
 
-    fn floating_point_operations(&self) -> usize {
-        3 * self.rows * self.leads * self.samples
+    fn floating_point_operations(&self) -> u64 {
+        3 * self.rows as u64 * self.leads as u64 * self.samples as u64
     }
 
     fn independent_rows(&self) -> usize {
@@ -96,8 +96,8 @@ impl Operation for MixLabels {
         "mixed labels".into()
     }
 
-    fn floating_point_operations(&self) -> usize {
-        6 * self.rows * self.classes
+    fn floating_point_operations(&self) -> u64 {
+        6 * self.rows as u64 * self.classes as u64
     }
 
     fn reference(&self, reads: &[&[f64]], mixed: &mut [f64]) {

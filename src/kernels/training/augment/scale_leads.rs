@@ -34,8 +34,8 @@ impl Operation for ScaleLeads {
         "gain and lead dropout".into()
     }
 
-    fn floating_point_operations(&self) -> usize {
-        self.rows * self.leads * self.samples
+    fn floating_point_operations(&self) -> u64 {
+        self.rows as u64 * self.leads as u64 * self.samples as u64
     }
 
     fn independent_rows(&self) -> usize {

@@ -30,8 +30,8 @@ impl Operation for TemporalDropout {
         "temporal dropout".into()
     }
 
-    fn floating_point_operations(&self) -> usize {
-        4 * self.rows * self.leads * self.samples
+    fn floating_point_operations(&self) -> u64 {
+        4 * self.rows as u64 * self.leads as u64 * self.samples as u64
     }
 
     fn independent_rows(&self) -> usize {

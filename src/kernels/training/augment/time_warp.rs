@@ -48,8 +48,8 @@ impl Operation for TimeWarp {
         format!("time warp of {} leads", self.leads)
     }
 
-    fn floating_point_operations(&self) -> usize {
-        20 * self.rows * self.leads * self.samples
+    fn floating_point_operations(&self) -> u64 {
+        20 * self.rows as u64 * self.leads as u64 * self.samples as u64
     }
 
     fn independent_rows(&self) -> usize {

@@ -95,8 +95,8 @@ impl Operation for WanderAndNoise {
         format!("wander and noise at {} Hz", self.sampling_rate)
     }
 
-    fn floating_point_operations(&self) -> usize {
-        20 * self.rows * self.leads * self.samples
+    fn floating_point_operations(&self) -> u64 {
+        20 * self.rows as u64 * self.leads as u64 * self.samples as u64
     }
 
     fn independent_rows(&self) -> usize {

@@ -6,7 +6,9 @@ mod subgroups;
 mod tile;
 
 use super::first;
-use crate::kernels::{Accelerator, Extent, Extents, GpuOperation, Operation, RowLayout, Variant, numbers, span};
+use crate::kernels::{
+    Accelerator, Extent, Extents, GpuOperation, Operation, RowLayout, Variant, numbers, product, span,
+};
 
 /// The most terms of one sum in f32. Longer sums are divided into parts by records. So the rounding error stays small beside
 /// the gradient, most of whose terms cancel, and there are more workgroups.
@@ -67,8 +69,8 @@ impl Operation for Conv1dWeightGradient {
         format!("weight gradient {in_channels}→{out_channels} kernel {kernel} stride {stride}")
     }
 
-    fn floating_point_operations(&self) -> usize {
-        2 * self.batch * self.out_channels * self.out_samples * self.in_channels * self.kernel
+    fn floating_point_operations(&self) -> u64 {
+        product([2, self.batch, self.out_channels, self.out_samples, self.in_channels, self.kernel])
     }
 
     fn reference(&self, reads: &[&[f64]], dw: &mut [f64]) {
