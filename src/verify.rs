@@ -15,11 +15,13 @@
 //! One more report, `whole`, compares the logits of the whole network in f16 with those of the reference, with a
 //! bound of its own.
 
+use std::iter;
+
 pub use crate::backend::difference::{LARGEST_NMSE, LARGEST_NMSE_F16};
 use crate::{
     Result,
     backend::{
-        Backend,
+        self, Backend,
         difference::{Difference, largest_nmse},
         reference,
     },
@@ -27,6 +29,7 @@ use crate::{
     network::{Folded, FoldedLayer, FoldedOperation, Layer, NamedLayer, Network},
     plan::{FusedPlan, Keep, Plan},
     random::Random,
+    worker::at_once,
 };
 
 /// The largest error of a logit in f32, as a fraction of the largest logit. Rounding to nearest gives about 1e-6, and
@@ -72,16 +75,26 @@ pub fn compare(
     samples: usize,
     seed: u64,
 ) -> Result<Vec<StageReport>> {
+    at_once(compare_async(backend, folded, [batch, samples], seed))
+}
+
+/// Compares every stage, as [`compare`] does, of an input `[batch, samples]` of each lead.
+async fn compare_async(
+    backend: &dyn Backend,
+    folded: &Folded,
+    [batch, samples]: [usize; 2],
+    seed: u64,
+) -> Result<Vec<StageReport>> {
     let plan = |keep| Plan::new(folded, batch, samples, keep);
     let network = format!("{} {batch}×{}×{samples}", folded.network.name, folded.network.in_channels());
     let stages = plan(Keep::Stages)?;
     let mut random = Random::new(seed, 0);
     let input: Vec<f32> = (0..stages.buffers[stages.input()].len()).map(|_| random.normal() as f32).collect();
-    let mut reports = compare_plans(backend, &network, &stages, &stages, &input)?;
+    let mut reports = compare_plans(backend, &network, &stages, &stages, &input).await?;
     let pooled = plan(Keep::Pooled)?;
     let fused = FusedPlan::unfused(&pooled).with_fused_max_pools();
     if fused.plan.steps.len() < stages.steps.len() {
-        let fused_reports = compare_plans(backend, &network, &pooled, &fused.plan, &input)?;
+        let fused_reports = compare_plans(backend, &network, &pooled, &fused.plan, &input).await?;
         let with_source_steps = fused_reports.into_iter().zip(fused.source_steps);
         reports.extend(with_source_steps.filter(|(_, steps)| *steps > 1).map(|(report, _)| report));
     }
@@ -90,7 +103,7 @@ pub fn compare(
 
 /// Runs plan `run` on the backend and compares its outputs with the steps of `plan` on the reference: output n of `run` is
 /// what step n of `plan` writes.
-fn compare_plans(
+async fn compare_plans(
     backend: &dyn Backend,
     network: &str,
     run: &Plan,
@@ -99,7 +112,9 @@ fn compare_plans(
 ) -> Result<Vec<StageReport>> {
     let exact = reference::run(plan, input)?;
     let mut computed = Vec::new();
-    backend.prepare(run)?.run(input, &mut computed)?;
+    let mut executor = backend::prepare(backend, run).await?;
+    let mut inputs = iter::once(input.into());
+    backend::stream(executor.as_mut(), &mut inputs, &mut |outputs, _| computed = outputs.to_vec()).await?;
     let storage = backend.info().storage;
     let logits = plan.steps.len() - 1;
     let expected = if storage.is_half() {
@@ -153,13 +168,21 @@ struct Bounds {
 /// # Errors
 /// The device fails. A wrong result is not an error: its report has `passed: false`.
 pub fn verify(backend: &dyn Backend, given: &Folded, random_networks: u64) -> Result<Vec<StageReport>> {
+    at_once(verify_async(backend, given, random_networks))
+}
+
+/// Compares as [`verify`] does, and awaits a GPU in a browser. Elsewhere its future blocks and is ready at once.
+///
+/// # Errors
+/// The same as [`verify`].
+pub async fn verify_async(backend: &dyn Backend, given: &Folded, random_networks: u64) -> Result<Vec<StageReport>> {
     let mut reports = Vec::new();
-    for (batch, samples) in [(1, 1000), (2, 997), (3, 83)] {
-        reports.extend(compare(backend, given, batch, samples, samples as u64)?);
+    for [batch, samples] in [[1, 1000], [2, 997], [3, 83]] {
+        reports.extend(compare_async(backend, given, [batch, samples], samples as u64).await?);
     }
     for seed in 0..random_networks {
         let (folded, batch, samples) = random_network(seed);
-        reports.extend(compare(backend, &folded, batch, samples, seed)?);
+        reports.extend(compare_async(backend, &folded, [batch, samples], seed).await?);
     }
     Ok(reports)
 }

@@ -5,14 +5,14 @@
 use std::sync::OnceLock;
 use std::{
     future::Future,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{Arc, Mutex, PoisonError, mpsc},
     task::{Context, Poll, Waker},
     thread::JoinHandle,
     time::Duration,
 };
 
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Hint, Result};
 
 /// Starts the threads that all parts of the process share, which rayon would otherwise start at its first use, and panic where
 /// it cannot.
@@ -31,6 +31,21 @@ pub(crate) fn shared_threads() -> Result<()> {
         let cause = format!("the system starts no more threads: {error}");
         Error::new(ErrorKind::Device, cause, "raise the limit of its processes and threads, or stop other programs")
     })
+}
+
+/// Returns the result of a future that is ready when it is first polled, because it blocks where it has to wait.
+///
+/// # Errors
+/// The future fails; or it waits for a GPU without blocking, as in a browser.
+pub(crate) fn at_once<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(result) => result,
+        Poll::Pending => {
+            let cause = "WebAssembly cannot block until a GPU has answered";
+            let error = Error::new(ErrorKind::Device, cause, "await the asynchronous function, or use the CPU");
+            Err(error.with_hint(Hint::UseCpu))
+        }
+    }
 }
 
 type Job = Box<dyn FnOnce() + Send>;

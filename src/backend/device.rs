@@ -80,6 +80,22 @@ pub fn open(device: &Device, threads: Option<usize>) -> Result<Box<dyn Backend>>
     Ok(backend)
 }
 
+/// Opens the backend of a device, as [`open`] does, in a browser. [`Device::Auto`] is the CPU there, because the devices
+/// cannot be compared without threads.
+///
+/// # Errors
+/// The same as [`open`].
+#[cfg(target_family = "wasm")]
+pub(crate) async fn open_async(device: &Device) -> Result<Box<dyn Backend>> {
+    #[cfg(feature = "gpu")]
+    if !matches!(device, Device::Auto)
+        && let Some(gpu) = super::gpu::open_gpu_async(device).await?
+    {
+        return Ok(Box::new(gpu));
+    }
+    open(device, None)
+}
+
 /// Opens the GPU that a device names; none if it names the CPU, or if auto finds no GPU.
 #[cfg(feature = "gpu")]
 fn open_any_gpu(device: &Device) -> Result<Option<Box<dyn Backend>>> {

@@ -13,11 +13,15 @@ pub mod reference;
 use std::{
     borrow::Cow,
     fmt,
+    future::{Future, ready},
+    pin::Pin,
     sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
 
 pub use auto::Auto;
+#[cfg(target_family = "wasm")]
+pub(crate) use device::open_async;
 pub use device::{Device, open};
 pub use precision::Precision;
 
@@ -60,7 +64,13 @@ impl fmt::Display for DeviceInfo {
     }
 }
 
+/// What a device will have done, or why it could not.
+pub type DeviceFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + 'a>>;
+
 /// A device that can run plans.
+///
+/// Functions block until the device has answered. In a browser a GPU cannot be waited for in this way, and only the
+/// functions that return a [`DeviceFuture`] use it; elsewhere their futures are ready at once.
 pub trait Backend: Send + Sync {
     /// Describes the device; if there are several, the one that computed the last run.
     fn info(&self) -> DeviceInfo;
@@ -82,6 +92,14 @@ pub trait Backend: Send + Sync {
     /// The plan is not sound, as where a step and its buffers differ in size; the device refuses a shader, a buffer or their
     /// number; or the plan has states, or steps that the device does not compute.
     fn prepare(&self, plan: &Plan) -> Result<Box<dyn Executor>>;
+
+    /// Prepares a plan for inference, as [`Backend::prepare`] does.
+    ///
+    /// # Errors
+    /// The same as [`Backend::prepare`].
+    fn prepare_async<'a>(&'a self, plan: &'a Plan) -> DeviceFuture<'a, Box<dyn Executor>> {
+        Box::pin(ready(self.prepare(plan)))
+    }
 
     /// Prepares a plan with states for training.
     ///
@@ -130,6 +148,18 @@ pub trait Executor: Send {
         Ok(())
     }
 
+    /// Runs the plan on one input after the other, as [`Executor::stream`] does.
+    ///
+    /// # Errors
+    /// The same as [`Executor::stream`].
+    fn stream_async<'a, 'b: 'a>(
+        &'a mut self,
+        inputs: &'a mut dyn Iterator<Item = Cow<'b, [f32]>>,
+        each: &'a mut dyn FnMut(&[Vec<f32>], &DeviceInfo),
+    ) -> DeviceFuture<'a, ()> {
+        Box::pin(ready(self.stream(inputs, each)))
+    }
+
     /// Describes the device that computed the last run; before the first run, the one that will compute it.
     fn device(&self) -> DeviceInfo;
 
@@ -169,6 +199,30 @@ pub trait Trainer: Send {
         let _ = inputs;
         Err(Error::new(ErrorKind::Device, "this device cannot tell how long steps take", "profile another"))
     }
+}
+
+/// Whether a request blocks its thread while a device computes, so that its future is ready when it is first polled. A
+/// browser must not be blocked.
+pub(crate) const BLOCKS: bool = !cfg!(target_family = "wasm");
+
+/// Prepares a plan for inference in a request, see [`BLOCKS`].
+///
+/// # Errors
+/// The same as [`Backend::prepare`].
+pub(crate) async fn prepare(backend: &dyn Backend, plan: &Plan) -> Result<Box<dyn Executor>> {
+    if BLOCKS { backend.prepare(plan) } else { backend.prepare_async(plan).await }
+}
+
+/// Runs a plan on one input after the other in a request, see [`BLOCKS`].
+///
+/// # Errors
+/// The same as [`Executor::stream`].
+pub(crate) async fn stream<'a>(
+    executor: &mut dyn Executor,
+    inputs: &mut dyn Iterator<Item = Cow<'a, [f32]>>,
+    each: &mut dyn FnMut(&[Vec<f32>], &DeviceInfo),
+) -> Result<()> {
+    if BLOCKS { executor.stream(inputs, each) } else { executor.stream_async(inputs, each).await }
 }
 
 /// Checks that `values` has the length of a state.

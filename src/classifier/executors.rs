@@ -1,8 +1,15 @@
 //! The pool of prepared executors. Each is lent to one request at a time, so that requests of several threads run at once.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::{
+    future::poll_fn,
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    task::{Poll, Waker},
+};
 
-use crate::{Result, backend::Executor};
+use crate::{
+    Result,
+    backend::{BLOCKS, Executor},
+};
 
 /// The number of idle executors that are kept, or the pool's limit if that is larger. The least recently used is dropped
 /// first. A folder of recordings has a few different lengths, each with full batches and one smaller batch.
@@ -28,6 +35,8 @@ struct State {
     /// The executors that no request uses, the most recently used last.
     idle: Vec<(Shape, Box<dyn Executor>)>,
     lent: usize,
+    /// The requests that wait for an executor without blocking a thread.
+    waiting: Vec<Waker>,
 }
 
 impl Executors {
@@ -48,24 +57,43 @@ impl Executors {
     ///
     /// # Errors
     /// `prepare` fails.
-    pub(super) fn lend(&self, shape: Shape, prepare: impl FnOnce() -> Result<Box<dyn Executor>>) -> Result<Lent<'_>> {
-        let mut state = self.state();
-        while state.lent >= self.limit {
-            state = self.returned.wait(state).unwrap_or_else(PoisonError::into_inner);
+    pub(super) async fn lend(
+        &self,
+        shape: Shape,
+        prepare: impl AsyncFnOnce() -> Result<Box<dyn Executor>>,
+    ) -> Result<Lent<'_>> {
+        let mut lent = if BLOCKS { self.lend_idle(self.blocked(), shape) } else { self.free(shape).await };
+        if lent.executor.is_none() {
+            log::debug!("preparing an executor for batch {} of {} samples", shape.batch, shape.samples);
+            lent.executor = Some(prepare().await?);
         }
+        Ok(lent)
+    }
+
+    /// Blocks while the limit is reached.
+    fn blocked(&self) -> MutexGuard<'_, State> {
+        let reached = |state: &mut State| state.lent >= self.limit;
+        self.returned.wait_while(self.state(), reached).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits while the limit is reached, and lends as [`Executors::lend_idle`] does.
+    async fn free(&self, shape: Shape) -> Lent<'_> {
+        poll_fn(|context| {
+            let mut state = self.state();
+            if state.lent < self.limit {
+                return Poll::Ready(self.lend_idle(state, shape));
+            }
+            state.waiting.push(context.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Lends an idle executor of the shape, if there is one, within the limit. Dropping what is lent allows the next request.
+    fn lend_idle<'a>(&'a self, mut state: MutexGuard<'a, State>, shape: Shape) -> Lent<'a> {
         state.lent += 1;
         let idle = state.idle.iter().rposition(|(other, _)| *other == shape).map(|at| state.idle.remove(at).1);
-        drop(state);
-        // From here on, dropping `lent` allows the next request, also when `prepare` fails.
-        let mut lent = Lent { executors: self, shape, executor: None };
-        lent.executor = Some(match idle {
-            Some(executor) => executor,
-            None => {
-                log::debug!("preparing an executor for batch {} of {} samples", shape.batch, shape.samples);
-                prepare()?
-            }
-        });
-        Ok(lent)
+        Lent { executors: self, shape, executor: idle }
     }
 }
 
@@ -98,7 +126,11 @@ impl Lent<'_> {
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
         self.executor = None;
-        self.executors.state().lent -= 1;
+        let mut state = self.executors.state();
+        state.lent -= 1;
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
         self.executors.returned.notify_one();
+        waiting.into_iter().for_each(Waker::wake);
     }
 }

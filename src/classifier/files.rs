@@ -131,7 +131,7 @@ impl Classifier {
             pieces.push((tag, waiting));
         }
         let waiting = pieces.iter_mut().filter_map(|(_, piece)| piece.as_mut().ok()).flatten();
-        for ((classified, name), outcome) in waiting.zip(names).zip(self.shared.classify_prepared(prepared)) {
+        for ((classified, name), outcome) in waiting.zip(names).zip(self.shared.classify_at_once(prepared)) {
             classified.outcome = outcome.map_err(|error| match name {
                 Some(name) => error.at(name),
                 None => error,

@@ -8,6 +8,8 @@ mod prepared;
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
+#[cfg(not(target_family = "wasm"))]
+use crate::worker::Worker;
 use crate::{
     Error, ErrorKind, Hint, Recording, Result,
     backend::{self, Backend, Device, DeviceInfo},
@@ -15,7 +17,7 @@ use crate::{
     network::{Contract, Folded, LARGEST_INPUT, Weights},
     plan::{Keep, Plan},
     search,
-    worker::Worker,
+    worker::at_once,
 };
 use executors::{Executors, Shape};
 #[cfg(feature = "formats")]
@@ -29,6 +31,7 @@ pub use prepared::Prepared;
 /// [`Backend::concurrency`] requests run at the same time. All executors share one copy of the weights.
 pub struct Classifier {
     shared: Arc<Shared>,
+    #[cfg(not(target_family = "wasm"))]
     worker: Worker,
 }
 
@@ -58,7 +61,11 @@ impl Classifier {
         let folded = Folded::new(&weights.network, weights.parameters)?;
         let executors = Executors::new(backend.concurrency());
         let shared = Shared { contract: weights.contract, folded, backend, executors };
-        Ok(Self { shared: Arc::new(shared), worker: Worker::default() })
+        Ok(Self {
+            shared: Arc::new(shared),
+            #[cfg(not(target_family = "wasm"))]
+            worker: Worker::default(),
+        })
     }
 
     /// Describes the device; with [`Device::Auto`], the one that computed the last request.
@@ -116,7 +123,7 @@ impl Classifier {
     /// # Errors
     /// The sizes do not fit the network or the device, a number is not finite or too large, or the device failed.
     pub fn run(&self, input: &[f32], batch: usize, samples: usize) -> Result<Output> {
-        self.shared.run(input, batch, samples)
+        at_once(self.shared.run(input, batch, samples))
     }
 
     /// Runs the network on many inputs of one shape and returns one output per input, in order.
@@ -131,32 +138,52 @@ impl Classifier {
         I: IntoIterator,
         I::Item: Into<Cow<'a, [f32]>>,
     {
-        self.shared.run_many(&mut inputs.into_iter().map(Into::into), batch, samples)
+        at_once(self.shared.run_many(&mut inputs.into_iter().map(Into::into), batch, samples))
     }
 
-    /// Classifies one recording on the classifier's worker thread, so that the caller's executor is never blocked.
+    /// Classifies one recording on the classifier's worker thread, so that the caller's executor is never blocked. In a
+    /// browser a GPU computes while the future waits, and the CPU while it is polled.
     ///
     /// # Errors
     /// The same as [`Classifier::classify`], or no thread can be started.
     pub async fn classify_async(&self, recording: Recording) -> Result<Prediction> {
-        let shared = self.shared.clone();
-        self.worker.run(move || shared.classify(std::slice::from_ref(&recording)).remove(0)).await?
+        #[cfg(target_family = "wasm")]
+        return self.shared.classify_prepared(Prepared::all(&self.shared.contract, &[recording])).await.remove(0);
+        #[cfg(not(target_family = "wasm"))]
+        self.on_worker(move |shared| shared.classify(std::slice::from_ref(&recording)).remove(0)).await
     }
 
-    /// Runs the network on `input` `[batch, leads, samples]` on the classifier's worker thread.
+    /// Runs the network on `input` `[batch, leads, samples]` on the classifier's worker thread, or in a browser as
+    /// [`Classifier::classify_async`] does.
     ///
     /// # Errors
     /// The same as [`Classifier::run`], or no thread can be started.
     pub async fn run_async(&self, input: Vec<f32>, batch: usize, samples: usize) -> Result<Output> {
-        let shared = self.shared.clone();
-        self.worker.run(move || shared.run(&input, batch, samples)).await?
+        #[cfg(target_family = "wasm")]
+        return self.shared.run(&input, batch, samples).await;
+        #[cfg(not(target_family = "wasm"))]
+        self.on_worker(move |shared| at_once(shared.run(&input, batch, samples))).await
     }
 
-    /// Opens a device and makes a classifier of weights on it, on a new thread.
+    /// Runs `work` on the classifier's worker thread.
+    #[cfg(not(target_family = "wasm"))]
+    async fn on_worker<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Shared) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let shared = self.shared.clone();
+        self.worker.run(move || work(&shared)).await?
+    }
+
+    /// Opens a device and makes a classifier of weights on it, on a new thread. In a browser, [`Device::Gpu`] is its WebGPU,
+    /// and [`Device::Auto`] is the CPU.
     ///
     /// # Errors
     /// The same as [`Classifier::open`], or no thread can be started.
     pub async fn open_async(weights: Weights, device: Device) -> Result<Self> {
+        #[cfg(target_family = "wasm")]
+        return Self::on(weights, backend::open_async(&device).await?);
+        #[cfg(not(target_family = "wasm"))]
         Worker::default().run(move || Self::open(weights, device)).await?
     }
 
@@ -167,14 +194,14 @@ impl Classifier {
 }
 
 impl Shared {
-    fn run(&self, input: &[f32], batch: usize, samples: usize) -> Result<Output> {
+    async fn run(&self, input: &[f32], batch: usize, samples: usize) -> Result<Output> {
         let record = self.check(input, batch, samples)?;
-        let output = self.forward_all(input, record, samples)?;
+        let output = self.forward_all(input, record, samples).await?;
         self.check_finite(&output.logits)?;
         Ok(output)
     }
 
-    fn run_many<'a>(
+    async fn run_many<'a>(
         &self,
         inputs: &mut dyn Iterator<Item = Cow<'a, [f32]>>,
         batch: usize,
@@ -185,7 +212,11 @@ impl Shared {
         // Checked before anything is allocated with these sizes.
         self.check(first, batch, samples)?;
         if self.largest_batch(samples, batch)? < batch {
-            return inputs.map(|input| self.run(&input, batch, samples)).collect();
+            let mut outputs = Vec::new();
+            for input in inputs {
+                outputs.push(self.run(&input, batch, samples).await?);
+            }
+            return Ok(outputs);
         }
         let (mut invalid, mut outputs) = (None, Vec::new());
         let mut valid = inputs.map_while(|input| match self.check(&input, batch, samples) {
@@ -199,7 +230,8 @@ impl Shared {
             let mut output = Output::default();
             output.append(results, batch, device);
             outputs.push(output);
-        })?;
+        })
+        .await?;
         outputs.iter().try_for_each(|output| self.check_finite(&output.logits))?;
         invalid.map_or(Ok(outputs), Err)
     }
@@ -223,7 +255,7 @@ impl Shared {
     }
 
     /// Runs `input`, in parts if the device's largest batch is smaller. `record` is the number of values of one record.
-    fn forward_all(&self, input: &[f32], record: usize, samples: usize) -> Result<Output> {
+    async fn forward_all(&self, input: &[f32], record: usize, samples: usize) -> Result<Output> {
         let mut output = Output::default();
         let mut rest = input;
         while !rest.is_empty() {
@@ -234,7 +266,8 @@ impl Shared {
             let mut parts = full.chunks(batch * record).map(Cow::from);
             self.stream(&mut parts, Shape { batch, samples }, &mut |results, device| {
                 output.append(results, batch, device);
-            })?;
+            })
+            .await?;
             rest = after;
         }
         Ok(output)
@@ -249,26 +282,33 @@ impl Shared {
     }
 
     /// Runs inputs of one shape on an executor that no other request uses.
-    fn stream<'a>(
+    async fn stream<'a>(
         &self,
         inputs: &mut dyn Iterator<Item = Cow<'a, [f32]>>,
         shape: Shape,
         each: &mut dyn FnMut(&[Vec<f32>], &DeviceInfo),
     ) -> Result<()> {
-        let mut lent = self.executors.lend(shape, || {
+        let prepare = async || {
             let plan = Plan::new(&self.folded, shape.batch, shape.samples, Keep::Results)?;
-            self.backend.prepare(&plan)
-        })?;
-        lent.executor().stream(inputs, each)?;
+            backend::prepare(self.backend.as_ref(), &plan).await
+        };
+        let mut lent = self.executors.lend(shape, prepare).await?;
+        backend::stream(lent.executor(), inputs, each).await?;
         lent.give_back();
         Ok(())
     }
 
     fn classify(&self, recordings: &[Recording]) -> Vec<Result<Prediction>> {
-        self.classify_prepared(Prepared::all(&self.contract, recordings))
+        self.classify_at_once(Prepared::all(&self.contract, recordings))
     }
 
-    fn classify_prepared(&self, prepared: Vec<Result<Prepared>>) -> Vec<Result<Prediction>> {
+    fn classify_at_once(&self, prepared: Vec<Result<Prepared>>) -> Vec<Result<Prediction>> {
+        let count = prepared.len();
+        let classified = async { Ok(self.classify_prepared(prepared).await) };
+        at_once(classified).unwrap_or_else(|error| vec![Err(error); count])
+    }
+
+    async fn classify_prepared(&self, prepared: Vec<Result<Prepared>>) -> Vec<Result<Prediction>> {
         let mut results: Vec<Result<Prediction>> = Vec::with_capacity(prepared.len());
         // For each length of an input: the indices of the recordings, and their concatenated inputs.
         let mut batches: BTreeMap<usize, (Vec<usize>, Vec<f32>)> = BTreeMap::new();
@@ -286,7 +326,7 @@ impl Shared {
             }));
         }
         for (length, (members, inputs)) in batches {
-            let outcome = self.forward_all(&inputs, length, length / self.contract.leads.len());
+            let outcome = self.forward_all(&inputs, length, length / self.contract.leads.len()).await;
             for (place, &at) in members.iter().enumerate() {
                 let Ok(Prediction { warnings, .. }) = &mut results[at] else { continue };
                 let warnings = std::mem::take(warnings);

@@ -54,6 +54,11 @@ impl Accelerator {
     pub(super) fn workgroup_memory(&self) -> usize {
         self.workgroup_bytes.min(16 << 10)
     }
+
+    /// The same GPU as a browser offers it: WebGPU has neither 64-bit integers nor cooperative matrices.
+    pub fn in_browser(self) -> Self {
+        Self { int64: false, matrix_side: None, ..self }
+    }
 }
 
 /// Texels in one row of a texture that holds a copy of an f32 buffer. Texel t holds numbers 4t to 4t + 3 and is in column
@@ -186,6 +191,13 @@ impl Shader {
     pub fn new(name: &'static str, source: impl Into<Source>) -> Self {
         Self { name, source: source.into(), notes_overflow: false, textures: &[], constants: Vec::new() }
     }
+
+    /// Returns the source for a browser, which demands a line for subgroups that naga refuses.
+    pub fn source_for_browser(&self) -> String {
+        let code = |line: &str| line.split("//").next().is_some_and(|code| code.contains("subgroup"));
+        let enable = if self.source.lines().any(code) { "enable subgroups;\n" } else { "" };
+        format!("{enable}{}", &*self.source)
+    }
 }
 
 /// The WGSL of a shader. It is generated when it is first read, so that a variant that does not run costs nothing.
@@ -300,5 +312,14 @@ mod tests {
         assert_eq!(GENERATED.load(Ordering::Relaxed), 0);
         assert_eq!((&*source, &*copy), ("a\n  1\n  2\nc\n", "a\n  1\n  2\nc\n"));
         assert_eq!(GENERATED.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn a_browser_is_told_of_subgroups_where_code_uses_them() {
+        let enabled =
+            |source: &'static str| Shader::new("", source).source_for_browser().starts_with("enable subgroups;");
+        assert!(enabled("enable f16;\nfn f() { let sum = subgroupAdd(1.0); }"));
+        assert!(enabled("@compute fn main(@builtin(subgroup_invocation_id) lane: u32) {}"));
+        assert!(!enabled("// No subgroup is needed.\nfn f() {}"));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{driver_lock::lock_driver, dx12_compiler, environment};
+use super::{driver_lock::lock_driver, dx12_compiler, environment, waiting::block_on};
 use crate::{
     Error, ErrorKind, Result,
     kernels::{Accelerator, Storage},
@@ -32,27 +32,40 @@ pub struct Adapter {
     adapter: wgpu::Adapter,
 }
 
-/// Lists every adapter that a Vulkan, Metal or DX12 driver offers, in the driver's order. There is none in WebAssembly.
+/// The name of an adapter of which the browser says nothing.
+const IN_BROWSER: &str = "WebGPU adapter";
+
+/// Lists every adapter that a Vulkan, Metal or DX12 driver offers, in the driver's order. None in WebAssembly, which cannot
+/// block until the browser has answered.
 ///
 /// Adapters whose driver does not claim to conform are at the end, and there only if no other is a real GPU. Mesa's Dozen,
 /// which WSL has, is one. The variable `WGPU_ALLOW_UNDERLYING_NONCOMPLIANT_ADAPTER` lists them always (1) or never (0).
 pub fn adapters() -> Vec<Adapter> {
-    if cfg!(target_family = "wasm") {
+    block_on(async { Ok(all_adapters().await) }).unwrap_or_default()
+}
+
+/// Lists the adapters, see [`adapters`]. In a browser it is the one that the browser prefers.
+pub(super) async fn all_adapters() -> Vec<Adapter> {
+    #[cfg(target_family = "wasm")]
+    if !super::browser::describes_adapters() {
         return Vec::new();
     }
-    let enumerate = |nonconformant| {
-        let instance = wgpu::Instance::new(instance_descriptor(nonconformant));
-        pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()))
-    };
     let adapter = |(index, adapter)| Adapter { index, conformant: true, adapter };
-    let mut adapters: Vec<Adapter> = enumerate(false).into_iter().enumerate().map(adapter).collect();
-    if environment::lists_nonconformant().unwrap_or_else(|| adapters.iter().all(Adapter::is_software)) {
+    let mut adapters: Vec<Adapter> = enumerate(false).await.into_iter().enumerate().map(adapter).collect();
+    let nonconformant =
+        || environment::lists_nonconformant().unwrap_or_else(|| adapters.iter().all(Adapter::is_software));
+    if !cfg!(target_family = "wasm") && nonconformant() {
         let conformant: Vec<wgpu::AdapterInfo> = adapters.iter().map(Adapter::info).collect();
-        let others = enumerate(true).into_iter().filter(|adapter| !conformant.contains(&adapter.get_info()));
+        let others = enumerate(true).await.into_iter().filter(|adapter| !conformant.contains(&adapter.get_info()));
         let others = (adapters.len()..).zip(others);
         adapters.extend(others.map(|(index, adapter)| Adapter { index, conformant: false, adapter }));
     }
     adapters
+}
+
+async fn enumerate(nonconformant: bool) -> Vec<wgpu::Adapter> {
+    let instance = wgpu::Instance::new(instance_descriptor(nonconformant));
+    instance.enumerate_adapters(wgpu::Backends::all()).await
 }
 
 fn instance_descriptor(nonconformant: bool) -> wgpu::InstanceDescriptor {
@@ -67,15 +80,33 @@ fn instance_descriptor(nonconformant: bool) -> wgpu::InstanceDescriptor {
     descriptor
 }
 
-/// Names a backend as users write it: `vulkan`, `metal`, `dx12`.
+/// Names a backend as users write it: `vulkan`, `metal`, `dx12` or `webgpu`.
 pub(super) fn backend_name(backend: wgpu::Backend) -> String {
-    backend.to_string().to_lowercase()
+    match backend {
+        wgpu::Backend::BrowserWebGpu => "webgpu".into(),
+        backend => backend.to_string().to_lowercase(),
+    }
 }
 
 impl Adapter {
-    /// Returns the driver's description of the adapter.
+    /// Returns the driver's description of the adapter. Most browsers give no name.
     pub fn info(&self) -> wgpu::AdapterInfo {
-        self.adapter.get_info()
+        let mut info = self.adapter.get_info();
+        if info.name.is_empty() {
+            info.name = IN_BROWSER.into();
+        }
+        info
+    }
+
+    /// Returns the description of the adapter. In a browser its name has what is known of a device on it.
+    #[cfg_attr(not(target_family = "wasm"), expect(unused_variables, reason = "a native adapter has a name"))]
+    pub(super) fn info_of(&self, device: &wgpu::Device) -> wgpu::AdapterInfo {
+        let info = self.info();
+        #[cfg(target_family = "wasm")]
+        if let Some(known) = super::browser::vendor_and_architecture(device) {
+            return wgpu::AdapterInfo { name: format!("{} ({known})", info.name), ..info };
+        }
+        info
     }
 
     /// Returns the largest limits that the adapter offers.
@@ -83,7 +114,7 @@ impl Adapter {
         self.adapter.limits()
     }
 
-    /// Names the backend: `vulkan`, `metal` or `dx12`.
+    /// Names the backend: `vulkan`, `metal`, `dx12` or `webgpu`.
     pub fn backend(&self) -> String {
         backend_name(self.info().backend)
     }
@@ -146,19 +177,11 @@ impl Adapter {
     ///
     /// # Errors
     /// The driver gives no device.
-    pub(super) fn request(&self, matrices: bool) -> Result<(wgpu::Device, wgpu::Queue)> {
-        let _driver = lock_driver();
-        let offered = self.adapter.limits();
-        let limits = wgpu::Limits {
-            max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size.min(LARGEST_BUFFER),
-            max_buffer_size: offered.max_buffer_size.min(LARGEST_BUFFER),
-            max_texture_dimension_2d: offered.max_texture_dimension_2d,
-            ..wgpu::Limits::default().or_worse_values_from(&offered)
-        };
+    pub(super) async fn request(&self, matrices: bool) -> Result<(wgpu::Device, wgpu::Queue)> {
         let mut descriptor = wgpu::DeviceDescriptor {
             label: Some("ecgpu"),
             required_features: self.adapter.features() & OPTIONAL_FEATURES,
-            required_limits: limits,
+            required_limits: self.limits_to_request(),
             // The other hint takes 128 MiB of the device at once, where a network needs a few.
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..wgpu::DeviceDescriptor::default()
@@ -170,10 +193,31 @@ impl Adapter {
             // and it is compared with the reference like every other shader.
             descriptor.experimental_features = unsafe { wgpu::ExperimentalFeatures::enabled() };
         }
-        pollster::block_on(self.adapter.request_device(&descriptor)).map_err(|error| {
+        let device = {
+            // A native driver has opened the device when this returns the future.
+            let _driver = lock_driver();
+            self.adapter.request_device(&descriptor)
+        };
+        device.await.map_err(|error| {
             let cause = format!("{self} gives no device ({error})");
             Error::new(ErrorKind::Device, cause, "update its driver, or choose another device")
         })
+    }
+
+    /// Returns the default limits, or less where the adapter offers less. Buffers and textures of a native device may be as
+    /// large as the adapter allows; the default is enough for the batches of a browser.
+    fn limits_to_request(&self) -> wgpu::Limits {
+        let offered = self.adapter.limits();
+        let limits = wgpu::Limits::default().or_worse_values_from(&offered);
+        if cfg!(target_family = "wasm") {
+            return limits;
+        }
+        wgpu::Limits {
+            max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size.min(LARGEST_BUFFER),
+            max_buffer_size: offered.max_buffer_size.min(LARGEST_BUFFER),
+            max_texture_dimension_2d: offered.max_texture_dimension_2d,
+            ..limits
+        }
     }
 }
 
@@ -185,13 +229,12 @@ fn rank(kind: &str, conformant: bool, low_power: bool) -> (bool, bool, usize) {
 }
 
 /// Describes the properties of a device that the choice among variants depends on.
-pub(super) fn accelerator(device: &wgpu::Device, matrix_side: Option<usize>) -> Accelerator {
-    let info = device.adapter_info();
+pub(super) fn accelerator(device: &wgpu::Device, info: &wgpu::AdapterInfo, matrix_side: Option<usize>) -> Accelerator {
     let sizes = [info.subgroup_min_size, info.subgroup_max_size];
     let subgroups = device.features().contains(wgpu::Features::SUBGROUP) && sizes[0] == sizes[1];
     let limits = device.limits();
     let reads_textures = limits.max_storage_textures_per_shader_stage >= READ_TEXTURES;
-    Accelerator {
+    let accelerator = Accelerator {
         software: info.device_type == wgpu::DeviceType::Cpu,
         subgroup_size: subgroups.then_some(sizes[0] as usize),
         int64: device.features().contains(wgpu::Features::SHADER_INT64),
@@ -199,7 +242,8 @@ pub(super) fn accelerator(device: &wgpu::Device, matrix_side: Option<usize>) -> 
         texture_rows: if reads_textures { limits.max_texture_dimension_2d as usize } else { 0 },
         workgroup_bytes: limits.max_compute_workgroup_storage_size as usize,
         storage: Storage::F32,
-    }
+    };
+    if info.backend == wgpu::Backend::BrowserWebGpu { accelerator.in_browser() } else { accelerator }
 }
 
 impl fmt::Display for Adapter {

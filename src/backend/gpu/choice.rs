@@ -28,7 +28,7 @@ impl Gpu {
     ///
     /// # Errors
     /// The device refuses every variant of a step, or has none for it.
-    pub(super) fn choose(&self, fuse: impl Fn() -> FusedPlan) -> Result<Choice> {
+    pub(super) async fn choose(&self, fuse: impl Fn() -> FusedPlan) -> Result<Choice> {
         loop {
             let fused = fuse();
             let layouts = self.layouts(&fused.plan);
@@ -37,7 +37,7 @@ impl Gpu {
             let shaders: Vec<_> =
                 steps.iter().zip(&variants).map(|(step, variant)| (&variant.shader, step.reads.len())).collect();
             let refused = self.pipelines.refused();
-            match self.pipelines.compile_missing(&shaders) {
+            match self.pipelines.compile_missing(&shaders).await {
                 Ok(()) => return Ok(Choice { fused, layouts, variants }),
                 Err(error) if self.falls_back() && self.pipelines.refused() > refused => {
                     log::warn!(

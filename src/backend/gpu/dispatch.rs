@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use super::{
     Gpu,
     buffer::{BufferSlice, filled},
+    faults,
     texture::{self, TextureCopy},
 };
 use crate::{Result, kernels::Variant};
@@ -63,9 +64,13 @@ impl Dispatch {
     ///
     /// # Errors
     /// The device refuses a pipeline.
-    pub(super) fn compile(gpu: &Gpu, uncompiled: &[UncompiledDispatch]) -> Result<Vec<Self>> {
+    pub(super) async fn compile(gpu: &Gpu, uncompiled: &[UncompiledDispatch<'_>]) -> Result<Vec<Self>> {
         let shaders: Vec<_> = uncompiled.iter().map(|dispatch| (&dispatch.variant.shader, dispatch.reads())).collect();
-        gpu.pipelines.compile_missing(&shaders)?;
+        gpu.pipelines.compile_missing(&shaders).await?;
+        faults::scoped(&gpu.device, || Self::with_compiled_pipelines(gpu, uncompiled)).await
+    }
+
+    fn with_compiled_pipelines(gpu: &Gpu, uncompiled: &[UncompiledDispatch]) -> Result<Vec<Self>> {
         let mut sizes: HashMap<usize, u64> = HashMap::new();
         for (read, slice) in uncompiled.iter().flat_map(UncompiledDispatch::copied_to_textures) {
             let size = sizes.entry(read).or_default();

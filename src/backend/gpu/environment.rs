@@ -3,7 +3,11 @@
 use std::env;
 
 /// The backends that the engine can use.
+#[cfg(not(target_family = "wasm"))]
 const BACKENDS: wgpu::Backends = wgpu::Backends::VULKAN.union(wgpu::Backends::METAL).union(wgpu::Backends::DX12);
+/// The backend that the engine can use.
+#[cfg(target_family = "wasm")]
+const BACKENDS: wgpu::Backends = wgpu::Backends::BROWSER_WEBGPU;
 
 /// The variable that names backends, such as `vulkan` or `dx12`.
 const BACKEND: &str = "WGPU_BACKEND";

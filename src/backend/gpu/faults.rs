@@ -21,17 +21,27 @@ impl Faults {
     pub(super) fn watching(device: &wgpu::Device) -> Arc<Self> {
         let faults = Arc::new(Self { first: Mutex::default(), watching: true });
         let uncaptured = faults.clone();
+        #[cfg(not(target_family = "wasm"))]
         device.on_uncaptured_error(Arc::new(move |error| {
             uncaptured.record(of_wgpu(&error));
         }));
+        #[cfg(target_family = "wasm")]
+        super::browser::on_uncaptured_error(device, move |message| {
+            uncaptured.record(failed(message));
+        });
         let lost = faults.clone();
         device.set_device_lost_callback(move |reason, message| {
-            // wgpu also calls back when the device is dropped, which is no failure.
-            if reason != wgpu::DeviceLostReason::Destroyed {
+            // wgpu also calls back when the device is dropped, which is no failure. In a browser a page may destroy it.
+            if reason != wgpu::DeviceLostReason::Destroyed || cfg!(target_family = "wasm") {
                 lost.record(failed(&format!("the device was lost: {message}")));
             }
         });
         faults
+    }
+
+    /// Whether the device was opened by this crate.
+    pub(super) fn are_watched(&self) -> bool {
+        self.watching
     }
 
     /// Keeps an error unless an earlier one is kept, and returns the kept one.
@@ -55,9 +65,17 @@ impl Faults {
     ///
     /// # Errors
     /// The device has failed, now or earlier.
-    pub(super) fn guard<T>(&self, device: &wgpu::Device, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    pub(super) async fn guard<T>(&self, device: &wgpu::Device, work: impl FnOnce() -> Result<T>) -> Result<T> {
         self.check()?;
-        let result = if self.watching { work() } else { scoped(device, work) };
+        let result = if self.watching { work() } else { scoped(device, work).await };
+        self.settle(result)
+    }
+
+    /// Returns the result of a part of a run, or the first failure of the device. A failed part is a failure of the device.
+    ///
+    /// # Errors
+    /// The part or the device has failed.
+    pub(super) fn settle<T>(&self, result: Result<T>) -> Result<T> {
         // The first failure is the cause of later ones.
         let value = result.map_err(|error| self.record(error))?;
         self.check().map(|()| value)
@@ -107,26 +125,34 @@ fn of_wgpu(error: &wgpu::Error) -> Error {
     }
 }
 
-/// Runs `work` within error scopes, so that errors of wgpu are returned.
+/// The errors that scopes catch.
+#[cfg(not(target_family = "wasm"))]
+const CAUGHT: [wgpu::ErrorFilter; 3] =
+    [wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::Internal, wgpu::ErrorFilter::OutOfMemory];
+/// The errors that scopes catch. In a browser wgpu 30 panics where a scope catches an internal error; it is left to the
+/// device's handler.
+#[cfg(target_family = "wasm")]
+const CAUGHT: [wgpu::ErrorFilter; 2] = [wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::OutOfMemory];
+
+/// Runs `work` within error scopes, so that errors of wgpu are returned. `work` is done when this returns, and the future
+/// waits for the device's verdict. No scope is open while it waits, because another request may open its own meanwhile.
 ///
 /// # Errors
-/// `work` failed, or wgpu reported an error. In WebAssembly `work` is refused: a browser reports errors and results only
-/// after the program has returned to it.
-pub(super) fn scoped<T>(device: &wgpu::Device, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    if cfg!(target_family = "wasm") {
-        let error = Error::new(ErrorKind::Device, "WebAssembly cannot wait for a GPU", "use the CPU");
-        return Err(error.with_hint(Hint::UseCpu));
-    }
-    use wgpu::ErrorFilter::{Internal, OutOfMemory, Validation};
-    let scopes = [Validation, Internal, OutOfMemory].map(|filter| device.push_error_scope(filter));
+/// `work` failed, or wgpu reported an error.
+pub(super) fn scoped<T>(device: &wgpu::Device, work: impl FnOnce() -> Result<T>) -> impl Future<Output = Result<T>> {
+    let mut scopes = CAUGHT.map(|filter| device.push_error_scope(filter));
     let result = work();
-    // All scopes must be popped, the innermost first, even if one has already caught the error.
-    let mut fault = None;
-    for scope in scopes.into_iter().rev() {
-        fault = pollster::block_on(scope.pop()).or(fault);
-    }
-    match fault {
-        Some(error) => Err(of_wgpu(&error)),
-        None => result,
+    // The innermost first.
+    scopes.reverse();
+    let caught = scopes.map(wgpu::ErrorScopeGuard::pop);
+    async {
+        let mut fault = None;
+        for caught in caught {
+            fault = caught.await.or(fault);
+        }
+        match fault {
+            Some(error) => Err(of_wgpu(&error)),
+            None => result,
+        }
     }
 }

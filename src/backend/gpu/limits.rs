@@ -10,11 +10,7 @@ use crate::{
 
 /// The most floating-point operations of one submission. Windows resets a GPU that works on one for two seconds; ten
 /// gigaflops, slow for integrated graphics, compute this in that time. A batch of network 542k has about a hundred records.
-pub(super) const LARGEST_SUBMISSION: usize = {
-    const WANTED: u64 = 20_000_000_000;
-    // A browser counts in 32 bits: two submissions in flight stay within them.
-    if WANTED > usize::MAX as u64 { usize::MAX / 4 } else { WANTED as usize }
-};
+pub(super) const LARGEST_SUBMISSION: u64 = 20_000_000_000;
 
 /// What a plan is for. It decides how an error about its size is worded.
 #[derive(Clone, Copy)]
@@ -56,8 +52,7 @@ pub(super) fn check_storage_buffers(device: &wgpu::Device, shader: &Shader, buff
     if buffers <= allowed {
         return Ok(());
     }
-    let gpu = device.adapter_info().name;
-    let cause = format!("{gpu} allows {allowed} storage buffers in one shader, and {} has {buffers}", shader.name);
+    let cause = format!("the GPU allows {allowed} storage buffers in one shader, and {} has {buffers}", shader.name);
     // The flags of overflow are one more buffer.
     let (remedy, hint) =
         if shader.notes_overflow { ("use f32, or the CPU", Hint::UseF32) } else { ("use the CPU", Hint::UseCpu) };
@@ -78,7 +73,8 @@ impl Gpu {
 
     /// Returns how many records fit into one submission, at least one. `plan` is the plan for one record.
     pub(super) fn batch_by_operations(&self, plan: &Plan) -> usize {
-        (self.largest_submission / plan.floating_point_operations().max(1)).max(1)
+        let records = self.largest_submission / plan.floating_point_operations().max(1);
+        usize::try_from(records).unwrap_or(usize::MAX).max(1)
     }
 
     /// Checks that one binding can cover a buffer and returns how many buffers of that size it could cover.

@@ -5,8 +5,11 @@
 //! device with [`Gpu::from_host`].
 
 mod adapter;
+#[cfg(target_family = "wasm")]
+mod browser;
 mod buffer;
 mod choice;
+mod clock;
 mod device_memory;
 mod dispatch;
 mod driver_lock;
@@ -16,6 +19,7 @@ mod executor;
 mod faults;
 mod layouts;
 mod limits;
+mod mapping;
 mod open;
 mod overflow;
 mod peak;
@@ -35,6 +39,7 @@ mod ticket;
 mod training;
 mod tune;
 mod tuning;
+mod waiting;
 
 use std::{
     collections::HashMap,
@@ -45,7 +50,7 @@ use std::{
 
 pub use adapter::{Adapter, adapters};
 pub use environment::variables;
-pub use open::{adapter_of_auto, open_gpu};
+pub use open::{adapter_of_auto, open_gpu, open_gpu_async};
 pub use peak::Peak;
 pub use step_shape::StepShape;
 pub use tune::{Candidate, StepTuning, Tuned, tune};
@@ -53,7 +58,7 @@ pub use tune::{Candidate, StepTuning, Tuned, tune};
 pub use tuning::{Machine, Tuning};
 pub use wgpu;
 
-use super::{Backend, ConstantCache, DeviceInfo, Executor, Precision, batch_by_memory, check_stateless};
+use super::{Backend, ConstantCache, DeviceFuture, DeviceInfo, Executor, Precision, batch_by_memory, check_stateless};
 use crate::{
     Result,
     kernels::{Accelerator, Kernel, Storage, Variant},
@@ -61,6 +66,7 @@ use crate::{
 };
 use choice::Choice;
 use dispatch::Resource;
+use executor::GpuExecutor;
 use faults::Faults;
 use layouts::Layouts;
 use limits::{LARGEST_SUBMISSION, Purpose};
@@ -68,6 +74,7 @@ use pipeline::Pipelines;
 use pipeline_cache::PipelineCache;
 use queue::Queue;
 use submissions::LONGEST_SUBMISSION;
+use waiting::block_on;
 
 /// Changes a shader before it is compiled. It is called with the name and the source. Tests use it to prove that comparisons
 /// detect wrong shaders.
@@ -78,6 +85,7 @@ pub struct Gpu {
     device: wgpu::Device,
     queue: Queue,
     info: DeviceInfo,
+    machine: Machine,
     faults: Arc<Faults>,
     pipelines: Pipelines,
     /// Uploaded constants, by operation and variant, because each variant has its own order.
@@ -86,7 +94,7 @@ pub struct Gpu {
     forced: Option<String>,
     tuning: Option<Tuning>,
     /// The most floating-point operations of one submission.
-    largest_submission: usize,
+    largest_submission: u64,
     /// The time that one submission may take.
     longest_submission: Duration,
     /// Whether a variant that is refused or wrong is replaced.
@@ -99,7 +107,7 @@ impl Gpu {
     /// # Errors
     /// The driver gives no device.
     pub fn open(adapter: &Adapter) -> Result<Self> {
-        Self::open_with_side(adapter, None)
+        block_on(Self::open_with_side(adapter, None))
     }
 
     /// Opens a device as [`Gpu::open`] does, and runs convolutions in f16 on cooperative matrices if the adapter has them.
@@ -110,31 +118,38 @@ impl Gpu {
     /// # Errors
     /// The driver gives no device.
     pub fn open_with_matrices(adapter: &Adapter) -> Result<Self> {
-        Self::open_with_side(adapter, adapter.matrix_side())
+        block_on(Self::open_with_side(adapter, adapter.matrix_side()))
     }
 
-    fn open_with_side(adapter: &Adapter, matrix_side: Option<usize>) -> Result<Self> {
-        let (device, queue) = adapter.request(matrix_side.is_some())?;
+    async fn open_with_side(adapter: &Adapter, matrix_side: Option<usize>) -> Result<Self> {
+        let (device, queue) = adapter.request(matrix_side.is_some()).await?;
         if !adapter.conformant {
             log::warn!(
                 "the driver of {adapter} does not claim to conform to Vulkan: its results are checked at the start"
             );
         }
         let faults = Faults::watching(&device);
-        Ok(Self::on(device, queue, faults, matrix_side))
+        let info = adapter.info_of(&device);
+        Ok(Self::on(device, queue, &info, faults, matrix_side))
     }
 
     /// Uses a device of the host application. Its error handlers are not changed.
     pub fn from_host(device: wgpu::Device, queue: wgpu::Queue) -> Self {
-        Self::on(device, queue, Arc::default(), None)
+        let info = device.adapter_info();
+        Self::on(device, queue, &info, Arc::default(), None)
     }
 
-    fn on(device: wgpu::Device, queue: wgpu::Queue, faults: Arc<Faults>, matrix_side: Option<usize>) -> Self {
-        let adapter = device.adapter_info();
+    fn on(
+        device: wgpu::Device,
+        queue: wgpu::Queue,
+        adapter: &wgpu::AdapterInfo,
+        faults: Arc<Faults>,
+        matrix_side: Option<usize>,
+    ) -> Self {
         let backend = adapter::backend_name(adapter.backend);
         let info = DeviceInfo { name: adapter.name.clone(), backend, storage: Storage::F32 };
         let pipelines = Pipelines::new(device.clone());
-        let accelerator = adapter::accelerator(&device, matrix_side);
+        let accelerator = adapter::accelerator(&device, adapter, matrix_side);
         log::info!("GPU: {} ({})", info.name, info.backend);
         log::debug!("{accelerator:?}");
         let constants = ConstantCache::default();
@@ -143,6 +158,7 @@ impl Gpu {
             device,
             queue,
             info,
+            machine: Machine::of(adapter),
             faults,
             pipelines,
             constants,
@@ -219,7 +235,7 @@ impl Gpu {
     /// pipelines are compiled as without a cache. A file that is damaged or was made for another adapter, driver or build is
     /// replaced.
     pub fn with_pipeline_cache(mut self, path: impl Into<PathBuf>) -> Self {
-        self.pipelines.cache = PipelineCache::open(&self.device, path.into());
+        self.pipelines.cache = PipelineCache::open(&self.device, &self.machine, path.into());
         self
     }
 
@@ -241,7 +257,7 @@ impl Gpu {
     /// The device cannot run the plan, or failed.
     pub fn variant_names(&self, plan: &Plan) -> Result<Vec<Vec<&'static str>>> {
         self.prepare(plan)?;
-        let Choice { fused, layouts, variants } = self.choose(|| self.fused(plan))?;
+        let Choice { fused, layouts, variants } = block_on(self.choose(|| self.fused(plan)))?;
         let mut names = Vec::with_capacity(plan.steps.len());
         for ((step, chosen), source_steps) in fused.plan.steps.iter().zip(variants).zip(fused.source_steps) {
             let others =
@@ -263,7 +279,17 @@ impl Gpu {
 
     /// Describes the adapter and the driver for which a tuning is valid.
     pub(crate) fn machine(&self) -> Machine {
-        Machine::of(&self.device)
+        self.machine.clone()
+    }
+
+    /// Prepares a plan for inference, see [`Backend::prepare`].
+    async fn prepare_inference(&self, plan: &Plan) -> Result<Box<dyn Executor>> {
+        plan.check()?;
+        check_stateless(plan)?;
+        self.faults.check()?;
+        let executor: Result<GpuExecutor> = self.prepare_checked(plan).await;
+        // An upload may have failed for lack of memory. The next attempt repeats all uploads.
+        Ok(Box::new(executor.inspect_err(|_| self.constants.clear())?))
     }
 
     /// Chooses the row layouts of a plan's buffers.
@@ -347,19 +373,18 @@ impl Backend for Gpu {
     }
 
     fn prepare(&self, plan: &Plan) -> Result<Box<dyn Executor>> {
-        plan.check()?;
-        check_stateless(plan)?;
-        self.faults.check()?;
-        let executor = faults::scoped(&self.device, || self.prepare_checked(plan));
-        // An upload may have failed for lack of memory. The next attempt repeats all uploads.
-        Ok(Box::new(executor.inspect_err(|_| self.constants.clear())?))
+        block_on(self.prepare_inference(plan))
+    }
+
+    fn prepare_async<'a>(&'a self, plan: &'a Plan) -> DeviceFuture<'a, Box<dyn Executor>> {
+        Box::pin(self.prepare_inference(plan))
     }
 
     #[cfg(feature = "gradients")]
     fn prepare_training(&self, plan: &Plan) -> Result<Box<dyn super::Trainer>> {
         plan.check()?;
         self.faults.check()?;
-        let trainer = faults::scoped(&self.device, || training::GpuTrainer::new(self, plan));
+        let trainer = block_on(training::GpuTrainer::new(self, plan));
         Ok(Box::new(trainer.inspect_err(|_| self.constants.clear())?))
     }
 }

@@ -7,7 +7,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Adapter, Gpu, adapters, environment};
+use super::{
+    Adapter, Gpu,
+    adapter::{adapters, all_adapters},
+    environment,
+    waiting::block_on,
+};
 use crate::{Device, Error, ErrorKind, Hint, Result};
 
 /// Opens the GPU that a [`Device`] names. [`Device::Auto`] is the best GPU that is no software adapter. Returns none for the
@@ -16,43 +21,56 @@ use crate::{Device, Error, ErrorKind, Hint, Result};
 /// # Errors
 /// There is no such GPU, or its driver fails.
 pub fn open_gpu(device: &Device) -> Result<Option<Gpu>> {
-    let adapter = match device {
+    block_on(open_gpu_async(device))
+}
+
+/// Opens the GPU that a [`Device`] names, as [`open_gpu`] does, and awaits a browser. Elsewhere its future blocks and is
+/// ready at once.
+///
+/// # Errors
+/// There is no such GPU, or its driver fails.
+pub async fn open_gpu_async(device: &Device) -> Result<Option<Gpu>> {
+    let adapters = match device {
         Device::Cpu | Device::Reference => return Ok(None),
-        Device::Auto => {
-            let real = best_first().into_iter().filter(|adapter| !adapter.is_software());
-            return first_that_opens(real, Gpu::open);
-        }
+        _ => all_adapters().await,
+    };
+    let adapter = match device {
         Device::Gpu => {
-            let adapters = best_first();
-            if let (Some(best), Some(closed)) = (adapters.first().filter(|best| best.is_software()), closed()) {
+            let best_first = best_first(adapters.clone());
+            if let (Some(best), Some(closed)) = (best_first.first().filter(|best| best.is_software()), closed()) {
                 log::warn!("{best} is used, which computes on the CPU: {closed}");
             }
-            let opened = first_that_opens(adapters, Gpu::open)?;
-            return opened.ok_or_else(|| missing("there is no GPU".into(), &self::adapters())).map(Some);
+            let opened = first_that_opens(best_first, async |adapter| open(adapter).await).await?;
+            return opened.ok_or_else(|| missing("there is no GPU".into(), &adapters)).map(Some);
         }
         Device::GpuIndex(index) => {
-            let adapters = adapters();
-            let found = adapters.get(*index).cloned();
+            let found = adapters.get(*index);
             found.ok_or_else(|| missing(format!("there is no gpu:{index}"), &adapters))?
         }
         Device::GpuNamed(name) => {
-            let adapters = adapters();
             let wanted = name.to_lowercase();
-            let found = adapters.iter().find(|adapter| adapter.info().name.to_lowercase().contains(&wanted)).cloned();
+            let found = adapters.iter().find(|adapter| adapter.info().name.to_lowercase().contains(&wanted));
             found.ok_or_else(|| missing(format!("there is no device '{name}'"), &adapters))?
         }
+        _ => {
+            let real = best_first(adapters).into_iter().filter(|adapter| !adapter.is_software());
+            return first_that_opens(real, async |adapter| open(adapter).await).await;
+        }
     };
-    Gpu::open(&adapter).map(Some)
+    open(adapter).await.map(Some)
+}
+
+async fn open(adapter: &Adapter) -> Result<Gpu> {
+    Gpu::open_with_side(adapter, None).await
 }
 
 /// Returns the index of the adapter that [`Device::Auto`] tries first; none if there are only software adapters.
 pub fn adapter_of_auto() -> Option<usize> {
-    best_first().into_iter().find(|adapter| !adapter.is_software()).map(|adapter| adapter.index)
+    best_first(adapters()).into_iter().find(|adapter| !adapter.is_software()).map(|adapter| adapter.index)
 }
 
-/// Lists the adapters that may be chosen as the best, the best first.
-fn best_first() -> Vec<Adapter> {
-    let mut adapters = adapters();
+/// Returns the adapters that may be chosen as the best, the best first.
+fn best_first(mut adapters: Vec<Adapter>) -> Vec<Adapter> {
     if let Some(name) = environment::adapter_name() {
         adapters.retain(|adapter| adapter.info().name.to_lowercase().contains(&name));
     }
@@ -64,13 +82,13 @@ fn best_first() -> Vec<Adapter> {
 ///
 /// # Errors
 /// None can be opened: the error of the first.
-fn first_that_opens<A: fmt::Display, T>(
+async fn first_that_opens<A: fmt::Display, T>(
     candidates: impl IntoIterator<Item = A>,
-    open: impl Fn(&A) -> Result<T>,
+    open: impl AsyncFn(&A) -> Result<T>,
 ) -> Result<Option<T>> {
     let mut failure = None;
     for candidate in candidates {
-        match open(&candidate) {
+        match open(&candidate).await {
             Ok(opened) => return Ok(Some(opened)),
             Err(error) => {
                 log::warn!("{candidate} is not used: {error}");
@@ -102,10 +120,16 @@ fn closed_in(folder: &Path) -> Option<String> {
     })
 }
 
+/// The remedy where there is no adapter at all.
+const NONE: &str = if cfg!(target_family = "wasm") {
+    "this page has no WebGPU: use a browser that has it, over HTTPS, or use the CPU"
+} else {
+    "no Vulkan, Metal or DX12 driver offers an adapter: install one, or use the CPU"
+};
+
 fn missing(cause: String, adapters: &[Adapter]) -> Error {
     let remedy = if adapters.is_empty() {
-        let none = "no Vulkan, Metal or DX12 driver offers an adapter: install one, or use the CPU";
-        closed().unwrap_or_else(|| none.to_string())
+        closed().unwrap_or_else(|| NONE.to_string())
     } else {
         let listed: Vec<String> = adapters.iter().map(|adapter| format!("gpu:{} ({adapter})", adapter.index)).collect();
         format!("use auto, cpu, reference or one of {}", listed.join(", "))
@@ -120,10 +144,10 @@ mod tests {
     #[test]
     fn the_next_adapter_is_opened_where_the_best_fails() {
         let refusal = |name: &str| Error::new(ErrorKind::Device, name.to_string(), "another");
-        let open = |name: &&str| if *name == "works" { Ok(name.len()) } else { Err(refusal(name)) };
-        assert_eq!(first_that_opens(["fails", "works", "fails too"], open), Ok(Some(5)));
-        assert_eq!(first_that_opens(["fails", "fails too"], open), Err(refusal("fails")));
-        assert_eq!(first_that_opens([], open), Ok(None));
+        let open = async |name: &&str| if *name == "works" { Ok(name.len()) } else { Err(refusal(name)) };
+        assert_eq!(block_on(first_that_opens(["fails", "works", "fails too"], open)), Ok(Some(5)));
+        assert_eq!(block_on(first_that_opens(["fails", "fails too"], open)), Err(refusal("fails")));
+        assert_eq!(block_on(first_that_opens([], open)), Ok(None));
     }
 
     /// A user without permission, which root always has.

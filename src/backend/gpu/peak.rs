@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Gpu, buffer::zeroed, faults};
+use super::{Gpu, buffer::zeroed, faults, waiting::block_on};
 use crate::Result;
 
 /// The fastest that a device was measured to compute and to copy.
@@ -77,7 +77,7 @@ impl Gpu {
     /// # Errors
     /// The device failed.
     pub fn measure_peak(&self) -> Result<Peak> {
-        faults::scoped(&self.device, || {
+        block_on(faults::scoped(&self.device, || {
             let buffers = ["peak x", "peak y"].map(|label| zeroed(&self.device, label, BYTES));
             let multiply = Work::new(self, &MULTIPLY.replace("LOOPS", &LOOPS.to_string()), &buffers);
             let invocations = (MOST_GROUPS * WORKGROUP).to_string();
@@ -87,7 +87,7 @@ impl Gpu {
                 operations_per_second: multiply.groups_per_second(self)? * (WORKGROUP * LOOPS * OPERATIONS) as f64,
                 bytes_per_second: copy.groups_per_second(self)? * (WORKGROUP * COPIES * 2 * VEC4) as f64,
             })
-        })
+        }))
     }
 }
 

@@ -25,6 +25,9 @@ pub(super) struct Pipelines {
     pub(super) cache: Option<PipelineCache>,
 }
 
+/// A shader with its key and its number of reads.
+type Uncompiled<'a> = (&'a str, &'a Shader, usize);
+
 struct Compiled {
     pipeline: wgpu::ComputePipeline,
     /// Whether its results have been compared with the CPU's.
@@ -44,54 +47,81 @@ impl Pipelines {
     ///
     /// # Errors
     /// The device refuses a pipeline, now or earlier, or has no memory for it.
-    pub(super) fn compile_missing(&self, shaders: &[(&Shader, usize)]) -> Result<()> {
-        let mut pipelines = self.compiled();
+    pub(super) async fn compile_missing(&self, shaders: &[(&Shader, usize)]) -> Result<()> {
         let keys: Vec<String> = shaders.iter().map(|(shader, _)| key(shader)).collect();
-        let missing: HashMap<String, (&Shader, usize)> = keys
-            .iter()
-            .zip(shaders)
-            .filter(|(key, _)| !pipelines.contains_key(*key))
-            .map(|(key, &shader)| (key.clone(), shader))
-            .collect();
-        let compiled = self.compile_on_threads(missing);
+        let shaders: Vec<Uncompiled> =
+            keys.iter().zip(shaders).map(|(key, &(shader, reads))| (key.as_str(), shader, reads)).collect();
+        let no_memory = if self.missing(&shaders).is_empty() {
+            None
+        } else if cfg!(target_family = "wasm") {
+            self.compile_at_once(&shaders).await
+        } else {
+            self.compile_on_threads(&shaders)
+        };
+        let compiled = self.compiled();
+        let refusal = |key| compiled.get(key)?.as_ref().err();
+        no_memory.or_else(|| keys.iter().find_map(refusal).cloned()).map_or(Ok(()), Err)
+    }
+
+    /// Returns the shaders that have not been compiled, each once.
+    fn missing<'a>(&self, shaders: &[Uncompiled<'a>]) -> HashMap<&'a str, Uncompiled<'a>> {
+        let compiled = self.compiled();
+        shaders.iter().filter(|(key, ..)| !compiled.contains_key(*key)).map(|&shader| (shader.0, shader)).collect()
+    }
+
+    /// Keeps pipelines that have been compiled. Returns the error of one for which there was no memory, which may suffice later.
+    fn keep(&self, compiled: Vec<(&str, Result<wgpu::ComputePipeline>)>) -> Option<Error> {
         if let (Some(cache), true) = (&self.cache, compiled.iter().any(|(_, pipeline)| pipeline.is_ok())) {
             cache.save();
         }
-        let mut failure = None;
+        let (mut no_memory, mut pipelines) = (None, self.compiled());
         for (key, pipeline) in compiled {
             match pipeline {
-                // Memory may suffice later.
-                Err(error) if faults::is_out_of_memory(&error) => failure = Some(error),
-                pipeline => drop(pipelines.insert(key, pipeline.map(|pipeline| Compiled { pipeline, checked: false }))),
+                Err(error) if faults::is_out_of_memory(&error) => no_memory = Some(error),
+                pipeline => {
+                    pipelines.insert(key.into(), pipeline.map(|pipeline| Compiled { pipeline, checked: false }));
+                }
             }
         }
-        let refusal = |key| pipelines.get(key)?.as_ref().err();
-        failure.or_else(|| keys.iter().find_map(refusal).cloned()).map_or(Ok(()), Err)
+        no_memory
     }
 
-    /// Compiles shaders, each given with its number of reads, on a few threads.
-    fn compile_on_threads(
-        &self,
-        shaders: HashMap<String, (&Shader, usize)>,
-    ) -> Vec<(String, Result<wgpu::ComputePipeline>)> {
+    /// Compiles the shaders that are missing on a few threads. Returns an error if there is no memory for one.
+    fn compile_on_threads(&self, shaders: &[Uncompiled]) -> Option<Error> {
         // An error scope belongs to the thread that opened it.
-        let compile = |(key, (shader, reads))| {
-            let compiled =
-                catch_unwind(AssertUnwindSafe(|| faults::scoped(&self.device, || self.compile(shader, reads))));
+        let compile = |(key, shader, reads)| {
+            let scoped = || pollster::block_on(faults::scoped(&self.device, || self.compile(shader, reads)));
+            let compiled = catch_unwind(AssertUnwindSafe(scoped));
             (key, compiled.unwrap_or_else(|_| Err(faults::failed("the compiler of a shader panicked"))))
         };
         let _driver = lock_driver();
-        let threads = shaders.len().min(MOST_THREADS);
-        if cfg!(target_family = "wasm") || threads < 2 {
-            return shaders.into_iter().map(compile).collect();
+        // Another thread may have compiled them meanwhile.
+        let missing = self.missing(shaders);
+        let threads = missing.len().min(MOST_THREADS);
+        if threads < 2 {
+            return self.keep(missing.into_values().map(compile).collect());
         }
-        let shaders = Mutex::new(shaders.into_iter());
-        let next = || shaders.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let missing = Mutex::new(missing.into_values());
+        let next = || missing.lock().unwrap_or_else(PoisonError::into_inner).next();
         let work = || std::iter::from_fn(next).map(compile).collect::<Vec<_>>();
-        std::thread::scope(|scope| {
+        let compiled = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
             threads.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect()
-        })
+        });
+        self.keep(compiled)
+    }
+
+    /// Compiles the shaders that are missing, in a browser, which has threads of its own for that. Returns an error if there is
+    /// no memory for one.
+    async fn compile_at_once(&self, shaders: &[Uncompiled<'_>]) -> Option<Error> {
+        let missing = self.missing(shaders).into_values();
+        let begin = |(key, shader, reads)| (key, faults::scoped(&self.device, move || self.compile(shader, reads)));
+        let begun: Vec<_> = missing.map(begin).collect();
+        let mut compiled = Vec::with_capacity(begun.len());
+        for (key, pipeline) in begun {
+            compiled.push((key, pipeline.await));
+        }
+        self.keep(compiled)
     }
 
     /// Returns the pipeline of a shader that was compiled.
@@ -140,9 +170,10 @@ impl Pipelines {
 
     /// Returns the text that is compiled: the shader's source, edited in tests.
     pub(super) fn source(&self, shader: &Shader) -> String {
+        let source = if cfg!(target_family = "wasm") { shader.source_for_browser() } else { shader.source.to_string() };
         match &self.edit {
-            Some(edit) => edit(shader.name, &shader.source),
-            None => shader.source.to_string(),
+            Some(edit) => edit(shader.name, &source),
+            None => source,
         }
     }
 

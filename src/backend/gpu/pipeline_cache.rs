@@ -18,6 +18,7 @@ use std::{
 use super::{
     Machine, faults,
     tuning::{FNV_OFFSET, fnv1a},
+    waiting::block_on,
 };
 use crate::{Error, ErrorKind, Result, files};
 
@@ -49,8 +50,7 @@ struct CacheFile {
 impl PipelineCache {
     /// Loads the pipelines of a file if it is valid here. Returns none, and logs a warning, if the device has no pipeline
     /// caches.
-    pub(super) fn open(device: &wgpu::Device, path: PathBuf) -> Option<Self> {
-        let machine = Machine::of(device);
+    pub(super) fn open(device: &wgpu::Device, machine: &Machine, path: PathBuf) -> Option<Self> {
         let adapter = wgpu::util::pipeline_cache_key(&device.adapter_info());
         let Some(adapter) = adapter.filter(|_| device.features().contains(wgpu::Features::PIPELINE_CACHE)) else {
             let cause = format!("{machine} gives no pipeline cache");
@@ -112,7 +112,7 @@ fn create(device: &wgpu::Device, data: Option<&[u8]>) -> Result<wgpu::PipelineCa
     // SAFETY: the data must come from `get_data`, because drivers may not check it. `decode` has checked that `save` wrote
     // it for this adapter, driver and build, and that no byte has changed. The checksum protects against damage, not
     // against attacks: the application must name a file that only trusted users can write.
-    faults::scoped(device, || Ok(unsafe { device.create_pipeline_cache(&descriptor) }))
+    block_on(faults::scoped(device, || Ok(unsafe { device.create_pipeline_cache(&descriptor) })))
         .map_err(|error| Error::new(ErrorKind::PipelineCache, error.cause(), REMEDY))
 }
 

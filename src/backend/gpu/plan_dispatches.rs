@@ -4,6 +4,7 @@ use super::{
     Gpu,
     device_memory::{DeviceMemory, constant},
     dispatch::{Dispatch, Resource, UncompiledDispatch},
+    faults,
     layouts::Layouts,
     overflow::Overflow,
 };
@@ -30,12 +31,22 @@ impl<'a> PlanDispatches<'a> {
         Self { gpu, plan, layouts, memory, overflow, dispatches: Vec::with_capacity(plan.steps.len()) }
     }
 
+    /// Adds all steps of the plan, each run by its variant.
+    ///
+    /// # Errors
+    /// A weight cannot be stored, the weights are too many to be packed, or the device has no memory for them.
+    pub(super) async fn add_steps(&mut self, variants: Vec<Variant>) -> Result<()> {
+        let device = &self.gpu.device;
+        let mut variants = variants.into_iter().enumerate();
+        faults::scoped(device, || variants.try_for_each(|(at, variant)| self.add_step(at, variant))).await
+    }
+
     /// Adds a step, run by `variant`. In training this includes the packing of weights that change, before the step, and
     /// the sum of partial results, after it.
     ///
     /// # Errors
     /// A weight cannot be stored, or the weights are too many to be packed.
-    pub(super) fn add_step(&mut self, at: usize, variant: Variant) -> Result<()> {
+    fn add_step(&mut self, at: usize, variant: Variant) -> Result<()> {
         let step = &self.plan.steps[at];
         log::debug!("step {} runs as {} of {}", step.name, variant.name, step.kernel.name());
         let mut resources = Vec::with_capacity(step.reads.len() + 2);
@@ -77,8 +88,8 @@ impl<'a> PlanDispatches<'a> {
     ///
     /// # Errors
     /// The device refuses a pipeline.
-    pub(super) fn compile(self) -> Result<Vec<(usize, Dispatch)>> {
+    pub(super) async fn compile(self) -> Result<Vec<(usize, Dispatch)>> {
         let (steps, uncompiled): (Vec<usize>, Vec<UncompiledDispatch>) = self.dispatches.into_iter().unzip();
-        Ok(steps.into_iter().zip(Dispatch::compile(self.gpu, &uncompiled)?).collect())
+        Ok(steps.into_iter().zip(Dispatch::compile(self.gpu, &uncompiled).await?).collect())
     }
 }

@@ -1,21 +1,18 @@
 //! A plan that is ready to run on a GPU: dispatches, buffers of the host, and the commands of a run. Inference and training
 //! share it. A run has one readback, and one submission unless it would take a GPU too long.
 
-use std::{
-    ops::Range,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use super::{
     Gpu,
     buffer::{BufferSlice, zeroed},
+    clock::Instant,
     device_memory::DeviceMemory,
     dispatch::Dispatch,
     faults::{self, Faults},
     layouts::Layouts,
     overflow::Overflow,
-    profile,
+    profile::{self, Profile},
     queue::Queue,
     staging::{Patience, Staging},
     submissions::{self, Pace},
@@ -43,7 +40,7 @@ pub(super) struct PreparedPlan {
     /// The dispatches, each with its step.
     dispatches: Vec<(usize, Dispatch)>,
     /// The floating-point operations of each step.
-    operations: Vec<usize>,
+    operations: Vec<u64>,
     inputs: Vec<Input>,
     outputs: Vec<Output>,
     overflow: Option<Overflow>,
@@ -185,7 +182,7 @@ impl PreparedPlan {
         };
         let spin = if gpu.accelerator.software { Duration::ZERO } else { SPIN };
         let of_step = |step: &Step| step.kernel.operation().floating_point_operations();
-        let operations: Vec<usize> = plan.steps.iter().map(of_step).collect();
+        let operations: Vec<u64> = plan.steps.iter().map(of_step).collect();
         let submissions = submissions::divide(&operations, &dispatches, gpu.largest_submission);
         let mut prepared = Self {
             device: gpu.device.clone(),
@@ -200,7 +197,7 @@ impl PreparedPlan {
             relays: relays(&gpu.device, &submissions),
             submissions,
             pace: Pace::new(gpu.largest_submission, gpu.longest_submission),
-            patience: Patience::for_operations(MOST_IN_FLIGHT * plan.floating_point_operations(), spin),
+            patience: Patience::for_operations(MOST_IN_FLIGHT as u64 * plan.floating_point_operations(), spin),
         };
         prepared.add_host_buffers();
         prepared
@@ -226,6 +223,14 @@ impl PreparedPlan {
     /// Returns output number `at`.
     pub(super) fn output(&self, at: usize) -> &Output {
         &self.outputs[at]
+    }
+
+    /// Waits until the host may write to some upload buffers.
+    async fn uploads_mapped(&self, host: usize) -> Result<()> {
+        for upload in &self.host_buffers[host].uploads {
+            upload.mapped().await?;
+        }
+        Ok(())
     }
 
     /// Writes the inputs and a ticket to upload buffers. The zeros between the samples were written when the buffers were
@@ -302,12 +307,10 @@ impl PreparedPlan {
         Ok(InFlight { host, submission, start, ticket })
     }
 
-    /// Waits for a run and copies its outputs out.
-    fn collect(&self, in_flight: InFlight, outputs: &mut Vec<Vec<f32>>) -> Result<()> {
-        let readback = &self.host_buffers[in_flight.host].readback;
-        readback.wait(&self.device, in_flight.submission, self.patience)?;
+    /// Copies the outputs of a run out of its readback buffer, which is mapped.
+    fn collect(&self, readback: &Staging, ticket: Ticket, outputs: &mut Vec<Vec<f32>>) -> Result<()> {
         let view = readback.view()?;
-        let results = in_flight.ticket.check(&view)?;
+        let results = ticket.check(&view)?;
         outputs.resize(self.outputs.len(), Vec::new());
         self.outputs.iter().zip(&mut *outputs).for_each(|(output, samples)| output.read(results, samples));
         if let Some(overflow) = &self.overflow {
@@ -323,16 +326,19 @@ impl PreparedPlan {
     ///
     /// # Errors
     /// The device failed or has no memory for the buffers.
-    pub(super) fn start(&mut self, host: usize, inputs: &[&[f32]]) -> Result<InFlight> {
+    pub(super) async fn start(&mut self, host: usize, inputs: &[&[f32]]) -> Result<InFlight> {
         if host == self.host_buffers.len() {
             // Without memory for more host buffers the device remains usable.
             faults::scoped(&self.device.clone(), || {
                 self.add_host_buffers();
                 Ok(())
-            })?;
+            })
+            .await?;
         }
+        self.faults.check()?;
+        self.faults.settle(self.uploads_mapped(host).await)?;
         let mut recorded = std::mem::take(&mut self.host_buffers[host].recorded);
-        let in_flight = self.faults.guard(&self.device, || self.submit(host, inputs, &mut recorded))?;
+        let in_flight = self.faults.guard(&self.device, || self.submit(host, inputs, &mut recorded)).await?;
         self.host_buffers[host].recorded = recorded;
         Ok(in_flight)
     }
@@ -341,20 +347,23 @@ impl PreparedPlan {
     ///
     /// # Errors
     /// The device failed.
-    pub(super) fn finish(&mut self, in_flight: InFlight, outputs: &mut Vec<Vec<f32>>) -> Result<()> {
-        let start = in_flight.start;
-        self.faults.guard(&self.device, || self.collect(in_flight, outputs))?;
+    pub(super) async fn finish(&mut self, in_flight: InFlight, outputs: &mut Vec<Vec<f32>>) -> Result<()> {
+        let InFlight { host, submission, start, ticket } = in_flight;
+        let readback = &self.host_buffers[host].readback;
+        self.faults.check()?;
+        self.faults.settle(readback.wait(&self.device, submission, self.patience).await)?;
+        self.faults.guard(&self.device, || self.collect(readback, ticket, outputs)).await?;
         if let Some(largest) = self.pace.record(self.operations.iter().sum(), start, Instant::now()) {
-            self.divide(largest);
+            self.divide(largest).await;
         }
         Ok(())
     }
 
     /// Divides later runs into submissions of at most `largest` floating-point operations, or of one step that has more.
-    fn divide(&mut self, largest: usize) {
+    async fn divide(&mut self, largest: u64) {
         let submissions = submissions::divide(&self.operations, &self.dispatches, largest);
         // Without memory for the relays the division stays as it is.
-        let relays = faults::scoped(&self.device, || Ok(relays(&self.device, &submissions)));
+        let relays = faults::scoped(&self.device, || Ok(relays(&self.device, &submissions))).await;
         let Ok(relays) = relays.inspect_err(|error| log::debug!("runs are not divided: {error}")) else { return };
         log::debug!("a run is divided into {} submissions, because it takes long", submissions.len());
         (self.submissions, self.relays) = (submissions, relays);
@@ -366,29 +375,34 @@ impl PreparedPlan {
     ///
     /// # Errors
     /// The device failed, or it was opened without timestamps.
-    pub(super) fn profile(&mut self, inputs: &[&[f32]]) -> Result<Option<Vec<Duration>>> {
+    pub(super) async fn profile(&mut self, inputs: &[&[f32]]) -> Result<Option<Vec<Duration>>> {
         profile::check(&self.device)?;
-        self.faults.guard(&self.device, || {
+        self.faults.check()?;
+        self.faults.settle(self.uploads_mapped(0).await)?;
+        let submit = || {
             let ticket = Ticket::next();
             self.upload(0, inputs, ticket)?;
             let dispatches: Vec<&Dispatch> = self.dispatches.iter().map(|(_, dispatch)| dispatch).collect();
             let (commands, uploads) = (self.begin_commands(0), &self.host_buffers[0].uploads);
-            let times =
-                profile::profile(&self.device, &self.queue, &dispatches, commands, (uploads, ticket), self.patience)?;
-            Ok(times.map(|times| {
-                let mut by_step = vec![Duration::ZERO; self.operations.len()];
-                self.dispatches.iter().zip(times).for_each(|((step, _), time)| by_step[*step] += time);
-                by_step
-            }))
-        })
+            Ok(Profile::submit(&self.device, &self.queue, &dispatches, commands, (uploads, ticket)))
+        };
+        let profile = self.faults.guard(&self.device, submit).await?;
+        self.faults.settle(profile.wait(&self.device, self.patience).await)?;
+        let times = self.faults.guard(&self.device, || profile.times(&self.queue)).await?;
+        Ok(times.map(|times| {
+            let mut by_step = vec![Duration::ZERO; self.operations.len()];
+            self.dispatches.iter().zip(times).for_each(|((step, _), time)| by_step[*step] += time);
+            by_step
+        }))
     }
 
     /// Reads a buffer back, outside of a run, as 32-bit words.
     ///
     /// # Errors
     /// The device failed.
-    pub(super) fn read_buffer(&self, buffer: &wgpu::Buffer) -> Result<Vec<u32>> {
-        self.faults.guard(&self.device, || self.finish_reading(self.reading(buffer)?))
+    pub(super) async fn read_buffer(&self, buffer: &wgpu::Buffer) -> Result<Vec<u32>> {
+        let reading = self.faults.guard(&self.device, || self.reading(buffer)).await?;
+        self.finish_reading(reading).await
     }
 
     /// Records the commands that read a buffer back.
@@ -406,11 +420,16 @@ impl PreparedPlan {
     }
 
     /// Submits the commands that read a buffer back, and waits for it.
-    fn finish_reading(&self, Reading { commands, readback, ticket }: Reading) -> Result<Vec<u32>> {
-        let submission = self.queue.submit([commands]);
-        readback.map();
-        readback.wait(&self.device, submission, self.patience)?;
-        Ok(bytemuck::cast_slice(ticket.check(&readback.view()?)?).to_vec())
+    async fn finish_reading(&self, Reading { commands, readback, ticket }: Reading) -> Result<Vec<u32>> {
+        let submit = || {
+            let submission = self.queue.submit([commands]);
+            readback.map();
+            Ok(submission)
+        };
+        let submission = self.faults.guard(&self.device, submit).await?;
+        self.faults.settle(readback.wait(&self.device, submission, self.patience).await)?;
+        let read = || Ok(bytemuck::cast_slice(ticket.check(&readback.view()?)?).to_vec());
+        self.faults.guard(&self.device, read).await
     }
 }
 

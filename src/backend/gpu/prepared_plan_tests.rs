@@ -5,7 +5,7 @@ use crate::{
     ErrorKind, Weights,
     backend::{
         Executor,
-        gpu::{adapters, executor::GpuExecutor},
+        gpu::{adapters, executor::GpuExecutor, waiting::block_on},
     },
     network::Folded,
     plan::Keep,
@@ -27,7 +27,7 @@ fn forward(batch: usize) -> Plan {
 }
 
 fn executor(gpu: &Gpu, plan: &Plan) -> GpuExecutor {
-    GpuExecutor::new(gpu, &gpu.choose(|| gpu.fused(plan)).unwrap()).unwrap()
+    block_on(async { GpuExecutor::new(gpu, &gpu.choose(|| gpu.fused(plan)).await?).await }).unwrap()
 }
 
 /// Makes the next run of some host buffers end at once, as where a driver aborts a run and reports it as finished.
@@ -97,7 +97,7 @@ fn runs_that_take_long_are_divided_and_keep_their_bits() {
 fn no_submission_has_more_than_its_share_of_operations() {
     let Some(mut gpu) = gpu() else { return };
     let one = forward(1);
-    let operations = |plan: &Plan, prepared: &PreparedPlan| -> Vec<usize> {
+    let operations = |plan: &Plan, prepared: &PreparedPlan| -> Vec<u64> {
         let of = |step: usize| plan.steps[step].kernel.operation().floating_point_operations();
         let sum = |range: &Range<usize>| prepared.dispatches[range.clone()].iter().map(|&(step, _)| of(step)).sum();
         prepared.submissions.iter().map(sum).collect()
@@ -152,10 +152,10 @@ fn a_readback_that_was_aborted_is_an_error() {
     let executor = executor(&gpu, &forward(1));
     let prepared = &executor.prepared;
     let buffer = &prepared.output(0).source.buffer;
-    assert_eq!(prepared.read_buffer(buffer).unwrap().len() * 4, buffer.size() as usize);
+    assert_eq!(block_on(prepared.read_buffer(buffer)).unwrap().len() * 4, buffer.size() as usize);
     let nothing = prepared.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default()).finish();
     let aborted = Reading { commands: nothing, ..prepared.reading(buffer).unwrap() };
-    let error = prepared.finish_reading(aborted).unwrap_err();
+    let error = block_on(prepared.finish_reading(aborted)).unwrap_err();
     assert!(error.cause().contains("aborted a run"), "{error}");
 }
 
@@ -174,7 +174,7 @@ fn an_aborted_training_step_is_an_error_and_several_submissions_train_with_the_s
     let parameters = TrainingStep::initial(network, &objective, 1);
     let step = TrainingStep::new(network, &objective, &optimiser, &parameters, [2, 100], None);
     let plan = step.unwrap().plan;
-    let mut trainer = GpuTrainer::new(&gpu, &plan).unwrap();
+    let mut trainer = block_on(GpuTrainer::new(&gpu, &plan)).unwrap();
     let inputs: Vec<Vec<f32>> = plan.inputs.iter().map(|&id| vec![0.5; plan.buffers[id].len()]).collect();
     let inputs: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
     let mut whole = Vec::new();
@@ -186,7 +186,7 @@ fn an_aborted_training_step_is_an_error_and_several_submissions_train_with_the_s
     // A step in several submissions trains with the same bits.
     let Some(mut gpu) = self::gpu() else { return };
     gpu.largest_submission = 1_000_000;
-    let (mut trainer, mut cut) = (GpuTrainer::new(&gpu, &plan).unwrap(), Vec::new());
+    let (mut trainer, mut cut) = (block_on(GpuTrainer::new(&gpu, &plan)).unwrap(), Vec::new());
     assert!(trainer.prepared.submissions.len() > 3);
     trainer.run(&inputs, &mut cut).unwrap();
     assert_eq!(cut, whole);

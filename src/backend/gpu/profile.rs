@@ -25,45 +25,65 @@ pub(super) fn check(device: &wgpu::Device) -> Result<()> {
     Err(Error::new(ErrorKind::Device, "the GPU gives no timestamps", remedy))
 }
 
-/// Runs dispatches once and returns the time of each, none if the timestamps do not advance. `encoder` has the copies of their inputs from `uploads`, the last of
-/// which has the ticket.
-///
-/// # Errors
-/// The device failed.
-pub(super) fn profile(
-    device: &wgpu::Device,
-    queue: &wgpu::Queue,
-    dispatches: &[&Dispatch],
-    mut encoder: wgpu::CommandEncoder,
-    (uploads, ticket): (&[Staging], Ticket),
-    patience: Patience,
-) -> Result<Option<Vec<Duration>>> {
-    let count = 2 * dispatches.len() as u32;
-    let queries = device.create_query_set(&wgpu::QuerySetDescriptor {
-        label: Some("profile"),
-        ty: wgpu::QueryType::Timestamp,
-        count,
-    });
-    let resolved = device.create_buffer(&wgpu::BufferDescriptor {
-        label: Some("timestamps"),
-        size: u64::from(count) * TIMESTAMP,
-        usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
-        mapped_at_creation: false,
-    });
-    let readback = Staging::readback(device, resolved.size() + ticket::BYTES);
-    for (first, dispatch) in (0..).step_by(2).zip(dispatches) {
-        dispatch.record_timed(&mut encoder, &queries, first);
+/// A submitted run with timestamps.
+pub(super) struct Profile {
+    readback: Staging,
+    submission: wgpu::SubmissionIndex,
+    ticket: Ticket,
+}
+
+impl Profile {
+    /// Submits dispatches. `encoder` has the copies of their inputs from `uploads`, the last of which has the ticket.
+    pub(super) fn submit(
+        device: &wgpu::Device,
+        queue: &wgpu::Queue,
+        dispatches: &[&Dispatch],
+        mut encoder: wgpu::CommandEncoder,
+        (uploads, ticket): (&[Staging], Ticket),
+    ) -> Self {
+        let count = 2 * dispatches.len() as u32;
+        let queries = device.create_query_set(&wgpu::QuerySetDescriptor {
+            label: Some("profile"),
+            ty: wgpu::QueryType::Timestamp,
+            count,
+        });
+        let resolved = device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("timestamps"),
+            size: u64::from(count) * TIMESTAMP,
+            usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
+            mapped_at_creation: false,
+        });
+        let readback = Staging::readback(device, resolved.size() + ticket::BYTES);
+        for (first, dispatch) in (0..).step_by(2).zip(dispatches) {
+            dispatch.record_timed(&mut encoder, &queries, first);
+        }
+        encoder.resolve_query_set(&queries, 0..count, &resolved, 0);
+        encoder.copy_buffer_to_buffer(&resolved, 0, &readback.buffer, 0, resolved.size());
+        uploads.last().into_iter().for_each(|upload| ticket::copy(&mut encoder, &upload.buffer, &readback.buffer));
+        let submission = queue.submit([encoder.finish()]);
+        uploads.iter().for_each(Staging::map);
+        readback.map();
+        Self { readback, submission, ticket }
     }
-    encoder.resolve_query_set(&queries, 0..count, &resolved, 0);
-    encoder.copy_buffer_to_buffer(&resolved, 0, &readback.buffer, 0, resolved.size());
-    uploads.last().into_iter().for_each(|upload| ticket::copy(&mut encoder, &upload.buffer, &readback.buffer));
-    let submission = queue.submit([encoder.finish()]);
-    uploads.iter().for_each(Staging::map);
-    readback.map();
-    readback.wait(device, submission, Patience { spin: Duration::ZERO, ..patience })?;
-    let view = readback.view()?;
-    let ticks: &[u64] = bytemuck::cast_slice(ticket.check(&view)?);
-    Ok(durations(ticks, f64::from(queue.get_timestamp_period())))
+
+    /// Waits until the run has finished.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub(super) async fn wait(&self, device: &wgpu::Device, patience: Patience) -> Result<()> {
+        let patience = Patience { spin: Duration::ZERO, ..patience };
+        self.readback.wait(device, self.submission.clone(), patience).await
+    }
+
+    /// Returns the time of each dispatch of a run that has finished, none if the timestamps do not advance.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub(super) fn times(&self, queue: &wgpu::Queue) -> Result<Option<Vec<Duration>>> {
+        let view = self.readback.view()?;
+        let ticks: &[u64] = bytemuck::cast_slice(self.ticket.check(&view)?);
+        Ok(durations(ticks, f64::from(queue.get_timestamp_period())))
+    }
 }
 
 /// Returns the times between pairs of timestamps. None if no time passes between any two: some drivers write zeros, as those

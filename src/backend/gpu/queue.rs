@@ -49,7 +49,12 @@ impl Drop for Last {
             self.faults.check().is_ok() && faults::poll(&self.device, wait) == Ok(true)
         };
         let queue = self.queue.take();
-        if cfg!(target_family = "wasm") || finished() {
+        if cfg!(target_family = "wasm") {
+            // Otherwise its memory would be there until the browser collects it.
+            if self.faults.are_watched() {
+                self.device.destroy();
+            }
+        } else if finished() {
             if catch_unwind(AssertUnwindSafe(|| drop(queue))).is_err() {
                 log::warn!("wgpu panicked while it closed a GPU");
             }

@@ -7,7 +7,7 @@
 use super::{Gpu, StepShape, choice::Choice, executor::GpuExecutor, pipeline, tune::Trial};
 use crate::{
     Error, ErrorKind, Hint, Result,
-    backend::{Backend, Executor, cpu::Cpu, difference::agreement},
+    backend::{Backend, cpu::Cpu, difference::agreement},
     plan::Plan,
     random::Random,
 };
@@ -20,25 +20,25 @@ impl Gpu {
     ///
     /// # Errors
     /// The device refuses every variant of a step, or none computes it correctly.
-    pub(super) fn prepare_checked(&self, plan: &Plan) -> Result<GpuExecutor> {
+    pub(super) async fn prepare_checked(&self, plan: &Plan) -> Result<GpuExecutor> {
         loop {
-            let choice = self.choose(|| self.fused(plan))?;
-            let mut executor = GpuExecutor::new(self, &choice)?;
+            let choice = self.choose(|| self.fused(plan)).await?;
+            let mut executor = GpuExecutor::new(self, &choice).await?;
             if !self.falls_back() || self.pipelines.are_checked(choice.shaders()) {
                 return Ok(executor);
             }
-            let Some(nmse) = self.disagreement(plan, &choice, &mut executor)? else {
+            let Some(nmse) = self.disagreement(plan, &choice, &mut executor).await? else {
                 self.pipelines.set_checked(choice.shaders());
                 return Ok(executor);
             };
-            if self.refuse_wrong_variants(&choice)? == 0 {
+            if self.refuse_wrong_variants(&choice).await? == 0 {
                 return self.accept_or_refuse(executor, &choice, nmse);
             }
         }
     }
 
     /// Runs the chosen shaders on a few records. Returns the error if the results are not those of the CPU.
-    fn disagreement(&self, plan: &Plan, choice: &Choice, executor: &mut GpuExecutor) -> Result<Option<f64>> {
+    async fn disagreement(&self, plan: &Plan, choice: &Choice, executor: &mut GpuExecutor) -> Result<Option<f64>> {
         // A plan whose records depend on each other, or that the CPU does not compute, has nothing to be compared with.
         let Ok(few) = plan.with_batch(RECORDS.min(plan.batch)) else { return Ok(None) };
         let Ok(mut cpu) = Cpu::with_threads(1).and_then(|cpu| cpu.prepare(&few)) else { return Ok(None) };
@@ -49,11 +49,11 @@ impl Gpu {
         // The shaders of a small batch are mostly those of a large one.
         let small = if few.batch < plan.batch { self.with_shaders_of(&few, choice) } else { None };
         match small {
-            Some(small) => GpuExecutor::new(self, &small)?.run(&input, &mut computed)?,
+            Some(small) => GpuExecutor::new(self, &small).await?.run_once(&input, &mut computed).await?,
             None => {
                 let repeated: Vec<f32> =
                     input.iter().copied().cycle().take(input.len() / few.batch * plan.batch).collect();
-                executor.run(&repeated, &mut computed)?;
+                executor.run_once(&repeated, &mut computed).await?;
             }
         }
         for (computed, expected) in computed.iter_mut().zip(&expected) {
@@ -77,10 +77,11 @@ impl Gpu {
     }
 
     /// Compares each step alone with the float64 reference and forbids the shaders that are wrong. Returns how many.
-    fn refuse_wrong_variants(&self, choice: &Choice) -> Result<usize> {
+    async fn refuse_wrong_variants(&self, choice: &Choice) -> Result<usize> {
         let mut wrong = 0;
         for (step, variant) in choice.fused.plan.steps.iter().zip(&choice.variants) {
-            let (_, _, fault) = Trial::new(self, &choice.fused.plan, step).compare(self, variant.clone())?;
+            let trial = Trial::new(self, &choice.fused.plan, step);
+            let (_, _, fault) = trial.compare(self, variant.clone()).await?;
             let Some(fault) = fault else { continue };
             wrong += 1;
             let (name, device) = (step.kernel.name(), &self.info.name);

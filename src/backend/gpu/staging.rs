@@ -4,16 +4,15 @@
 //! own. The comparison is in `docs/measurements/gpu-host-path.md`.
 
 use std::{
-    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use super::faults;
+use super::{
+    faults,
+    mapping::{self, Mapped, Mapping},
+};
 use crate::Result;
-
-/// How long to wait for wgpu's callback that a buffer is mapped, after the GPU has finished with it. wgpu calls back at once,
-/// but another thread that polls the device at the same time may run the callback.
-const CALLBACK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long to wait for the GPU.
 #[derive(Clone, Copy)]
@@ -27,8 +26,8 @@ pub(super) struct Patience {
 impl Patience {
     /// The time for a number of floating-point operations. The slowest that can be expected, software Vulkan with unsuitable
     /// shaders on a busy machine, computes a hundred million in a second and compiles for some seconds first.
-    pub(super) fn for_operations(operations: usize, spin: Duration) -> Self {
-        Self { spin, limit: Duration::from_secs(60 + operations as u64 / 100_000_000) }
+    pub(super) fn for_operations(operations: u64, spin: Duration) -> Self {
+        Self { spin, limit: Duration::from_secs(60 + operations / 100_000_000) }
     }
 }
 
@@ -36,17 +35,15 @@ impl Patience {
 pub(super) struct Staging {
     pub(super) buffer: wgpu::Buffer,
     mode: wgpu::MapMode,
-    /// A channel for the result of a mapping, kept so that a mapping allocates nothing. It has room for one, because one
-    /// mapping is pending at most.
-    sender: SyncSender<bool>,
-    results: Receiver<bool>,
+    /// The result of the last mapping.
+    mapping: Arc<Mapping>,
 }
 
 impl Staging {
     /// Creates a buffer that the host writes, mapped and full of zeros.
     pub(super) fn upload(device: &wgpu::Device, bytes: u64) -> Self {
         let staging = Self::new(device, bytes, wgpu::MapMode::Write);
-        let _ = staging.sender.try_send(true);
+        staging.mapping.set(true);
         staging
     }
 
@@ -66,49 +63,65 @@ impl Staging {
             usage,
             mapped_at_creation: mode == wgpu::MapMode::Write,
         });
-        let (sender, results) = sync_channel(1);
-        Self { buffer, mode, sender, results }
+        Self { buffer, mode, mapping: Arc::default() }
     }
 
     /// Requests that the buffer be mapped when everything submitted so far has finished.
     pub(super) fn map(&self) {
-        let sender = self.sender.clone();
-        self.buffer.map_async(self.mode, .., move |result| {
-            // The channel is full only after a failure of the device, which has been reported.
-            let _ = sender.try_send(result.is_ok());
-        });
+        let mapping = self.mapping.clone();
+        self.buffer.map_async(self.mode, .., move |result| mapping.set(result.is_ok()));
     }
 
-    /// Waits until the buffer is mapped after a submission.
+    /// Waits until the buffer is mapped after a submission. On a native device the thread polls meanwhile, and the future is
+    /// ready at once.
     ///
     /// # Errors
     /// The device failed, or has not finished within the limit.
-    pub(super) fn wait(
+    pub(super) async fn wait(
         &self,
         device: &wgpu::Device,
         submission: wgpu::SubmissionIndex,
         patience: Patience,
     ) -> Result<()> {
+        // A browser polls the device itself.
+        if !cfg!(target_family = "wasm")
+            && let Some(mapped) = self.poll(device, submission, patience)?
+        {
+            return mapped.check();
+        }
+        self.mapped().await
+    }
+
+    /// Polls a device until a submission has finished. Returns the result of the mapping if it is known by then.
+    fn poll(
+        &self,
+        device: &wgpu::Device,
+        submission: wgpu::SubmissionIndex,
+        patience: Patience,
+    ) -> Result<Option<Mapped>> {
         let start = Instant::now();
         while start.elapsed() < patience.spin {
             faults::poll(device, wgpu::PollType::Poll)?;
-            if let Ok(mapped) = self.results.try_recv() {
-                return check_mapped(Some(mapped));
+            if let Some(mapped) = self.mapping.take() {
+                return Ok(Some(mapped));
             }
         }
         // In slices, so that a process that was stopped for long loses one of them and not the whole time.
         for _ in 0..patience.limit.as_secs() {
             let timeout = Some(Duration::from_secs(1));
             if faults::poll(device, wgpu::PollType::Wait { submission_index: Some(submission.clone()), timeout })? {
-                return self.take_result();
+                return Ok(None);
             }
         }
         Err(faults::failed("it did not finish in time"))
     }
 
-    /// Takes the result of the last mapping, whose submission has finished.
-    fn take_result(&self) -> Result<()> {
-        check_mapped(self.results.recv_timeout(CALLBACK_TIMEOUT).ok())
+    /// Waits for the result of the last mapping, whose submission has finished on a native device.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub(super) async fn mapped(&self) -> Result<()> {
+        self.mapping.taken().await.check()
     }
 
     /// Returns the contents of a readback buffer that is mapped, see [`Staging::wait`].
@@ -116,29 +129,20 @@ impl Staging {
     /// # Errors
     /// The device failed.
     pub(super) fn view(&self) -> Result<wgpu::BufferView> {
-        self.buffer.get_mapped_range(..).map_err(|error| faults::failed(&error.to_string()))
+        self.buffer.get_mapped_range(..).map_err(|error| mapping::failed(&error.to_string()))
     }
 
-    /// Returns the contents of an upload buffer for writing. The contents are those written last. The submission that reads
-    /// the buffer must have finished.
+    /// Returns the contents of an upload buffer that is mapped, see [`Staging::mapped`], for writing. The contents are those
+    /// written last.
     ///
     /// # Errors
     /// The device failed.
     pub(super) fn view_mut(&self) -> Result<wgpu::BufferViewMut> {
-        self.take_result()?;
-        self.buffer.get_mapped_range_mut(..).map_err(|error| faults::failed(&error.to_string()))
+        self.buffer.get_mapped_range_mut(..).map_err(|error| mapping::failed(&error.to_string()))
     }
 
     /// Returns the buffer to the GPU. No view of it may exist.
     pub(super) fn unmap(&self) {
         self.buffer.unmap();
-    }
-}
-
-fn check_mapped(mapped: Option<bool>) -> Result<()> {
-    match mapped {
-        Some(true) => Ok(()),
-        Some(false) => Err(faults::failed("its memory could not be mapped")),
-        None => Err(faults::failed("a mapping of its memory was never answered")),
     }
 }

@@ -1,12 +1,9 @@
 //! The division of a run into submissions: by floating-point operations at first, and finer where runs take long. Some
 //! systems reset a GPU that works on one submission for two seconds.
 
-use std::{
-    ops::Range,
-    time::{Duration, Instant},
-};
+use std::{ops::Range, time::Duration};
 
-use super::dispatch::Dispatch;
+use super::{clock::Instant, dispatch::Dispatch};
 
 /// The time that one submission may take.
 pub(super) const LONGEST_SUBMISSION: Duration = Duration::from_millis(250);
@@ -16,7 +13,7 @@ const UNEVENNESS: u32 = 2;
 
 /// Divides the dispatches of a run, each given with its step, into submissions of at most `largest` floating-point
 /// operations, or of one step that has more. The dispatches of a step stay together.
-pub(super) fn divide(operations: &[usize], dispatches: &[(usize, Dispatch)], largest: usize) -> Vec<Range<usize>> {
+pub(super) fn divide(operations: &[u64], dispatches: &[(usize, Dispatch)], largest: u64) -> Vec<Range<usize>> {
     let (mut submissions, mut first, mut sum) = (Vec::new(), 0, 0);
     for (at, &(step, _)) in dispatches.iter().enumerate() {
         if at > 0 && dispatches[at - 1].0 == step {
@@ -35,7 +32,7 @@ pub(super) fn divide(operations: &[usize], dispatches: &[(usize, Dispatch)], lar
 /// The largest submission of a plan, by the time that its runs take.
 pub(super) struct Pace {
     /// The floating-point operations of the largest submission.
-    largest: usize,
+    largest: u64,
     /// The time that one submission may take.
     longest: Duration,
     /// When the last run ended.
@@ -45,7 +42,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) fn new(largest: usize, longest: Duration) -> Self {
+    pub(super) fn new(largest: u64, longest: Duration) -> Self {
         Self { largest, longest, end: None, took: Duration::ZERO }
     }
 
@@ -54,14 +51,14 @@ impl Pace {
     ///
     /// The shorter of two successive runs counts, because drivers compile during the first, and other programs may delay
     /// one.
-    pub(super) fn record(&mut self, operations: usize, start: Instant, end: Instant) -> Option<usize> {
+    pub(super) fn record(&mut self, operations: u64, start: Instant, end: Instant) -> Option<u64> {
         // In a stream a run waits until the one before has ended.
         let begin = self.end.map_or(start, |last| last.max(start));
         let took = end.saturating_duration_since(begin);
         let time = took.min(self.took);
         (self.end, self.took) = (Some(end), took);
         let parts = (UNEVENNESS * time).as_nanos().div_ceil(self.longest.as_nanos().max(1));
-        let parts = usize::try_from(parts).unwrap_or(usize::MAX);
+        let parts = u64::try_from(parts).unwrap_or(u64::MAX);
         let largest = operations.checked_div(parts)?;
         let finer = parts > 1 && largest < self.largest;
         finer.then(|| {
@@ -76,7 +73,7 @@ mod tests {
     use super::*;
 
     /// Records runs of a hundred operations that follow one another and take these milliseconds.
-    fn record(pace: &mut Pace, times: &[u64]) -> Vec<Option<usize>> {
+    fn record(pace: &mut Pace, times: &[u64]) -> Vec<Option<u64>> {
         let mut start = pace.end.unwrap_or_else(Instant::now);
         let mut run = |&milliseconds: &u64| {
             let end = start + Duration::from_millis(milliseconds);

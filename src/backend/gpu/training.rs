@@ -11,10 +11,12 @@ use super::{
     choice::Choice,
     device_memory::{DeviceMemory, f32_bytes},
     dispatch::Resource,
+    faults,
     limits::Purpose,
     plan_dispatches::PlanDispatches,
     prepared_plan::PreparedPlan,
     profile, texture,
+    waiting::block_on,
 };
 use crate::{
     Error, ErrorKind, Hint, Result,
@@ -39,22 +41,21 @@ pub(super) struct GpuTrainer {
 }
 
 impl GpuTrainer {
-    pub(super) fn new(gpu: &Gpu, plan: &Plan) -> Result<Self> {
+    pub(super) async fn new(gpu: &Gpu, plan: &Plan) -> Result<Self> {
         if gpu.info.storage.is_half() {
             let cause = "training in f16: gradients need f32";
             return Err(Error::new(ErrorKind::Usage, cause, "train in f32").with_hint(Hint::UseF32));
         }
-        let Choice { layouts, variants, .. } = gpu.choose(|| FusedPlan::unfused(plan))?;
+        let Choice { layouts, variants, .. } = gpu.choose(|| FusedPlan::unfused(plan)).await?;
         gpu.check_buffers(plan, &layouts, Purpose::Training)?;
-        let memory = DeviceMemory::new(gpu, plan, &layouts);
+        let memory = faults::scoped(&gpu.device, || Ok(DeviceMemory::new(gpu, plan, &layouts))).await?;
         let mut dispatches = PlanDispatches::new(gpu, (plan, &layouts), &memory, None);
-        for (at, variant) in variants.into_iter().enumerate() {
-            dispatches.add_step(at, variant)?;
-        }
+        dispatches.add_steps(variants).await?;
         dispatches.variants().try_for_each(|(step, variant)| gpu.check_grid(step, variant, Purpose::Training))?;
-        let dispatches = dispatches.compile()?;
+        let dispatches = dispatches.compile().await?;
         let channels: Vec<_> = plan.outputs.iter().map(|&id| 0..plan.buffers[id].shape[1]).collect();
-        let prepared = PreparedPlan::new(gpu, (plan, &layouts), &channels, &memory, dispatches, None);
+        let prepare = || Ok(PreparedPlan::new(gpu, (plan, &layouts), &channels, &memory, dispatches, None));
+        let prepared = faults::scoped(&gpu.device, prepare).await?;
         Ok(Self { prepared, plan: plan.clone(), memory })
     }
 
@@ -76,27 +77,29 @@ impl GpuTrainer {
 impl Trainer for GpuTrainer {
     fn run(&mut self, inputs: &[&[f32]], outputs: &mut Vec<Vec<f32>>) -> Result<()> {
         check_inputs(&self.plan, inputs)?;
-        let in_flight = self.prepared.start(0, inputs)?;
-        self.prepared.finish(in_flight, outputs)
+        block_on(async {
+            let in_flight = self.prepared.start(0, inputs).await?;
+            self.prepared.finish(in_flight, outputs).await
+        })
     }
 
     fn state(&mut self, state: BufferId) -> Result<Vec<f32>> {
-        Ok(bytemuck::cast_slice(&self.prepared.read_buffer(self.state_buffer(state)?)?).to_vec())
+        Ok(bytemuck::cast_slice(&block_on(self.prepared.read_buffer(self.state_buffer(state)?))?).to_vec())
     }
 
     fn set_state(&mut self, state: BufferId, values: &[f32]) -> Result<()> {
         let buffer = self.state_buffer(state)?;
         check_state(&self.plan, state, values)?;
         let PreparedPlan { device, queue, faults, .. } = &self.prepared;
-        faults.guard(device, || {
+        block_on(faults.guard(device, || {
             queue.write_buffer(buffer, 0, bytemuck::cast_slice(values));
             Ok(())
-        })
+        }))
     }
 
     fn profile(&mut self, inputs: &[&[f32]]) -> Result<Vec<Duration>> {
         check_inputs(&self.plan, inputs)?;
-        self.prepared.profile(inputs)?.ok_or_else(profile::unusable)
+        block_on(self.prepared.profile(inputs))?.ok_or_else(profile::unusable)
     }
 }
 

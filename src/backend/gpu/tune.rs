@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Gpu, StepShape, Tuning, executor::GpuExecutor, faults, layouts::Layouts, tuning};
+use super::{Gpu, StepShape, Tuning, executor::GpuExecutor, layouts::Layouts, tuning, waiting::block_on};
 use crate::{
     Result,
     backend::{
@@ -161,7 +161,7 @@ impl Trial {
         let (mut candidates, mut correct) = (Vec::new(), Vec::new());
         for variant in variants {
             let name = variant.name;
-            let (nmse, fault) = match faults::scoped(&gpu.device, || self.compare(gpu, variant)) {
+            let (nmse, fault) = match block_on(self.compare(gpu, variant)) {
                 Ok((executor, nmse, None)) => {
                     correct.push((candidates.len(), executor));
                     (Some(nmse), None)
@@ -181,18 +181,23 @@ impl Trial {
 
     /// Runs a variant once. Returns its error and, if it is wrong, why. The output is filled with NaN first, so that a number
     /// that the variant does not write is detected.
-    pub(super) fn compare(&self, gpu: &Gpu, variant: Variant) -> Result<(GpuExecutor, f64, Option<String>)> {
-        let mut executor =
-            GpuExecutor::with_variants(gpu, FusedPlan::unfused(&self.plan), &self.layouts, vec![variant])?;
+    pub(super) async fn compare(&self, gpu: &Gpu, variant: Variant) -> Result<(GpuExecutor, f64, Option<String>)> {
+        let plan = FusedPlan::unfused(&self.plan);
+        let mut executor = GpuExecutor::with_variants(gpu, plan, &self.layouts, vec![variant]).await?;
         let output = executor.prepared.output(0);
         let RowLayout { base_offset, storage, .. } = output.layout;
         let start = (base_offset * storage.bytes()) as u64;
-        gpu.queue.write_buffer(&output.source.buffer, start, &storage.encode(&vec![f32::NAN; output.numbers()]));
+        let fill = || {
+            let nan = vec![f32::NAN; output.numbers()];
+            gpu.queue.write_buffer(&output.source.buffer, start, &storage.encode(&nan));
+            Ok(())
+        };
+        gpu.faults.guard(&gpu.device, fill).await?;
         let mut computed = Vec::new();
-        executor.run(&self.input, &mut computed)?;
+        executor.run_once(&self.input, &mut computed).await?;
         let nmse = Difference::between(&computed[0], &self.expected).nmse;
         // Written as `<=`, the comparison fails for NaN.
-        let fault = match (nmse <= largest_nmse(storage), surrounded_by_zeros(&executor)?) {
+        let fault = match (nmse <= largest_nmse(storage), surrounded_by_zeros(&executor).await?) {
             (true, true) => None,
             (true, false) => Some("the numbers around its samples are not zero".into()),
             (false, _) => Some(format!("NMSE {nmse:.1e}")),
@@ -233,7 +238,7 @@ impl Trial {
 /// Runs a plan of one step and returns how long the device computed, or where its timestamps do not advance, how long the
 /// whole run took.
 fn run_time(executor: &mut GpuExecutor, input: &[f32]) -> Result<Duration> {
-    if let Some(times) = executor.prepared.profile(&[input])? {
+    if let Some(times) = block_on(executor.prepared.profile(&[input]))? {
         return Ok(times.into_iter().sum());
     }
     let start = Instant::now();
@@ -247,9 +252,9 @@ fn repeated<T: Copy>(numbers: &[T], length: usize) -> Vec<T> {
 }
 
 /// Whether all numbers of the output's buffer outside of the samples are zero, as the next step requires.
-fn surrounded_by_zeros(executor: &GpuExecutor) -> Result<bool> {
+async fn surrounded_by_zeros(executor: &GpuExecutor) -> Result<bool> {
     let (prepared, output) = (&executor.prepared, executor.prepared.output(0));
-    let words = prepared.read_buffer(&output.source.buffer)?;
+    let words = prepared.read_buffer(&output.source.buffer).await?;
     let RowLayout { base_offset, offset, pitch, storage } = output.layout;
     let numbers = storage.decode(bytemuck::cast_slice(&words));
     let (head, rows) = numbers.split_at(base_offset);

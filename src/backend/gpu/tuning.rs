@@ -31,10 +31,9 @@ pub struct Machine {
 }
 
 impl Machine {
-    pub(super) fn of(device: &wgpu::Device) -> Self {
-        let info = device.adapter_info();
+    pub(super) fn of(info: &wgpu::AdapterInfo) -> Self {
         let backend = super::adapter::backend_name(info.backend);
-        let [adapter, driver, driver_info] = [info.name, info.driver, info.driver_info].map(|text| one_line(&text));
+        let [adapter, driver, driver_info] = [&info.name, &info.driver, &info.driver_info].map(|text| one_line(text));
         Self { adapter, backend, driver, driver_info }
     }
 }
