@@ -14,11 +14,10 @@ const [folder, which] = process.argv.slice(2)
 const texts = resolve(folder, 'shaders')
 const COOPERATIVE_MATRICES = 'enable wgpu_cooperative_matrix;'
 const REFUSED = [
-    { by: 'Tint', has: 'u64', why: 'WebGPU has no 64-bit integers' },
-    { by: 'Tint', has: COOPERATIVE_MATRICES, why: 'WebGPU has no cooperative matrices' },
+    { by: 'Tint', is: ({ inBrowser }) => inBrowser === false, why: 'no browser is offered it' },
     {
         by: 'spirv-val',
-        has: COOPERATIVE_MATRICES,
+        is: ({ code }) => code.includes(COOPERATIVE_MATRICES),
         why: 'wgpu 30 declares the memory model of Vulkan and uses the scope of a device without that capability',
     },
 ]
@@ -51,11 +50,15 @@ async function tint(jobs) {
     Object.assign(globalThis, globals)
     // It computes nothing. It is kept, because Dawn fails once it is collected.
     globalThis.gpu = create(['backend=null'])
-    const adapter = await gpu.requestAdapter()
-    const device = await adapter.requestDevice({ requiredFeatures: ['shader-f16', 'subgroups'] })
+    // A device has the features that the shader's `enable` lines name, and no others.
+    const devices = new Map()
+    const names = { 'enable f16;': 'shader-f16', 'enable subgroups;': 'subgroups' }
     for (const job of jobs) {
-        // WebGPU demands this line, and naga refuses it.
-        const code = /\bsubgroup[A-Z]/.test(job.code) ? `enable subgroups;\n${job.code}` : job.code
+        const { code } = job
+        const requiredFeatures = Object.keys(names).filter(line => code.includes(line)).map(line => names[line])
+        const key = requiredFeatures.join()
+        if (!devices.has(key)) devices.set(key, await (await gpu.requestAdapter()).requestDevice({ requiredFeatures }))
+        const device = devices.get(key)
         device.pushErrorScope('validation')
         const compute = { module: device.createShaderModule({ code }), entryPoint: 'main', constants: job.constants }
         const pipeline = device.createComputePipelineAsync({ layout: 'auto', compute })
@@ -135,10 +138,11 @@ async function judge(name, compile, ending, shaders, broken) {
         .filter(({ file }) => existsSync(resolve(texts, file)))
     await compile(jobs)
     let wrong = 0
-    for (const { file, name: shader, constants, code, refusal } of jobs) {
+    for (const job of jobs) {
+        const { file, name: shader, constants, code, refusal } = job
         const excused = MAY_BE_REFUSED
         if (name === excused.by && shader === excused.name && code.includes(excused.has)) continue
-        const known = REFUSED.find(({ by, has }) => by === name && code.includes(has))
+        const known = REFUSED.find(({ by, is }) => by === name && is(job))
         if ((file === `broken.${ending}` || known ? !refusal : refusal) && ++wrong <= 10) {
             const why = refusal ?? `is compiled, although ${known?.why ?? 'it is wrong'}`
             console.error(`${name}: ${shader} (${file}) with ${JSON.stringify(constants)}: ${why}`)

@@ -16,8 +16,9 @@ use ecgpu::engine::{
 use naga::front::wgsl;
 use translations::{Folder, Translations};
 
-/// Lists all variants of a step with this storage, on devices with all features.
-fn variants(step: &Step, storage: Storage) -> Vec<Variant> {
+/// Lists all variants of a step with this storage, on devices with all features, each with whether a browser on the same
+/// device is offered it.
+fn variants(step: &Step, storage: Storage) -> Vec<(Variant, bool)> {
     let workgroup_bytes = 16 << 10;
     // Row layouts in which the windows of one kernel begin at a whole vec4 and those of the next inside one, and then
     // the best layout of each.
@@ -31,7 +32,13 @@ fn variants(step: &Step, storage: Storage) -> Vec<Variant> {
             let (int64, texture_rows) = (true, 8192);
             let accelerator =
                 Accelerator { software, subgroup_size, int64, matrix_side, texture_rows, workgroup_bytes, storage };
-            step.kernel.on_gpu().variants(&rows, &accelerator)
+            let operation = step.kernel.on_gpu();
+            let in_browser = operation.variants(&rows, &accelerator.in_browser());
+            let and_whether_offered = move |variant: Variant| {
+                let offered = in_browser.iter().any(|other| other.name == variant.name);
+                (variant, offered)
+            };
+            operation.variants(&rows, &accelerator).into_iter().map(and_whether_offered)
         };
         [(true, 8, 8), (false, 32, 16)].into_iter().flat_map(of).collect::<Vec<_>>()
     };
@@ -52,7 +59,7 @@ fn every_shader_is_valid_and_translates_to_the_languages_of_all_backends_with_al
     let steps = plans.iter().flat_map(|(kind, plans)| plans.iter().flat_map(|plan| &plan.steps).map(|it| (*kind, it)));
     let storages = [Storage::F32, Storage::F16, Storage::PackedF16];
     for ((kind, step), storage) in steps.flat_map(|step| storages.map(|storage| (step, storage))) {
-        for Variant { shader, subgroups, .. } in variants(step, storage) {
+        for (Variant { shader, subgroups, .. }, in_browser) in variants(step, storage) {
             if !validated.insert(format!("{} {:?} {}", shader.name, shader.constants, shader.source)) {
                 continue;
             }
@@ -63,7 +70,7 @@ fn every_shader_is_valid_and_translates_to_the_languages_of_all_backends_with_al
             let question = finite_math::question(shader.name, &shader.source, &module);
             assert_eq!(question, None, "{} asks for NaN or infinity", shader.name);
             if let Some(folder) = &mut folder {
-                folder.write(kind, &shader, translations);
+                folder.write(kind, &shader, in_browser, translations);
             }
         }
     }

@@ -147,14 +147,14 @@ impl Folder {
         Self { path, listed: Vec::new() }
     }
 
-    /// Writes a shader and its translations. Their names tell the kind of plan, because some compilers take too long for
-    /// all.
-    pub fn write(&mut self, kind: &str, shader: &Shader, translations: Translations) {
+    /// Writes a shader as a browser gets it, and its translations. Their names tell the kind of plan, because some compilers
+    /// take too long for all. `in_browser` is whether a browser is offered it.
+    pub fn write(&mut self, kind: &str, shader: &Shader, in_browser: bool, translations: Translations) {
         let file = format!("{:05}.{kind}", self.listed.len());
         let write = |extension: &str, contents: &[u8]| {
             fs::write(self.path.join(format!("{file}.{extension}")), contents).unwrap();
         };
-        write("wgsl", shader.source.as_bytes());
+        write("wgsl", shader.source_for_browser().as_bytes());
         for (version, words) in ["1.1", "1.3"].into_iter().zip(&translations.spirv) {
             let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
             write(&format!("vulkan{version}.spv"), &bytes);
@@ -164,7 +164,8 @@ impl Folder {
         }
         let constants: serde_json::Map<_, _> =
             shader.constants.iter().map(|(name, value)| (name.to_string(), json!(value))).collect();
-        self.listed.push(json!({ "file": file, "name": shader.name, "constants": constants }));
+        let name = shader.name;
+        self.listed.push(json!({ "file": file, "name": name, "constants": constants, "inBrowser": in_browser }));
     }
 
     /// Writes the list.
