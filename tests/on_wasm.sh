@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Builds the npm package of bindings/web and runs its tests in Node, beside the native command line.
+# Builds the npm package of bindings/web and runs its tests in Node, beside the native command line, and in Chromium.
 #
 #     tests/on_wasm.sh FOLDER [prepare]
 #     tests/on_wasm.sh target/wasm
 #
 # Where the toolchain has the target (`rustup target add wasm32-unknown-unknown`), it is used. Otherwise FOLDER/debian
-# becomes a Debian with Rust and the target, 1.8 GB: that needs root and debootstrap. wasm-bindgen, Binaryen and TypeScript
-# are installed into FOLDER. `prepare` stops when all of them are there.
+# becomes a Debian with Rust and the target, 1.8 GB: that needs root and debootstrap. wasm-bindgen, Binaryen, TypeScript and
+# Playwright are installed into FOLDER, and Debian's Chromium, which needs root. `prepare` stops when all of them are there.
 set -euo pipefail
 [ $# -eq 1 ] || [ "${2:-}" = prepare ] || { sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0" >&2; exit 2; }
 cd "$(dirname "$0")/.."
@@ -46,13 +46,18 @@ exec unshare --mount bash -euo pipefail -c '
 END
     chmod +x "$folder/cargo"
 }
+install_chromium() {
+    [ -e "${CHROMIUM:-/usr/bin/chromium}" ] || apt-get install -qy --no-install-recommends chromium ||
+        { apt-get update -q && apt-get install -qy --no-install-recommends chromium; }
+}
 install_tools() {
     local version
     version=$(sed -n '/^name = "wasm-bindgen"$/{n;s/^version = "\(.*\)"/\1/p}' Cargo.lock) &&
         CARGO_TARGET_DIR=$folder/tools/build \
             cargo install --quiet --root "$folder/tools" --version "$version" wasm-bindgen-cli &&
         rm -rf "$folder/tools/build" &&
-        npm install --silent --no-audit --no-fund --prefix "$folder" binaryen@132.0.0 typescript@7.0.2
+        npm install --silent --no-audit --no-fund --prefix "$folder" binaryen@132.0.0 playwright-core@1.65.1 typescript@7.0.2 &&
+        install_chromium
 }
 if [ ! -d "$own" ] && [ ! -e "$debian/complete" ]; then
     make_debian >"$folder/debian.log" 2>&1 || { tail "$folder/debian.log" >&2; exit 1; }
@@ -70,5 +75,5 @@ export PATH=$folder/tools/bin:$folder/node_modules/.bin:$PATH
 env -u RUSTFLAGS "$cargo" check -p ecgpu --lib --release --locked --target "$target" --target-dir target/web
 cargo run --release --locked --quiet -p xtask -- web --out "$folder/ecgpu" --cargo "$cargo"
 cargo build --release --locked --quiet
-export ECGPU=$PWD/target/release/ecgpu PACKAGE=$folder/ecgpu
+export ECGPU=$PWD/target/release/ecgpu PACKAGE=$folder/ecgpu PLAYWRIGHT=$folder/node_modules/playwright-core
 node --test --test-timeout=600000 bindings/web/tests/*.test.mjs

@@ -94,7 +94,7 @@ export class Classifier {
    * @throws {EcgpuError} The weights cannot be loaded or are damaged, or there is no such device.
    */
   static open(options?: OpenOptions): Promise<Classifier>;
-  /** What computes, in words. */
+  /** What computed the last prediction, in words; before the first, what will. */
   readonly device: string;
   /** The name of the network. */
   readonly network: string;
@@ -104,7 +104,10 @@ export class Classifier {
   readonly classes: string[];
   /** The probability from which each class is a label. */
   readonly thresholds: Record<string, number>;
-  /** Remarks about the weights file, such as defaults that replace missing metadata. */
+  /**
+   * Remarks about the weights file, such as defaults that replace missing metadata, and why WebGPU is not used although it
+   * was asked for, or no longer.
+   */
   readonly notes: string[];
   /**
    * Classifies a recording.
@@ -128,7 +131,11 @@ export class Classifier {
 export interface OpenOptions {
   /** A safetensors file: its bytes or its address. Without it, `weights.safetensors` is fetched from beside this file. */
   weights?: Uint8Array | ArrayBuffer | string | URL;
-  /** What computes; `auto` if absent. */
+  /**
+   * What computes; `auto` if absent. `webgpu` is the browser's GPU, and WebAssembly where there is none or it fails:
+   * `Classifier.notes` then says why. `auto` is WebAssembly, and the GPU for recordings of a length for which it was measured
+   * to be faster, in the background from the second of that length on. An adapter that computes on the CPU is left alone.
+   */
   device?: "auto" | "wasm" | "webgpu";
 }
 
@@ -163,7 +170,7 @@ export interface Prediction {
   duration_s: number;
   /** What computed. */
   device: string;
-  /** `cpu` or `reference`. */
+  /** `cpu`, `webgpu` or `reference`. */
   backend: string;
   /** How numbers were stored, such as `f32`. */
   precision: string;

@@ -73,16 +73,31 @@ function call(work) {
   try {
     return work();
   } catch (error) {
-    if (typeof error === "string") {
-      const { kind, cause, remedy, option } = JSON.parse(error);
-      throw new EcgpuError(kind, cause, remedy, option);
-    }
-    if (!(error instanceof WebAssembly.RuntimeError || error instanceof RangeError)) throw error;
-    const place = panicked();
-    const cause = place ? `a fault of ecgpu at ${place}` : `WebAssembly ran out of memory, or ecgpu has a fault (${error.message})`;
-    const remedy = "await init() again, make recordings and classifiers anew, and report what was done";
-    throw (stopped = new EcgpuError("module", cause, remedy));
+    throw translated(error);
   }
+}
+
+/** Calls into the module and waits for the promise that it returns. */
+async function answer(work) {
+  const promise = call(work);
+  try {
+    return await promise;
+  } catch (error) {
+    throw translated(error);
+  }
+}
+
+/** The exception for what the module threw. */
+function translated(error) {
+  if (typeof error === "string") {
+    const { kind, cause, remedy, option } = JSON.parse(error);
+    return new EcgpuError(kind, cause, remedy, option);
+  }
+  if (!(error instanceof WebAssembly.RuntimeError || error instanceof RangeError)) return error;
+  const place = panicked();
+  const cause = place ? `a fault of ecgpu at ${place}` : `WebAssembly ran out of memory, or ecgpu has a fault (${error.message})`;
+  const remedy = "await init() again, make recordings and classifiers anew, and report what was done";
+  return (stopped = new EcgpuError("module", cause, remedy));
 }
 
 function panicked() {
@@ -158,6 +173,11 @@ class Handle {
     return call(() => work(this.object()));
   }
 
+  /** Calls `work` with the object, and waits for the promise that it returns. */
+  answer(work) {
+    return answer(() => work(this.object()));
+  }
+
   object() {
     if (!this.#object) throw usage(`a ${this.#noun} that was freed`, "make it anew");
     if (this.#generation !== generation) throw usage(`a ${this.#noun} from before the module was made anew`, "make it anew");
@@ -227,27 +247,79 @@ export class Recording {
 
 export class Classifier {
   #handle;
+  /** For each length of recordings: whether they are classified on the GPU. */
+  #onGpu;
+  /** Why the GPU is not used. */
+  #notes = [];
 
   /** Takes over a classifier of the module: `Classifier.open` makes classifiers. */
   constructor(object) {
     if (!(object instanceof engine.Classifier)) throw usage("a classifier made by hand", "use Classifier.open");
     this.#handle = new Handle(object, "classifier");
+    this.#onGpu = () => false;
   }
 
   static async open({ weights = new URL("./weights.safetensors", import.meta.url), device = "auto" } = {}) {
     call(() => {});
     if (!["auto", "wasm", "webgpu"].includes(device)) throw usage(`device '${device}'`, "use auto, wasm or webgpu");
-    if (device === "webgpu") {
-      throw new EcgpuError("device", "this build computes in WebAssembly alone", "use device wasm or auto");
-    }
     const source = isAddress(weights) ? String(weights).split("/").pop() : "weights";
     const bytes = isAddress(weights) ? await contents(await fetched(weights)) : bytesOf(weights);
-    return new Classifier(call(() => engine.Classifier.open(bytes, source)));
+    const classifier = new Classifier(call(() => engine.Classifier.open(bytes, source)));
+    if (device === "webgpu") await classifier.#openGpu();
+    if (device === "auto") classifier.#measureGpu();
+    return classifier;
+  }
+
+  /** Has the GPU compute everything. */
+  async #openGpu() {
+    try {
+      await this.#handle.answer((it) => it.open_gpu());
+      this.#onGpu = () => true;
+    } catch (error) {
+      if (error.kind !== "device") throw error;
+      this.#notes.push(`WebGPU is not used: ${error.message}`);
+    }
+  }
+
+  /** Has the GPU compute recordings of those lengths for which it is measured to be faster, once they come repeatedly. */
+  #measureGpu() {
+    if (!globalThis.navigator?.gpu) return;
+    const verdicts = new Map();
+    let [measuring, ruledOut] = [false, false];
+    this.#onGpu = (recording) => {
+      const length = recording.samplingRateHz * recording.durationS;
+      const verdict = verdicts.get(length);
+      if (verdict === undefined) verdicts.set(length, "seen");
+      if (verdict !== "seen" || measuring || ruledOut) return verdict === "faster";
+      measuring = true;
+      this.#handle
+        .answer((it) => it.gpu_is_faster(inModule(recording), () => performance.now()))
+        .then(
+          (faster) => verdicts.set(length, faster ? "faster" : "slower"),
+          // There is no GPU, or it fails: WebAssembly goes on.
+          () => (ruledOut = true),
+        )
+        .finally(() => (measuring = false));
+      return false;
+    };
+  }
+
+  /** Classifies on the device of the recording's length, and returns JSON. */
+  async #classify(recording, embedding) {
+    const object = inModule(recording);
+    if (!this.#onGpu(recording)) return this.#handle.use((it) => it.classify(object, embedding));
+    const prediction = await this.#handle.answer((it) => it.classify_on_gpu(object, embedding));
+    const fault = this.#handle.use((it) => it.gpu_fault());
+    if (fault) {
+      this.#onGpu = () => false;
+      this.#notes.push(`WebGPU is no longer used: ${fault}`);
+    }
+    return prediction;
   }
 
   async classify(recording, { embedding = false, explain, onProgress } = {}) {
     const start = performance.now();
-    const prediction = JSON.parse(this.#handle.use((it) => it.classify(inModule(recording), Boolean(embedding))));
+    const prediction = JSON.parse(await this.#classify(recording, Boolean(embedding)));
     prediction.took_ms = performance.now() - start;
     if (explain) prediction.explanation = this.#explain(recording, explain, onProgress);
     return prediction;
@@ -281,7 +353,7 @@ export class Classifier {
   }
 
   async verify() {
-    return JSON.parse(this.#handle.use((it) => it.verify()));
+    return JSON.parse(await this.#handle.answer((it) => it.verify()));
   }
 
   get device() {
@@ -305,7 +377,7 @@ export class Classifier {
   }
 
   get notes() {
-    return this.#handle.use((it) => it.notes);
+    return [...this.#handle.use((it) => it.notes), ...this.#notes];
   }
 
   free() {

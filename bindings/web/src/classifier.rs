@@ -1,28 +1,30 @@
 //! The classifier, its reference and its explanations.
 
-use std::cell::OnceCell;
+use std::{cell::OnceCell, rc::Rc};
 
 use ecgpu::{
-    Prediction, Report, Weights,
+    Device, Prediction, Report, Weights,
     engine::{
         backend::{cpu::Cpu, reference::Reference},
         verify::{self, StageReport},
     },
     explain::{self, Method, Options},
 };
-use js_sys::Function;
+use js_sys::{Function, Promise, futures::future_to_promise};
 use serde_json::{Value, json};
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 
 use crate::{
     Recording,
     error::{Result, thrown},
+    gpu::OnGpu,
 };
 
 /// A network with its weights, ready to classify.
 #[wasm_bindgen]
 pub struct Classifier {
-    classifier: ecgpu::Classifier,
+    classifier: Rc<ecgpu::Classifier>,
+    on_gpu: Rc<OnGpu>,
     weights: Weights,
     /// The same weights on the float64 reference, made when it is first asked.
     reference: OnceCell<ecgpu::Classifier>,
@@ -37,8 +39,9 @@ impl Classifier {
     pub fn open(weights: &[u8], source: &str) -> Result<Classifier> {
         let open = || {
             let weights = Weights::from_bytes(weights, source)?;
-            let classifier = ecgpu::Classifier::on(weights.clone(), Box::new(Cpu::default()))?;
-            Ok(Self { classifier, weights, reference: OnceCell::new() })
+            let classifier = Rc::new(ecgpu::Classifier::on(weights.clone(), Box::new(Cpu::default()))?);
+            let on_gpu = Rc::new(OnGpu::new(classifier.clone(), weights.clone()));
+            Ok(Self { classifier, on_gpu, weights, reference: OnceCell::new() })
         };
         open().map_err(thrown)
     }
@@ -49,7 +52,48 @@ impl Classifier {
     /// The recording lacks a lead, is too short, or cannot be resampled.
     pub fn classify(&self, recording: &Recording, embedding: bool) -> Result<String> {
         let prediction = self.classifier.classify(&recording.0).map_err(thrown)?;
-        Ok(to_json(recording, &prediction, embedding))
+        self.on_gpu.used_last.set(false);
+        Ok(to_json(&recording.0, &prediction, embedding))
+    }
+
+    /// Opens the browser's GPU, which may be one that computes on the CPU.
+    ///
+    /// # Errors
+    /// The promise fails: there is no WebGPU, or it fails.
+    pub fn open_gpu(&self) -> Promise {
+        let on_gpu = self.on_gpu.clone();
+        future_to_promise(async move {
+            on_gpu.open(Device::Gpu).await.map_err(thrown)?;
+            Ok(JsValue::UNDEFINED)
+        })
+    }
+
+    /// Classifies a recording on the GPU that was opened, or on the CPU if that fails, and returns the prediction as JSON.
+    ///
+    /// # Errors
+    /// The promise fails: the recording lacks a lead, is too short, or cannot be resampled.
+    pub fn classify_on_gpu(&self, recording: &Recording, embedding: bool) -> Promise {
+        let (on_gpu, recording) = (self.on_gpu.clone(), recording.0.clone());
+        future_to_promise(async move {
+            let prediction = on_gpu.classify(recording.clone()).await.map_err(thrown)?;
+            Ok(to_json(&recording, &prediction, embedding).into())
+        })
+    }
+
+    /// Opens a GPU that does not compute on the CPU, classifies a recording on both devices and returns whether the GPU is
+    /// faster. `now` returns the time in milliseconds.
+    ///
+    /// # Errors
+    /// The promise fails: there is no such GPU, it fails or computes other numbers, or the recording cannot be classified.
+    pub fn gpu_is_faster(&self, recording: &Recording, now: Function) -> Promise {
+        let (on_gpu, recording) = (self.on_gpu.clone(), recording.0.clone());
+        let now = move || now.call0(&JsValue::NULL).ok().and_then(|time| time.as_f64()).unwrap_or_default();
+        future_to_promise(async move { on_gpu.is_faster(recording, now).await.map(JsValue::from).map_err(thrown) })
+    }
+
+    /// Returns why the GPU is no longer used, once; none if it works, or was not used.
+    pub fn gpu_fault(&self) -> Option<String> {
+        self.on_gpu.take_fault().map(|fault| fault.to_string())
     }
 
     /// Classifies a recording with the float64 reference and returns the prediction as JSON.
@@ -67,7 +111,8 @@ impl Classifier {
             };
             reference.classify(&recording.0)
         };
-        classify().map(|prediction| to_json(recording, &prediction, embedding)).map_err(thrown)
+        let prediction = classify().map_err(thrown)?;
+        Ok(to_json(&recording.0, &prediction, embedding))
     }
 
     /// Explains the classification of a recording and returns the explanation as JSON: of the most probable class if none is
@@ -102,30 +147,23 @@ impl Classifier {
     }
 
     /// Compares every stage with the float64 reference, on ten seconds and on two awkward shapes, and returns a JSON array of
-    /// reports.
+    /// reports. The GPU is compared if it is open.
     ///
     /// # Errors
-    /// The backend fails. A wrong result is a report that did not pass.
-    pub fn verify(&self) -> Result<String> {
-        let reports = verify::verify(self.classifier.backend(), self.classifier.folded(), 0).map_err(thrown)?;
-        let report = |it: &StageReport| {
-            json!({
-                "network": it.network,
-                "name": it.stage,
-                "operation": it.operation,
-                "shape": it.shape,
-                "nmse": it.nmse,
-                "largestDifference": it.largest_error,
-                "passed": it.passed,
-            })
-        };
-        Ok(Value::from_iter(reports.iter().map(report)).to_string())
+    /// The promise fails: the backend fails. A wrong result is a report that did not pass.
+    pub fn verify(&self) -> Promise {
+        let classifier = self.on_gpu.classifier().unwrap_or_else(|| self.classifier.clone());
+        future_to_promise(async move {
+            let reports = verify::verify_async(classifier.backend(), classifier.folded(), 0).await.map_err(thrown)?;
+            Ok(Value::from_iter(reports.iter().map(stage_to_json)).to_string().into())
+        })
     }
 
-    /// The device: what computes, and how.
+    /// The device that computed the last prediction; before the first, the one that will.
     #[wasm_bindgen(getter)]
     pub fn device(&self) -> String {
-        self.classifier.device().name
+        let gpu = self.on_gpu.classifier().filter(|_| self.on_gpu.used_last.get());
+        gpu.unwrap_or_else(|| self.classifier.clone()).device().name
     }
 
     /// The network's name.
@@ -159,8 +197,21 @@ impl Classifier {
     }
 }
 
+/// A stage's comparison, as the package's types describe it.
+fn stage_to_json(it: &StageReport) -> Value {
+    json!({
+        "network": it.network,
+        "name": it.stage,
+        "operation": it.operation,
+        "shape": it.shape,
+        "nmse": it.nmse,
+        "largestDifference": it.largest_error,
+        "passed": it.passed,
+    })
+}
+
 /// Returns a prediction with the recording's name, sampling rate and duration as JSON.
-fn to_json(Recording(recording): &Recording, prediction: &Prediction, embedding: bool) -> String {
+fn to_json(recording: &ecgpu::Recording, prediction: &Prediction, embedding: bool) -> String {
     let report = Report::new("", recording.name(), prediction);
     report.with_length(recording.sampling_rate(), recording.duration()).to_json(embedding)
 }

@@ -1,10 +1,12 @@
 //! The engine in WebAssembly. `js/ecgpu.js` is the surface that JavaScript sees: it calls what is exported here, and turns
 //! errors, which are thrown as JSON, into exceptions.
 //!
-//! Texts and numbers cross as they are, results as JSON, signals as arrays in millivolts. Everything here computes at once.
+//! Texts and numbers cross as they are, results as JSON, signals as arrays in millivolts. Everything computes at once, but
+//! what a GPU has to be waited for: that returns a promise.
 
 mod classifier;
 mod error;
+mod gpu;
 mod recording;
 
 use std::{
