@@ -185,6 +185,7 @@ pub fn router(app: &Arc<App>, origins: &[String]) -> Result<Router> {
     let (open, with_token) = routes();
     let with_token = Router::from(with_token).route_layer(from_fn_with_state(app.clone(), check_token));
     let mut router = Router::from(open)
+        .merge(page::routes())
         .merge(with_token)
         .method_not_allowed_fallback(|request| refuse(request, Failure::method()))
         .fallback(|request| refuse(request, Failure::not_found()))
@@ -217,7 +218,8 @@ async fn refuse(request: Request<Body>, failure: Failure) -> Response {
 async fn lowest(request: Request<Body>, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Answers are about somebody's ECG; the page's files are not, and say so themselves.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }

@@ -1,28 +1,111 @@
-//! The page to try the server in a browser.
+//! The page to try the engine: static files, which `build.rs` puts into the program, and synthetic ECGs for it.
+
+use std::{fmt::Write as _, sync::Arc};
 
 use axum::{
-    http::header,
+    Router,
+    extract::{Path, State},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
+    routing::get,
+};
+use ecgpu::{
+    Recording,
+    ecg::{Condition, synthesize},
 };
 
-/// The page until there is a better one.
-const INDEX: &str = "<!doctype html>
-<html lang=\"en\">
-<meta charset=\"utf-8\">
-<meta name=\"viewport\" content=\"width=device-width\">
-<title>ecgpu</title>
-<h1>ecgpu</h1>
-<p>This server classifies 12-lead ECGs: <code>POST /api/predict</code>.</p>
-<p>For research; not a medical device.</p>
-</html>
-";
+use super::{
+    App,
+    failure::{Failure, Outcome},
+};
+
+/// A file of the page.
+struct File {
+    route: &'static str,
+    /// The content type.
+    kind: &'static str,
+    /// The entity tag, in quotation marks.
+    tag: &'static str,
+    content: &'static [u8],
+}
+
+static FILES: &[File] = &include!(concat!(env!("OUT_DIR"), "/page.rs"));
+
+/// What stands in for a page that was not there when the server was compiled.
+static NO_PAGE: File = File {
+    route: "/index.html",
+    kind: "text/plain; charset=utf-8",
+    tag: "\"none\"",
+    content: b"This server classifies 12-lead ECGs: POST /api/predict. For research only; not a medical device.\n",
+};
+
+/// The browser runs scripts and takes styles of this server alone, and the page may ask this server alone. WebAssembly needs a
+/// permission of its own. No other page may put this one into a frame.
+const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self'; \
+                      connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// Returns the routes of the files and of the synthetic ECGs.
+pub fn routes() -> Router<Arc<App>> {
+    let router = Router::new().route("/samples/{name}", get(sample));
+    FILES.iter().fold(router, |router, file| {
+        router.route(file.route, get(move |headers: HeaderMap| async move { answer(file, &headers) }))
+    })
+}
 
 /// Answers with the page.
-pub async fn index() -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CONTENT_SECURITY_POLICY, "default-src 'self'"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+pub fn index(headers: &HeaderMap) -> Response {
+    answer(FILES.iter().find(|file| file.route == NO_PAGE.route).unwrap_or(&NO_PAGE), headers)
+}
+
+/// Answers with a file, or that the browser's copy is still the same.
+fn answer(file: &File, headers: &HeaderMap) -> Response {
+    let tags = headers.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok()).unwrap_or_default();
+    let same = tags.split(',').any(|tag| tag.trim().trim_start_matches("W/") == file.tag);
+    let fields = [
+        (header::CONTENT_TYPE, file.kind),
+        (header::ETAG, file.tag),
+        // A browser asks each time, since a new version has the same addresses.
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ];
-    (headers, INDEX).into_response()
+    let mut response = match same {
+        true => StatusCode::NOT_MODIFIED.into_response(),
+        false => file.content.into_response(),
+    };
+    for (name, value) in fields {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// Answers with a synthetic ECG of ten seconds as a text table, `mi-anterior.csv`: for a page without the engine.
+///
+/// # Errors
+/// 404: there is no such condition.
+async fn sample(State(app): State<Arc<App>>, Path(name): Path<String>) -> Outcome<Response> {
+    let condition = name.strip_suffix(".csv");
+    let condition =
+        Condition::ALL.into_iter().find(|it| Some(it.name()) == condition).ok_or_else(Failure::not_found)?;
+    let write = move || synthesize(condition, 1, 500.0, 10.0).map(|recording| table(&recording)).map_err(Failure::from);
+    let text = app.prepare(write).await?;
+    Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], text).into_response())
+}
+
+/// Writes a synthetic recording as a text table in millivolts.
+fn table(recording: &Recording) -> String {
+    let mut text = String::from("# synthetic ECG: not a recording of anyone\ntime (s)");
+    for (lead, _) in recording.leads() {
+        text += &format!(",{lead} (mV)");
+    }
+    for at in 0..recording.samples() {
+        // Writing into a String cannot fail.
+        let _ = write!(text, "\n{}", at as f64 / recording.sampling_rate());
+        for (_, samples) in recording.leads() {
+            let _ = write!(text, ",{}", samples[at]);
+        }
+    }
+    text.push('\n');
+    text
 }

@@ -74,7 +74,7 @@ pub async fn predict_named(state: State<Arc<App>>, request: Request<Body>) -> Ou
 )]
 pub async fn root(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    if accepts.contains("text/html") { page::index().await } else { health(State(app)).await }
+    if accepts.contains("text/html") { page::index(&headers) } else { health(State(app)).await }
 }
 
 /// Answers `Ok` where requests are served

@@ -8,6 +8,7 @@ mod files;
 mod open_inference;
 mod openapi;
 mod overload;
+mod page;
 mod predict;
 mod recovery;
 mod support;

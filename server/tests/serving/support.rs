@@ -225,8 +225,10 @@ impl Client {
             self.rest = bytes.split_off(end);
             return self.try_response();
         }
-        let length: usize =
-            response.header("content-length").expect("every response states its length").parse().unwrap();
+        let length: usize = match status {
+            304 => 0,
+            _ => response.header("content-length").expect("every response states its length").parse().unwrap(),
+        };
         while bytes.len() < end + length {
             self.more(&mut bytes)?;
         }
