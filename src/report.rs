@@ -13,6 +13,7 @@ pub struct Report<'a> {
     record: &'a str,
     prediction: &'a Prediction,
     /// The sampling rate in Hz and the duration in seconds.
+    #[cfg(feature = "json")]
     length: Option<[f64; 2]>,
 }
 
@@ -33,10 +34,17 @@ pub struct ClassReport<'a> {
 impl<'a> Report<'a> {
     /// Combines a prediction with its source, such as a file's path, and the name of its record.
     pub fn new(source: &'a str, record: &'a str, prediction: &'a Prediction) -> Self {
-        Self { source, record, prediction, length: None }
+        Self {
+            source,
+            record,
+            prediction,
+            #[cfg(feature = "json")]
+            length: None,
+        }
     }
 
     /// Adds the recording's sampling rate in Hz and its duration in seconds to the JSON.
+    #[cfg(feature = "json")]
     pub fn with_length(self, sampling_rate: f64, duration: f64) -> Self {
         Self { length: Some([sampling_rate, duration]), ..self }
     }

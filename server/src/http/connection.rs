@@ -105,7 +105,9 @@ pub async fn serve(
         async move { answer.await.map(|response: Response<Body>| response.map(|body| Answered { body, answering })) }
     });
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(LARGEST_HEAD);
+    // Later than the connection's own times, which answer. With it hyper reads on after a response, so that those times run.
+    let latest = limits.idle_time + limits.head_time;
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(latest).max_buf_size(LARGEST_HEAD);
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS);
     builder.http2().keep_alive_interval(PING).keep_alive_timeout(PING);
     // An error is of this client alone: it left, was too slow, or sent what is no HTTP.

@@ -1,7 +1,7 @@
 //! The end of a server.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::SeqCst},
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -19,13 +19,13 @@ fn busy(drain: Duration, delay: Duration) -> (Running, Arc<Control>, Client) {
     (options.drain, options.drain_delay) = (drain, delay);
     let server = start(options);
     control.close();
+    let before = control.begun.load(SeqCst);
     let mut client = Client::connect(server.address);
     client.write(&Request::post("/api/predict", "application/json", inputs(&[norm(1, 100.0)], "")).bytes());
     let mut idle = Client::connect(server.address);
     idle.write(&Request::get("/healthz").bytes());
     assert_eq!(idle.response().status, 200);
-    // The body of the first is read in the meantime, or later: a request is accepted when its head is there.
-    sleep(Duration::from_millis(100));
+    wait_until("it is computed", || control.begun.load(SeqCst) > before);
     (server, control, client)
 }
 

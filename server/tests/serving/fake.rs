@@ -22,6 +22,8 @@ use ecgpu_server::OpenBackend;
 pub struct Control {
     closed: Mutex<bool>,
     changed: Condvar,
+    /// The runs that have begun.
+    pub begun: AtomicUsize,
     /// How often a device was opened.
     pub opened: AtomicUsize,
     /// Devices up to this number are lost.
@@ -61,6 +63,7 @@ impl Control {
     }
 
     fn pass(&self) {
+        self.begun.fetch_add(1, SeqCst);
         let closed = self.closed.lock().unwrap();
         drop(self.changed.wait_while(closed, |closed| *closed).unwrap());
     }

@@ -19,12 +19,15 @@ fn server() -> (Running, Arc<Control>) {
 fn waiting(server: &Running, control: &Control, count: usize) -> Vec<Client> {
     control.close();
     let body = Request::post("/api/predict", "application/json", inputs(&[norm(1, 100.0)], "")).bytes();
-    let mut clients = Vec::new();
+    let (before, mut clients) = (control.begun.load(SeqCst), Vec::new());
     for at in 0..count {
         let mut client = Client::connect(server.address);
         client.write(&body);
         clients.push(client);
-        wait_until("it is there", || server.handle.counts().unwrap().waiting == at);
+        // The first is computed, and the others wait.
+        wait_until("it is there", || {
+            control.begun.load(SeqCst) == before + 1 && server.handle.counts().unwrap().waiting == at
+        });
     }
     clients
 }
