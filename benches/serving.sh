@@ -91,8 +91,8 @@ stop
 "$folder/python/bin/python" - "$folder" "$cores" "$rounds" "$seconds" "$device" <<'PYTHON'
 import json, platform, statistics, sys
 folder, cores, rounds, seconds, device = sys.argv[1:]
-logits = [json.load(open(f"{folder}/{who}.json"))["predictions"][0]["logits"] for who in ["ecgpu", "peer"]]
-assert all(abs(logits[0][name] - value) < 1e-3 for name, value in logits[1].items()), logits
+answers = [json.load(open(f"{folder}/{who}.json"))["predictions"][0]["probabilities"] for who in ["ecgpu", "peer"]]
+assert all(abs(answers[0][name] - value) < 1e-3 for name, value in answers[1].items()), answers
 rows = {}
 for line in open(f"{folder}/measured"):
     who, format, clients, *numbers = line.split()

@@ -121,7 +121,7 @@ fn what_is_wrong_has_the_status_of_triton_and_one_message() {
         (with("data", json!([[1.0]])), 400, "depth 2"),
         (infer(&zeros([1, 11, SAMPLES])), 400, "for 12 leads"),
         (infer(&zeros([3, 12, 10])), 400, "3 records"),
-        (infer(&zeros([1, 12, 10])), 400, "a second"),
+        (infer(&zeros([1, 12, 10])), 400, "at least 1 s"),
         (infer(&json!({ "inputs": [tensor(3)], "parameters": { "sequence_id": 1 } })), 501, "sequence_id"),
         (at("/v2/models/other/infer"), 404, "no model 'other'"),
         (at("/v2/models/ecgpu/versions/9/infer"), 404, "no version '9'"),

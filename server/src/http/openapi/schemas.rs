@@ -143,9 +143,9 @@ pub struct Prediction {
     device: String,
     backend: String,
     precision: String,
-    /// The network's raw outputs, by class.
-    logits: BTreeMap<String, f32>,
-    /// Classes do not exclude each other: the sum is not 1.
+    /// The network's raw outputs, in the order of the classes.
+    logits: Vec<f32>,
+    /// By class. Classes do not exclude each other: the sum is not 1.
     probabilities: BTreeMap<String, f64>,
     /// The probability from which a class is given as a label, by class.
     thresholds: BTreeMap<String, f64>,
