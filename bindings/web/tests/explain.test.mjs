@@ -9,10 +9,14 @@ before(async () => {
   classifier = await Classifier.open();
 });
 
-/** Compares two values: numbers to 1e-4, everything else to be equal. */
+/**
+ * Compares two values: numbers to 1e-4, everything else to be equal. Rank correlations may differ by 5e-3: where an attribution
+ * is nearly 0, the last bits decide its rank.
+ */
 function close(ours, native, place) {
   if (typeof native === "number") {
-    assert.ok(Math.abs(ours - native) <= 1e-4, `${place}: ${ours} instead of ${native}`);
+    const largest = place.endsWith("rank_correlation") ? 5e-3 : 1e-4;
+    assert.ok(Math.abs(ours - native) <= largest, `${place}: ${ours} instead of ${native}`);
   } else if (typeof native === "object" && native !== null) {
     assert.deepEqual(Object.keys(ours).sort(), Object.keys(native).sort(), place);
     for (const key of Object.keys(native)) close(ours[key], native[key], `${place}.${key}`);
