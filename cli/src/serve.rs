@@ -43,7 +43,7 @@ pub struct Arguments {
     /// Let other machines connect without a token
     #[arg(long)]
     insecure: bool,
-    /// An origin whose pages may send requests, such as https://ecg.example.org; may be given several times
+    /// An origin whose pages may send requests, such as `https://ecg.example.org`; may be given several times
     #[arg(long, value_name = "ORIGIN")]
     cors_origin: Vec<String>,
     /// Records that are computed together, rounded down to a power of two

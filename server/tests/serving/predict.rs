@@ -91,9 +91,10 @@ fn an_explanation_comes_with_its_checks_and_its_map() {
     let prediction = server.post(&inputs(&[norm(1, 100.0)], ", \"explain\": \"mi\"")).predictions().remove(0);
     let explanation = &prediction["explanation"];
     assert_eq!((&explanation["class"], explanation["methods"].as_array().unwrap().len()), (&json!("MI"), 3));
-    for (method, rows) in explanation["methods"].as_array().unwrap().iter().zip([12, 12, 1]) {
-        let map = method["map"].as_array().unwrap();
-        assert_eq!((map.len(), map[0].as_array().unwrap().len()), (rows, 50), "{}", method["method"]);
+    for (method, leads) in explanation["methods"].as_array().unwrap().iter().zip([true, true, false]) {
+        assert_eq!(method["time_bands"].as_array().unwrap().len(), 50, "{}", method["method"]);
+        let of_v2 = method["lead_time_bands"]["V2"].as_array();
+        assert_eq!(of_v2.map(Vec::len), leads.then_some(50), "{}", method["method"]);
         assert!(method["deletion"]["passed"].is_boolean());
     }
     server.post(&inputs(&[norm(1, 100.0)], ", \"explain\": \"AFIB\"")).assert_error(422, "name one of NORM, MI");
