@@ -6,7 +6,7 @@ use std::{
 };
 
 use ecgpu::{
-    Weights,
+    Classifier, Weights,
     engine::backend::{Backend, cpu::Cpu},
     engine::network::Folded,
     engine::plan::{Keep, Plan},
@@ -50,4 +50,19 @@ fn a_second_run_allocates_nothing() {
         executor.run(&input, &mut outputs).unwrap();
         assert_eq!(ALLOCATIONS.get(), before);
     }
+}
+
+#[test]
+fn a_classifier_that_fills_the_callers_arrays_allocates_nothing_the_second_time() {
+    let weights = Weights::built_in().unwrap();
+    let classifier = Classifier::on(weights, Box::new(Cpu::with_threads(1).unwrap())).unwrap();
+    let (input, mut logits, mut embedding) = (vec![0.5; 2 * 12 * 400], [0.0; 10], [0.0; 512]);
+    classifier.run_into(&input, 2, 400, &mut logits, Some(&mut embedding)).unwrap();
+    let expected = classifier.run(&input, 2, 400).unwrap();
+    let before = ALLOCATIONS.get();
+    classifier.run_into(&input, 2, 400, &mut logits, Some(&mut embedding)).unwrap();
+    assert_eq!(ALLOCATIONS.get(), before);
+    assert_eq!((&logits[..], &embedding[..]), (&expected.logits[..], &expected.embedding[..]));
+    let error = classifier.run_into(&input, 2, 400, &mut logits[..9], None).unwrap_err();
+    assert_eq!(error.cause(), "an array of 9 numbers for logits, which has 10");
 }

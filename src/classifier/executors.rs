@@ -22,6 +22,13 @@ pub(super) struct Shape {
     pub(super) samples: usize,
 }
 
+/// An executor, and memory for what it returns.
+pub(super) struct Ready {
+    pub(super) executor: Box<dyn Executor>,
+    /// The outputs of the last run that was not a stream.
+    pub(super) outputs: Vec<Vec<f32>>,
+}
+
 /// All executors of a classifier.
 pub(super) struct Executors {
     /// The largest number of executors that are lent at once; further requests wait.
@@ -33,7 +40,7 @@ pub(super) struct Executors {
 #[derive(Default)]
 struct State {
     /// The executors that no request uses, the most recently used last.
-    idle: Vec<(Shape, Box<dyn Executor>)>,
+    idle: Vec<(Shape, Ready)>,
     lent: usize,
     /// The requests that wait for an executor without blocking a thread.
     waiting: Vec<Waker>,
@@ -63,9 +70,9 @@ impl Executors {
         prepare: impl AsyncFnOnce() -> Result<Box<dyn Executor>>,
     ) -> Result<Lent<'_>> {
         let mut lent = if BLOCKS { self.lend_idle(self.blocked(), shape) } else { self.free(shape).await };
-        if lent.executor.is_none() {
+        if lent.ready.is_none() {
             log::debug!("preparing an executor for batch {} of {} samples", shape.batch, shape.samples);
-            lent.executor = Some(prepare().await?);
+            lent.ready = Some(Ready { executor: prepare().await?, outputs: Vec::new() });
         }
         Ok(lent)
     }
@@ -93,7 +100,7 @@ impl Executors {
     fn lend_idle<'a>(&'a self, mut state: MutexGuard<'a, State>, shape: Shape) -> Lent<'a> {
         state.lent += 1;
         let idle = state.idle.iter().rposition(|(other, _)| *other == shape).map(|at| state.idle.remove(at).1);
-        Lent { executors: self, shape, executor: idle }
+        Lent { executors: self, shape, ready: idle }
     }
 }
 
@@ -101,19 +108,19 @@ impl Executors {
 pub(super) struct Lent<'a> {
     executors: &'a Executors,
     shape: Shape,
-    executor: Option<Box<dyn Executor>>,
+    ready: Option<Ready>,
 }
 
 impl Lent<'_> {
-    pub(super) fn executor(&mut self) -> &mut dyn Executor {
-        self.executor.as_mut().expect("it is set when the executor is lent and taken when it is given back").as_mut()
+    pub(super) fn ready(&mut self) -> &mut Ready {
+        self.ready.as_mut().expect("it is set when the executor is lent and taken when it is given back")
     }
 
     /// Keeps the executor for the next request of its shape.
     pub(super) fn give_back(mut self) {
-        let Some(executor) = self.executor.take() else { return };
+        let Some(ready) = self.ready.take() else { return };
         let mut state = self.executors.state();
-        state.idle.push((self.shape, executor));
+        state.idle.push((self.shape, ready));
         if state.idle.len() > MIN_IDLE.max(self.executors.limit) {
             // The executor is dropped after the lock is released: freeing its device memory may take long.
             let oldest = state.idle.remove(0);
@@ -125,7 +132,7 @@ impl Lent<'_> {
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
-        self.executor = None;
+        self.ready = None;
         let mut state = self.executors.state();
         state.lent -= 1;
         let waiting = std::mem::take(&mut state.waiting);

@@ -15,11 +15,11 @@ use crate::{
     backend::{self, Backend, Device, DeviceInfo},
     kernels::LARGEST_F16,
     network::{Contract, Folded, LARGEST_INPUT, Weights},
-    plan::{Keep, Plan},
+    plan::{EMBEDDING, Keep, LOGITS, Plan},
     search,
     worker::at_once,
 };
-use executors::{Executors, Shape};
+use executors::{Executors, Lent, Ready, Shape};
 #[cfg(feature = "formats")]
 pub use files::{Classified, Piece};
 pub use prediction::{Output, Prediction};
@@ -126,6 +126,22 @@ impl Classifier {
         at_once(self.shared.run(input, batch, samples))
     }
 
+    /// Runs the network as [`Classifier::run`] does and writes into the caller's memory: logits `[batch, classes]` and, if
+    /// wanted, embeddings `[batch, features]`. On the CPU with one thread nothing is allocated after the first run of a shape.
+    ///
+    /// # Errors
+    /// As for [`Classifier::run`], or an array has another length.
+    pub fn run_into(
+        &self,
+        input: &[f32],
+        batch: usize,
+        samples: usize,
+        logits: &mut [f32],
+        embedding: Option<&mut [f32]>,
+    ) -> Result<()> {
+        self.shared.run_into(input, batch, samples, logits, embedding)
+    }
+
     /// Runs the network on many inputs of one shape and returns one output per input, in order.
     ///
     /// The outputs have the same bits as those of [`Classifier::run`] and are ready sooner: a GPU computes on one input while
@@ -199,6 +215,27 @@ impl Shared {
         let output = self.forward_all(input, record, samples).await?;
         self.check_finite(&output.logits)?;
         Ok(output)
+    }
+
+    fn run_into(
+        &self,
+        input: &[f32],
+        batch: usize,
+        samples: usize,
+        logits: &mut [f32],
+        embedding: Option<&mut [f32]>,
+    ) -> Result<()> {
+        self.check(input, batch, samples)?;
+        if self.largest_batch(samples, batch)? < batch {
+            let output = at_once(self.run(input, batch, samples))?;
+            return copy_results(&[output.logits, output.embedding], logits, embedding);
+        }
+        let mut lent = at_once(self.lend(Shape { batch, samples }))?;
+        let Ready { executor, outputs } = lent.ready();
+        executor.run(input, outputs)?;
+        copy_results(outputs, logits, embedding)?;
+        lent.give_back();
+        self.check_finite(logits)
     }
 
     async fn run_many<'a>(
@@ -288,14 +325,19 @@ impl Shared {
         shape: Shape,
         each: &mut dyn FnMut(&[Vec<f32>], &DeviceInfo),
     ) -> Result<()> {
+        let mut lent = self.lend(shape).await?;
+        backend::stream(lent.ready().executor.as_mut(), inputs, each).await?;
+        lent.give_back();
+        Ok(())
+    }
+
+    /// Lends an executor that no other request uses.
+    async fn lend(&self, shape: Shape) -> Result<Lent<'_>> {
         let prepare = async || {
             let plan = Plan::new(&self.folded, shape.batch, shape.samples, Keep::Results)?;
             backend::prepare(self.backend.as_ref(), &plan).await
         };
-        let mut lent = self.executors.lend(shape, prepare).await?;
-        backend::stream(lent.executor(), inputs, each).await?;
-        lent.give_back();
-        Ok(())
+        self.executors.lend(shape, prepare).await
     }
 
     fn classify(&self, recordings: &[Recording]) -> Vec<Result<Prediction>> {
@@ -351,4 +393,19 @@ impl Shared {
         let error = Error::new(ErrorKind::Weights, cause, remedy);
         Err(hint.map_or(error.clone(), |hint| error.with_hint(hint)))
     }
+}
+
+/// Copies the outputs of a plan into arrays of their lengths.
+fn copy_results(outputs: &[Vec<f32>], logits: &mut [f32], embedding: Option<&mut [f32]>) -> Result<()> {
+    copy("logits", &outputs[LOGITS], logits)?;
+    embedding.map_or(Ok(()), |embedding| copy("the embedding", &outputs[EMBEDDING], embedding))
+}
+
+fn copy(name: &str, from: &[f32], to: &mut [f32]) -> Result<()> {
+    if from.len() != to.len() {
+        let cause = format!("an array of {} numbers for {name}, which has {}", to.len(), from.len());
+        return Err(Error::new(ErrorKind::Shape, cause, "give an array of this length"));
+    }
+    to.copy_from_slice(from);
+    Ok(())
 }
