@@ -39,6 +39,6 @@ test("every name that the types promise is there, and no other", async () => {
 test("the code stays small, and no path of the machine that built it is in it", () => {
   const code = readFileSync(join(folder, "ecgpu_bg.wasm"));
   const size = gzipSync(code, { level: 9 }).length;
-  assert.ok(size < 900_000, `${size} bytes compressed`);
+  assert.ok(size < 960_000, `${size} bytes compressed`);
   assert.ok(!/\/(root|home|tmp)\//.test(code.toString("latin1")));
 });
