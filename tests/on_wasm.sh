@@ -73,7 +73,7 @@ fi
 export PATH=$folder/tools/bin:$folder/node_modules/.bin:$PATH
 # The default features compile too, GPU backend included.
 env -u RUSTFLAGS "$cargo" check -p ecgpu --lib --release --locked --target "$target" --target-dir target/web
-cargo run --release --locked --quiet -p xtask -- web --out "$folder/ecgpu" --cargo "$cargo"
+cargo run --release --locked --quiet -p xtask -- web --cargo "$cargo"
 cargo build --release --locked --quiet
-export ECGPU=$PWD/target/release/ecgpu PACKAGE=$folder/ecgpu PLAYWRIGHT=$folder/node_modules/playwright-core
+export ECGPU=$PWD/target/release/ecgpu PACKAGE=$PWD/bindings/web/dist PLAYWRIGHT=$folder/node_modules/playwright-core
 node --test --test-timeout=600000 bindings/web/tests/*.test.mjs
