@@ -11,9 +11,26 @@ const classifiers = new Map();
 let recordings = [];
 let samples = new Map();
 
+/** The weights, fetched once for all classifiers, so that nothing is asked of the server after the start. */
+let weights;
+
+async function fetched() {
+  const response = await fetch(new URL("./engine/weights.safetensors", import.meta.url));
+  if (!response.ok) throw new engine.EcgpuError("file", `the weights cannot be loaded (status ${response.status})`, "reload the page");
+  return new Uint8Array(await response.arrayBuffer());
+}
+
+async function open(device) {
+  weights ??= fetched().catch((error) => {
+    weights = undefined;
+    throw error;
+  });
+  return engine.Classifier.open({ device, weights: await weights });
+}
+
 async function classifier(device) {
   if (!classifiers.has(device)) {
-    const opened = engine.Classifier.open({ device });
+    const opened = open(device);
     classifiers.set(device, opened);
     opened.catch(() => classifiers.delete(device));
   }
