@@ -208,7 +208,7 @@ mod tests {
         let with_embedding = expected.replace("flat\"]}", "flat\"],\"embedding\":[0.5,2.0]}");
         assert_eq!(report.to_json(true), with_embedding);
         let of_no_file = Report::new("", "a", &prediction).with_length(500.0, 10.0).to_json(false);
-        let with_length = r#"{"record":"a","sampling_rate_hz":500.0,"duration_s":10.0,"device""#;
+        let with_length = r#"{"record":"a","sampling_rate_hz":500.0,"duration_s":10.0,"device"#;
         assert_eq!(of_no_file, expected.replace(r#"{"source":"a.hea","record":"a","device"#, with_length));
     }
 }
