@@ -30,8 +30,18 @@ fn each_line_of_json_is_a_result() {
     assert_eq!(records, ["format16", "batch_fortran[0]", "batch_fortran[1]", "expected"]);
     for result in &results {
         let keys: Vec<&String> = result.as_object().unwrap().keys().collect();
-        let expected =
-            ["source", "record", "device", "backend", "precision", "logits", "probabilities", "labels", "warnings"];
+        let expected = [
+            "source",
+            "record",
+            "device",
+            "backend",
+            "precision",
+            "logits",
+            "probabilities",
+            "thresholds",
+            "labels",
+            "warnings",
+        ];
         assert_eq!(keys, expected);
         assert_eq!(numbers(&result["logits"]).len(), 5);
         let probabilities = result["probabilities"].as_object().unwrap();
