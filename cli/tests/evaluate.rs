@@ -153,7 +153,7 @@ fn disturbances_are_measured_and_leave_their_mark() {
     let (_copy, data) = copy();
     let object = json(&["evaluate", "--data", &data, "--fold", "9", "--robustness"]);
     let curves = object["evaluations"][0]["robustness"].as_array().unwrap();
-    assert_eq!(curves.len(), 9);
+    assert_eq!(curves.len(), 10);
     let undisturbed = object["evaluations"][0]["summaries"][0]["macro_auroc"]["value"].as_f64().unwrap();
     for curve in curves {
         let points = curve["points"].as_array().unwrap();

@@ -45,9 +45,6 @@ fn a_program_reads_numbers_of_every_method_without_a_drawing() {
     assert_eq!(names, ["gradient", "occlusion", "grad-cam"]);
     for method in methods {
         assert_eq!(method["time_bands"].as_array().unwrap().len(), 50);
-        let map = method["map"].as_array().unwrap();
-        assert_eq!(map.len(), if method["method"] == "grad-cam" { 1 } else { 12 });
-        assert!(map.iter().all(|row| row.as_array().unwrap().len() == 50));
         let checks =
             [&method["random_weights"]["passed"], &method["deletion"]["passed"]].map(|it| it.as_bool().unwrap());
         assert_eq!(method["passed"].as_bool().unwrap(), checks == [true; 2]);
