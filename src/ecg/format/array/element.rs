@@ -46,7 +46,17 @@ impl Element {
     }
 
     /// Decodes one element. Whole numbers of 64 bits are rounded to the nearest f64.
+    #[inline]
     pub(super) fn number(self, element: &[u8]) -> f64 {
+        // The usual types without a copy of a length that is not known before: this runs for every sample of a recording.
+        match (self.number, self.big_endian, element) {
+            (Number::Float, false, &[a, b, c, d]) => f64::from(f32::from_le_bytes([a, b, c, d])),
+            (Number::Signed, false, &[a, b]) => f64::from(i16::from_le_bytes([a, b])),
+            _ => self.number_of_any_type(element),
+        }
+    }
+
+    fn number_of_any_type(self, element: &[u8]) -> f64 {
         let mut bytes = [0; 8];
         let bits = &mut bytes[..self.bytes];
         bits.copy_from_slice(element);
