@@ -7,10 +7,11 @@ use std::{
 };
 
 use ecgpu::{
-    Classifier, Device, Error, ErrorKind, Hint, Output, Prediction, Recording, Weights,
+    Classifier, Device, DeviceInfo, Error, ErrorKind, Hint, Output, Prediction, Recording, Weights,
     ecg::{Condition, Lead, synthesize},
-    engine::backend::{self, Precision, gpu::Gpu},
+    engine::backend::{self, Backend, Executor, Precision, cpu::Cpu, gpu::Gpu},
     engine::network::published::model_card_55k,
+    engine::plan::Plan,
     engine::random::Random,
 };
 use ecgpu_testing::{WeightsFile, has_gpu, host_device};
@@ -300,4 +301,32 @@ fn a_gpu_is_shared_between_threads() {
             scope.spawn(|| assert_eq!(classifier.classify(&recording(1, 10.0)), expected));
         }
     });
+}
+
+/// A CPU that runs at most two records at once.
+struct TwoAtOnce(Cpu);
+
+impl Backend for TwoAtOnce {
+    fn info(&self) -> DeviceInfo {
+        self.0.info()
+    }
+
+    fn largest_batch(&self, _: &Plan) -> ecgpu::Result<usize> {
+        Ok(2)
+    }
+
+    fn prepare(&self, plan: &Plan) -> ecgpu::Result<Box<dyn Executor>> {
+        self.0.prepare(plan)
+    }
+}
+
+#[test]
+fn the_callers_arrays_are_filled_also_where_a_batch_is_divided() {
+    let backend = Box::new(TwoAtOnce(Cpu::default()));
+    let divided = Classifier::on(Weights::built_in().unwrap(), backend).unwrap();
+    let (input, mut logits, mut embedding) = (input(5, 200), vec![0.0; 5 * 5], vec![0.0; 5 * 256]);
+    divided.run_into(&input, 5, 200, &mut logits, Some(&mut embedding)).unwrap();
+    let expected = classifier().run(&input, 5, 200).unwrap();
+    let differ = |a: &[f32], b: &[f32]| a.iter().zip(b).any(|(a, b)| (a - b).abs() > 1e-5);
+    assert!(!differ(&logits, &expected.logits) && !differ(&embedding, &expected.embedding));
 }

@@ -80,7 +80,7 @@ impl Options {
         }
         if self.token_file.is_none() && !self.insecure && !self.listen.ip().is_loopback() {
             let cause = format!("{} can be reached by other machines, and no token is asked for", self.listen);
-            let remedy = "give a file of tokens, listen at 127.0.0.1, or allow everybody in so many words";
+            let remedy = "give a file of tokens, listen at 127.0.0.1, or allow access without a token (insecure)";
             return Err(Error::new(ErrorKind::Usage, cause, remedy));
         }
         Ok(())

@@ -139,7 +139,19 @@ impl Classifier {
         logits: &mut [f32],
         embedding: Option<&mut [f32]>,
     ) -> Result<()> {
-        self.shared.run_into(input, batch, samples, logits, embedding)
+        let shared = &self.shared;
+        shared.check(input, batch, samples)?;
+        if shared.largest_batch(samples, batch)? < batch {
+            let output = at_once(shared.run(input, batch, samples))?;
+            return copy_results(&output.logits, &output.embedding, logits, embedding);
+        }
+        let mut lent = at_once(shared.lend(Shape { batch, samples }))?;
+        let Ready { executor, outputs } = lent.ready();
+        executor.run(input, outputs)?;
+        let copied = copy_results(&outputs[LOGITS], &outputs[EMBEDDING], logits, embedding);
+        lent.give_back();
+        copied?;
+        shared.check_finite(logits)
     }
 
     /// Runs the network on many inputs of one shape and returns one output per input, in order.
@@ -215,27 +227,6 @@ impl Shared {
         let output = self.forward_all(input, record, samples).await?;
         self.check_finite(&output.logits)?;
         Ok(output)
-    }
-
-    fn run_into(
-        &self,
-        input: &[f32],
-        batch: usize,
-        samples: usize,
-        logits: &mut [f32],
-        embedding: Option<&mut [f32]>,
-    ) -> Result<()> {
-        self.check(input, batch, samples)?;
-        if self.largest_batch(samples, batch)? < batch {
-            let output = at_once(self.run(input, batch, samples))?;
-            return copy_results(&[output.logits, output.embedding], logits, embedding);
-        }
-        let mut lent = at_once(self.lend(Shape { batch, samples }))?;
-        let Ready { executor, outputs } = lent.ready();
-        executor.run(input, outputs)?;
-        copy_results(outputs, logits, embedding)?;
-        lent.give_back();
-        self.check_finite(logits)
     }
 
     async fn run_many<'a>(
@@ -395,10 +386,15 @@ impl Shared {
     }
 }
 
-/// Copies the outputs of a plan into arrays of their lengths.
-fn copy_results(outputs: &[Vec<f32>], logits: &mut [f32], embedding: Option<&mut [f32]>) -> Result<()> {
-    copy("logits", &outputs[LOGITS], logits)?;
-    embedding.map_or(Ok(()), |embedding| copy("the embedding", &outputs[EMBEDDING], embedding))
+/// Copies logits and embeddings into arrays of their lengths.
+fn copy_results(
+    logits: &[f32],
+    embedding: &[f32],
+    to_logits: &mut [f32],
+    to_embedding: Option<&mut [f32]>,
+) -> Result<()> {
+    copy("logits", logits, to_logits)?;
+    to_embedding.map_or(Ok(()), |to| copy("the embedding", embedding, to))
 }
 
 fn copy(name: &str, from: &[f32], to: &mut [f32]) -> Result<()> {

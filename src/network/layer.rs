@@ -5,7 +5,7 @@ use std::fmt;
 use crate::{Error, ErrorKind, Result};
 
 /// Batch norm's ε, which is added to the variance. It is PyTorch's default, and all published networks use it.
-pub(crate) const BATCH_NORM_EPSILON: f64 = 1e-5;
+pub const BATCH_NORM_EPSILON: f64 = 1e-5;
 
 /// One layer. Activations are `[batch, channels, samples]`, after [`Layer::GlobalAveragePool`] `[batch, features]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

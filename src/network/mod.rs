@@ -12,8 +12,7 @@ mod weights;
 pub(crate) use contract::LARGEST_INPUT;
 pub use contract::{Contract, DcOffset};
 pub use fold::{Folded, FoldedLayer, FoldedOperation};
-pub(crate) use layer::BATCH_NORM_EPSILON;
-pub use layer::{Layer, NamedLayer, Network};
+pub use layer::{BATCH_NORM_EPSILON, Layer, NamedLayer, Network};
 pub use parameters::{Parameters, Tensor};
 #[cfg(feature = "train")]
 pub(crate) use tensor_file::TensorFile;

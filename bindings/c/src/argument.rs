@@ -33,7 +33,7 @@ pub unsafe fn array<'a, T>(first: *const T, length: usize, name: &str) -> Outcom
 /// Returns an array that is written to; none if it is null.
 ///
 /// # Safety
-/// `first` is null or the first of `length` numbers that nobody else uses for `'a`.
+/// `first` is null or the first of `length` numbers that have no other user for `'a`.
 pub unsafe fn array_mut<'a, T>(first: *mut T, length: usize, name: &str) -> Outcome<Option<&'a mut [T]>> {
     if first.is_null() && length == 0 {
         return Ok(None);

@@ -8,7 +8,7 @@ use std::sync::{
 use crate::{
     EcgpuStatus,
     error::{Failure, Outcome, guard, prepare_out},
-    handle::Table,
+    handle::{Table, close},
 };
 
 /// A flag that stops the calls that it is given to.
@@ -44,19 +44,6 @@ pub unsafe extern "C" fn ecgpu_cancel_set(cancel: *const EcgpuCancel) -> EcgpuSt
 pub unsafe extern "C" fn ecgpu_cancel_close(cancel: *mut *mut EcgpuCancel) -> EcgpuStatus {
     // SAFETY: the caller gives a valid address or null.
     guard(|| unsafe { close(&FLAGS, cancel) })
-}
-
-/// Removes the object of the handle at an address, and sets the handle to null. A null address is accepted.
-///
-/// # Safety
-/// `handle` is null or valid for a read and a write.
-pub unsafe fn close<T, H>(table: &Table<T>, handle: *mut *mut H) -> Outcome<()> {
-    if handle.is_null() {
-        return Ok(());
-    }
-    // SAFETY: not null, and the caller's promise.
-    let closed = unsafe { handle.replace(std::ptr::null_mut()) };
-    table.remove(closed)
 }
 
 /// Returns a function that fails once the flag is set. A null flag is never set.

@@ -10,9 +10,9 @@ use ecgpu::{Classifier, Device, Weights, engine::backend};
 use crate::{
     EcgpuCancel, EcgpuPredictions, EcgpuRecordings, EcgpuStatus,
     argument::{array, array_mut, give, text},
-    cancel::{check, close},
+    cancel::check,
     error::{self, Failure, Outcome, guard, prepare_out},
-    handle::Table,
+    handle::{Table, close},
     predictions::{self, Predictions},
     recordings,
 };
@@ -30,7 +30,7 @@ pub struct EcgpuOptions {
     /// The bytes of such a file, instead of a path; NULL for none. They are copied.
     pub weights_bytes: *const u8,
     /// The number of these bytes.
-    pub weights_length: size_t,
+    pub weights_length: usize,
     /// "auto" (a GPU where it is faster, else the CPU), "gpu", "gpu:N", a part of a GPU's name, "cpu" or "reference" (float64);
     /// NULL for "auto".
     pub device: *const c_char,
@@ -39,9 +39,6 @@ pub struct EcgpuOptions {
     /// 1 to store weights and activations in f16 on a GPU; 0 for f32.
     pub f16: u32,
 }
-
-#[allow(non_camel_case_types)]
-type size_t = usize;
 
 /// A classifier with the texts that C reads.
 pub(crate) struct Opened {
@@ -149,12 +146,12 @@ pub unsafe extern "C" fn ecgpu_classify(
 pub unsafe extern "C" fn ecgpu_run(
     classifier: *const EcgpuClassifier,
     input: *const f32,
-    batch: size_t,
-    samples: size_t,
+    batch: usize,
+    samples: usize,
     logits: *mut f32,
-    logits_length: size_t,
+    logits_length: usize,
     embedding: *mut f32,
-    embedding_length: size_t,
+    embedding_length: usize,
 ) -> EcgpuStatus {
     guard(|| {
         let opened = get(classifier)?;
@@ -182,14 +179,14 @@ pub unsafe extern "C" fn ecgpu_run(
 
 /// Gives the number of classes, which is that of the logits of a record.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn ecgpu_class_count(classifier: *const EcgpuClassifier, out: *mut size_t) -> EcgpuStatus {
+pub unsafe extern "C" fn ecgpu_class_count(classifier: *const EcgpuClassifier, out: *mut usize) -> EcgpuStatus {
     // SAFETY: the caller gives a valid address or null.
     guard(|| unsafe { give(out, get(classifier)?.classes.len()) })
 }
 
 /// Gives the number of leads that the network takes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn ecgpu_lead_count(classifier: *const EcgpuClassifier, out: *mut size_t) -> EcgpuStatus {
+pub unsafe extern "C" fn ecgpu_lead_count(classifier: *const EcgpuClassifier, out: *mut usize) -> EcgpuStatus {
     // SAFETY: the caller gives a valid address or null.
     guard(|| unsafe { give(out, get(classifier)?.classifier.folded().network.in_channels()) })
 }
@@ -199,7 +196,7 @@ pub unsafe extern "C" fn ecgpu_lead_count(classifier: *const EcgpuClassifier, ou
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ecgpu_class(
     classifier: *const EcgpuClassifier,
-    index: size_t,
+    index: usize,
     name: *mut *const c_char,
     threshold: *mut f64,
 ) -> EcgpuStatus {
@@ -225,7 +222,7 @@ pub unsafe extern "C" fn ecgpu_network(
     classifier: *const EcgpuClassifier,
     name: *mut *const c_char,
     sampling_rate: *mut f64,
-    samples: *mut size_t,
+    samples: *mut usize,
 ) -> EcgpuStatus {
     guard(|| {
         let opened = get(classifier)?;

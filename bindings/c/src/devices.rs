@@ -5,9 +5,8 @@ use std::ffi::{CString, c_char};
 use crate::{
     EcgpuStatus,
     argument::give,
-    cancel::close,
     error::{Failure, guard, prepare_out, text},
-    handle::Table,
+    handle::{Table, close},
 };
 
 /// The devices of the machine.

@@ -126,7 +126,7 @@ fn silence_panics() {
     ONCE.call_once(|| std::panic::set_hook(Box::new(|panic| log::error!("panic: {panic}"))));
 }
 
-/// Checks that an address where a result goes is not null, and writes null there, so that nobody uses what a failed call left.
+/// Checks that an address where a result goes is not null, and writes null there: what a failed call leaves is no handle.
 ///
 /// # Safety
 /// `out` is null or valid for a write.

@@ -68,6 +68,19 @@ impl<T> Table<T> {
     }
 }
 
+/// Removes the object of the handle at an address, and sets the handle to null. A null address is accepted.
+///
+/// # Safety
+/// `handle` is null or valid for a read and a write.
+pub unsafe fn close<T, H>(table: &Table<T>, handle: *mut *mut H) -> Outcome<()> {
+    if handle.is_null() {
+        return Ok(());
+    }
+    // SAFETY: not null, and the caller's promise.
+    let closed = unsafe { handle.replace(ptr::null_mut()) };
+    table.remove(closed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,9 +10,8 @@ use ecgpu::Prediction;
 use crate::{
     EcgpuStatus,
     argument::give,
-    cancel::close,
     error::{self, Failure, Outcome, guard},
-    handle::Table,
+    handle::{Table, close},
 };
 
 /// The results of recordings, in their order.

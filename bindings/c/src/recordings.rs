@@ -13,9 +13,8 @@ use ecgpu::{
 use crate::{
     EcgpuStatus,
     argument::{array, give, text},
-    cancel::close,
     error::{Failure, Outcome, guard, prepare_out},
-    handle::Table,
+    handle::{Table, close},
 };
 
 /// One or more recordings.

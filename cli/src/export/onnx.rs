@@ -3,7 +3,7 @@
 
 use ecgpu::{
     Result, Weights,
-    engine::network::{Layer, Parameters},
+    engine::network::{BATCH_NORM_EPSILON, Layer},
 };
 use prost::Message;
 
@@ -13,8 +13,6 @@ const OPSET: i64 = 17;
 const IR_VERSION: i64 = 8;
 /// `TensorProto.DataType.FLOAT`.
 const FLOAT: i32 = 1;
-/// Batch norm's ε, which all published networks share.
-const EPSILON: f32 = 1e-5;
 
 /// Returns an ONNX model of weights. Its input `ecg` is `[batch, leads, samples]` in the network's own scale, as that of
 /// [`ecgpu::Classifier::run`]; its outputs are `logits` and `probabilities` `[batch, classes]` and `embedding`
@@ -56,7 +54,7 @@ impl Graph {
         }
         nodes.push(Node::new("temperature", "Div", &["logits", "temperature"], "logits_over_temperature"));
         nodes.push(Node::new("probabilities", "Sigmoid", &["logits_over_temperature"], "probabilities"));
-        let mut initializer = tensors(&weights.parameters, weights)?;
+        let mut initializer = tensors(weights)?;
         initializer.push(Tensor::new("temperature", &[], &[weights.contract.temperature as f32]));
         let features = network.shapes(weights.contract.samples)?[network.embedding][0];
         let classes = Size::Fixed(network.classes());
@@ -78,8 +76,8 @@ impl Graph {
 }
 
 /// Returns the tensors that the network's layers name.
-fn tensors(parameters: &Parameters, weights: &Weights) -> Result<Vec<Tensor>> {
-    let of = |(name, shape): (String, Vec<usize>)| Ok(Tensor::new(&name, &shape, parameters.values(&name)?));
+fn tensors(weights: &Weights) -> Result<Vec<Tensor>> {
+    let of = |(name, shape): (String, Vec<usize>)| Ok(Tensor::new(&name, &shape, weights.parameters.values(&name)?));
     weights.network.tensors().into_iter().map(of).collect()
 }
 
@@ -94,7 +92,7 @@ fn layer(name: &str, layer: &Layer, from: &str, to: &str) -> Vec<Node> {
     };
     match *layer {
         Layer::Conv1d { kernel, stride, padding, .. } => vec![windows(node("Conv"), kernel, stride, padding)],
-        Layer::BatchNorm { .. } => vec![node("BatchNormalization").float("epsilon", EPSILON)],
+        Layer::BatchNorm { .. } => vec![node("BatchNormalization").float("epsilon", BATCH_NORM_EPSILON as f32)],
         Layer::Relu => vec![node("Relu")],
         Layer::MaxPool { kernel, stride } => vec![windows(node("MaxPool"), kernel, stride, 0)],
         Layer::GlobalAveragePool => {

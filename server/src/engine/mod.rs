@@ -1,4 +1,4 @@
-//! The model behind a bounded queue, without HTTP. Batches form while the device is busy: whoever arrives meanwhile shares
+//! The model behind a bounded queue, without HTTP. Batches form while the device is busy: requests that arrive meanwhile share
 //! the next one. There is no timer, so that a lone request never waits.
 
 mod queue;

@@ -183,8 +183,8 @@ fn field(hint: Hint) -> Option<&'static str> {
         Hint::StateSamplingRate => "the field sampling_rate_hz",
         Hint::NameLeads => "the field leads",
         Hint::SmallerBatch => "fewer records in a request",
-        Hint::UseF32 => "by whoever runs the server: --precision f32",
-        Hint::UseCpu => "by whoever runs the server: --device cpu",
+        Hint::UseF32 => "the server's option --precision f32",
+        Hint::UseCpu => "the server's option --device cpu",
         _ => return None,
     })
 }
