@@ -113,7 +113,7 @@ list::operations! {
 }
 
 /// Multiplies sizes. WebAssembly counts memory in 32 bits, which a product of sizes may exceed.
-fn product<const N: usize>(sizes: [usize; N]) -> u64 {
+pub(crate) fn product<const N: usize>(sizes: [usize; N]) -> u64 {
     sizes.iter().map(|&size| size as u64).product()
 }
 

@@ -26,7 +26,7 @@ const FILES: [(&str, &str); 6] = [
 /// The name that the built-in weights have in the package.
 const WEIGHTS: &str = "weights.safetensors";
 
-/// The features of WebAssembly that the compiler uses, and every browser with SIMD has.
+/// The features of WebAssembly that the compiler uses.
 const FEATURES: [&str; 8] = [
     "bulk-memory",
     "bulk-memory-opt",

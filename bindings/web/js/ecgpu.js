@@ -77,13 +77,25 @@ function call(work) {
   }
 }
 
+/** For each call that waits for the module: the function that rejects it. */
+const waiting = new Set();
+
+// What stops the module while it goes on with a promise reaches no caller, only the page or the worker.
+globalThis.addEventListener?.("error", ({ error }) => {
+  if (waiting.size > 0 && !stopped && error instanceof WebAssembly.RuntimeError && panicked()) translated(error);
+});
+
 /** Calls into the module and waits for the promise that it returns. */
 async function answer(work) {
   const promise = call(work);
+  let reject;
+  const fault = new Promise((_, rejects) => waiting.add((reject = rejects)));
   try {
-    return await promise;
+    return await Promise.race([promise, fault]);
   } catch (error) {
     throw translated(error);
+  } finally {
+    waiting.delete(reject);
   }
 }
 
@@ -97,7 +109,9 @@ function translated(error) {
   const place = panicked();
   const cause = place ? `a fault of ecgpu at ${place}` : `WebAssembly ran out of memory, or ecgpu has a fault (${error.message})`;
   const remedy = "await init() again, make recordings and classifiers anew, and report what was done";
-  return (stopped = new EcgpuError("module", cause, remedy));
+  stopped = new EcgpuError("module", cause, remedy);
+  for (const reject of waiting) reject(stopped);
+  return stopped;
 }
 
 function panicked() {
@@ -287,7 +301,8 @@ export class Classifier {
     const verdicts = new Map();
     let [measuring, ruledOut] = [false, false];
     this.#onGpu = (recording) => {
-      const length = recording.samplingRateHz * recording.durationS;
+      // As the network sees it: at its own sampling rate.
+      const length = Math.round(recording.durationS * this.samplingRateHz);
       const verdict = verdicts.get(length);
       if (verdict === undefined) verdicts.set(length, "seen");
       if (verdict !== "seen" || measuring || ruledOut) return verdict === "faster";

@@ -64,6 +64,8 @@ impl Classifier {
         let on_gpu = self.on_gpu.clone();
         future_to_promise(async move {
             on_gpu.open(Device::Gpu).await.map_err(thrown)?;
+            // The next prediction is its.
+            on_gpu.used_last.set(true);
             Ok(JsValue::UNDEFINED)
         })
     }
@@ -75,7 +77,7 @@ impl Classifier {
     pub fn classify_on_gpu(&self, recording: &Recording, embedding: bool) -> Promise {
         let (on_gpu, recording) = (self.on_gpu.clone(), recording.0.clone());
         future_to_promise(async move {
-            let prediction = on_gpu.classify(recording.clone()).await.map_err(thrown)?;
+            let prediction = on_gpu.classify(&recording).await.map_err(thrown)?;
             Ok(to_json(&recording, &prediction, embedding).into())
         })
     }
@@ -84,7 +86,7 @@ impl Classifier {
     /// faster. `now` returns the time in milliseconds.
     ///
     /// # Errors
-    /// The promise fails: there is no such GPU, it fails or computes other numbers, or the recording cannot be classified.
+    /// The promise fails: there is no such GPU, or it fails or computes other numbers.
     pub fn gpu_is_faster(&self, recording: &Recording, now: Function) -> Promise {
         let (on_gpu, recording) = (self.on_gpu.clone(), recording.0.clone());
         let now = move || now.call0(&JsValue::NULL).ok().and_then(|time| time.as_f64()).unwrap_or_default();

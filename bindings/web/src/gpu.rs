@@ -58,8 +58,6 @@ impl OnGpu {
         let gpu: Box<dyn Backend> = Box::new(gpu);
         let gpu = Rc::new(ecgpu::Classifier::on(self.weights.clone(), gpu)?);
         *self.gpu.borrow_mut() = Some(gpu.clone());
-        // The next prediction is its.
-        self.used_last.set(true);
         Ok(gpu)
     }
 
@@ -67,7 +65,7 @@ impl OnGpu {
     ///
     /// # Errors
     /// The recording cannot be classified.
-    pub(crate) async fn classify(&self, recording: Recording) -> Result<Prediction> {
+    pub(crate) async fn classify(&self, recording: &Recording) -> Result<Prediction> {
         if let Some(gpu) = self.classifier() {
             match gpu.classify_async(recording.clone()).await {
                 Err(error) if is_of_device(&error) => self.rule_out(error),
@@ -80,20 +78,22 @@ impl OnGpu {
             }
         }
         self.used_last.set(false);
-        self.cpu.classify(&recording)
+        self.cpu.classify(recording)
     }
 
-    /// Classifies a recording on both devices and returns whether the GPU is faster. `now` is the time in milliseconds.
+    /// Classifies a recording on both devices and returns whether the GPU is faster: not if the recording cannot be
+    /// classified, or is too long for this GPU. `now` is the time in milliseconds.
     ///
     /// # Errors
-    /// There is no GPU, or it fails or computes other numbers than the CPU; it is ruled out. Or the recording cannot be
-    /// classified.
+    /// There is no GPU, or it fails or computes other numbers than the CPU; it is ruled out.
     pub(crate) async fn is_faster(&self, recording: Recording, now: impl Fn() -> f64) -> Result<bool> {
-        let outcome = self.time(recording, now).await;
-        if outcome.is_err() {
-            self.gpu.take();
+        match self.time(recording, now).await {
+            Err(error) if is_of_device(&error) => {
+                self.gpu.take();
+                Err(error)
+            }
+            outcome => Ok(outcome.unwrap_or(false)),
         }
-        outcome
     }
 
     async fn time(&self, recording: Recording, now: impl Fn() -> f64) -> Result<bool> {

@@ -64,6 +64,12 @@ test("the built-in sample has the logits of the command line and of the referenc
   assert.ok(difference(prediction.logits, reference.logits) <= LARGEST);
 });
 
+test("a recording of 3000 s has the logits of the reference: no size exceeds 32 bits", async () => {
+  const recording = synthesize("norm", { samplingRateHz: 100, durationS: 3000 });
+  const [ours, reference] = [await classifier.classify(recording), await classifier.classifyReference(recording)];
+  assert.ok(difference(ours.logits, reference.logits) <= LARGEST);
+});
+
 test("a prediction has its fields and only what was asked for", async () => {
   const prediction = await classifier.classify(synthesize("mi-anterior", { seed: 3, samplingRateHz: 250, durationS: 12 }));
   assert.deepEqual(Object.keys(prediction), [

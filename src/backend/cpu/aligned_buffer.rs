@@ -47,9 +47,9 @@ impl AlignedBuffer {
     }
 
     fn layout(len: usize) -> Layout {
-        let bytes = len * size_of::<f32>();
-        let align = if bytes < HUGE_PAGE { CACHE_LINE * size_of::<f32>() } else { HUGE_PAGE };
-        Layout::from_size_align(bytes, align).expect("a plan's buffers are far smaller than the address space")
+        let align = if len < HUGE_PAGE / size_of::<f32>() { CACHE_LINE * size_of::<f32>() } else { HUGE_PAGE };
+        let layout = Layout::array::<f32>(len).and_then(|layout| layout.align_to(align));
+        layout.expect("`Cpu::prepare` refuses plans that do not fit into the address space")
     }
 
     /// The allocated numbers: the requested length, rounded up to whole cache lines.

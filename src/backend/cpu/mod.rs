@@ -38,6 +38,7 @@ use crate::{
     kernels::{Conv1d, Kernel, Storage},
     plan::{Plan, Step},
 };
+use aligned_buffer::CACHE_LINE;
 use executor::CpuExecutor;
 use micro_kernels::{MicroKernels, instructions};
 use thread_pool::ThreadPool;
@@ -111,12 +112,14 @@ impl Backend for Cpu {
         check_steps(plan, false)?;
         check_batch(plan)?;
         let record = plan.with_batch(1).map_err(|step| refusal(&plan.steps[step], "prepare it for training"))?;
+        check_memory(&record)?;
         Ok(Box::new(CpuExecutor::new(self, plan, &record)))
     }
 
     #[cfg(feature = "gradients")]
     fn prepare_training(&self, plan: &Plan) -> Result<Box<dyn Trainer>> {
         check_steps(plan, true)?;
+        check_memory(plan)?;
         Ok(Box::new(trainer::CpuTrainer::new(self, plan)))
     }
 }
@@ -148,6 +151,15 @@ fn check_steps(plan: &Plan, training: bool) -> Result<()> {
         return Err(refusal(step, remedy));
     }
     Ok(())
+}
+
+/// Checks that each buffer fits into the address space, which ends early in WebAssembly. A channel may be padded to a cache
+/// line.
+fn check_memory(plan: &Plan) -> Result<()> {
+    let most = isize::MAX as usize / (CACHE_LINE * size_of::<f32>());
+    let Some(buffer) = plan.buffers.iter().find(|buffer| buffer.len() > most) else { return Ok(()) };
+    let cause = format!("buffer {} has {} numbers, more than this processor can address", buffer.name, buffer.len());
+    Err(Error::new(ErrorKind::Shape, cause, "give a shorter recording, or fewer records at once"))
 }
 
 fn refusal(Step { name, kernel, .. }: &Step, remedy: &str) -> Error {

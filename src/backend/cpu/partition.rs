@@ -4,7 +4,7 @@ use super::{
     aligned_buffer::CACHE_LINE,
     micro_kernels::{MicroKernels, packing::Filters, winograd::POINTS},
 };
-use crate::kernels::Conv1d;
+use crate::kernels::{Conv1d, product};
 
 /// The numbers of transformed input that one item makes and uses: 128 KB, an eighth of the second-level cache. The weights of
 /// a panel take most of the cache.
@@ -30,7 +30,7 @@ impl Winograd {
     /// Returns the cheapest division, or none where the direct convolution is cheaper.
     pub(super) fn cheapest(conv: &Conv1d, pitch: usize, out_pitch: usize, kernels: &MicroKernels) -> Option<Self> {
         let taps = conv.kernel.div_ceil(conv.stride);
-        let direct = conv.out_samples * conv.kernel * pitch * out_pitch;
+        let direct = product([conv.out_samples, conv.kernel, pitch, out_pitch]);
         (1..=taps.div_ceil(3))
             .filter(|filters| taps.div_ceil(*filters) <= 6)
             .map(|filters| {
@@ -54,9 +54,9 @@ impl Winograd {
     }
 
     /// Estimates the cost in multiplications. A transform of one vector takes about 30 instructions.
-    fn cost(&self, columns: usize, out_pitch: usize) -> usize {
+    fn cost(&self, columns: usize, out_pitch: usize) -> u64 {
         let depth = self.filters.count * columns;
-        self.groups * (POINTS * depth * out_pitch + 30 * depth + 30 * out_pitch)
+        product([self.groups, POINTS * depth * out_pitch + 30 * depth + 30 * out_pitch])
     }
 }
 
@@ -103,18 +103,19 @@ impl ConvolutionSize {
     }
 
     /// Estimates the time of the worker that does most, in vector operations per input channel.
-    fn cost(&self, partition: Partition, workers: usize) -> usize {
+    fn cost(&self, partition: Partition, workers: usize) -> u64 {
         let groups = self.groups.div_ceil(partition.group_ranges);
         let panels = self.panels.div_ceil(partition.panel_ranges);
         let (transform, multiply) = if self.winograd.is_some() { (2, 2 * POINTS) } else { (0, 2) };
         let item = groups * transform + panels * (groups + ROWS_PER_PANEL_LOAD) * multiply;
-        partition.items().div_ceil(workers) * item
+        product([partition.items().div_ceil(workers), item])
     }
 }
 
 /// Divides `0..total` into `parts` equal ranges, and returns start and length of range `index`.
 pub(super) fn part(total: usize, parts: usize, index: usize) -> (usize, usize) {
-    let start = |index: usize| index * total / parts;
+    // The product may exceed the 32 bits in which WebAssembly counts; the quotient is at most `total`.
+    let start = |index: usize| (index as u64 * total as u64 / parts as u64) as usize;
     (start(index), start(index + 1) - start(index))
 }
 
