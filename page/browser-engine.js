@@ -7,8 +7,7 @@ export class BrowserEngine {
   #worker;
   #waiting = new Map();
   #next = 0;
-  /** How the worker was started and what is open in it, to be repeated in a new one. */
-  #started;
+  /** What is open in the worker, to be opened again in a new one. */
   #opened;
 
   /**
@@ -16,16 +15,18 @@ export class BrowserEngine {
    *
    * Throws a Problem if the engine is not there or does not run in this browser.
    */
-  async start(device) {
+  start(device) {
     this.device = device;
-    this.#started = this.#ask("start", { device });
-    return this.#started;
+    return this.#ask("start", { device });
   }
 
   /** Reads files, or makes a synthetic recording. Returns the recordings without their samples. */
   async open(source) {
+    // A file that stops the module is not given to the next worker.
+    this.#opened = undefined;
+    const recordings = await this.#open(source);
     this.#opened = source;
-    return this.#open(source);
+    return recordings;
   }
 
   #open({ files, options, sample }) {
@@ -44,9 +45,10 @@ export class BrowserEngine {
   /** Stops what is computed now. What waits for it ends with a Problem of kind `stopped`. */
   stop() {
     this.#end(new Problem({ kind: "stopped", cause: "stopped", remedy: "start it again" }));
-    // What was open is read again in a new worker; nobody waits for it but the next task.
+    // What was open is read again in a new worker, before the next task.
+    const opened = this.#opened;
     this.#ask("start", { device: this.device }).catch(() => {});
-    if (this.#opened) this.#open(this.#opened).catch(() => {});
+    if (opened) this.open(opened).catch(() => {});
   }
 
   #end(problem) {

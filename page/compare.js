@@ -5,12 +5,12 @@ import { Problem } from "./problem.js";
 import { nameOf, sentence, tiny, took } from "./words.js";
 
 /** Says what computed the prediction. */
-export function computedBy({ device, precision, took_ms: ms }) {
+function computedBy({ device, precision, took_ms: ms }) {
   const row = (name, value) => [html("dt", {}, name), html("dd", {}, value)];
   return html("dl", {}, row("Device", device), row("Numbers", precision), row("Time", took(ms)));
 }
 
-/** Shows what computed, and the switch of the comparison. `acts` has `compare(withServer)`, `verify()` and `serverThere`. */
+/** Shows what computed, and the switch of the comparison. `acts` has `compare(withServer)`, `offersServer`, and `verify()` where it can be verified. */
 export function showComparison(place, prediction, acts) {
   const results = html("div", { class: "comparison" });
   const server = html("input", { type: "checkbox", id: "with-server" });
@@ -38,7 +38,7 @@ async function run(place, compare) {
 }
 
 /** Returns the largest difference of two columns' logits; NaN where one has none. */
-export function difference({ prediction: a }, { prediction: b }) {
+function difference({ prediction: a }, { prediction: b }) {
   return a && b ? Math.max(...a.logits.map((logit, at) => Math.abs(logit - b.logits[at]))) : NaN;
 }
 

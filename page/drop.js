@@ -1,15 +1,16 @@
 // Files: dropped, picked, or pasted. Files that belong together are grouped.
 
-import { byId } from "./dom.js";
+import { announce, byId } from "./dom.js";
 
-/** Files of a folder that are looked at; more make a list that nobody reads. */
+/** The most files that are listed: a longer list could not be searched by eye. */
 const MOST = 2000;
 
 /** Calls `opened` with groups of files, `[{ name, files }]`, whenever a user gives some. */
 export function takeFiles(opened) {
   const take = async (files) => {
-    const seen = files.filter((file) => !file.name.startsWith(".")).slice(0, MOST);
-    if (seen.length) opened(await grouped(seen));
+    const shown = files.filter((file) => !file.name.startsWith("."));
+    if (shown.length > MOST) announce(`Only the first ${MOST} files are listed.`);
+    if (shown.length) opened(await grouped(shown.slice(0, MOST)));
   };
   for (const [button, input] of [["pick", "files"], ["pick-folder", "folder"]]) {
     byId(button).addEventListener("click", () => byId(input).click());
@@ -48,9 +49,22 @@ function takeDrops(take) {
   });
 }
 
+/** The paths of dropped files, which the files themselves do not state. */
+const dropped = new WeakMap();
+
+/** Returns the folder of a file, ending with `/`; empty for a file that came alone. */
+function folderOf(file) {
+  const path = dropped.get(file) ?? file.webkitRelativePath ?? "";
+  return path.slice(0, path.lastIndexOf("/") + 1);
+}
+
 /** Returns the files of a dropped file or folder. */
 async function inside(entry) {
-  if (entry.isFile) return [await new Promise((resolve, reject) => entry.file(resolve, reject))];
+  if (entry.isFile) {
+    const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
+    dropped.set(file, entry.fullPath);
+    return [file];
+  }
   const reader = entry.createReader();
   const found = [];
   for (;;) {
@@ -68,13 +82,15 @@ const LONGEST_HEADER = 1 << 20;
  * another one names, as those of segments are, is no recording of its own.
  */
 export async function grouped(files) {
-  const byName = new Map(files.map((file) => [file.name, file]));
+  // Files of one name in different folders are different files.
+  const byPath = new Map(files.map((file) => [folderOf(file) + file.name, file]));
   const headers = files.filter((file) => file.name.toLowerCase().endsWith(".hea") && file.size < LONGEST_HEADER);
   const named = new Map();
   for (const header of headers) {
     const lines = (await header.text()).split(/\r?\n/).filter((line) => line.trim() && !line.startsWith("#"));
     const words = lines.slice(1).map((line) => line.trim().split(/\s+/)[0]);
-    named.set(header, [...new Set(words.flatMap((word) => [byName.get(word), byName.get(`${word}.hea`)]).filter(Boolean))]);
+    const beside = (name) => byPath.get(folderOf(header) + name);
+    named.set(header, [...new Set(words.flatMap((word) => [beside(word), beside(`${word}.hea`)]).filter(Boolean))]);
   }
   const reached = (header, into = new Set([header])) => {
     for (const file of named.get(header) ?? []) {
@@ -84,5 +100,5 @@ export async function grouped(files) {
   };
   const parts = new Set(headers.flatMap((header) => [...reached(header)].slice(1)));
   const alone = files.filter((file) => !parts.has(file));
-  return alone.map((file) => ({ name: file.name, files: [...reached(file)] }));
+  return alone.map((file) => ({ name: folderOf(file) + file.name, files: [...reached(file)] }));
 }

@@ -5,7 +5,7 @@ import { strongest } from "./marks.js";
 import { nameOf, percent, signed } from "./words.js";
 
 /** The methods by the engine's names, and what their numbers are. */
-export const METHODS = {
+const METHODS = {
   gradient: { name: "Gradient × input", about: "Sums over the band of sample × gradient, in logits.", unit: " logits" },
   occlusion: { name: "Occlusion", about: "The fall of the logit when the band of the lead is replaced by a straight line.", unit: " logits" },
   "grad-cam": { name: "Grad-CAM", about: "Which times the last convolution answers to. It cannot tell leads apart.", unit: "" },

@@ -75,10 +75,3 @@ export function arrange({ arrangement, speed, gain, rhythmLead = "II" }) {
     pulses: Array.from({ length: rows }, (_, row) => baseline(row)),
   };
 }
-
-/** Returns the strip at a point of the sheet: the one whose row is nearest; none beside the strips. */
-export function stripAt(sheet, x, y) {
-  const beside = sheet.strips.filter((strip) => x >= strip.left && x <= strip.left + strip.width);
-  const distance = (strip) => Math.abs(strip.baseline - y);
-  return beside.reduce((best, strip) => (best && distance(best) <= distance(strip) ? best : strip), undefined);
-}

@@ -1,7 +1,4 @@
-// The twelve leads, and the limb leads that follow from I and II.
-
-/** The twelve leads in their usual order. */
-export const LEADS = ["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"];
+// The limb leads that follow from I and II.
 
 /** What I and II say of the other limb leads (Einthoven and Goldberger). */
 const DERIVED = {

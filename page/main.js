@@ -120,9 +120,12 @@ function offerRecords() {
   byId("record-list").replaceChildren(...records.slice(0, 5000).map((it, at) => html("option", { value: at }, `${at + 1}: ${it.name}`)));
 }
 
+/** The number of the last explanation that was asked for: earlier ones are kept, but no longer shown. */
+let asked = 0;
+
 /** Explains a class by a method, and draws the explanation on the traces. */
 async function explain(name, method = explanations.method ?? "gradient") {
-  const mine = turn;
+  const [mine, number] = [turn, ++asked];
   explanations.method = method;
   const key = `${name}/${method}`;
   const place = byId("explanation");
@@ -136,9 +139,9 @@ async function explain(name, method = explanations.method ?? "gradient") {
       if (mine !== turn) return;
       for (const it of made.methods) explanations.set(`${name}/${it.method}`, [made, it]);
     }
-    showMap(...explanations.get(key));
+    if (number === asked) showMap(...explanations.get(key));
   } catch (error) {
-    if (mine !== turn) return;
+    if (mine !== turn || number !== asked) return;
     removeExplanation();
     if (error.kind === "stopped") return announce("Stopped.");
     show(place, true);
@@ -242,13 +245,18 @@ function offerEngines() {
 }
 
 async function changeEngine({ target: { value } }) {
+  let problem;
   try {
     await engines.choose(value);
   } catch (error) {
-    showProblem(byId("result"), Problem.of(error));
+    problem = Problem.of(error);
   }
   offerEngines();
   byId("engine").querySelector(":checked")?.focus();
+  if (problem) {
+    show(byId("explanation"), true);
+    return showProblem(byId("explanation"), problem);
+  }
   if (open.source) openSource(open.source);
 }
 

@@ -8,13 +8,13 @@ import { clipped, path } from "./paper.js";
 const STEPS = 4;
 
 /** Returns the class of a value's colour; none where it is nearer to 0 than half a step. */
-export function colour(value, scale) {
+function colour(value, scale) {
   const step = Math.min(STEPS, Math.round((STEPS * Math.abs(value)) / scale));
   return step > 0 ? `mark ${value > 0 ? "for" : "against"}-${step}` : undefined;
 }
 
 /** Returns the magnitude with the full colour: the 99th percentile, so that one sample does not make all others pale. */
-export function fullScale(values) {
+function fullScale(values) {
   const sorted = values.map(Math.abs).sort((a, b) => a - b);
   return sorted[Math.floor(sorted.length * 0.99)] || 1;
 }

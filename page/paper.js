@@ -4,7 +4,7 @@ import { svg } from "./dom.js";
 import { median } from "./leads.js";
 import { arrange } from "./layout.js";
 
-/** Fewer digits than a hundredth of a millimetre would be seen at the largest zoom. */
+/** Rounds to a thousandth of a millimetre: 0.04 pixels at the largest zoom. */
 const digits = (number) => Math.round(number * 1000) / 1000;
 
 /** Returns the path of parallel lines: `count` of them, a step apart, across a sheet. */

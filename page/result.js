@@ -41,7 +41,7 @@ function spoken({ labels, probabilities }) {
 }
 
 /** The words for a class: calibrated to its probability, and how that stands to the threshold. */
-export function inWords(probability, threshold) {
+function inWords(probability, threshold) {
   const above = probability >= threshold;
   const stands = above ? `above its threshold of ${percent(threshold)}: a label` : `below its threshold of ${percent(threshold)}`;
   return `${sentence(likelihood(probability)).slice(0, -1)}; ${stands}`;
@@ -99,7 +99,7 @@ function table(classes, { logits, probabilities, thresholds, labels }) {
   );
 }
 
-/** A button that saves the prediction as the JSON of `ecgpu classify --json`. */
+/** A button that saves the prediction as JSON: the fields of `ecgpu classify --json`, and `took_ms`. */
 function save(prediction) {
   const download = () => {
     const address = URL.createObjectURL(new Blob([JSON.stringify(prediction, null, 1)], { type: "application/json" }));

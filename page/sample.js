@@ -3,7 +3,7 @@
 import { button } from "./dom.js";
 
 /** The conditions of the engine's synthetic ECGs, as buttons name and describe them. */
-export const SAMPLES = {
+const SAMPLES = {
   norm: ["Normal", "NORM, normal ECG"],
   "mi-inferior": ["Inferior MI", "MI, inferior myocardial infarction"],
   "mi-anterior": ["Anterior MI", "MI, anterior myocardial infarction"],

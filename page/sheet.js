@@ -70,9 +70,9 @@ export class Sheet {
     const strips = this.sheet.strips.filter((it) => !lead || it.lead === lead);
     const within = strips.find((it) => from >= it.offset && from < it.offset + it.length);
     if (!within) return;
-    const { strip, x } = { strip: within, x: within.left + (from - within.offset) * this.sheet.speed };
+    const x = within.left + (from - within.offset) * this.sheet.speed;
     if (this.viewport.scale < 2 * TRUE) this.viewport.zoom((2 * TRUE) / this.viewport.scale);
-    this.viewport.reveal({ x, y: strip.baseline });
+    this.viewport.reveal({ x, y: within.baseline });
     byId("desk").focus({ preventScroll: true });
   }
 

@@ -51,7 +51,7 @@ export class Viewport {
   in = () => this.zoom(STEP);
   out = () => this.zoom(1 / STEP);
 
-  /** Scrolls a rectangle of the sheet into view, in millimetres. */
+  /** Scrolls a point of the sheet, in millimetres, to the middle of the window. */
   reveal({ x, y }) {
     const { desk, scale } = this;
     desk.scrollTo({ left: x * scale - desk.clientWidth / 2, top: y * scale - desk.clientHeight / 2 });

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# Builds the C library, compares its header with what cbindgen makes of the source, and compiles and runs the examples in C11 and
-# C++17, with every warning an error, against the shared library, under valgrind, and
-# the static one.
+# Builds the C library, compares its header with what cbindgen makes of the source, and compiles the examples in C11 and C++17
+# with every warning an error, against the shared library, which runs under valgrind, and against the static one.
 #
 #     tests/on_c.sh FOLDER [prepare]
 #     tests/on_c.sh target/c
@@ -50,7 +49,10 @@ for compilers in "gcc g++" "clang clang++"; do
         [ "$libraries" = shared ] || watched=
         $watched "$folder/classify" tests/data/format16.hea >"$folder/classified"
         grep -qx 'MI .* \*' "$folder/classified"
-        ! "$folder/classify" no-such-file.hea 2>"$folder/error"
+        if "$folder/classify" no-such-file.hea 2>"$folder/error"; then
+            echo 'classify succeeds on a file that is not there' >&2
+            exit 1
+        fi
         grep -q 'reading: no-such-file.hea: ' "$folder/error"
         $watched "$folder/batch" >"$folder/ran"
         grep -q 'every stage agrees' "$folder/ran"

@@ -102,6 +102,7 @@ fn a_request_that_cannot_be_met_is_refused() {
         (vec!["542k"], "required"),
         (vec!["542k", "--onnx", text(&there)], "is there already"),
         (vec!["542k", "--onnx", text(&missing)], "folder must exist"),
+        (vec!["542k", "--onnx", text(&missing), "--f16", text(&missing)], "the same file"),
         (vec!["543k", "--f16", text(&missing)], "543k"),
     ] {
         let (succeeded, error) = run(&[&["export"], &arguments[..]].concat());

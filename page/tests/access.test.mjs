@@ -150,10 +150,10 @@ test("a map that fails a check says so above the paper", async () => {
   await page.waitForSelector("#explanation .checks");
   await page.check("#explanation input[value=grad-cam]");
   await page.waitForFunction(() => document.querySelector("#explanation input:checked")?.value === "grad-cam" && document.querySelector("#explanation .checks"));
-  const failed = await page.locator("#explanation .check.bad").count();
-  assert.equal(failed > 0, await page.locator("#banner.failed").isVisible());
-  assert.equal(failed > 0, (await page.locator("#paper .marks.failed").count()) === 1);
-  assert.match(await page.textContent("#banner"), failed ? /Do not rely on this map: it failed/ : /passed both checks/);
+  assert.ok((await page.locator("#explanation .check.bad").count()) > 0, "Grad-CAM fails a check on this sample");
+  assert.ok(await page.locator("#banner.failed").isVisible());
+  assert.equal(await page.locator("#paper .marks.failed").count(), 1);
+  assert.match(await page.textContent("#banner"), /Do not rely on this map: it failed/);
   await page.screenshot({ path: picture("failed-map"), fullPage: true });
 });
 

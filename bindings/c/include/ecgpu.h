@@ -128,7 +128,7 @@ typedef struct ecgpu_options {
 
 /**
  * Is called with each message: its level (1 error, 2 warning, 3 information, 4 debugging) and its text, which is valid during the call.
- * It may be called from any thread, also from several at once. It must not call ecgpu_set_log, nor longjmp or throw.
+ * It may be called from any thread, also from several at once. It must not call functions of ecgpu, nor longjmp or throw.
  */
 typedef void (*ecgpu_log)(uint32_t level, const char *message, void *user);
 

@@ -120,7 +120,8 @@ pub fn guard(work: impl FnOnce() -> Outcome<()>) -> EcgpuStatus {
     }
 }
 
-/// Keeps panics from printing. The standard library in this library is its own: the host's hooks are not touched.
+/// Keeps panics from printing. The standard library of the shared and of the static library is their own, so that the hooks of a
+/// C program are not touched; a Rust program that links this crate gets this hook.
 fn silence_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| std::panic::set_hook(Box::new(|panic| log::error!("panic: {panic}"))));

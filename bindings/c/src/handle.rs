@@ -12,7 +12,8 @@ use std::{
 
 use crate::error::{Failure, Outcome};
 
-/// The next number. Numbers are never used again: 2^60 objects take longer than any program lives.
+/// The next number. On 64 bits numbers are never used again: 2^60 objects take longer than any program lives. On 32 bits they
+/// come round after 2^28 objects, and those in use are passed over.
 static NEXT: AtomicUsize = AtomicUsize::new(1);
 
 /// What handles are apart. No allocation begins at such an address, so that a real pointer is no handle.
@@ -34,8 +35,14 @@ impl<T> Table<T> {
 
     /// Adds an object and returns its handle.
     pub fn insert<H>(&self, object: T) -> *mut H {
-        let number = NEXT.fetch_add(1, Ordering::Relaxed) * STRIDE + OFFSET;
-        self.objects.write().unwrap_or_else(PoisonError::into_inner).insert(number, Arc::new(object));
+        let mut objects = self.objects.write().unwrap_or_else(PoisonError::into_inner);
+        let number = loop {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_mul(STRIDE).wrapping_add(OFFSET);
+            if !objects.contains_key(&number) {
+                break number;
+            }
+        };
+        objects.insert(number, Arc::new(object));
         ptr::without_provenance_mut(number)
     }
 
@@ -48,8 +55,7 @@ impl<T> Table<T> {
             return Err(Failure::handle(format!("a {} that is NULL", self.noun)));
         }
         let objects = self.objects.read().unwrap_or_else(PoisonError::into_inner);
-        let closed = || Failure::handle(format!("a {} that is closed, or a handle of something else", self.noun));
-        objects.get(&handle.addr()).cloned().ok_or_else(closed)
+        objects.get(&handle.addr()).cloned().ok_or_else(|| self.closed())
     }
 
     /// Removes the object of a handle, which lives on while a call uses it. Null is accepted.
@@ -60,11 +66,13 @@ impl<T> Table<T> {
         if handle.is_null() {
             return Ok(());
         }
-        self.get(handle)?;
         let removed = self.objects.write().unwrap_or_else(PoisonError::into_inner).remove(&handle.addr());
         // Dropped without the lock: freeing a device's memory may take long.
-        drop(removed);
-        Ok(())
+        removed.map(drop).ok_or_else(|| self.closed())
+    }
+
+    fn closed(&self) -> Failure {
+        Failure::handle(format!("a {} that is closed, or a handle of something else", self.noun))
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Is called with each message: its level (1 error, 2 warning, 3 information, 4 debugging) and its text, which is valid during the call.
-/// It may be called from any thread, also from several at once. It must not call ecgpu_set_log, nor longjmp or throw.
+/// It may be called from any thread, also from several at once. It must not call functions of ecgpu, nor longjmp or throw.
 pub type EcgpuLog = Option<unsafe extern "C" fn(level: u32, message: *const c_char, user: *mut c_void)>;
 
 /// The host's function and what it gets.

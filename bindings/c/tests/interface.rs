@@ -33,6 +33,8 @@ fn options(device: &CStr) -> EcgpuOptions {
 fn open() -> *mut EcgpuClassifier {
     let mut classifier = null_mut();
     assert_eq!(unsafe { ecgpu_open(&options(c"cpu"), &mut classifier) }, EcgpuStatus::Ok, "{}", last_error());
+    // The library keeps panics from printing, those of a failed assertion too: the default hook prints them.
+    drop(std::panic::take_hook());
     classifier
 }
 

@@ -37,7 +37,8 @@ const programs = {
     Object.assign(ort.env.wasm, { numThreads: 1, wasmPaths: "/theirs/" });
     const session = await ort.InferenceSession.create("/model.onnx", { executionProviders: ["wasm"] });
     const x = new Float32Array(12000).map((_, at) => Math.sin(at / 7));
-    return async () => (await session.run({ input: new ort.Tensor("float32", x, [1, 12, 1000]) })).logits.getData();
+    const [name] = session.inputNames;
+    return async () => (await session.run({ [name]: new ort.Tensor("float32", x, [1, 12, 1000]) })).logits.getData();
   },
 };
 window.measure = async ([program, bundle]) => {

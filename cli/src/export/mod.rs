@@ -7,7 +7,7 @@ use std::{
     process::ExitCode,
 };
 
-use ecgpu::{Result, Weights, engine::files};
+use ecgpu::{Error, ErrorKind, Result, Weights, engine::files};
 
 use crate::{
     check_free,
@@ -41,6 +41,10 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let outputs: Vec<&Path> = arguments.onnx.iter().chain(&arguments.f16).map(PathBuf::as_path).collect();
+    if arguments.onnx.is_some() && arguments.onnx == arguments.f16 {
+        let cause = "--onnx and --f16 name the same file";
+        return Err(Error::new(ErrorKind::Usage, cause, "give each a file of its own"));
+    }
     check_free(&outputs, arguments.force)?;
     let weights = Weights::open(&arguments.weights)?;
     weights.notes.iter().for_each(|text| note(text));
