@@ -64,7 +64,7 @@ pub async fn predict_named(state: State<Arc<App>>, request: Request<Body>) -> Ou
     predict(state, request).await
 }
 
-/// Answers a browser with the page, and everybody else like `GET /health`
+/// Answers a browser with the page, and other clients like `GET /health`
 #[utoipa::path(
     get,
     path = "/",

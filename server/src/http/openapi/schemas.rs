@@ -49,10 +49,11 @@ pub struct PredictRequest {
     /// `[batch, leads, samples]`, or `[leads, samples]` of one record. All records have one length.
     #[schema(schema_with = recordings)]
     inputs: Value,
-    /// Samples per second; the network's own if it is left out, with a warning.
+    /// Samples per second. Left out, 1000 samples are taken as 100 Hz and 5000 as 500 Hz, with a warning; another length is
+    /// refused.
     #[schema(exclusive_minimum = 0)]
     sampling_rate_hz: Option<f64>,
-    /// The unit of the numbers; mV if it is left out, with a warning.
+    /// The unit of the numbers. Left out, numbers with decimals are taken as mV, with a warning; whole numbers are refused.
     unit: Option<Unit>,
     /// The leads in the order of the rows: the usual twelve if they are left out.
     leads: Option<Vec<String>>,
