@@ -1,9 +1,6 @@
 //! `ecgpu augment`: draws a record before and after each augmentation.
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::path::{Path, PathBuf};
 
 use ecgpu::{
     Device, Error, ErrorKind, Recording, Result,
@@ -27,7 +24,7 @@ use ecgpu::{
 };
 
 use crate::{
-    check_free,
+    SUCCESS, check_free,
     input::{self, Stated},
     terminal::{note, print},
 };
@@ -73,7 +70,7 @@ const LONGEST_NAME: usize = 30;
 /// The leads that are drawn. The difference is drawn for the first of them.
 const SHOWN: [Lead; 2] = [Lead::II, Lead::V2];
 
-pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+pub fn run(arguments: &Arguments) -> Result<u8> {
     let Arguments { file, out, seed, augment, .. } = arguments;
     if *augment == Augmentations::NONE {
         return Err(Error::new(
@@ -97,7 +94,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let count = rows.len();
     let augmentations = if count == 1 { "augmentation" } else { "augmentations" };
     print(&format!("{}: {count} {augmentations} of {}\n", out.display(), crate::terminal::clean(record.name())));
-    Ok(ExitCode::SUCCESS)
+    Ok(SUCCESS)
 }
 
 /// Reads the first record of a file.

@@ -1,9 +1,6 @@
 //! `ecgpu bench`: times forward passes.
 
-use std::{
-    process::ExitCode,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use ecgpu::{
     Classifier, Error, ErrorKind, Result, Weights,
@@ -13,7 +10,7 @@ use ecgpu::{
 use serde_json::json;
 
 use crate::{
-    DeviceOptions,
+    DeviceOptions, SUCCESS,
     terminal::{FAINT, STRONG, print, table},
 };
 
@@ -66,7 +63,7 @@ fn seconds(text: &str) -> std::result::Result<Duration, String> {
     time.filter(|time| !time.is_zero()).ok_or_else(|| "give seconds above 0".into())
 }
 
-pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+pub fn run(arguments: &Arguments) -> Result<u8> {
     let lengths = arguments.samples.map_or_else(|| vec![1000, 5000], |samples| vec![samples as usize]);
     let batch = arguments.batch as usize;
     let mut rows = Vec::new();
@@ -100,7 +97,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
             "\n{FAINT}From the host's array to the logits on the host; streamed: many in a row, each uploaded while the last is computed.{FAINT:#}\n"
         ));
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(SUCCESS)
 }
 
 /// Times runs for the given time, at least one, after half a second of warm-up.

@@ -1,18 +1,17 @@
 //! `ecgpu calibrate`: fits temperature and thresholds of a network to a fold.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::path::PathBuf;
 
 use ecgpu::{
     Classifier, Error, ErrorKind, Result, Weights,
+    dataset::evaluation::{Fold, classify, doubts},
     engine::{files, network::Contract},
     evaluate::{Counts, Decisions, Predictions, best_threshold, brier_score, expected_calibration_error, temperature},
 };
 use serde_json::json;
 
 use crate::{
-    DeviceOptions, check_free,
-    evaluate::{Fold, doubts},
-    predictions,
+    DeviceOptions, SUCCESS, check_free, predictions,
     terminal::{FAINT, GOOD, STRONG, clean, note, print},
 };
 
@@ -70,7 +69,7 @@ impl Quality {
     }
 }
 
-pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+pub fn run(arguments: &Arguments) -> Result<u8> {
     let Arguments { fold, out, .. } = arguments;
     check_free(&[out], arguments.force)?;
     files::check_writable(out)?;
@@ -82,7 +81,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let records = Fold::new(&dataset, *fold)?.labelled;
     let progress = predictions::progress(records.len(), arguments.json);
     let classifier = Classifier::on(weights.clone(), arguments.device.open_one()?)?;
-    let scores = predictions::classify(&classifier, &dataset, &records, &|_, _| (), &progress)?;
+    let scores = classify(&classifier, &dataset, &records, &|_, _| (), &predictions::advance(&progress))?;
     progress.finish_and_clear();
     let contract = calibrated(&weights.contract, &scores.logits, scores.predictions.labels(), *fold)?;
     let probabilities = scores.logits.iter().map(|&logit| contract.probability(logit as f32)).collect();
@@ -91,7 +90,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         [(&scores.predictions, &weights.contract), (&after, &contract)].map(|(p, of)| Quality::new(p, &of.thresholds));
     files::write(out, &Weights { contract: contract.clone(), ..weights }.to_bytes())?;
     print(&if arguments.json { object(&contract, &qualities) } else { text(arguments, &contract, &qualities) });
-    Ok(ExitCode::SUCCESS)
+    Ok(SUCCESS)
 }
 
 /// Returns the contract with the temperature and the thresholds that fit logits and labels, both `[records, classes]`.

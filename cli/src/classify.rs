@@ -2,7 +2,6 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::ExitCode,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -65,7 +64,7 @@ struct Item {
     outcome: Result<Prediction>,
 }
 
-pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+pub fn run(arguments: &Arguments) -> Result<u8> {
     let start = Instant::now();
     let options = arguments.stated.options()?;
     let mut printer = Printer::new(arguments, start)?;

@@ -1,9 +1,6 @@
 //! `ecgpu convert`: writes recordings in another file format.
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::path::{Path, PathBuf};
 
 use ecgpu::{
     Recording, Result,
@@ -15,7 +12,7 @@ use ecgpu::{
 use serde_json::json;
 
 use crate::{
-    check_free,
+    SUCCESS, check_free,
     input::{self, Stated},
     terminal::{clean, note, print, warn},
 };
@@ -52,7 +49,7 @@ pub struct Arguments {
     stated: Stated,
 }
 
-pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+pub fn run(arguments: &Arguments) -> Result<u8> {
     let Arguments { file, out, record, .. } = arguments;
     let writer = Writer::of(out)?;
     let mut recordings = input::read(file, &arguments.stated.options()?)?;
@@ -74,7 +71,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         let it = if recordings.len() == 1 { "it" } else { "them" };
         note(&format!("the format does not state everything: read {it} with {}", flags(&options)));
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(SUCCESS)
 }
 
 /// Returns the path of one of several recordings: the given one with a number before its extension, padded with zeros so

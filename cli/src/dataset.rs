@@ -1,6 +1,6 @@
 //! `ecgpu dataset`: counts and checks a copy of PTB-XL.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::path::PathBuf;
 
 use ecgpu::{
     Result,
@@ -9,7 +9,10 @@ use ecgpu::{
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Map, Value, json};
 
-use crate::terminal::{BAD, FAINT, GOOD, STRONG, clean, print, report, table};
+use crate::{
+    SUCCESS,
+    terminal::{BAD, FAINT, GOOD, STRONG, clean, print, report, table},
+};
 
 /// Number of records in PTB-XL 1.0.3.
 const ALL: usize = 21_799;
@@ -38,7 +41,7 @@ pub struct Arguments {
     json: bool,
 }
 
-pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+pub fn run(arguments: &Arguments) -> Result<u8> {
     let bar = progress_bar();
     let found = check(&arguments.folder, arguments.sampling_rate, &|done, all| {
         bar.set_length(all as u64);
@@ -52,7 +55,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         print(&text(&found, arguments));
         found.problems.iter().take(SHOWN).for_each(report);
     }
-    Ok(if found.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if found.problems.is_empty() { SUCCESS } else { 1 })
 }
 
 fn progress_bar() -> ProgressBar {

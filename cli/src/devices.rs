@@ -1,6 +1,6 @@
 //! `ecgpu devices`: lists the devices of the machine, and measures them.
 
-use std::{process::ExitCode, time::Duration};
+use std::time::Duration;
 
 use ecgpu::{
     Classifier, Result, Weights,
@@ -48,7 +48,7 @@ pub struct Arguments {
     json: bool,
 }
 
-pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+pub fn run(arguments: &Arguments) -> Result<u8> {
     let mut listed: Vec<Listed> = {
         let auto = adapter_of_auto();
         adapters().iter().map(|adapter| Listed::gpu(adapter, auto == Some(adapter.index))).collect()
@@ -69,7 +69,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         (false, true) => show(&listed),
         (false, false) => (),
     }
-    Ok(ExitCode::from(u8::from(failed)))
+    Ok(u8::from(failed))
 }
 
 /// A device, described for a program and for a person.

@@ -2,7 +2,6 @@
 
 use std::{
     path::PathBuf,
-    process::ExitCode,
     sync::atomic::{AtomicU64, Ordering},
     time::Instant,
 };
@@ -16,7 +15,10 @@ use ecgpu::{
 };
 use indicatif::{DecimalBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::terminal::{GOOD, clean, note, print};
+use crate::{
+    SUCCESS,
+    terminal::{GOOD, clean, note, print},
+};
 
 /// Download PTB-XL 1.0.3 from PhysioNet: about 550 MB at 100 Hz, 2.7 GB at 500 Hz
 ///
@@ -49,7 +51,7 @@ enum Source {
     PtbXl,
 }
 
-pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+pub fn run(arguments: &Arguments) -> Result<u8> {
     let Source::PtbXl = arguments.source;
     let Arguments { sampling_rate, connections, .. } = *arguments;
     let options = Options { url: arguments.url.clone(), sampling_rate, connections, ..Options::default() };
@@ -66,7 +68,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         DecimalBytes(received.into_inner()),
         done.present
     ));
-    Ok(ExitCode::SUCCESS)
+    Ok(SUCCESS)
 }
 
 fn show(bar: &ProgressBar, event: Event<'_>, received: &AtomicU64, start: Instant) {

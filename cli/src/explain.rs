@@ -1,6 +1,6 @@
 //! `ecgpu explain`: shows which parts of a recording a class depends on.
 
-use std::{path::PathBuf, process::ExitCode, time::Instant};
+use std::{path::PathBuf, time::Instant};
 
 use ecgpu::{
     Classifier, Error, ErrorKind, Result,
@@ -11,7 +11,7 @@ use ecgpu::{
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::{
-    Setup, check_free,
+    SUCCESS, Setup, check_free,
     input::{self, Stated},
     plot::Image,
     terminal::{self, clean, note, print, warn},
@@ -79,7 +79,7 @@ fn methods(text: &str) -> Result<Methods> {
     Ok(Methods(Method::ALL.into_iter().filter(|method| named.contains(method)).collect()))
 }
 
-pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+pub fn run(arguments: &Arguments) -> Result<u8> {
     let Arguments { file, out, .. } = arguments;
     let image = out.as_ref().map(|out| Image::of(out, arguments.dpi)).transpose()?;
     check_free(&out.iter().map(PathBuf::as_path).collect::<Vec<_>>(), arguments.force)?;
@@ -124,7 +124,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     if let Some(out) = out.as_ref().filter(|_| !arguments.json) {
         print(&format!("{}\n", out.display()));
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(SUCCESS)
 }
 
 /// A bar on standard error while a person waits.

@@ -1,6 +1,6 @@
 //! `ecgpu inspect`: describes a weights file.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::path::PathBuf;
 
 use ecgpu::{
     Result, Weights,
@@ -8,7 +8,10 @@ use ecgpu::{
 };
 use serde_json::json;
 
-use crate::terminal::{FAINT, STRONG, clean, note, print, table};
+use crate::{
+    SUCCESS,
+    terminal::{FAINT, STRONG, clean, note, print, table},
+};
 
 /// Show a weights file: network, layers, parameters, input contract, provenance
 #[derive(clap::Args)]
@@ -24,11 +27,11 @@ pub struct Arguments {
     json: bool,
 }
 
-pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+pub fn run(arguments: &Arguments) -> Result<u8> {
     let weights = arguments.file.as_ref().map_or_else(Weights::built_in, Weights::open)?;
     weights.notes.iter().for_each(|text| note(text));
     print(&if arguments.json { format!("{}\n", object(&weights)?) } else { text(&weights)? });
-    Ok(ExitCode::SUCCESS)
+    Ok(SUCCESS)
 }
 
 /// One line of the table of layers.

@@ -1,9 +1,6 @@
 //! `ecgpu plot`: draws an ECG on paper.
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::path::{Path, PathBuf};
 
 use ecgpu::{
     Error, ErrorKind, Result,
@@ -13,7 +10,7 @@ use ecgpu::{
 };
 
 use crate::{
-    check_free,
+    SUCCESS, check_free,
     input::{self, Stated},
     terminal::{clean, print, warn},
 };
@@ -55,7 +52,7 @@ pub struct Arguments {
 /// Dots per inch unless others are given.
 const DPI: u32 = 254;
 
-pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+pub fn run(arguments: &Arguments) -> Result<u8> {
     let Arguments { file, out, start, .. } = arguments;
     let image = Image::of(out, arguments.dpi)?;
     check_free(&[out], arguments.force)?;
@@ -66,7 +63,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     files::write(out, &image.bytes(drawing)?)?;
     let (name, rate) = (clean(recording.name()), recording.sampling_rate());
     print(&format!("{}: {name}, {:.1} s at {rate} Hz\n", out.display(), recording.duration()));
-    Ok(ExitCode::SUCCESS)
+    Ok(SUCCESS)
 }
 
 /// What is written.

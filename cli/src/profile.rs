@@ -1,6 +1,6 @@
 //! `ecgpu profile`: times each stage of a forward pass.
 
-use std::{process::ExitCode, time::Duration};
+use std::time::Duration;
 
 use ecgpu::{
     Result, Weights,
@@ -18,7 +18,7 @@ use ecgpu::{
 use serde_json::json;
 
 use crate::{
-    DeviceOptions,
+    DeviceOptions, SUCCESS,
     terminal::{FAINT, STRONG, bar, print, table},
 };
 
@@ -56,7 +56,7 @@ pub struct Arguments {
     json: bool,
 }
 
-pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+pub fn run(arguments: &Arguments) -> Result<u8> {
     let network = published::by_name(&arguments.network).unwrap_or_else(training_code_542k);
     let weights = Weights::random(network, 1);
     let folded = Folded::new(&weights.network, &weights.parameters)?;
@@ -90,7 +90,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         ));
         profile.show();
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(SUCCESS)
 }
 
 /// Returns the median time of each step.

@@ -1,12 +1,12 @@
 //! `ecgpu serve`: an endpoint over HTTP.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::ValueEnum;
 use ecgpu::Result;
 use ecgpu_server::{Limits, Log, LogFormat, Options, TlsFiles, openapi, serve};
 
-use crate::{Setup, logger, terminal};
+use crate::{SUCCESS, Setup, logger, terminal};
 
 /// Serve classifications over HTTP
 ///
@@ -82,10 +82,10 @@ enum Format {
     Off,
 }
 
-pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+pub fn run(arguments: &Arguments) -> Result<u8> {
     if arguments.openapi {
         terminal::print(&openapi());
-        return Ok(ExitCode::SUCCESS);
+        return Ok(SUCCESS);
     }
     let weights = arguments.setup.weights()?;
     let log = Log::new(match arguments.log {

@@ -1,13 +1,13 @@
 //! `ecgpu synth`: writes a synthetic ECG.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::path::PathBuf;
 
 use ecgpu::{
     Result,
     ecg::{Condition, format::Writer, synthesize},
 };
 
-use crate::{check_free, terminal::print};
+use crate::{SUCCESS, check_free, terminal::print};
 
 /// Write a synthetic ECG, for tests and demonstrations
 ///
@@ -41,7 +41,7 @@ pub struct Arguments {
     force: bool,
 }
 
-pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+pub fn run(arguments: &Arguments) -> Result<u8> {
     let Arguments { condition, seed, out, .. } = arguments;
     let writer = Writer::of(out)?;
     check_free(&writer.files(out).iter().map(PathBuf::as_path).collect::<Vec<_>>(), arguments.force)?;
@@ -50,5 +50,5 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     writer.write(&recording, out, &[comment])?;
     let (seconds, rate) = (recording.duration(), recording.sampling_rate());
     print(&format!("{}: synthetic ECG, {condition}, {seconds:.1} s at {rate} Hz\n", out.display()));
-    Ok(ExitCode::SUCCESS)
+    Ok(SUCCESS)
 }

@@ -3,7 +3,6 @@
 use std::{
     ops::ControlFlow,
     path::{Path, PathBuf},
-    process::ExitCode,
     sync::atomic::Ordering,
 };
 
@@ -19,7 +18,7 @@ use ecgpu::{
 use serde_json::json;
 
 use crate::{
-    check_free, interrupt,
+    SUCCESS, check_free, interrupt,
     run_display::{self, RunDisplay},
     terminal::{FAINT, GOOD, clean, note, print},
 };
@@ -291,7 +290,7 @@ impl Supervised {
     }
 }
 
-pub fn pretrain(arguments: &Pretrain) -> Result<ExitCode> {
+pub fn pretrain(arguments: &Pretrain) -> Result<u8> {
     match &arguments.method {
         Method::Simclr(Simclr { common, temperature }) => {
             start(common, RunKind::Simclr, |settings| set_optional(&mut settings.temperature, temperature))
@@ -302,11 +301,11 @@ pub fn pretrain(arguments: &Pretrain) -> Result<ExitCode> {
     }
 }
 
-pub fn train(Train { common, supervised }: &Train) -> Result<ExitCode> {
+pub fn train(Train { common, supervised }: &Train) -> Result<u8> {
     start(common, RunKind::Train, |settings| supervised.apply(settings))
 }
 
-pub fn finetune(Finetune { common, supervised, from, freeze_encoder }: &Finetune) -> Result<ExitCode> {
+pub fn finetune(Finetune { common, supervised, from, freeze_encoder }: &Finetune) -> Result<u8> {
     start(common, RunKind::Finetune, |settings| {
         supervised.apply(settings);
         set_optional(&mut settings.from, &absolute(from));
@@ -333,7 +332,7 @@ fn settings(common: &Common, kind: RunKind, apply: impl Fn(&mut Settings)) -> Re
     Ok(settings)
 }
 
-fn start(common: &Common, kind: RunKind, apply: impl Fn(&mut Settings)) -> Result<ExitCode> {
+fn start(common: &Common, kind: RunKind, apply: impl Fn(&mut Settings)) -> Result<u8> {
     let settings = settings(common, kind, apply)?;
     let missing = |what: &str, remedy: &str| Error::new(ErrorKind::Usage, format!("a run without {what}"), remedy);
     let data = settings
@@ -364,7 +363,7 @@ fn start(common: &Common, kind: RunKind, apply: impl Fn(&mut Settings)) -> Resul
     match outcome? {
         Some(outcome) => {
             finish(&settings, dataset.classes(), &folder, &outcome, common.json);
-            Ok(ExitCode::SUCCESS)
+            Ok(SUCCESS)
         }
         None => {
             let command = match kind {
@@ -372,7 +371,7 @@ fn start(common: &Common, kind: RunKind, apply: impl Fn(&mut Settings)) -> Resul
                 RunKind::Train | RunKind::Finetune => kind.to_string(),
             };
             note(&format!("stopped; go on with: ecgpu {command} --resume {}", folder.display()));
-            Ok(ExitCode::from(interrupt::EXIT_CODE))
+            Ok(interrupt::EXIT_CODE)
         }
     }
 }

@@ -1,9 +1,6 @@
 //! `ecgpu tune`: finds the fastest correct kernels of a GPU.
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::path::{Path, PathBuf};
 
 use ecgpu::{
     Device, Error, ErrorKind, Result, Weights,
@@ -63,7 +60,7 @@ pub struct Arguments {
     json: bool,
 }
 
-pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+pub fn run(arguments: &Arguments) -> Result<u8> {
     // Tuning takes minutes: an output file that cannot be written is refused before it.
     check_writable(&arguments.out, arguments.force)?;
     let gpu = open_gpu(&arguments.device)?.ok_or_else(|| {
@@ -100,7 +97,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         let out = arguments.out.display();
         print(&format!("\n{out}: {steps} steps, for --tuning with --device gpu{precision}\n"));
     }
-    Ok(ExitCode::from(u8::from(wrong)))
+    Ok(u8::from(wrong))
 }
 
 fn check_writable(out: &Path, force: bool) -> Result<()> {

@@ -12,6 +12,7 @@ mod check;
 mod checksums;
 #[cfg(feature = "download")]
 pub mod download;
+pub mod evaluation;
 mod fraction;
 mod metadata;
 mod own_records;

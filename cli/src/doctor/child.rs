@@ -3,13 +3,15 @@
 
 use std::{
     io::Read,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, ExitStatus, Stdio},
     sync::mpsc::{Receiver, channel},
     time::{Duration, Instant},
 };
 
 use ecgpu::{Error, ErrorKind, Result};
 use serde_json::Value;
+
+use crate::program;
 
 /// How often a child is looked at.
 const PERIOD: Duration = Duration::from_millis(10);
@@ -47,16 +49,13 @@ pub struct Finished {
 /// The process cannot be started.
 pub fn run(arguments: &[String], variables: &[(String, String)], limit: Duration) -> Result<Finished> {
     let start = Instant::now();
-    let mut child = std::env::current_exe()
-        .and_then(|program| {
-            let mut command = Command::new(program);
-            command.args(arguments).envs(variables.iter().cloned()).env_remove("ECGPU_LOG");
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
-        })
-        .map_err(|error| {
-            let cause = format!("the program cannot start itself: {error}");
-            Error::new(ErrorKind::Device, cause, "run the commands that the report names one by one").with_source(error)
-        })?;
+    let mut command = program::command();
+    command.args(arguments).envs(variables.iter().cloned()).env_remove("ECGPU_LOG");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| {
+        let cause = format!("the program cannot start itself: {error}");
+        Error::new(ErrorKind::Device, cause, "run the commands that the report names one by one").with_source(error)
+    })?;
     let output = child.stdout.take().map(collect);
     let errors = child.stderr.take().map(collect);
     let ending = wait(&mut child, limit).map_or(Ending::Timeout, |status| ending_of(&status));
@@ -125,7 +124,7 @@ mod tests {
     use super::*;
 
     fn finished(script: &str, limit: Duration) -> Option<Ending> {
-        let mut child = Command::new("sh").args(["-c", script]).spawn().unwrap();
+        let mut child = std::process::Command::new("sh").args(["-c", script]).spawn().unwrap();
         wait(&mut child, limit).map(|status| ending_of(&status))
     }
 

@@ -6,7 +6,7 @@ mod drivers;
 mod private;
 mod report;
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use ecgpu::{Error, ErrorKind, Result, engine::files};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -78,7 +78,7 @@ struct DeviceReport {
     left_out: Option<&'static str>,
 }
 
-pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+pub fn run(arguments: &Arguments) -> Result<u8> {
     if let Some(path) = &arguments.report {
         check_free(&[path], arguments.force)?;
         // A file that cannot be written is an error now, and not after minutes.
@@ -96,7 +96,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         files::write(path, examination.markdown().as_bytes())?;
         note(&format!("{}: read it, and attach it to an issue", path.display()));
     }
-    Ok(ExitCode::from(u8::from(examination.is_bad())))
+    Ok(u8::from(examination.is_bad()))
 }
 
 /// Runs checks and says how far it is.

@@ -4,16 +4,13 @@ use std::path::{Path, PathBuf};
 
 use ecgpu::{
     Result,
+    dataset::evaluation::{ClassSummary, Estimate, rankings},
     engine::files,
     evaluate::{Bin, label_confusion, reliability},
     plot::{Anchor, Area, Axis, Chart, Curve, Font, ForestLine, Svg, forest, legend, matrix, shortened},
 };
 
-use super::{
-    Evaluation,
-    summary::{ClassSummary, Estimate, rankings},
-    table::with_interval,
-};
+use super::{Evaluation, table::with_interval};
 
 /// The kinds of figures, in the order of [`drawings`].
 const KINDS: [&str; 6] = ["roc", "precision-recall", "reliability", "confusion", "subgroups", "robustness"];
@@ -75,7 +72,7 @@ fn drawings(subject: &Subject) -> [Option<Svg>; KINDS.len()] {
 
 /// Returns a title that names what was measured.
 fn title(what: &str, Subject { evaluation, fold, .. }: &Subject) -> String {
-    let (name, summary) = (shortened(&evaluation.weights, LONGEST_NAME), &evaluation.summaries[0]);
+    let (name, summary) = (shortened(&evaluation.weights, LONGEST_NAME), &evaluation.measured.summaries[0]);
     format!("{what}: {name}, fold {fold}, {} {}", summary.records, summary.population)
 }
 
@@ -110,9 +107,10 @@ fn with_estimates(classes: &[String], of: impl Fn(usize) -> Estimate) -> Vec<Str
 
 fn roc(subject: &Subject) -> Svg {
     let Subject { evaluation, classes, .. } = subject;
-    let curves =
-        rankings(&evaluation.labelled).into_iter().map(|ranking| corners(ranking.roc_curve().unwrap_or_default()));
-    let names = with_estimates(classes, |class| evaluation.summaries[0].classes[class].auroc);
+    let curves = rankings(&evaluation.measured.labelled)
+        .into_iter()
+        .map(|ranking| corners(ranking.roc_curve().unwrap_or_default()));
+    let names = with_estimates(classes, |class| evaluation.measured.summaries[0].classes[class].auroc);
     let diagonal = vec![[0.0, 0.0], [1.0, 1.0]];
     let texts = [&title("ROC", subject), "1 − specificity", "sensitivity", "AUROC"];
     square(texts, diagonal, curves.collect(), &names)
@@ -134,9 +132,9 @@ fn corners(points: Vec<[f64; 2]>) -> Vec<[f64; 2]> {
 
 fn precision_recall(subject: &Subject) -> Svg {
     let Subject { evaluation, classes, .. } = subject;
-    let curves = rankings(&evaluation.labelled);
+    let curves = rankings(&evaluation.measured.labelled);
     let curves = curves.iter().map(|ranking| ranking.precision_recall_curve().unwrap_or_default());
-    let names = with_estimates(classes, |class| evaluation.summaries[0].classes[class].average_precision);
+    let names = with_estimates(classes, |class| evaluation.measured.summaries[0].classes[class].average_precision);
     let title = title("Precision and recall", subject);
     square([&title, "recall", "precision", "average precision"], Vec::new(), curves.collect(), &names)
 }
@@ -145,7 +143,7 @@ fn precision_recall(subject: &Subject) -> Svg {
 fn calibration(subject: &Subject) -> Svg {
     let Subject { evaluation, classes, .. } = subject;
     let panel = |class: usize| {
-        let (probabilities, labels) = evaluation.labelled.class(class);
+        let (probabilities, labels) = evaluation.measured.labelled.class(class);
         let bins = reliability(&probabilities, &labels);
         let shown: Vec<&Bin> = bins.iter().filter(|bin| bin.records >= FEWEST).collect();
         let curve = Curve {
@@ -155,7 +153,7 @@ fn calibration(subject: &Subject) -> Svg {
             marked: true,
             colour: class,
         };
-        let metrics = &evaluation.summaries[0].classes[class].metrics;
+        let metrics = &evaluation.measured.summaries[0].classes[class].metrics;
         let error = metrics.get("expected_calibration_error").and_then(|metric| metric.value).unwrap_or_default();
         Chart {
             title: format!("{}, ECE {error:.3}", classes[class]),
@@ -200,7 +198,7 @@ fn grid(title: &str, note: &str, panels: &[Chart], height: f64) -> Svg {
 fn confusion(subject: &Subject) -> Svg {
     let Subject { evaluation, classes, .. } = subject;
     const CELL: [f64; 2] = [18.0, 11.0];
-    let summary = &evaluation.summaries[0];
+    let summary = &evaluation.measured.summaries[0];
     let thresholds: Vec<f64> = summary.classes.iter().map(|class| class.threshold).collect();
     let cell = |count: usize, support: usize| {
         let share = count as f64 / support.max(1) as f64;
@@ -209,7 +207,7 @@ fn confusion(subject: &Subject) -> Svg {
     let row = |(counts, class): (&Vec<usize>, usize)| counts.iter().map(|&count| cell(count, class)).collect();
     let supports = summary.classes.iter().map(|class| class.support);
     let cells: Vec<Vec<(f64, String)>> =
-        label_confusion(&evaluation.labelled, &thresholds).iter().zip(supports).map(row).collect();
+        label_confusion(&evaluation.measured.labelled, &thresholds).iter().zip(supports).map(row).collect();
     let row_name = |(name, of): (&String, &ClassSummary)| format!("{name} ({})", of.support);
     let rows: Vec<String> = classes.iter().zip(&summary.classes).map(row_name).collect();
     let columns: Vec<String> = classes.iter().cloned().chain(["none".into()]).collect();
@@ -227,7 +225,7 @@ fn confusion(subject: &Subject) -> Svg {
 
 fn subgroups(subject: &Subject) -> Option<Svg> {
     let evaluation = subject.evaluation;
-    let summary = &evaluation.summaries[0];
+    let summary = &evaluation.measured.summaries[0];
     let line = |name: &str, records: usize, estimate: Estimate| {
         let value = estimate.value.zip(estimate.interval).map(|(value, [low, high])| [value, low, high]);
         let text = format!("{}, {records} records", with_interval(estimate, 3));
@@ -235,7 +233,7 @@ fn subgroups(subject: &Subject) -> Option<Svg> {
     };
     let mut lines = vec![line("all", summary.records, summary.macro_auroc)?];
     let mut groups = "";
-    for subgroup in &evaluation.subgroups {
+    for subgroup in &evaluation.measured.subgroups {
         let Some(line) = line(&subgroup.name, subgroup.records, subgroup.macro_auroc) else { continue };
         if subgroup.group != groups {
             groups = subgroup.group;
@@ -274,7 +272,7 @@ fn robustness(subject: &Subject) -> Option<Svg> {
         let last = strengths.len() as f64 - 0.5;
         let points = curve.points.iter().enumerate();
         let points = points.filter_map(|(at, (_, auroc))| auroc.map(|auroc| [at as f64, auroc])).collect();
-        let undisturbed = evaluation.summaries[0].macro_auroc.value;
+        let undisturbed = evaluation.measured.summaries[0].macro_auroc.value;
         Chart {
             title: curve.disturbance.into(),
             x: Axis::items(curve.unit, &strengths),

@@ -3,27 +3,23 @@
 mod arrays;
 mod figures;
 mod robustness;
-mod subgroups;
-mod summary;
 mod table;
 
-use std::{
-    ops::RangeInclusive,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::path::{Path, PathBuf};
 
-use ecgpu::{Classifier, Error, ErrorKind, Result, Weights, dataset::Dataset, evaluate::Predictions};
+use ecgpu::{
+    Classifier, Error, ErrorKind, Result, Weights,
+    dataset::{
+        Dataset,
+        evaluation::{self, Estimate, Fold, doubts},
+    },
+};
 use serde::Serialize;
 use serde_json::json;
 
-use self::{
-    robustness::Curve,
-    subgroups::Subgroup,
-    summary::{Estimate, Summary},
-};
+use self::robustness::Curve;
 use crate::{
-    DeviceOptions, check_free, predictions,
+    DeviceOptions, SUCCESS, check_free, predictions,
     terminal::{note, print},
 };
 
@@ -83,12 +79,9 @@ pub struct Evaluation {
     /// The name of the weights file.
     weights: String,
     provenance: String,
-    summaries: Vec<Summary>,
-    subgroups: Vec<Subgroup>,
+    #[serde(flatten)]
+    measured: evaluation::Evaluation,
     robustness: Vec<Curve>,
-    /// The predictions of the records with a label.
-    #[serde(skip)]
-    labelled: Predictions,
 }
 
 /// The paired difference of two networks.
@@ -99,13 +92,7 @@ pub struct Comparison {
     macro_auroc: Estimate,
 }
 
-/// The records of the measured fold.
-pub struct Fold {
-    pub labelled: Vec<usize>,
-    pub all: Vec<usize>,
-}
-
-pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+pub fn run(arguments: &Arguments) -> Result<u8> {
     let weights = read_weights(&arguments.weights)?;
     let outputs = |paths: &dyn Fn(&Path, &str) -> Vec<PathBuf>, folder: &Option<PathBuf>| -> Result<()> {
         let Some(folder) = folder else { return Ok(()) };
@@ -133,8 +120,8 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         .collect::<Result<_>>()?;
     progress.finish_and_clear();
     if let Some(folder) = &arguments.predictions {
-        for Evaluation { weights, labelled, .. } in &evaluations {
-            arrays::write(&arrays_of(folder, weights), labelled, dataset.classes())?;
+        for Evaluation { weights, measured, .. } in &evaluations {
+            arrays::write(&arrays_of(folder, weights), &measured.labelled, dataset.classes())?;
         }
     }
     if let Some(folder) = &arguments.figures {
@@ -142,9 +129,9 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
             .iter()
             .try_for_each(|evaluation| figures::write(folder, evaluation, dataset.classes(), arguments.fold))?;
     }
-    let comparisons = compare(&evaluations, &summary::patients(&dataset, &fold.labelled), arguments.seed);
+    let comparisons = compare(&evaluations, &evaluation::patients(&dataset, &fold.labelled), arguments.seed);
     print(&output(arguments, &evaluations, &comparisons, &warnings));
-    Ok(ExitCode::SUCCESS)
+    Ok(SUCCESS)
 }
 
 fn output(
@@ -191,50 +178,6 @@ fn make_folder(folder: &Path, files: &[PathBuf]) -> Result<()> {
     files.iter().try_for_each(|file| ecgpu::engine::files::check_writable(file))
 }
 
-impl Fold {
-    /// Chooses the records of a fold.
-    ///
-    /// # Errors
-    /// The fold has no record, or none with a label.
-    pub fn new(dataset: &Dataset, fold: u8) -> Result<Self> {
-        let range: RangeInclusive<u8> = fold..=fold;
-        let (labelled, all) = (dataset.labelled(range.clone()), dataset.in_folds(range));
-        if labelled.is_empty() {
-            let mut folds: Vec<u8> =
-                dataset.records().iter().filter(|record| record.is_labelled()).map(|record| record.fold).collect();
-            folds.sort_unstable();
-            folds.dedup();
-            let folds: Vec<String> = folds.iter().map(u8::to_string).collect();
-            let cause = format!("fold {fold} has {} records, none of them with a label", all.len());
-            let remedy = format!("choose one of the folds {}", folds.join(", "));
-            return Err(Error::new(ErrorKind::Usage, cause, remedy));
-        }
-        Ok(Self { labelled, all })
-    }
-}
-
-/// Returns what makes the figures on a fold doubtful, by the provenance of the weights.
-pub fn doubts(name: &str, provenance: &str, fold: u8) -> Vec<String> {
-    let mut doubts = Vec::new();
-    let trained = provenance.split("folds ").skip(1).any(|rest| {
-        let mut numbers = rest.split(|c: char| !c.is_ascii_digit()).filter_map(|text| text.parse::<u8>().ok());
-        matches!((numbers.next(), numbers.next()), (Some(first), Some(last)) if (first..=last).contains(&fold))
-    });
-    if trained {
-        doubts.push(format!(
-            "WARNING: {name} was trained on fold {fold}: its figures on this fold say nothing about new records"
-        ));
-    }
-    if fold == 9 && provenance.contains("on the validation records") {
-        doubts.push(format!("fold 9 chose the epoch of {name}, whose figures on it are a little too good"));
-    }
-    if provenance.contains(&format!("temperature and thresholds of fold {fold}")) {
-        doubts
-            .push(format!("{name} was calibrated on fold {fold}: its F1 and calibration on it are a little too good"));
-    }
-    doubts
-}
-
 fn evaluate(
     name: String,
     weights: Weights,
@@ -243,30 +186,18 @@ fn evaluate(
     arguments: &Arguments,
     progress: &indicatif::ProgressBar,
 ) -> Result<Evaluation> {
-    let (thresholds, provenance) = (weights.contract.thresholds.clone(), weights.contract.provenance.clone());
+    let provenance = weights.contract.provenance.clone();
     let classifier = Classifier::on(weights, arguments.device.open_one()?)?;
-    let scores = predictions::classify(&classifier, dataset, &fold.all, &|_, _| (), progress)?;
-    let own: Vec<usize> = (0..fold.all.len()).filter(|&at| dataset.records()[fold.all[at]].is_labelled()).collect();
-    let labelled = scores.predictions.subset(&own).unwrap_or_else(|| unreachable!("`Fold::new` demands a label"));
-    let seed = arguments.seed;
-    let summarise = |population, predictions: &Predictions, records: &[usize]| {
-        let patients = summary::patients(dataset, records);
-        Summary::new(population, predictions, dataset.classes(), &thresholds, &patients, seed)
-    };
-    let mut summaries = vec![summarise(summary::LABELLED, &labelled, &fold.labelled)];
-    if fold.all.len() > fold.labelled.len() {
-        summaries.push(summarise(summary::ALL, &scores.predictions, &fold.all));
-    }
-    let patients = summary::patients(dataset, &fold.labelled);
-    let subgroups = subgroups::measure(dataset, &fold.labelled, &labelled, &patients, seed);
+    let advance = predictions::advance(progress);
+    let measured = evaluation::Evaluation::new(&classifier, dataset, fold, arguments.seed, &advance)?;
     let robustness = match arguments.robustness {
         true => {
-            let undisturbed = summaries[0].macro_auroc.value;
-            robustness::measure(&classifier, dataset, &fold.labelled, undisturbed, progress)?
+            let undisturbed = measured.summaries[0].macro_auroc.value;
+            robustness::measure(&classifier, dataset, &fold.labelled, undisturbed, &advance)?
         }
         false => Vec::new(),
     };
-    Ok(Evaluation { weights: name, provenance, summaries, subgroups, robustness, labelled })
+    Ok(Evaluation { weights: name, provenance, measured, robustness })
 }
 
 /// Compares each network with the first one.
@@ -275,7 +206,7 @@ fn compare(evaluations: &[Evaluation], patients: &[u32], seed: u64) -> Vec<Compa
     let difference = |other: &Evaluation| Comparison {
         first: other.weights.clone(),
         second: first.weights.clone(),
-        macro_auroc: summary::difference(&other.labelled, &first.labelled, patients, seed),
+        macro_auroc: evaluation::difference(&other.measured.labelled, &first.measured.labelled, patients, seed),
     };
     others.iter().map(difference).collect()
 }

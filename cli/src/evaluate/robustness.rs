@@ -2,12 +2,18 @@
 
 use std::f64::consts::TAU;
 
-use ecgpu::{Classifier, Result, dataset::Dataset, engine::random::Random, evaluate::Aurocs};
-use indicatif::ProgressBar;
+use ecgpu::{
+    Classifier, Result,
+    dataset::{
+        Dataset,
+        evaluation::{Progress, classify},
+    },
+    engine::random::Random,
+    evaluate::Aurocs,
+};
 use serde::Serialize;
 
 use super::table::Table;
-use crate::predictions;
 
 /// The course of one kind of disturbance.
 #[derive(Debug, Clone, Serialize)]
@@ -153,7 +159,7 @@ pub fn measure(
     dataset: &Dataset,
     records: &[usize],
     undisturbed: Option<f64>,
-    progress: &ProgressBar,
+    progress: Progress,
 ) -> Result<Vec<Curve>> {
     let mut curves = Vec::new();
     for Disturbance { name, unit, strengths, apply } in &DISTURBANCES {
@@ -165,7 +171,7 @@ pub fn measure(
         let mut points = vec![(neutral, undisturbed)];
         for &strength in *strengths {
             let change = |index: usize, leads: &mut [Vec<f32>]| apply(strength, index as u64, leads);
-            let scores = predictions::classify(classifier, dataset, records, &change, progress)?;
+            let scores = classify(classifier, dataset, records, &change, progress)?;
             let aurocs = Aurocs::new(&scores.logits, scores.predictions.labels(), dataset.classes().len());
             points.push((strength, aurocs.mean()));
         }

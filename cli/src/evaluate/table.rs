@@ -1,12 +1,11 @@
 //! The tables of an evaluation, for the terminal and as Markdown.
 
-use ecgpu::evaluate::DRAWS;
-
-use super::{
-    Comparison, Evaluation,
-    subgroups::Subgroup,
-    summary::{Estimate, Metrics, OF_AVERAGE, OF_CLASS, OF_POPULATION, Summary},
+use ecgpu::{
+    dataset::evaluation::{Estimate, Metrics, OF_AVERAGE, OF_CLASS, OF_POPULATION, Subgroup, Summary},
+    evaluate::DRAWS,
 };
+
+use super::{Comparison, Evaluation};
 use crate::terminal;
 
 /// A table whose first column is text and whose other columns are numbers.
@@ -126,17 +125,17 @@ pub fn report(evaluations: &[Evaluation], comparisons: &[Comparison], warnings: 
     if markdown {
         warnings.iter().for_each(|warning| text += &format!("> **{warning}**\n\n"));
     }
-    for Evaluation { weights, summaries, subgroups: groups, robustness, .. } in evaluations {
+    for Evaluation { weights, measured, robustness, .. } in evaluations {
         text += &heading(markdown, 2, weights);
-        for summary in summaries {
+        for summary in &measured.summaries {
             let Summary { population, records, patients, .. } = summary;
             text += &heading(markdown, 3, &format!("{population}: {records} records of {patients} patients"));
             text += &table(markdown, &classes(summary));
             text += &format!("{}{}\n", if markdown { "\n" } else { "  " }, whole(summary));
         }
-        if !groups.is_empty() {
+        if !measured.subgroups.is_empty() {
             text += &heading(markdown, 3, "subgroups of the records with a label");
-            text += &table(markdown, &subgroups(groups));
+            text += &table(markdown, &subgroups(&measured.subgroups));
         }
         if !robustness.is_empty() {
             text += &heading(markdown, 3, "robustness, macro AUROC of the records with a label");

@@ -2,15 +2,12 @@
 
 mod onnx;
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::path::{Path, PathBuf};
 
 use ecgpu::{Error, ErrorKind, Result, Weights, engine::files};
 
 use crate::{
-    check_free,
+    SUCCESS, check_free,
     terminal::{GOOD, clean, note, print},
     weights_to_choose,
 };
@@ -39,7 +36,7 @@ pub struct Arguments {
     force: bool,
 }
 
-pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+pub fn run(arguments: &Arguments) -> Result<u8> {
     let outputs: Vec<&Path> = arguments.onnx.iter().chain(&arguments.f16).map(PathBuf::as_path).collect();
     if arguments.onnx.is_some() && arguments.onnx == arguments.f16 {
         let cause = "--onnx and --f16 name the same file";
@@ -59,5 +56,5 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         files::write(path, &bytes)?;
         print(&format!("{GOOD}{}{GOOD:#}, {} bytes\n", clean(&path.display().to_string()), bytes.len()));
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(SUCCESS)
 }

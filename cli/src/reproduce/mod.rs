@@ -7,7 +7,6 @@ mod results;
 use std::{
     ops::ControlFlow,
     path::{Path, PathBuf},
-    process::ExitCode,
     sync::atomic::{AtomicBool, Ordering},
     time::Instant,
 };
@@ -24,7 +23,7 @@ use self::{
     results::{Finished, Results},
 };
 use crate::{
-    interrupt, predictions,
+    SUCCESS, interrupt, predictions,
     run_display::{self, RunDisplay},
     terminal::{GOOD, clean, note, print},
 };
@@ -78,7 +77,7 @@ pub struct Arguments {
     json: bool,
 }
 
-pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+pub fn run(arguments: &Arguments) -> Result<u8> {
     let recipe = Recipe {
         data: std::path::absolute(&arguments.data).unwrap_or(arguments.data.clone()),
         out: std::path::absolute(&arguments.out).unwrap_or(arguments.out.clone()),
@@ -102,7 +101,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
         if train(planned, &dataset, backend.as_ref(), arguments.json, &stop)?.is_break() {
             note(&format!("stopped; the same command goes on with {}", planned.name));
-            return Ok(ExitCode::from(interrupt::EXIT_CODE));
+            return Ok(interrupt::EXIT_CODE);
         }
     }
     let results =
@@ -116,7 +115,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         print(&report::table(&results));
         print(&format!("\n{GOOD}{}{GOOD:#}\n", clean(&markdown.display().to_string())));
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(SUCCESS)
 }
 
 fn create_folder(path: &Path) -> Result<()> {

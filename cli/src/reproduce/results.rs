@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use ecgpu::{
     Classifier, Error, ErrorKind, Result, Weights,
-    dataset::Dataset,
+    dataset::{Dataset, evaluation::classify},
     engine::{backend::Backend, files},
     evaluate::Aurocs,
     train::Outcome,
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::planned::{Method, Planned, Recipe};
-use crate::predictions;
+use crate::program;
 
 /// What a run leaves behind, beside its weights.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -125,7 +125,6 @@ impl Results {
         open: impl Fn() -> Result<Box<dyn Backend>>,
     ) -> Result<Self> {
         let records = dataset.labelled(fold..=fold);
-        let progress = predictions::progress(0, true);
         let (mut measured, mut encoders) = (Vec::new(), Vec::new());
         for planned in runs {
             let finished = Finished::read(planned)?.ok_or_else(|| {
@@ -137,7 +136,7 @@ impl Results {
                 continue;
             };
             let classifier = Classifier::on(Weights::from_path(planned.weights())?, open()?)?;
-            let scores = predictions::classify(&classifier, dataset, &records, &|_, _| (), &progress)?;
+            let scores = classify(&classifier, dataset, &records, &|_, _| (), &|_| Ok(()))?;
             let aurocs = Aurocs::new(&scores.logits, scores.predictions.labels(), dataset.classes().len());
             let (method, seed, name) = (planned.method, planned.seed, planned.name.clone());
             measured.push(Measured { method, seed, fraction, name, finished, aurocs });
@@ -150,7 +149,7 @@ impl Results {
             encoders,
             settings: settings(recipe, runs)?,
             data: dataset.checksum(),
-            program: program()?,
+            program: program_checksum()?,
             version: env!("CARGO_PKG_VERSION"),
         })
     }
@@ -168,9 +167,9 @@ fn settings(recipe: &Recipe, runs: &[Planned]) -> Result<Vec<(String, String)>> 
 }
 
 /// Returns the SHA-256 of the program.
-fn program() -> Result<String> {
+fn program_checksum() -> Result<String> {
     let failed =
         |error| Error::new(ErrorKind::File, format!("the program cannot be read: {error}"), "leave it in its place");
-    let bytes = std::env::current_exe().and_then(std::fs::read).map_err(failed)?;
+    let bytes = program::read().map_err(failed)?;
     Ok(Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect())
 }

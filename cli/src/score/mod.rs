@@ -11,7 +11,6 @@ use std::{
     fs::File,
     io::Read,
     path::{Path, PathBuf},
-    process::ExitCode,
     sync::atomic::Ordering,
     time::Instant,
 };
@@ -81,7 +80,7 @@ pub struct Arguments {
     json: bool,
 }
 
-pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+pub fn run(arguments: &Arguments) -> Result<u8> {
     let run = Run::new(arguments)?;
     let mut journal = run.open_journal()?;
     let stop = interrupt::flag()?;

@@ -2,19 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use ecgpu::{
+use serde::Serialize;
+
+use crate::{
     dataset::Dataset,
     evaluate::{
         Counts, Decisions, Predictions, Ranking, bootstrap, brier_score, expected_calibration_error, fmax, interval,
         macro_mean,
     },
 };
-use serde::Serialize;
 
 /// A metric with its 95 % bootstrap interval over patients. Both are null where they are not defined.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Estimate {
+    /// The metric.
     pub value: Option<f64>,
+    /// The lower and the upper end of the interval.
     pub interval: Option<[f64; 2]>,
 }
 
@@ -23,37 +26,51 @@ pub type Metrics = BTreeMap<&'static str, Estimate>;
 
 /// The metrics of one class: AUROC, average precision, and those of [`OF_CLASS`].
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct ClassSummary {
+    /// The name of the class.
     pub class: String,
     /// The number of positive records.
     pub support: usize,
+    /// The probability from which the class is given as a label.
     pub threshold: f64,
+    /// The area under the ROC curve.
     pub auroc: Estimate,
+    /// The average precision.
     pub average_precision: Estimate,
+    /// Those of [`OF_CLASS`].
     #[serde(flatten)]
     pub metrics: Metrics,
 }
 
 /// The metrics of one network on one population.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct Summary {
-    /// The name of the population.
+    /// The name of the population: [`LABELLED`] or [`ALL`].
     pub population: &'static str,
+    /// The number of records.
     pub records: usize,
+    /// The number of patients.
     pub patients: usize,
+    /// The mean of the classes' areas under the ROC curve.
     pub macro_auroc: Estimate,
+    /// The mean of the classes' average precisions.
     pub macro_average_precision: Estimate,
     /// Those of [`OF_POPULATION`].
     #[serde(flatten)]
     pub metrics: Metrics,
-    /// Those of [`OF_AVERAGE`].
+    /// The means over the classes of [`OF_AVERAGE`].
     pub macro_average: Metrics,
+    /// The metrics of [`OF_AVERAGE`] of all decisions of all classes.
     pub micro_average: Metrics,
+    /// The classes, in the order of the logits.
     pub classes: Vec<ClassSummary>,
 }
 
-/// The names of the populations.
+/// The population of the records that have a label, as the benchmark of PTB-XL measures.
 pub const LABELLED: &str = "records with a label";
+/// The population of all records.
 pub const ALL: &str = "all records";
 
 /// Returns the patients of some records.
@@ -61,7 +78,7 @@ pub fn patients(dataset: &Dataset, records: &[usize]) -> Vec<u32> {
     records.iter().map(|&index| dataset.records()[index].patient_id).collect()
 }
 
-/// The orders of the scores of all classes.
+/// Returns the orders of the scores of all classes.
 pub fn rankings(predictions: &Predictions) -> Vec<Ranking> {
     let ranking = |class| {
         let (probabilities, labels) = predictions.class(class);
@@ -81,10 +98,12 @@ fn areas(rankings: &[Ranking], counts: &[u64]) -> Vec<Option<f64>> {
     areas
 }
 
-/// The names of the metrics of a class, of averages over the classes, and of a population, in the order of [`decided`].
+/// The names of the metrics of a class.
 pub const OF_CLASS: [&str; 7] =
     ["precision", "recall", "specificity", "f1", "accuracy", "brier_score", "expected_calibration_error"];
+/// The names of the metrics of averages over the classes.
 pub const OF_AVERAGE: [&str; 4] = ["precision", "recall", "specificity", "f1"];
+/// The names of the metrics of a population.
 pub const OF_POPULATION: [&str; 3] = ["exact_match_accuracy", "per_label_accuracy", "fmax"];
 
 /// The metrics of [`OF_AVERAGE`].
@@ -115,8 +134,9 @@ fn drawn(predictions: &Predictions, counts: &[u64]) -> Option<Predictions> {
 }
 
 impl Summary {
-    /// Computes all metrics. `patients` has the patient of each record.
-    pub fn new(
+    /// Computes all metrics of the predictions of a population. `names` are the classes, `thresholds` the probabilities from which
+    /// they are labels, `patients` the patient of each record, and `seed` that of the bootstrap.
+    pub(super) fn new(
         population: &'static str,
         predictions: &Predictions,
         names: &[String],
@@ -165,7 +185,7 @@ impl Summary {
 }
 
 /// Computes the macro AUROC and its interval alone, as for a subgroup.
-pub fn macro_auroc(predictions: &Predictions, patients: &[u32], seed: u64) -> Estimate {
+pub(super) fn macro_auroc(predictions: &Predictions, patients: &[u32], seed: u64) -> Estimate {
     let rankings = rankings(predictions);
     let statistic = |counts: &[u64]| {
         let aurocs: Vec<_> = rankings.iter().map(|ranking| ranking.auroc(|record| counts[record])).collect();
@@ -177,7 +197,7 @@ pub fn macro_auroc(predictions: &Predictions, patients: &[u32], seed: u64) -> Es
 }
 
 /// Computes the difference of the macro AUROCs of two networks on the same records, the first less the second, by a paired
-/// bootstrap: both are measured on the same draws.
+/// bootstrap: both are measured on the same draws. `patients` has the patient of each record.
 pub fn difference(first: &Predictions, second: &Predictions, patients: &[u32], seed: u64) -> Estimate {
     let rankings = [first, second].map(rankings);
     let statistic = |counts: &[u64]| {

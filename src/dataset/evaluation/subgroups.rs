@@ -1,12 +1,12 @@
 //! The macro AUROC of groups of patients.
 
-use ecgpu::{
+use serde::Serialize;
+
+use super::summary::{Estimate, macro_auroc, rankings};
+use crate::{
     dataset::{Dataset, Record},
     evaluate::Predictions,
 };
-use serde::Serialize;
-
-use super::summary::{Estimate, macro_auroc};
 
 /// The fewest records for which a group is reported: the interval of fewer says nothing.
 const FEWEST: usize = 50;
@@ -14,13 +14,17 @@ const FEWEST: usize = 50;
 /// The upper ends of the age bands in years, without the last band.
 const AGES: [f32; 4] = [40.0, 55.0, 65.0, 75.0];
 
-/// One group of records.
+/// One group of records, such as those of women.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct Subgroup {
     /// What the records are grouped by: sex, age or device.
     pub group: &'static str,
+    /// The name of the group.
     pub name: String,
+    /// The number of records.
     pub records: usize,
+    /// The mean of the classes' areas under the ROC curve.
     pub macro_auroc: Estimate,
     /// The AUROC of each class.
     pub auroc: Vec<Option<f64>>,
@@ -43,7 +47,7 @@ fn age_band(record: &Record) -> Option<String> {
 
 /// Measures all groups of some records that have enough of them. `patients` has the patient of each record, `seed` is that
 /// of the bootstrap.
-pub fn measure(
+pub(super) fn measure(
     dataset: &Dataset,
     records: &[usize],
     predictions: &Predictions,
@@ -65,7 +69,7 @@ pub fn measure(
             let own: Vec<usize> = (0..records.len()).filter(|&at| names[at].as_ref() == Some(name)).collect();
             let Some(part) = predictions.subset(&own).filter(|_| own.len() >= FEWEST) else { continue };
             let patients: Vec<u32> = own.iter().map(|&at| patients[at]).collect();
-            let auroc = super::summary::rankings(&part).iter().map(|ranking| ranking.auroc(|_| 1)).collect();
+            let auroc = rankings(&part).iter().map(|ranking| ranking.auroc(|_| 1)).collect();
             let macro_auroc = macro_auroc(&part, &patients, seed);
             subgroups.push(Subgroup { group, name: name.clone(), records: own.len(), macro_auroc, auroc });
         }
