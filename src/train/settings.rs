@@ -213,16 +213,24 @@ impl Settings {
     /// # Errors
     /// The text is not TOML, a setting is unknown or has the wrong type, or the settings belong to another kind of run.
     pub fn read(kind: RunKind, text: &str) -> Result<Self> {
+        Self::new(kind).with(text)
+    }
+
+    /// Parses settings as [`Settings::read`] does. Missing settings have the values of these.
+    ///
+    /// # Errors
+    /// Those of [`Settings::read`].
+    pub fn with(&self, text: &str) -> Result<Self> {
         let bad = |error: String| {
             let cause = format!("settings that cannot be read: {}", error.trim().replace('\n', " "));
             Error::new(ErrorKind::Usage, cause, "correct the file; a run's config.toml shows what there is")
         };
         let given: toml::Table = text.parse().map_err(|error: toml::de::Error| bad(error.message().to_string()))?;
-        let mut table = Self::new(kind).table()?;
+        let mut table = self.table()?;
         table.extend(given);
         let settings: Self = table.try_into().map_err(|error: toml::de::Error| bad(error.message().to_string()))?;
-        if settings.kind != kind {
-            let cause = format!("settings of a run of kind '{}', not '{kind}'", settings.kind);
+        if settings.kind != self.kind {
+            let cause = format!("settings of a run of kind '{}', not '{}'", settings.kind, self.kind);
             return Err(Error::new(ErrorKind::Usage, cause, "use the command that they were made with"));
         }
         Ok(settings)
