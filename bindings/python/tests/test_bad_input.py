@@ -46,30 +46,25 @@ def test_a_classifier_that_cannot_be_opened_says_why(options, kind, text):
 def test_wrong_arguments_of_calls_say_why(model, record, synthetic, tmp_path):
     for source, options, kind, text in [
         (tmp_path / "missing.hea", {}, errors.FileError, "missing.hea"),
-        (tmp_path, {}, errors.Error, ""),
-        (b"neither text nor a known file \x00\x01", {}, errors.Error, ""),
+        (tmp_path, {}, errors.Error, None),
+        (b"neither text nor a known file \x00\x01", {}, errors.Error, None),
         (synthetic[0], {"unit": "inch"}, errors.UsageError, "inch"),
         (synthetic[0], {"sampling_rate": -1}, errors.UsageError, "-1"),
         (synthetic[0], {"sampling_rate": float("nan")}, errors.UsageError, "NaN"),
         (synthetic[0], {"leads": ["X"]}, errors.Error, "X"),
         (synthetic[0][:8], {"sampling_rate": 100, "unit": "mV"}, errors.Error, "8"),
-        (synthetic[0], {"sampling_rate": 10_000, "unit": "mV"}, errors.RecordingError, "second"),
-        (np.zeros((0, 12)), {}, errors.Error, ""),
-        (np.zeros(12), {}, errors.Error, ""),
+        (synthetic[0], {"sampling_rate": 10_000, "unit": "mV"}, errors.RecordingError, "too short"),
+        (np.zeros((0, 12)), {}, errors.Error, None),
+        (np.zeros(12), {}, errors.Error, None),
         (np.array(["a"]), {}, errors.UsageError, "no array of numbers"),
         (np.zeros((12, 1000), object), {}, errors.UsageError, "no array of numbers"),
         (None, {}, errors.UsageError, "no array"),
-        (42, {}, errors.Error, ""),
+        (42, {}, errors.Error, None),
     ]:
         with pytest.raises(kind, match=text):
             model.classify(source, **options)
-    for arguments, text in [
-        ((record,), "one path"),
-        (([record],), ""),
-    ]:
-        if text:
-            with pytest.raises(errors.UsageError, match=text):
-                model.classify_many(*arguments)
+    with pytest.raises(errors.UsageError, match="one path"):
+        model.classify_many(record)
     for options in [{"on_error": "ignore"}, {"batch_size": 0}]:
         with pytest.raises(errors.UsageError):
             model.classify_many([record], **options)
@@ -160,6 +155,7 @@ def test_a_forked_child_gets_an_error_and_a_spawned_one_computes(model):
 
 def test_a_subinterpreter_is_refused():
     program = """
+import ecgpu
 try:
     import _interpreters as interpreters
 except ImportError:
@@ -169,10 +165,10 @@ code = '''
 try:
     import ecgpu._native
 except ImportError as error:
-    print(error)
+    print(error, flush=True)
 '''
 interpreters.run_string(own, code)
 """
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
-    assert "subinterpreters" in ran.stdout or "interpreter" in ran.stdout
+    assert "more than once per process" in ran.stdout or "subinterpreters" in ran.stdout

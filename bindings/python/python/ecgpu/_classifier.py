@@ -160,6 +160,11 @@ class Classifier:
         return np.asarray(self._opened.thresholds)
 
     @property
+    def network(self) -> str:
+        """The name of the network."""
+        return self._opened.network
+
+    @property
     def network_leads(self) -> list[str]:
         """The leads in the order of the network's input."""
         return self._opened.leads
