@@ -3,8 +3,8 @@
     python -m ecgpu export 542k --onnx 542k.onnx
     python bindings/python/benches/beside_onnxruntime.py 542k.onnx --threads 1
 
-It prints the median time of a call at batch 1 and 32, what a call costs beyond the network (64 short records one by one beside
-the same in one batch), and the time from the import to the first logits, with NumPy's import and without.
+It prints the median time of a call at batch 1 and 32, what a call costs beyond the network (64 short records one by one
+beside the same in one batch), and the time from the import to the first logits, with NumPy's import and without.
 """
 
 import argparse

@@ -70,14 +70,6 @@ def test_wrong_arguments_of_calls_say_why(model, record, synthetic, tmp_path):
             model.classify_many([record], **options)
 
 
-def test_a_tensor_that_needs_gradients_is_refused_with_its_reason(model):
-    from conftest import needs
-
-    torch = needs("torch")
-    with pytest.raises(errors.UsageError, match="detach"):
-        model.classify(torch.zeros(12, 1000, requires_grad=True))
-
-
 def test_a_file_that_is_removed_in_the_middle_is_an_error_of_its_own(model, tmp_path):
     paths = []
     for number in range(64):

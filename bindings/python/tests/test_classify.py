@@ -29,11 +29,10 @@ def test_a_file_is_classified_as_by_the_command_line(model, record, classified):
     assert "format16" in repr(prediction)
 
 
-def test_arrays_bytes_and_tensors_are_classified_like_their_file(model, synthetic, tmp_path):
+def test_arrays_and_bytes_are_classified_like_their_file(model, synthetic, tmp_path):
     array = synthetic[0]
     np.save(tmp_path / "array.npy", array)
     expected = model.classify(tmp_path / "array.npy", sampling_rate=100, unit="mV").logits
-    torch = needs("torch")
 
     class OnlyDlpack:
         def __dlpack__(self, **options):
@@ -51,7 +50,6 @@ def test_arrays_bytes_and_tensors_are_classified_like_their_file(model, syntheti
         "strided": np.repeat(array, 2, axis=1)[:, ::2],
         "byte-swapped": array.astype(">f4"),
         "list": array.tolist(),
-        "tensor": torch.from_numpy(array.copy()),
         "DLPack": OnlyDlpack(),
         "bytes": (tmp_path / "array.npy").read_bytes(),
     }
@@ -60,6 +58,17 @@ def test_arrays_bytes_and_tensors_are_classified_like_their_file(model, syntheti
         np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5, err_msg=name)
     microvolts = np.rint(array * 1000).astype(np.int16)
     np.testing.assert_allclose(model.classify(microvolts, sampling_rate=100, unit="uV").logits, expected, atol=0.02)
+
+
+def test_a_tensor_of_pytorch_is_classified_like_its_array(model, synthetic):
+    torch = needs("torch")
+    expected = model.classify(synthetic[0], sampling_rate=100, unit="mV").logits
+    tensor = torch.from_numpy(synthetic[0].copy())
+    for form in (tensor, tensor.double(), tensor.T.contiguous().T, tensor.half().float()):
+        np.testing.assert_allclose(model.classify(form, sampling_rate=100, unit="mV").logits, expected, atol=1e-2)
+    np.testing.assert_array_equal(model.classify(tensor, sampling_rate=100, unit="mV").logits, expected)
+    with pytest.raises(ecgpu.errors.UsageError, match="detach"):
+        model.classify(tensor.requires_grad_())
 
 
 def test_leads_in_another_order_are_put_in_place(model, synthetic):
