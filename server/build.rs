@@ -1,5 +1,5 @@
-//! Collects the files of the page, `page/`, and of the engine for browsers, `bindings/web/dist/`, if that was built: a table
-//! of constants that `http/page.rs` includes. Without the engine the page computes on the server.
+//! Collects the files of the page, `page/`, and of the engine for browsers, `bindings/web/dist/`, if that was built, compressed
+//! by gzip: a table of constants that `http/page.rs` includes. Without the engine the page computes on the server.
 
 use std::{
     collections::hash_map::DefaultHasher,
@@ -7,9 +7,11 @@ use std::{
     fmt::Write as _,
     fs,
     hash::Hasher,
-    io,
+    io::{self, Write as _},
     path::{Path, PathBuf},
 };
+
+use flate2::{Compression, write::GzEncoder};
 
 /// The files of the engine for browsers.
 const ENGINE: [&str; 4] = ["ecgpu.js", "ecgpu_bg.js", "ecgpu_bg.wasm", "weights.safetensors"];
@@ -57,15 +59,19 @@ fn add(table: &mut String, path: &Path, folder: &str) -> io::Result<()> {
         Some("safetensors") => "application/octet-stream",
         _ => return Ok(()),
     };
-    let path = path.canonicalize()?;
+    let content = fs::read(path)?;
     let mut hasher = DefaultHasher::new();
-    hasher.write(&fs::read(&path)?);
-    let tag = format!("\"{:016x}\"", hasher.finish());
+    hasher.write(&content);
+    let tag = format!("{:016x}", hasher.finish());
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(&content)?;
+    let compressed = PathBuf::from(variable("OUT_DIR")).join(format!("{name}.gz"));
+    fs::write(&compressed, encoder.finish()?)?;
     let route = format!("{folder}{name}");
+    let path = compressed.display().to_string();
     let line = writeln!(
         table,
-        "File {{ route: {route:?}, kind: {kind:?}, tag: {tag:?}, content: include_bytes!({:?}) }},",
-        path.display().to_string()
+        "File {{ route: {route:?}, kind: {kind:?}, tag: {tag:?}, compressed: include_bytes!({path:?}) }},"
     );
     line.map_err(io::Error::other)
 }

@@ -1,5 +1,9 @@
 //! The page and its files.
 
+use std::io::Read;
+
+use flate2::read::GzDecoder;
+
 use crate::support::{Request, server};
 
 fn get(path: &str) -> Request {
@@ -45,6 +49,29 @@ fn a_browser_whose_copy_is_the_same_gets_no_content() {
         assert_eq!((again.status, again.body.as_str()), (304, ""), "{tags}");
     }
     assert_eq!(server.send(&get("/main.js").header("if-none-match", "\"other\"")).status, 200);
+}
+
+#[test]
+fn a_browser_that_takes_gzip_gets_the_same_file_compressed() {
+    let server = server();
+    let plain = server.send(&get("/main.js"));
+    assert_eq!((plain.header("content-encoding"), plain.header("vary")), (None, Some("accept-encoding")));
+    for accepted in ["gzip, deflate, br", "br;q=1.0, GZIP;q=0.5", "*"] {
+        let small = server.send(&get("/main.js").header("accept-encoding", accepted));
+        assert_eq!(small.header("content-encoding"), Some("gzip"), "{accepted}");
+        assert!(small.content.len() < plain.content.len() / 2, "{accepted}");
+        let mut content = String::new();
+        GzDecoder::new(&small.content[..]).read_to_string(&mut content).unwrap();
+        assert_eq!(content, plain.body, "{accepted}");
+        let tag = small.header("etag").unwrap();
+        assert_ne!(plain.header("etag"), Some(tag));
+        let again = get("/main.js").header("accept-encoding", accepted).header("if-none-match", tag);
+        assert_eq!(server.send(&again).status, 304, "{accepted}");
+    }
+    for refused in ["identity", "br", "gzip;q=0, *", "gzip;q=nonsense", ""] {
+        let whole = server.send(&get("/main.js").header("accept-encoding", refused));
+        assert_eq!((whole.header("content-encoding"), whole.body.as_str()), (None, plain.body.as_str()), "{refused}");
+    }
 }
 
 #[test]

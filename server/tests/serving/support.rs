@@ -161,7 +161,10 @@ pub struct Client {
 pub struct Response {
     pub status: u16,
     head: String,
+    /// The content, if it is text; empty if it is compressed.
     pub body: String,
+    /// The bytes of the content.
+    pub content: Vec<u8>,
 }
 
 impl Response {
@@ -226,7 +229,7 @@ impl Client {
         };
         let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
         let status = head[9..12].parse().unwrap();
-        let mut response = Response { status, head, body: String::new() };
+        let mut response = Response { status, head, body: String::new(), content: Vec::new() };
         if status == 100 {
             self.rest = bytes.split_off(end);
             return self.try_response();
@@ -239,7 +242,10 @@ impl Client {
             self.more(&mut bytes)?;
         }
         self.rest = bytes.split_off(end + length);
-        response.body = String::from_utf8(bytes.split_off(end)).unwrap();
+        response.content = bytes.split_off(end);
+        if response.header("content-encoding").is_none() {
+            response.body = String::from_utf8(response.content.clone()).unwrap();
+        }
         Some(response)
     }
 
