@@ -20,7 +20,11 @@ use super::{Contract, Network, Parameters, Tensor, published};
 use crate::{Error, ErrorKind, Hint, Result, random::Random};
 
 /// The weights file that is compiled into the crate. `weights/README.md` says how it was trained.
+#[cfg(not(feature = "half-weights"))]
 static BUILT_IN: &[u8] = include_bytes!("../../weights/ssl-ecg-542k.safetensors");
+/// The weights file that is compiled into the crate, in F16.
+#[cfg(feature = "half-weights")]
+static BUILT_IN: &[u8] = include_bytes!("../../weights/ssl-ecg-542k-f16.safetensors");
 
 /// The names of the weights files that come with the project. The first is that of [`Weights::built_in`].
 /// `weights/README.md` describes them.

@@ -8,8 +8,9 @@
  * gives ECGPU_STATUS_INVALID_HANDLE. ecgpu_*_close takes the address of a handle, closes the object and sets the handle to NULL; NULL is
  * accepted. An object that is closed while another thread uses it lives until that call ends.
  *
- * Every function may be called from any thread, also several at once with the same handles. After fork() the child must not use
- * handles of its parent: threads and devices do not survive a fork. It may open its own if the parent had opened none.
+ * Every function may be called from any thread, also several at once with the same handles. Threads and devices do not survive
+ * fork(): where the parent had called ecgpu, every call of the child but ecgpu_version and ecgpu_last_error gives
+ * ECGPU_STATUS_USAGE. Fork before the first call, or run a program of its own with exec().
  *
  * Licence: Apache-2.0.
  */
@@ -128,7 +129,8 @@ typedef struct ecgpu_options {
 
 /**
  * Is called with each message: its level (1 error, 2 warning, 3 information, 4 debugging) and its text, which is valid during the call.
- * It may be called from any thread, also from several at once. It must not call functions of ecgpu, nor longjmp or throw.
+ * It may be called from any thread, also from several at once. Within it every call but ecgpu_version and ecgpu_last_error gives
+ * ECGPU_STATUS_USAGE. It must not longjmp or throw.
  */
 typedef void (*ecgpu_log)(uint32_t level, const char *message, void *user);
 
@@ -156,7 +158,7 @@ typedef struct ecgpu_read_options {
 
 /**
  * Is called for each stage that was compared: its name, its normalised mean square error, its largest absolute difference, and whether
- * both are within the bounds (1 or 0). The name is valid during the call. It must not call ecgpu_close for the classifier, nor longjmp or throw.
+ * both are within the bounds (1 or 0). The name is valid during the call. It may call every function of ecgpu, but must not longjmp or throw.
  */
 typedef void (*ecgpu_stage)(const char *name, double nmse, double largest_difference, uint32_t passed, void *user);
 

@@ -10,6 +10,8 @@ use std::{
 
 use ecgpu::{Error, ErrorKind};
 
+use crate::caller;
+
 /// Whether a call succeeded, and if not, why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
@@ -105,11 +107,13 @@ pub extern "C" fn ecgpu_last_error() -> *const c_char {
     of_thread.ok().flatten().unwrap_or(c"".as_ptr())
 }
 
-/// Does the work of a call. A failure becomes the last error of the thread.
+/// Does the work of a call, if its caller may make one. A failure becomes the last error of the thread.
 pub fn guard(work: impl FnOnce() -> Outcome<()>) -> EcgpuStatus {
-    silence_panics();
-    let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
-        Err(Failure::new(EcgpuStatus::Internal, "a fault of ecgpu", "report what was called; close what was used"))
+    let outcome = caller::check().and_then(|()| {
+        silence_panics();
+        catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+            Err(Failure::new(EcgpuStatus::Internal, "a fault of ecgpu", "report what was called; close what was used"))
+        })
     });
     match outcome {
         Ok(()) => EcgpuStatus::Ok,

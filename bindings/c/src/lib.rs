@@ -6,6 +6,7 @@
 #![allow(clippy::missing_safety_doc, reason = "the header states what every function demands of its arguments")]
 
 mod argument;
+mod caller;
 mod cancel;
 mod classifier;
 mod devices;

@@ -8,12 +8,13 @@ use std::{
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::{
-    EcgpuStatus,
+    EcgpuStatus, caller,
     error::{Failure, guard, text},
 };
 
 /// Is called with each message: its level (1 error, 2 warning, 3 information, 4 debugging) and its text, which is valid during the call.
-/// It may be called from any thread, also from several at once. It must not call functions of ecgpu, nor longjmp or throw.
+/// It may be called from any thread, also from several at once. Within it every call but ecgpu_version and ecgpu_last_error gives
+/// ECGPU_STATUS_USAGE. It must not longjmp or throw.
 pub type EcgpuLog = Option<unsafe extern "C" fn(level: u32, message: *const c_char, user: *mut c_void)>;
 
 /// The host's function and what it gets.
@@ -44,8 +45,9 @@ impl Log for Forward {
         let target = TARGET.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(Target { function, user }) = &*target {
             let message = text(&record.args().to_string());
+            let level = level(record.level());
             // SAFETY: the host gives a function of this type, and what `user` names is its own.
-            unsafe { function(level(record.level()), message.as_ptr(), *user) };
+            caller::within_log_function(|| unsafe { function(level, message.as_ptr(), *user) });
         }
     }
 

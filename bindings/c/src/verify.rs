@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Is called for each stage that was compared: its name, its normalised mean square error, its largest absolute difference, and whether
-/// both are within the bounds (1 or 0). The name is valid during the call. It must not call ecgpu_close for the classifier, nor longjmp or throw.
+/// both are within the bounds (1 or 0). The name is valid during the call. It may call every function of ecgpu, but must not longjmp or throw.
 pub type EcgpuStage = Option<
     unsafe extern "C" fn(name: *const c_char, nmse: f64, largest_difference: f64, passed: u32, user: *mut c_void),
 >;
