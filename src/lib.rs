@@ -20,6 +20,7 @@
 //! | `formats` | yes | reading and writing WFDB, NumPy and text files |
 //! | `all-formats` | no | reading DICOM, EDF, SCP-ECG, ISHNE, XML of GE, HL7 and Philips, MATLAB, HDF5, FLAC, gzip and zip |
 //! | `threads` | yes | the CPU backend on all cores |
+//! | `half-weights` | no | the built-in weights in F16, of half the size |
 //! | `json` | no | a [`Report`] as JSON |
 //! | `evaluate` | no | metrics of a classifier |
 //! | `plot` | no | curves, and ECGs on paper, as SVG |
