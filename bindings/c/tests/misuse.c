@@ -302,6 +302,8 @@ static void a_child_of_a_user_is_refused_and_its_parent_goes_on(void) {
 
 int main(int count, char **arguments) {
     THAT(count == 2);
+    /* A call that hangs ends the program. */
+    alarm(300);
     /* Before the first call of the parent. */
     in_child(classify_in_child, NULL);
     every_function_finds_out_a_wrong_handle();
