@@ -29,8 +29,11 @@
 //! | `explain` | no | explanations of a classification, as numbers and, with `plot`, as a drawing |
 //! | `gradients` | no | what `train` and `explain` share; nothing by itself |
 //! | `download` | no | PTB-XL from PhysioNet |
+//! | `hub` | no | weights by name, from the Hugging Face Hub and its cache |
 
 mod backend;
+#[cfg(any(feature = "hub", feature = "train"))]
+mod checksum;
 mod classifier;
 #[cfg(feature = "train")]
 pub mod dataset;
@@ -40,7 +43,11 @@ mod error;
 pub mod evaluate;
 #[cfg(feature = "explain")]
 pub mod explain;
+#[cfg(any(feature = "download", feature = "hub"))]
+mod fetch;
 mod files;
+#[cfg(feature = "hub")]
+pub mod hub;
 mod kernels;
 mod network;
 mod plan;

@@ -12,7 +12,7 @@ use std::{
 
 /// The layers from the ground up. A module may import from its own layer and from those before it.
 const LAYERS: [&[&str]; 9] = [
-    &["error", "random", "files", "search", "text"],
+    &["error", "random", "files", "search", "text", "checksum", "fetch", "hub"],
     &["worker", "ecg"],
     &["kernels"],
     &["network"],

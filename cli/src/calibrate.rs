@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::{
     DeviceOptions, SUCCESS, check_free, predictions,
     terminal::{FAINT, GOOD, STRONG, clean, note, print},
+    weights,
 };
 
 /// Fit the temperature and the thresholds of a network to a fold
@@ -31,8 +32,7 @@ pub struct Arguments {
     /// The fold to calibrate on: 9, so that fold 10 can measure the result
     #[arg(long, value_name = "FOLD")]
     fold: u8,
-    /// The weights file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help = crate::weights_to_choose())]
     weights: PathBuf,
     /// The file of the calibrated weights
     #[arg(long, value_name = "FILE")]
@@ -73,7 +73,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let Arguments { fold, out, .. } = arguments;
     check_free(&[out], arguments.force)?;
     files::check_writable(out)?;
-    let weights = Weights::open(&arguments.weights)?;
+    let weights = weights::open(&arguments.weights, arguments.json)?;
     let dataset = predictions::open(&arguments.data, arguments.json)?;
     dataset.notes().iter().for_each(|text| note(text));
     dataset.check_classes(&weights)?;

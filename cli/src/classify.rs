@@ -229,7 +229,7 @@ struct Printer<'a> {
 
 impl<'a> Printer<'a> {
     fn new(arguments: &'a Arguments, start: Instant) -> Result<Self> {
-        let weights = arguments.setup.weights()?;
+        let weights = arguments.setup.weights(arguments.json)?;
         for text in &weights.notes {
             terminal::note(text);
         }

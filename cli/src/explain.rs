@@ -90,7 +90,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         return Err(Error::new(ErrorKind::Usage, cause, "begin the drawing earlier, from 0 s on").at(file.display()));
     }
     recording.warnings().iter().chain(&quality::warnings(&recording)).for_each(|text| warn(text));
-    let weights = arguments.setup.weights()?;
+    let weights = arguments.setup.weights(arguments.json)?;
     weights.notes.iter().for_each(|text| note(text));
     let classifier = Classifier::on(weights, arguments.setup.device.open_one()?)?;
     let Methods(methods) = arguments.method.clone();

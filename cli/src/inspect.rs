@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::{
     SUCCESS,
     terminal::{FAINT, STRONG, clean, note, print, table},
+    weights::open,
 };
 
 /// Show a weights file: network, layers, parameters, input contract, provenance
@@ -28,7 +29,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<u8> {
-    let weights = arguments.file.as_ref().map_or_else(Weights::built_in, Weights::open)?;
+    let weights = arguments.file.as_ref().map_or_else(Weights::built_in, |name| open(name, arguments.json))?;
     weights.notes.iter().for_each(|text| note(text));
     print(&if arguments.json { format!("{}\n", object(&weights)?) } else { text(&weights)? });
     Ok(SUCCESS)

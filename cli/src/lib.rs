@@ -32,6 +32,7 @@ mod terminal;
 mod train;
 mod tune;
 mod verify;
+mod weights;
 
 use std::ffi::OsString;
 
@@ -102,7 +103,8 @@ fn weights_help() -> String {
 /// Says which weights a user can name.
 fn weights_to_choose() -> String {
     format!(
-        "A safetensors file of network {}, or the name of weights that come with the program: {}",
+        "A safetensors file of network {}, hf:OWNER/NAME[@REVISION][/FILE] on the Hugging Face Hub, or the name of weights \
+         that come with the program: {}",
         published::NAMES.join(" or "),
         WEIGHTS.join(", ")
     )
@@ -193,8 +195,9 @@ impl DeviceOptions {
 }
 
 impl Setup {
-    fn weights(&self) -> Result<Weights> {
-        self.weights.as_ref().map_or_else(Weights::built_in, Weights::open)
+    /// Reads the weights. A download is shown, unless it is `hidden`.
+    fn weights(&self, hidden: bool) -> Result<Weights> {
+        self.weights.as_ref().map_or_else(Weights::built_in, |name| weights::open(name, hidden))
     }
 }
 

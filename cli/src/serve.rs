@@ -87,7 +87,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         terminal::print(&openapi());
         return Ok(SUCCESS);
     }
-    let weights = arguments.setup.weights()?;
+    let weights = arguments.setup.weights(arguments.log != Format::Text)?;
     let log = Log::new(match arguments.log {
         Format::Json => LogFormat::Json,
         Format::Text => LogFormat::Text,

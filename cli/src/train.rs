@@ -21,6 +21,7 @@ use crate::{
     SUCCESS, check_free, interrupt,
     run_display::{self, RunDisplay},
     terminal::{FAINT, GOOD, clean, note, print},
+    weights,
 };
 
 /// Options of every run. An option that is not given has the value of --config, or else of the recipe.
@@ -108,7 +109,7 @@ pub struct Supervised {
     /// Train the SCP-ECG statements as further targets, with this weight of their loss beside that of the classes
     #[arg(long, value_name = "WEIGHT", allow_negative_numbers = true)]
     statements: Option<f64>,
-    /// Distil: weights files of networks whose mean probabilities become a part of the targets
+    /// Distil: weights of networks, as files or names, whose mean probabilities become a part of the targets
     #[arg(long, value_name = "FILE", num_args = 1..)]
     teacher: Vec<PathBuf>,
     /// The teachers' part of the targets: 0.5 if absent
@@ -199,7 +200,7 @@ pub struct Finetune {
     common: Common,
     #[command(flatten)]
     supervised: Supervised,
-    /// An encoder from `ecgpu pretrain`, or a whole network
+    /// An encoder from `ecgpu pretrain`, or a whole network: a file, or hf:OWNER/NAME[@REVISION][/FILE] on the Hugging Face Hub
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
     /// Freeze the encoder, running statistics included, and train the last layer only
@@ -248,7 +249,7 @@ fn set_optional<T: Clone>(setting: &mut Option<T>, given: &Option<T>) {
 
 /// Returns the absolute path, so that a run can be continued from another folder.
 fn absolute(path: &Option<PathBuf>) -> Option<PathBuf> {
-    path.as_ref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()))
+    path.as_deref().map(weights::absolute)
 }
 
 impl Common {
@@ -281,8 +282,7 @@ impl Supervised {
         set_optional(&mut settings.loss, &self.loss);
         set_optional(&mut settings.statements, &self.statements);
         if !self.teacher.is_empty() {
-            settings.teacher =
-                self.teacher.iter().map(|path| std::path::absolute(path).unwrap_or(path.clone())).collect();
+            settings.teacher = self.teacher.iter().map(|path| weights::absolute(path)).collect();
         }
         set_optional(&mut settings.teacher_share, &self.teacher_share);
         set_optional(&mut settings.class_weights, &self.class_weights);
@@ -326,6 +326,8 @@ fn settings(common: &Common, kind: RunKind, apply: impl Fn(&mut Settings)) -> Re
     let started_with = settings.clone();
     common.apply(&mut settings);
     apply(&mut settings);
+    // Another commit must not come into a run when it is continued.
+    settings.from.iter_mut().chain(&mut settings.teacher).try_for_each(|path| weights::pin(path, common.json))?;
     if common.resume.is_some() {
         settings.check_same(&started_with)?;
     }

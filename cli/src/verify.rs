@@ -100,7 +100,7 @@ impl Arguments {
         if self.training {
             return train::verify(backend);
         }
-        let weights = self.setup.weights()?;
+        let weights = self.setup.weights(self.json)?;
         weights.notes.iter().for_each(|text| note(text));
         let given = Folded::new(&weights.network, &weights.parameters)?;
         let mut reports = verify(backend, &given, self.networks)?;

@@ -1,13 +1,11 @@
 //! `ecgpu download` from a local server, which answers correctly or with faults.
 
 use std::{
-    collections::HashMap,
     fs,
-    io::{BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     path::Path,
     process::{Command, Stdio},
-    sync::{Arc, Mutex},
+    sync::Mutex,
     thread,
     time::{Duration, Instant},
 };
@@ -19,68 +17,38 @@ use ecgpu::{
         download::{Event, Options, Summary, ptb_xl},
     },
 };
-use ecgpu_testing::ptb_xl::PtbXl;
+use ecgpu_testing::{
+    ptb_xl::PtbXl,
+    site::{Fault, Page, Request, Site},
+};
 use tempfile::TempDir;
-
-/// A fault of the server in place of a file.
-#[derive(Clone, Copy, PartialEq)]
-enum Fault {
-    /// Announces the whole file, sends this number of bytes and closes the connection.
-    Drop(usize),
-    /// Announces the whole file, sends this number of bytes and then nothing on the open connection.
-    Stall(usize),
-    /// Sends the whole file, whatever part was requested.
-    IgnoreRange,
-    /// Sends another part than the requested one.
-    OtherPart,
-    /// Sends the right number of wrong bytes.
-    WrongBytes,
-    /// Answers with a status and, for 503, requests a pause.
-    Status(u16),
-}
-
-/// The server's files, and for each file the faults of its next requests.
-#[derive(Default)]
-struct Site {
-    files: HashMap<String, Vec<u8>>,
-    faults: HashMap<String, Vec<Fault>>,
-    /// The path and the first byte of every request.
-    requests: Vec<(String, usize)>,
-}
 
 struct Server {
     url: String,
-    site: Arc<Mutex<Site>>,
+    site: Site,
 }
 
 impl Server {
     /// Starts a server of `copy` with checksums and a record list like PhysioNet's.
     fn of(copy: &PtbXl) -> Self {
-        let mut files: HashMap<String, Vec<u8>> =
-            copy.files().into_iter().map(|file| (file.clone(), fs::read(copy.path().join(file)).unwrap())).collect();
+        let site = Site::new();
+        for file in copy.files() {
+            site.put(format!("/files/{file}"), Page::new(fs::read(copy.path().join(file)).unwrap()));
+        }
         // Listed with a wrong checksum, as a copy at 100 Hz does not need it.
         let sums = format!("{}{} records500/00000/00001_hr.dat\n", copy.checksums(), "0".repeat(64));
-        files.insert("SHA256SUMS.txt".into(), sums.into());
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/files/", listener.local_addr().unwrap());
-        let site = Arc::new(Mutex::new(Site { files, ..Site::default() }));
-        let shared = site.clone();
-        // The thread serves until the test program ends.
-        thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let site = shared.clone();
-                thread::spawn(move || serve(stream, &site));
-            }
-        });
-        Self { url, site }
+        site.put("/files/SHA256SUMS.txt", Page::new(sums));
+        Self { url: format!("{}/files/", site.url), site }
     }
 
     fn faults(&self, path: &str, faults: &[Fault]) {
-        self.site.lock().unwrap().faults.insert(path.into(), faults.to_vec());
+        self.site.faults(&format!("/files/{path}"), faults);
     }
 
+    /// Returns path and first byte of the requests since the last call.
     fn requests(&self) -> Vec<(String, usize)> {
-        std::mem::take(&mut self.site.lock().unwrap().requests)
+        let of = |request: Request| (request.path.trim_start_matches("/files/").to_string(), request.start);
+        self.site.requests().into_iter().map(of).collect()
     }
 
     /// Returns the first bytes of the requests for one file since the last call.
@@ -95,61 +63,6 @@ impl Server {
 
     fn fetch(&self, folder: &Path) -> Result<Summary> {
         ptb_xl(folder, &self.options(), &|_| ())
-    }
-}
-
-/// Answers the requests of one connection until a fault ends it.
-fn serve(stream: TcpStream, site: &Mutex<Site>) -> Option<()> {
-    let mut reader = BufReader::new(stream.try_clone().ok()?);
-    loop {
-        let head: Vec<String> = reader.by_ref().lines().map_while(|line| line.ok().filter(|l| !l.is_empty())).collect();
-        let path = head.first()?.split(' ').nth(1)?.strip_prefix("/files/")?.to_string();
-        let range = head.iter().find_map(|line| line.to_lowercase().strip_prefix("range: bytes=").map(String::from));
-        let start: usize = range.and_then(|range| range.strip_suffix('-')?.parse().ok()).unwrap_or(0);
-        let (file, fault) = {
-            let mut site = site.lock().unwrap();
-            site.requests.push((path.clone(), start));
-            let faults = site.faults.entry(path.clone()).or_default();
-            let fault = (!faults.is_empty()).then(|| faults.remove(0));
-            (site.files.get(&path).cloned(), fault)
-        };
-        answer(&stream, file, start, fault)?;
-    }
-}
-
-/// Writes one answer. Returns nothing where the connection must be closed.
-fn answer(mut stream: &TcpStream, file: Option<Vec<u8>>, start: usize, fault: Option<Fault>) -> Option<()> {
-    let mut send = |status: &str, extra: &str, announced: usize, body: &[u8]| {
-        let head = format!("HTTP/1.1 {status}\r\nContent-Length: {announced}\r\n{extra}\r\n");
-        stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body)).ok()
-    };
-    let Some(mut file) = file else { return send("404 Not Found", "", 4, b"none") };
-    let start = match fault {
-        Some(Fault::Status(status)) => return send(&format!("{status} Sorry"), "Retry-After: 0\r\n", 5, b"sorry"),
-        Some(Fault::WrongBytes) => {
-            file.iter_mut().for_each(|byte| *byte ^= 1);
-            0
-        }
-        Some(Fault::IgnoreRange) => 0,
-        Some(Fault::OtherPart) => start.saturating_sub(1),
-        _ if start > 0 && start >= file.len() => return send("416 Range Not Satisfiable", "", 0, b""),
-        _ => start,
-    };
-    let body = &file[start..];
-    let range = format!("Content-Range: bytes {start}-{}/{}\r\n", file.len() - 1, file.len());
-    let (status, extra) = if start > 0 || fault == Some(Fault::OtherPart) {
-        ("206 Partial Content", range.as_str())
-    } else {
-        ("200 OK", "")
-    };
-    match fault {
-        Some(Fault::Drop(bytes)) => send(status, extra, body.len(), &body[..bytes]).and(None),
-        Some(Fault::Stall(bytes)) => {
-            send(status, extra, body.len(), &body[..bytes])?;
-            thread::sleep(Duration::from_secs(20));
-            None
-        }
-        _ => send(status, extra, body.len(), body),
     }
 }
 
@@ -262,12 +175,12 @@ fn a_busy_server_is_asked_again_and_a_missing_file_named() {
     assert!(waits.len() == 2 && waits[0].contains("the server answers 503"), "{waits:?}");
     for row in &copy.rows[1..3] {
         fs::remove_file(folder.path().join(&row.path).with_extension("dat")).unwrap();
-        server.site.lock().unwrap().files.remove(&format!("{}.dat", row.path));
+        server.site.pages().pages.remove(&format!("/files/{}.dat", row.path));
     }
     let text = server.fetch(folder.path()).unwrap_err().to_string();
     assert!(text.contains("2 problems: ") && text.contains("00003_lr.dat: the server answers 404"), "{text}");
     // Where all files are missing, ten are named.
-    server.site.lock().unwrap().files.retain(|path, _| !path.starts_with("records100"));
+    server.site.pages().pages.retain(|path, _| !path.starts_with("/files/records100"));
     server.requests();
     let text = server.fetch(TempDir::new().unwrap().path()).unwrap_err().to_string();
     assert!(text.matches("answers 404").count() == 10 && server.requests().len() < 30, "{text}");
@@ -289,7 +202,7 @@ fn a_server_that_is_missing_silent_or_wrong_is_explained() {
     let error = refused(server.options());
     assert!(error.cause().contains("timeout") && server.requests().len() == 4, "{error}");
     for page in ["<!doctype html>", "", &format!("{} other.txt", "0".repeat(64))] {
-        server.site.lock().unwrap().files.insert("SHA256SUMS.txt".into(), page.into());
+        server.site.put("/files/SHA256SUMS.txt", Page::new(page));
         let error = refused(server.options());
         assert_eq!(error.remedy(), "check that the URL is that of PTB-XL's files", "{error}");
     }

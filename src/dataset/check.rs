@@ -9,12 +9,11 @@ use std::{
 use rayon::prelude::*;
 
 use super::{
-    CLASSES, ProgressCallback, Record, SamplingRate,
-    checksums::{self, Checksum},
+    CLASSES, ProgressCallback, Record, SamplingRate, checksums,
     metadata::{self, Metadata},
     signals, statements,
 };
-use crate::{Error, ErrorKind, Result, worker::shared_threads};
+use crate::{Error, ErrorKind, Result, checksum::Checksum, worker::shared_threads};
 
 /// Numbers of records: all, unlabelled, and per class.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -108,9 +107,9 @@ fn compare(folder: &Path, path: &str, listed: &HashMap<String, Checksum>) -> Res
     let Some(expected) = listed.get(path) else {
         return bad("SHA256SUMS.txt does not list it", "get SHA256SUMS.txt of PTB-XL 1.0.3 again");
     };
-    match checksums::of_file(&file) {
-        Ok(checksum) if checksum == *expected => Ok(()),
-        Ok(_) => bad("its checksum is not that of SHA256SUMS.txt", "download it again"),
+    match expected.is_of(&file) {
+        Ok(true) => Ok(()),
+        Ok(false) => bad("its checksum is not that of SHA256SUMS.txt", "download it again"),
         Err(error) => Err(Error::file(&file, error)),
     }
 }

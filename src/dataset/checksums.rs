@@ -1,20 +1,11 @@
 //! Reads `SHA256SUMS.txt`, which PhysioNet publishes with every data set.
 
-use std::{
-    fs::File,
-    io::{self, Read},
-    path::{Component, Path},
-};
+use std::path::{Component, Path};
 
-use sha2::{Digest, Sha256};
-
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, checksum::Checksum};
 
 /// The name of the file that lists the checksums.
 pub(super) const FILE: &str = "SHA256SUMS.txt";
-
-/// A SHA-256 checksum.
-pub(super) type Checksum = [u8; 32];
 
 /// A listed file: its path relative to the data folder, separated by `/`, and its checksum.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,28 +39,7 @@ fn listed(line: &str) -> Option<Listed> {
     let inside = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
     let portable = !path.contains(['\\', ':', '\0']);
     (inside && portable && !path.is_empty()).then_some(())?;
-    Some(Listed { path: path.into(), checksum: from_digits(digits)? })
-}
-
-fn from_digits(digits: &str) -> Option<Checksum> {
-    let plain = digits.len() == 64 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-    let mut checksum = Checksum::default();
-    for (index, byte) in checksum.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(digits.get(2 * index..2 * index + 2).filter(|_| plain)?, 16).ok()?;
-    }
-    Some(checksum)
-}
-
-/// Computes the checksum of a file's contents.
-pub(super) fn of_file(path: &Path) -> io::Result<Checksum> {
-    let mut file = File::open(path)?;
-    let (mut hash, mut buffer) = (Sha256::new(), [0; 1 << 16]);
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(hash.finalize().into()),
-            read => hash.update(&buffer[..read]),
-        }
-    }
+    Some(Listed { path: path.into(), checksum: Checksum::sha256(digits)? })
 }
 
 #[cfg(test)]
@@ -81,9 +51,7 @@ mod tests {
 
     #[test]
     fn each_line_is_parsed_as_a_checksum_and_a_path() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("abc"), "abc").unwrap();
-        let checksum = of_file(&folder.path().join("abc")).unwrap();
+        let checksum = Checksum::sha256(ABC).unwrap();
         let file = |path: &str| Listed { path: path.into(), checksum };
         let text = format!("{ABC} a/b.hea\n\n{ABC}  c d.txt\r\n{} *e\n", ABC.to_uppercase());
         assert_eq!(parse(&text).unwrap(), [file("a/b.hea"), file("c d.txt"), file("e")]);

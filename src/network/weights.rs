@@ -21,23 +21,10 @@ use crate::{Error, ErrorKind, Hint, Result, random::Random};
 
 /// The weights file that is compiled into the crate. `weights/README.md` says how it was trained.
 #[cfg(not(feature = "half-weights"))]
-static BUILT_IN: &[u8] = include_bytes!("../../weights/ssl-ecg-542k.safetensors");
+pub(super) static BUILT_IN: &[u8] = include_bytes!("../../weights/ssl-ecg-542k.safetensors");
 /// The weights file that is compiled into the crate, in F16.
 #[cfg(feature = "half-weights")]
-static BUILT_IN: &[u8] = include_bytes!("../../weights/ssl-ecg-542k-f16.safetensors");
-
-/// The names of the weights files that come with the project. The first is that of [`Weights::built_in`].
-/// `weights/README.md` describes them.
-#[cfg(feature = "all-weights")]
-pub const WEIGHTS: [&str; 3] = ["542k", "55k", "542k-10pct"];
-
-/// The files of [`WEIGHTS`].
-#[cfg(feature = "all-weights")]
-static FILES: [&[u8]; WEIGHTS.len()] = [
-    BUILT_IN,
-    include_bytes!("../../weights/ssl-ecg-55k.safetensors"),
-    include_bytes!("../../weights/ssl-ecg-542k-10pct.safetensors"),
-];
+pub(super) static BUILT_IN: &[u8] = include_bytes!("../../weights/ssl-ecg-542k-f16.safetensors");
 
 /// The largest file that is read, in bytes. The largest published network takes 2.2 MB in F32.
 const LARGEST_FILE: u64 = 256 << 20;
@@ -77,21 +64,6 @@ impl Weights {
     /// Returns the bytes of the file of [`Weights::built_in`], for instance to compute a hash of them.
     pub fn built_in_file() -> &'static [u8] {
         BUILT_IN
-    }
-
-    /// Reads a safetensors file, or the weights of this name that come with the project. A file of the same name has
-    /// precedence.
-    ///
-    /// # Errors
-    /// The same as [`Weights::from_path`].
-    #[cfg(feature = "all-weights")]
-    pub fn open(path_or_name: impl AsRef<Path>) -> Result<Self> {
-        let path = path_or_name.as_ref();
-        let named = WEIGHTS.iter().zip(FILES).find(|(name, _)| path.as_os_str() == **name).filter(|_| !path.exists());
-        match named {
-            Some((name, bytes)) => Self::from_bytes(bytes, name),
-            None => Self::from_path(path),
-        }
     }
 
     /// Reads a safetensors file.

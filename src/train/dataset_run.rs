@@ -13,7 +13,7 @@ use crate::{
     backend::Backend,
     dataset::{Dataset, TRAINING_FOLDS},
     files::{check_writable, write},
-    network::{Contract, Network, Parameters},
+    network::{Contract, Network, Parameters, local_file},
 };
 
 /// The fold for validation.
@@ -197,7 +197,7 @@ fn class_counts(dataset: &Dataset, records: &[usize]) -> Vec<usize> {
 /// # Errors
 /// The file cannot be read, or is for other inputs or classes.
 fn teacher(path: &Path, dataset: &Dataset) -> Result<Weights> {
-    let teacher = Weights::from_path(path)?;
+    let teacher = Weights::from_path(local_file(path)?)?;
     check_input(&teacher, path)?;
     dataset.check_classes(&teacher)?;
     Ok(teacher)
@@ -213,7 +213,7 @@ fn network_and_encoder(settings: &Settings, logits: usize) -> Result<(Network, O
         Error::new(ErrorKind::Usage, "fine-tuning without an encoder", "name a pre-trained encoder")
             .with_hint(Hint::NameEncoder)
     })?;
-    let encoder = Weights::encoder_from_path(path)?;
+    let encoder = Weights::encoder_from_path(local_file(path)?)?;
     if encoder.network.name != network.name {
         let cause = format!("{}: an encoder of network {}, not {}", path.display(), encoder.network.name, network.name);
         let remedy = format!("choose network {}, or use another encoder", encoder.network.name);

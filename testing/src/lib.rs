@@ -1,8 +1,9 @@
-//! Support for the tests of all packages: GPUs, reference values, data sets and files made in memory, plans of training
+//! Support for the tests of all packages: GPUs, reference values, servers, data sets and files made in memory, plans of training
 //! operations, and the table of deliberate faults that the tests must notice.
 
 mod golden;
 mod gpu;
+pub mod hub_site;
 pub mod legal_device;
 pub mod legal_shaders;
 mod networks;
@@ -10,6 +11,7 @@ pub mod ptb_xl;
 mod python;
 pub mod records;
 pub mod sabotage;
+pub mod site;
 mod training_plan;
 pub mod training_plans;
 #[cfg(target_os = "linux")]

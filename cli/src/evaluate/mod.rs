@@ -21,6 +21,7 @@ use self::robustness::Curve;
 use crate::{
     DeviceOptions, SUCCESS, check_free, predictions,
     terminal::{note, print},
+    weights,
 };
 
 /// Measure networks on a fold of PTB-XL or of your own records
@@ -43,7 +44,7 @@ pub struct Arguments {
     /// The fold to measure: 9 validates, 10 tests
     #[arg(long, value_name = "FOLD")]
     fold: u8,
-    /// Weights files to measure; the built-in weights if absent
+    /// Weights to measure, as files or names; the built-in weights if absent
     #[arg(long, value_name = "FILE", num_args = 1..)]
     weights: Vec<PathBuf>,
     #[command(flatten)]
@@ -93,7 +94,7 @@ pub struct Comparison {
 }
 
 pub fn run(arguments: &Arguments) -> Result<u8> {
-    let weights = read_weights(&arguments.weights)?;
+    let weights = read_weights(&arguments.weights, arguments.json)?;
     let outputs = |paths: &dyn Fn(&Path, &str) -> Vec<PathBuf>, folder: &Option<PathBuf>| -> Result<()> {
         let Some(folder) = folder else { return Ok(()) };
         let paths: Vec<PathBuf> = weights.iter().flat_map(|(name, _)| paths(folder, name)).collect();
@@ -153,20 +154,20 @@ fn output(
 }
 
 /// Reads all weights files, with a name for each.
-fn read_weights(paths: &[PathBuf]) -> Result<Vec<(String, Weights)>> {
+fn read_weights(paths: &[PathBuf], hidden: bool) -> Result<Vec<(String, Weights)>> {
     if paths.is_empty() {
         return Ok(vec![("built-in".into(), Weights::built_in()?)]);
     }
-    let mut weights: Vec<(String, Weights)> = Vec::new();
+    let mut read: Vec<(String, Weights)> = Vec::new();
     for path in paths {
-        let name = path.file_stem().map_or("weights".into(), |stem| stem.to_string_lossy().into_owned());
-        if weights.iter().any(|(known, _)| *known == name) {
+        let name = weights::short_name(path)?;
+        if read.iter().any(|(known, _)| *known == name) {
             let cause = format!("two weights files are called {name}");
             return Err(Error::new(ErrorKind::Usage, cause, "give each of them a name of its own"));
         }
-        weights.push((name, Weights::open(path)?));
+        read.push((name, weights::open(path, hidden)?));
     }
-    Ok(weights)
+    Ok(read)
 }
 
 /// Makes a folder and checks that all files can be written there.

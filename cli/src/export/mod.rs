@@ -4,12 +4,12 @@ mod onnx;
 
 use std::path::{Path, PathBuf};
 
-use ecgpu::{Error, ErrorKind, Result, Weights, engine::files};
+use ecgpu::{Error, ErrorKind, Result, engine::files};
 
 use crate::{
     SUCCESS, check_free,
     terminal::{GOOD, clean, note, print},
-    weights_to_choose,
+    weights, weights_to_choose,
 };
 
 /// Write weights in the formats of other programs
@@ -43,7 +43,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         return Err(Error::new(ErrorKind::Usage, cause, "give each a file of its own"));
     }
     check_free(&outputs, arguments.force)?;
-    let weights = Weights::open(&arguments.weights)?;
+    let weights = weights::open(&arguments.weights, false)?;
     weights.notes.iter().for_each(|text| note(text));
     let mut written = Vec::new();
     if let Some(path) = &arguments.onnx {

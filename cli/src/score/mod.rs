@@ -15,7 +15,10 @@ use std::{
     time::Instant,
 };
 
-use ecgpu::{Classified, Classifier, Error, ErrorKind, Hint, Result, Weights, ecg::format, engine::files};
+use ecgpu::{
+    Classified, Classifier, Error, ErrorKind, Hint, Result, Weights, ecg::format, engine::files,
+    engine::network::file_of,
+};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -25,7 +28,7 @@ use self::{
     progress::Progress,
     sources::{Found, Shard, Sources, Tag},
 };
-use crate::{Setup, check_free, input::Stated, interrupt, terminal};
+use crate::{Setup, check_free, input::Stated, interrupt, terminal, weights};
 
 /// Score archives into a table of probabilities
 ///
@@ -127,7 +130,7 @@ impl<'a> Run<'a> {
         written.iter().try_for_each(|path| files::check_writable(path))?;
         // What is misspelt is found before the device is opened.
         drop(sources.pieces(Stopped::default())?);
-        let (weights, weights_sha256) = weights(setup)?;
+        let (weights, weights_sha256) = weights_and_hash(setup, arguments.json)?;
         for text in &weights.notes {
             terminal::note(text);
         }
@@ -257,11 +260,15 @@ fn journal_path(out: &Path) -> PathBuf {
 const LARGEST_WEIGHTS: u64 = 256 << 20;
 
 /// Returns the weights, and the SHA-256 of their file in hexadecimal.
-fn weights(setup: &Setup) -> Result<(Weights, String)> {
+fn weights_and_hash(setup: &Setup, hidden: bool) -> Result<(Weights, String)> {
     let hash = |bytes: &[u8]| Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     match &setup.weights {
         None => Ok((Weights::built_in()?, hash(Weights::built_in_file()))),
-        Some(path) => {
+        Some(name) => {
+            if let Some((name, bytes)) = file_of(name) {
+                return Ok((Weights::from_bytes(bytes, name)?, hash(bytes)));
+            }
+            let path = &weights::file(name, hidden)?;
             let mut bytes = Vec::new();
             let read = File::open(path).and_then(|file| file.take(LARGEST_WEIGHTS).read_to_end(&mut bytes));
             read.map_err(|error| Error::file(path, error))?;

@@ -4,8 +4,6 @@
 //! the name `….partial`, resumed where an earlier download stopped, and renamed once its checksum agrees. So a download
 //! can be interrupted and restarted at any time, and a file with its final name is always complete.
 
-mod fetch;
-
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -18,13 +16,17 @@ use std::{
 
 use rayon::prelude::*;
 
-use self::fetch::{Failure, Fetcher};
 use super::{
     SamplingRate,
     checksums::{self, Listed},
     metadata, problems, statements,
 };
-use crate::{Error, ErrorKind, Result, worker::shared_threads};
+use crate::{
+    Error, ErrorKind, Result,
+    checksum::Checksum,
+    fetch::{self, Failure, Fetcher, Patience, Remote, resumable},
+    worker::shared_threads,
+};
 
 /// The address of PTB-XL 1.0.3 at PhysioNet.
 pub const PHYSIONET: &str = "https://physionet.org/files/ptb-xl/1.0.3";
@@ -120,13 +122,37 @@ pub fn ptb_xl(folder: &Path, options: &Options, listener: Listener<'_>) -> Resul
         let cause = "a download of no connections or no attempts";
         return Err(Error::new(ErrorKind::Usage, cause, "give at least one of each"));
     }
+    let Options { connections, attempts, pause, timeout, .. } = *options;
     let stop = AtomicBool::new(false);
-    let fetcher = Fetcher::new(options, listener, &stop);
-    let wanted = wanted(list(&fetcher, folder)?, options)?;
+    let pass = |event: fetch::Event<'_>| {
+        listener(match event {
+            fetch::Event::Received(bytes) => Event::Received(bytes),
+            fetch::Event::Waiting { error, pause } => Event::Waiting { error, pause },
+        });
+    };
+    let fetcher = Fetcher::new(Patience { connections, attempts, pause, timeout }, &pass, &stop);
+    let site = Site { fetcher, url: options.url.trim_end_matches('/') };
+    let wanted = wanted(list(&site, folder)?, options)?;
     shared_threads()?;
     let missing = missing(folder, &wanted, listener);
-    fetch_all(&fetcher, folder, &missing, listener)?;
+    fetch_all(&site, folder, &missing, listener)?;
     Ok(Summary { fetched: missing.len(), present: wanted.len() - missing.len() })
+}
+
+/// The server's folder of the data set.
+struct Site<'a> {
+    fetcher: Fetcher<'a>,
+    url: &'a str,
+}
+
+impl Site<'_> {
+    /// Fetches a file of the folder into `partial`.
+    fn fetch(&self, path: &str, partial: &Path, checksum: Option<Checksum>) -> std::result::Result<(), Failure> {
+        let url = format!("{}/{path}", self.url);
+        let stated_by = checksums::FILE;
+        let remote = Remote { url: &url, token: None, largest: u64::MAX, size: None, checksum, stated_by };
+        self.fetcher.fetch(&remote, partial)
+    }
 }
 
 /// Returns the name of a file while it is incomplete. It must be the same after a restart, which resumes the file.
@@ -137,14 +163,14 @@ fn partial(path: &Path) -> PathBuf {
 }
 
 /// Fetches `SHA256SUMS.txt`. It is fetched each time, since nothing proves an existing one right.
-fn list(fetcher: &Fetcher<'_>, folder: &Path) -> Result<Vec<Listed>> {
+fn list(site: &Site<'_>, folder: &Path) -> Result<Vec<Listed>> {
     let path = folder.join(checksums::FILE);
     let partial = partial(&path);
     fs::create_dir_all(folder).map_err(|error| Error::file(folder, error))?;
     if partial.exists() {
         fs::remove_file(&partial).map_err(|error| Error::file(&partial, error))?;
     }
-    fetcher.fetch(checksums::FILE, &partial, None).map_err(Failure::into_error)?;
+    site.fetch(checksums::FILE, &partial, None).map_err(Failure::into_error)?;
     let bytes = fs::read(&partial).map_err(|error| Error::file(&partial, error))?;
     let listed = checksums::parse(&String::from_utf8_lossy(&bytes)).map_err(|error| {
         Error::new(ErrorKind::Download, error.cause(), "check that the URL is that of PTB-XL's files")
@@ -170,7 +196,7 @@ fn wanted(listed: Vec<Listed>, options: &Options) -> Result<Vec<Listed>> {
 fn missing<'w>(folder: &Path, wanted: &'w [Listed], listener: Listener<'_>) -> Vec<&'w Listed> {
     let checked = AtomicUsize::new(0);
     let is_missing = |file: &&Listed| {
-        let sound = checksums::of_file(&folder.join(&file.path)).is_ok_and(|checksum| checksum == file.checksum);
+        let sound = file.checksum.is_of(&folder.join(&file.path)).unwrap_or(false);
         listener(Event::Checked { files: checked.fetch_add(1, Ordering::Relaxed) + 1, of: wanted.len() });
         !sound
     };
@@ -178,7 +204,8 @@ fn missing<'w>(folder: &Path, wanted: &'w [Listed], listener: Listener<'_>) -> V
 }
 
 /// Fetches files over several connections. Each connection takes the next file of the list.
-fn fetch_all(fetcher: &Fetcher<'_>, folder: &Path, files: &[&Listed], listener: Listener<'_>) -> Result<()> {
+fn fetch_all(site: &Site<'_>, folder: &Path, files: &[&Listed], listener: Listener<'_>) -> Result<()> {
+    let fetcher = &site.fetcher;
     let (next, fetched) = (AtomicUsize::new(0), AtomicUsize::new(0));
     // The lock is only held to push one failure, so a panicked thread leaves a valid list.
     let failures = Mutex::new(Vec::new());
@@ -186,7 +213,7 @@ fn fetch_all(fetcher: &Fetcher<'_>, folder: &Path, files: &[&Listed], listener: 
         while !fetcher.is_stopped() {
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(file) = files.get(index) else { return };
-            match fetch_one(fetcher, folder, file) {
+            match fetch_one(site, folder, file) {
                 Ok(()) => {
                     let files_so_far = fetched.fetch_add(1, Ordering::Relaxed) + 1;
                     listener(Event::Fetched { files: files_so_far, of: files.len() });
@@ -203,23 +230,23 @@ fn fetch_all(fetcher: &Fetcher<'_>, folder: &Path, files: &[&Listed], listener: 
     };
     listener(Event::Fetched { files: 0, of: files.len() });
     std::thread::scope(|scope| (0..fetcher.connections().min(files.len())).for_each(|_| _ = scope.spawn(work)));
-    outcome(fetcher, failures.into_inner().unwrap_or_else(PoisonError::into_inner))
+    outcome(site.url, failures.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Fetches one file and renames it.
-fn fetch_one(fetcher: &Fetcher<'_>, folder: &Path, file: &Listed) -> std::result::Result<(), Failure> {
+fn fetch_one(site: &Site<'_>, folder: &Path, file: &Listed) -> std::result::Result<(), Failure> {
     let path = folder.join(&file.path);
     let partial = partial(&path);
     let disk = |error| Failure::OfAll(resumable(Error::file(&path, error)));
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(disk)?;
     }
-    fetcher.fetch(&file.path, &partial, Some(&file.checksum))?;
+    site.fetch(&file.path, &partial, Some(file.checksum))?;
     fs::rename(&partial, &path).map_err(disk)
 }
 
 /// Joins all failures into one error: the failure that stopped the download if there is one, otherwise those of the files.
-fn outcome(fetcher: &Fetcher<'_>, mut failures: Vec<(usize, Failure)>) -> Result<()> {
+fn outcome(url: &str, mut failures: Vec<(usize, Failure)>) -> Result<()> {
     failures.sort_by_key(|(index, _)| *index);
     let mut of_files = Vec::new();
     for (_, failure) in failures {
@@ -229,11 +256,5 @@ fn outcome(fetcher: &Fetcher<'_>, mut failures: Vec<(usize, Failure)>) -> Result
             Failure::Stopped => (),
         }
     }
-    problems::none(fetcher.url(), of_files, "everything else is kept; use another address, or try again later")
-}
-
-/// Adds to an error's remedy that the download can be resumed.
-fn resumable(error: Error) -> Error {
-    let remedy = format!("{}, then start the download again: it resumes where it stopped", error.remedy());
-    Error::new(error.kind(), error.cause(), remedy)
+    problems::none(url, of_files, "everything else is kept; use another address, or try again later")
 }
