@@ -4,6 +4,7 @@
 mod augment;
 mod bench;
 mod calibrate;
+mod card;
 mod classify;
 mod convert;
 mod dataset;
@@ -73,6 +74,7 @@ enum Command {
     Synth(synth::Arguments),
     Explain(explain::Arguments),
     Export(export::Arguments),
+    Card(card::Arguments),
     Plot(plot::Arguments),
     Convert(convert::Arguments),
     Dataset(dataset::Arguments),
@@ -252,6 +254,7 @@ pub fn run(program: Program, arguments: impl IntoIterator<Item = OsString>) -> u
         Command::Synth(arguments) => synth::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
+        Command::Card(arguments) => card::run(&arguments),
         Command::Plot(arguments) => plot::run(&arguments),
         Command::Convert(arguments) => convert::run(&arguments),
         Command::Dataset(arguments) => dataset::run(&arguments),

@@ -3,7 +3,7 @@
 mod arrays;
 mod figures;
 mod robustness;
-mod table;
+pub mod table;
 
 use std::path::{Path, PathBuf};
 
@@ -131,12 +131,14 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
             .try_for_each(|evaluation| figures::write(folder, evaluation, dataset.classes(), arguments.fold))?;
     }
     let comparisons = compare(&evaluations, &evaluation::patients(&dataset, &fold.labelled), arguments.seed);
-    print(&output(arguments, &evaluations, &comparisons, &warnings));
+    let data = if dataset.cache_file().is_some() { "PTB-XL" } else { "a table of records" };
+    print(&output(arguments, data, &evaluations, &comparisons, &warnings));
     Ok(SUCCESS)
 }
 
 fn output(
     arguments: &Arguments,
+    data: &str,
     evaluations: &[Evaluation],
     comparisons: &[Comparison],
     warnings: &[String],
@@ -144,6 +146,7 @@ fn output(
     if arguments.json {
         let object = json!({
             "fold": arguments.fold,
+            "data": data,
             "warnings": warnings,
             "evaluations": evaluations,
             "differences": comparisons,

@@ -70,7 +70,9 @@ fn bench_prints_the_times_and_the_case() {
 
 #[test]
 fn help_shows_examples() {
-    for name in ["classify", "devices", "verify", "tune", "inspect", "synth", "plot", "convert", "serve"] {
+    for name in
+        ["classify", "devices", "verify", "tune", "inspect", "synth", "plot", "convert", "serve", "export", "card"]
+    {
         let help = printed(&[name, "--help"]);
         assert!(help.contains("Examples:") && help.contains(&format!("ecgpu {name}")), "{help}");
     }

@@ -40,7 +40,7 @@ fn a_named_file_and_a_named_revision_are_taken() {
     place.publish(FIRST, &[("model.safetensors", &a), ("sub/other one.safetensors", &b)]);
     let (file, commit) = ("sub/other%20one.safetensors", FIRST);
     for revision in ["main", "refs%2Fpr%2F7", commit] {
-        let page = place.site.hub.pages().pages[&format!("/o/n/resolve/main/sub/other one.safetensors")].clone();
+        let page = place.site.hub.pages().pages["/o/n/resolve/main/sub/other one.safetensors"].clone();
         place.site.hub.put(format!("/o/n/resolve/{revision}/{file}"), page);
     }
     for name in ["hf:o/n/sub/other one.safetensors", "hf:o/n@refs/pr/7/sub/other one.safetensors"] {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     dataset::Dataset,
@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// A metric with its 95 % bootstrap interval over patients. Both are null where they are not defined.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
     /// The metric.
     pub value: Option<f64>,
