@@ -71,9 +71,9 @@ fn show(bar: &ProgressBar, event: Event<'_>) {
                 Some(_) => "{msg} {bar:32} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left",
                 None => "{msg} {bytes}, {bytes_per_sec}",
             };
-            bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
-            bar.set_message(reference.repository());
             bytes.into_iter().for_each(|bytes| bar.set_length(bytes));
+            bar.set_message(reference.repository());
+            bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar.set_position(present);
             bar.reset_eta();
         }
