@@ -131,7 +131,7 @@ pub fn ptb_xl(folder: &Path, options: &Options, listener: Listener<'_>) -> Resul
         });
     };
     let fetcher = Fetcher::new(Patience { connections, attempts, pause, timeout }, &pass, &stop);
-    let site = Site { fetcher, url: options.url.trim_end_matches('/') };
+    let site = Site { fetcher, url: options.url.trim_end_matches('/'), connections, stopped: &stop };
     let wanted = wanted(list(&site, folder)?, options)?;
     shared_threads()?;
     let missing = missing(folder, &wanted, listener);
@@ -143,6 +143,8 @@ pub fn ptb_xl(folder: &Path, options: &Options, listener: Listener<'_>) -> Resul
 struct Site<'a> {
     fetcher: Fetcher<'a>,
     url: &'a str,
+    connections: usize,
+    stopped: &'a AtomicBool,
 }
 
 impl Site<'_> {
@@ -205,12 +207,11 @@ fn missing<'w>(folder: &Path, wanted: &'w [Listed], listener: Listener<'_>) -> V
 
 /// Fetches files over several connections. Each connection takes the next file of the list.
 fn fetch_all(site: &Site<'_>, folder: &Path, files: &[&Listed], listener: Listener<'_>) -> Result<()> {
-    let fetcher = &site.fetcher;
     let (next, fetched) = (AtomicUsize::new(0), AtomicUsize::new(0));
     // The lock is only held to push one failure, so a panicked thread leaves a valid list.
     let failures = Mutex::new(Vec::new());
     let work = || {
-        while !fetcher.is_stopped() {
+        while !site.stopped.load(Ordering::Relaxed) {
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(file) = files.get(index) else { return };
             match fetch_one(site, folder, file) {
@@ -222,14 +223,14 @@ fn fetch_all(site: &Site<'_>, folder: &Path, files: &[&Listed], listener: Listen
                     let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
                     failures.push((index, failure));
                     if failures.len() >= MOST_FAILURES || matches!(failures.last(), Some((_, Failure::OfAll(_)))) {
-                        fetcher.stop();
+                        site.stopped.store(true, Ordering::Relaxed);
                     }
                 }
             }
         }
     };
     listener(Event::Fetched { files: 0, of: files.len() });
-    std::thread::scope(|scope| (0..fetcher.connections().min(files.len())).for_each(|_| _ = scope.spawn(work)));
+    std::thread::scope(|scope| (0..site.connections.min(files.len())).for_each(|_| _ = scope.spawn(work)));
     outcome(site.url, failures.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 

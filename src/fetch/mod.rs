@@ -124,20 +124,12 @@ pub(crate) struct Fetcher<'a> {
 }
 
 impl<'a> Fetcher<'a> {
+    /// Makes a fetcher that another thread can stop.
     pub(crate) fn new(patience: Patience, listener: Listener<'a>, stopped: &'a AtomicBool) -> Self {
         Self { agent: request::agent(&patience), patience, listener, stopped }
     }
 
-    pub(crate) fn connections(&self) -> usize {
-        self.patience.connections
-    }
-
-    /// Stops all fetches of this download.
-    pub(crate) fn stop(&self) {
-        self.stopped.store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) fn is_stopped(&self) -> bool {
+    fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Relaxed)
     }
 
