@@ -49,10 +49,11 @@ impl Reference {
         }
     }
 
-    /// Parses `OWNER/NAME` or `OWNER/NAME@REVISION`; nothing for a text that cannot be one.
+    /// Parses `OWNER/NAME` or `OWNER/NAME@REVISION[/FILE]`; nothing for a text that could as well be a path.
     pub(crate) fn of_repository(text: &str) -> Option<Self> {
         let reference: Self = format!("{PREFIX}{text}").parse().ok()?;
-        (reference.file.is_none() && !reference.name.ends_with(EXTENSION)).then_some(reference)
+        let is_path = reference.revision.is_none() && (reference.file.is_some() || reference.name.ends_with(EXTENSION));
+        (!is_path).then_some(reference)
     }
 
     /// Returns the repository, such as `owner/name`.
@@ -265,7 +266,7 @@ mod tests {
 
     #[test]
     fn a_repository_alone_is_told_from_a_path() {
-        for text in ["o/n", "o/n@v1"] {
+        for text in ["o/n", "o/n@v1", "o/n@v1/m.safetensors"] {
             assert!(Reference::of_repository(text).is_some(), "{text}");
         }
         for text in ["o", "./n", "a/model.safetensors", "o/n/model.safetensors", "/o/n", "o\\n", "o/n/m"] {

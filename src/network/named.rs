@@ -60,7 +60,7 @@ impl Weights {
     }
 
     /// Reads the weights that a text names as Hugging Face's libraries read it: a file, a folder with `model.safetensors` or
-    /// one other safetensors file, a name for [`Weights::open`], or else a repository `OWNER/NAME[@REVISION]` on the Hub.
+    /// one other safetensors file, a name for [`Weights::open`], or else a repository on the Hub, `OWNER/NAME` or `OWNER/NAME@REVISION[/FILE]`.
     ///
     /// # Errors
     /// Those of [`Weights::open`].

@@ -200,6 +200,7 @@ fn from_pretrained_takes_a_repository_a_file_a_folder_or_a_name() {
     for (name, expected) in [
         ("o/n", pinned.as_str()),
         ("o/n@main", &pinned),
+        ("o/n@main/model.safetensors", &pinned),
         ("hf:o/n", &pinned),
         ("own/net", "own/net/net.safetensors"),
         ("own/net/net.safetensors", "own/net/net.safetensors"),
