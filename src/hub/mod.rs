@@ -87,15 +87,23 @@ pub fn fetch(reference: &Reference, options: &Options, listener: Listener<'_>) -
     let repository = Repository::new(&options.cache, reference);
     let revision = reference.revision().unwrap_or(MAIN);
     let present = repository.commit(revision).and_then(|commit| present(&repository, reference, &commit));
-    if let Some((found, certain)) = &present
-        && is_commit(revision)
-        && *certain
-    {
-        return Ok(found.clone());
+    match present {
+        Some((found, true)) if is_commit(revision) => Ok(found),
+        present if options.offline => offline(reference, options, present),
+        present => online(reference, options, listener, &repository, present.map(|(found, _)| found)),
     }
-    if options.offline {
-        return offline(reference, options, present);
-    }
+}
+
+/// Asks the Hub for the file, and downloads it if the cache does not have it. Where the Hub cannot be reached, the file that
+/// is `present` is good enough.
+fn online(
+    reference: &Reference,
+    options: &Options,
+    listener: Listener<'_>,
+    repository: &Repository,
+    present: Option<Fetched>,
+) -> Result<Fetched> {
+    let revision = reference.revision().unwrap_or(MAIN);
     let pass = |event: fetch::Event<'_>| {
         listener(match event {
             fetch::Event::Received(bytes) => Event::Received(bytes),
@@ -107,21 +115,19 @@ pub fn fetch(reference: &Reference, options: &Options, listener: Listener<'_>) -
     let fetcher = Fetcher::new(Patience { connections: 1, attempts, pause, timeout }, &pass, &never);
     let server = Server { fetcher: &fetcher, options, reference };
     let questions = if present.is_some() { 1 } else { QUESTIONS.min(attempts) };
-    let wanted = match ask(&server, &repository, revision, questions) {
-        Err(Failure::OfAll(error)) if present.is_some() => {
-            let (found, _) = present.unwrap_or_else(|| unreachable!("the guard has looked"));
+    let Wanted { commit, file, metadata } = match (ask(&server, repository, revision, questions), present) {
+        (Err(Failure::OfAll(error)), Some(found)) => {
             log::warn!("{}; the model is taken from the cache: {}", error.cause(), found.reference);
             return Ok(found);
         }
-        wanted => wanted.map_err(Failure::into_error)?,
+        (wanted, _) => wanted.map_err(Failure::into_error)?,
     };
-    let Wanted { commit, file, metadata } = wanted;
     let path = match (repository.file(&commit, &file), metadata) {
         (Some(path), _) => path,
-        (None, Some(metadata)) => download(&server, &repository, &file, &metadata, listener)?,
+        (None, Some(metadata)) => download(&server, repository, &file, &metadata, listener)?,
         (None, None) => {
             let metadata = server.metadata(&commit, &file, QUESTIONS).map_err(Failure::into_error)?;
-            download(&server, &repository, &file, &metadata, listener)?
+            download(&server, repository, &file, &metadata, listener)?
         }
     };
     // A cache that cannot be written is still good for reading.
