@@ -21,7 +21,11 @@ impl Outcome {
     pub fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let prediction = match &self.prediction {
             Ok(prediction) => prediction,
-            Err(error) => return exception(py, error),
+            Err(error) => {
+                let exception = exception(py, error)?;
+                exception.setattr("record", &self.record)?;
+                return Ok(exception);
+            }
         };
         let arguments = (
             &self.record,

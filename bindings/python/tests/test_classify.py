@@ -119,11 +119,24 @@ def test_many_files_come_in_their_order_and_a_bad_one_as_it_was_wished(model, re
             np.testing.assert_allclose(outcome.logits, expected.logits, rtol=0, atol=1e-5)
         else:
             assert isinstance(outcome, ecgpu.Error)
+            assert outcome.source == str(paths[at])
+            assert pickle.loads(pickle.dumps(outcome)).source == outcome.source
     with pytest.warns(ecgpu.DataWarning, match="(bad|missing).hea"):
         assert len(list(model.classify_many(paths, on_error="skip"))) == 40
     with pytest.raises(ecgpu.Error, match="bad.hea"):
         list(model.classify_many(paths))
     assert list(model.classify_many([])) == []
+
+
+def test_an_error_names_the_file_and_the_recording(model, synthetic, tmp_path):
+    damaged = synthetic[:3].copy()
+    damaged[1] = np.nan
+    np.save(tmp_path / "batch.npy", damaged)
+    options = {"sampling_rate": 100, "unit": "mV", "on_error": "return"}
+    for source, name in [(tmp_path / "batch.npy", "batch"), (damaged, "array")]:
+        good, bad, _ = model.classify_many([source], **options)
+        assert isinstance(bad, ecgpu.errors.RecordingError)
+        assert (bad.source, bad.record) == (good.source, f"{name}[1]")
 
 
 def test_paths_and_arrays_may_be_mixed_and_endless(model, record, synthetic):

@@ -256,8 +256,13 @@ class Classifier:
             name, data = os.fspath(source), None
         else:
             name, data = to_file(source)
-        for outcome in self._opened.classify(name, data, options):
-            yield outcome if isinstance(outcome, Error) else prediction(name, outcome)
+        try:
+            outcomes = self._opened.classify(name, data, options)
+        except Error as error:
+            error.source = name
+            raise
+        for outcome in outcomes:
+            yield _outcome(name, outcome)
 
     def classify_many(
         self,
@@ -334,8 +339,7 @@ class Classifier:
             if results is None:
                 return
             for number, outcome in results:
-                name = under_way.get(number, "")
-                yield outcome if isinstance(outcome, Error) else prediction(name, outcome)
+                yield _outcome(under_way.get(number, ""), outcome)
             if results:
                 # Results come in the order of the files: what is before the last one is done.
                 last = results[-1][0]
@@ -461,6 +465,14 @@ class Classifier:
             input_tags=InputTags(two_d_array=False, three_d_array=True),
             requires_fit=False,
         )
+
+
+def _outcome(source: str, outcome: Any) -> Prediction | Error:
+    """Makes a prediction of what the native part returns; an error says what it is about."""
+    if isinstance(outcome, Error):
+        outcome.source = source
+        return outcome
+    return prediction(source, outcome)
 
 
 def _raised(outcome: Prediction | Error) -> Prediction:

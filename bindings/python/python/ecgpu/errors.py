@@ -7,15 +7,20 @@ class Error(Exception):
     Attributes:
         cause: What happened.
         remedy: What can be done about it.
+        source: The path or the name of what could not be classified; empty if the error is about something else.
+        record: The name of the recording in it; empty if it could not be opened.
     """
+
+    source: str = ""
+    record: str = ""
 
     def __init__(self, message: str, cause: str | None = None, remedy: str = "") -> None:
         super().__init__(message)
         self.cause = message if cause is None else cause
         self.remedy = remedy
 
-    def __reduce__(self) -> tuple[type["Error"], tuple[str, str, str]]:
-        return type(self), (str(self), self.cause, self.remedy)
+    def __reduce__(self) -> tuple[type["Error"], tuple[str, str, str], dict[str, str]]:
+        return type(self), (str(self), self.cause, self.remedy), {"source": self.source, "record": self.record}
 
 
 class FileError(Error, OSError):
