@@ -6,6 +6,7 @@ cannot be scored has a row with its cause and remedy instead.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -63,6 +64,8 @@ class Scorer:
     """What an actor runs: one classifier, opened once."""
 
     def __init__(self, options: dict[str, Any]) -> None:
+        # Files are read by as many threads, instead of one for each core of the machine in every actor.
+        os.environ["RAYON_NUM_THREADS"] = str(options["threads"])
         gpus = ray.get_runtime_context().get_accelerator_ids().get("GPU", [])
         if gpus:
             # Ray hides the other GPUs from CUDA alone. Vulkan sees all of them, and counts as ecgpu devices shows.

@@ -38,6 +38,8 @@ ROWS = 256
 @cache
 def classifier(weights: str | None, sampling_rate: float | None, unit: str | None) -> ecgpu.Classifier:
     """Opens a classifier, once in each Python worker."""
+    # Files are read by one thread too, instead of one for each core of the machine in every worker.
+    os.environ["RAYON_NUM_THREADS"] = "1"
     return ecgpu.Classifier(weights, device="cpu", threads=1, sampling_rate=sampling_rate, unit=unit)
 
 
