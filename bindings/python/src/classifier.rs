@@ -1,6 +1,6 @@
 //! A classifier: weights on a device.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use ecgpu::{
     Device, Error, ErrorKind, Prediction, Recording, Weights,
@@ -42,10 +42,10 @@ pub struct Classifier {
 /// What the network returns for many records, with the warnings about them.
 type Arrays<'py> = (usize, Bound<'py, PyByteArray>, Bound<'py, PyByteArray>, Bound<'py, PyByteArray>, Vec<String>);
 
-/// Opens the weights of a path or a name, or of bytes.
-fn open_weights(weights: Option<PathBuf>, bytes: Option<&[u8]>) -> ecgpu::Result<Weights> {
+/// Opens the weights of a file, a folder or a name, or of bytes.
+pub fn open_weights(weights: Option<&str>, bytes: Option<&[u8]>) -> ecgpu::Result<Weights> {
     match (weights, bytes) {
-        (Some(path), _) => Weights::open(path),
+        (Some(name), _) => Weights::from_pretrained(name),
         (None, Some(bytes)) => Weights::from_bytes(bytes, "weights in memory"),
         (None, None) => Weights::built_in(),
     }
@@ -70,7 +70,7 @@ impl Classifier {
     #[pyo3(signature = (weights, bytes, device, threads, precision))]
     fn new(
         py: Python<'_>,
-        weights: Option<PathBuf>,
+        weights: Option<&str>,
         bytes: Option<Vec<u8>>,
         device: &str,
         threads: Option<usize>,
@@ -250,6 +250,7 @@ fn contiguous<T: Element>(buffer: &PyBuffer<T>) -> PyResult<&[T]> {
 }
 
 /// Returns the numbers of a contiguous array that the package has made for this call.
+#[allow(clippy::mut_from_ref, reason = "the numbers are not in the buffer's description, but where it points to")]
 fn writable<T: Element>(buffer: &PyBuffer<T>) -> PyResult<&mut [T]> {
     if buffer.readonly() {
         return Err(PyBufferError::new_err("the array cannot be written"));

@@ -6,7 +6,7 @@ use std::{
 };
 
 use ecgpu::{
-    Classifier, Error, ErrorKind, Weights,
+    Classifier, Error, ErrorKind,
     dataset::{
         Dataset, Options,
         evaluation::{Evaluation, Fold, doubts},
@@ -14,7 +14,11 @@ use ecgpu::{
 };
 use pyo3::{prelude::*, types::PyByteArray};
 
-use crate::{classifier::open_backend, error::detached, outcome::doubles};
+use crate::{
+    classifier::{open_backend, open_weights},
+    error::detached,
+    outcome::doubles,
+};
 
 /// The JSON of an evaluation, and the probabilities and labels of the records with a label.
 type Measured<'py> = (String, Bound<'py, PyByteArray>, Bound<'py, PyByteArray>);
@@ -23,7 +27,7 @@ type Measured<'py> = (String, Bound<'py, PyByteArray>, Bound<'py, PyByteArray>);
 struct Measurement {
     data: PathBuf,
     fold: u8,
-    weights: Option<PathBuf>,
+    weights: Option<String>,
     device: String,
     threads: Option<usize>,
     seed: u64,
@@ -32,11 +36,12 @@ struct Measurement {
 /// Measures weights on a fold of a data set. `progress` is called with the number of records that are classified and of all.
 #[pyfunction]
 #[pyo3(signature = (data, fold, weights, device, threads, seed, progress))]
+#[allow(clippy::too_many_arguments, reason = "those of the function of Python")]
 pub fn evaluate<'py>(
     py: Python<'py>,
     data: PathBuf,
     fold: u8,
-    weights: Option<PathBuf>,
+    weights: Option<String>,
     device: String,
     threads: Option<usize>,
     seed: u64,
@@ -72,7 +77,7 @@ impl Measurement {
     /// Opens data and device, and measures. `heard` gets the number of records that are classified and of all.
     fn run(self, heard: &dyn Fn(usize, usize) -> ecgpu::Result<()>) -> ecgpu::Result<(String, Evaluation)> {
         let Self { data, fold, weights, device, threads, seed } = self;
-        let weights = weights.map_or_else(Weights::built_in, Weights::open)?;
+        let weights = open_weights(weights.as_deref(), None)?;
         let dataset = Dataset::open(&data, &Options::default(), &|_, _| ())?;
         dataset.check_classes(&weights)?;
         let chosen = Fold::new(&dataset, fold)?;

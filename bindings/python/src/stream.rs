@@ -24,6 +24,9 @@ const PERIOD: Duration = Duration::from_millis(50);
 /// The results of a file or a piece of it, with the number of the file.
 type Results = Vec<(usize, Result<Vec<Classified>>)>;
 
+/// For each recording the number of its file, and the arguments of a prediction or an exception.
+type Taken<'py> = Vec<(usize, Bound<'py, PyAny>)>;
+
 /// Files under way to their results.
 #[pyclass(frozen, module = "ecgpu._native")]
 pub struct Stream {
@@ -89,7 +92,7 @@ impl Stream {
 
     /// Waits for the next results: for each recording the number of its file and the arguments of a prediction or an exception.
     /// Nothing after the last.
-    fn take<'py>(&self, py: Python<'py>) -> PyResult<Option<Vec<(usize, Bound<'py, PyAny>)>>> {
+    fn take<'py>(&self, py: Python<'py>) -> PyResult<Option<Taken<'py>>> {
         let results = loop {
             py.check_signals()?;
             let wait = || self.results.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(PERIOD);

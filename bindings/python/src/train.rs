@@ -37,6 +37,7 @@ fn open(device: &str, threads: Option<usize>) -> ecgpu::Result<Box<dyn Backend>>
 /// `resume` the settings must be those of the run in the folder.
 #[pyfunction]
 #[pyo3(signature = (name, settings, folder, resume, force, threads, event))]
+#[allow(clippy::too_many_arguments, reason = "those of the function of Python")]
 pub fn train(
     py: Python<'_>,
     name: &str,

@@ -144,6 +144,7 @@ def test_weights_come_by_name_path_bytes_and_folder(synthetic, tmp_path):
         ecgpu.Classifier(weights.read_bytes(), **options),
         ecgpu.Classifier.from_pretrained("55k", **options),
         ecgpu.Classifier.from_pretrained(tmp_path, **options),
+        ecgpu.Classifier(tmp_path, **options),
     ]
     expected = opened[0].predict_proba(synthetic)
     for model in opened:
@@ -154,8 +155,32 @@ def test_weights_come_by_name_path_bytes_and_folder(synthetic, tmp_path):
         with pytest.raises(kind):
             ecgpu.Classifier(bad)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ecgpu.errors.UsageError, match="0 safetensors files"):
+    with pytest.raises(ecgpu.errors.WeightsError, match="no safetensors file"):
         ecgpu.Classifier.from_pretrained(tmp_path / "empty")
+
+
+def test_weights_of_the_hub_come_from_the_cache_that_its_tools_share(synthetic, tmp_path, monkeypatch):
+    from conftest import DATA
+
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    repository = tmp_path / "models--owner--name"
+    (repository / "snapshots" / commit).mkdir(parents=True)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(commit)
+    weights = DATA.parents[1] / "weights" / "ssl-ecg-55k.safetensors"
+    (repository / "snapshots" / commit / "model.safetensors").write_bytes(weights.read_bytes())
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    options = {"device": "cpu", "sampling_rate": 100, "unit": "mV"}
+    expected = ecgpu.Classifier("55k", **options).predict_proba(synthetic)
+    for name in ["owner/name", f"owner/name@{commit}", "hf:owner/name/model.safetensors"]:
+        model = ecgpu.Classifier.from_pretrained(name, **options)
+        np.testing.assert_array_equal(model.predict_proba(synthetic), expected)
+        assert commit in repr(model)
+    with pytest.raises(ecgpu.errors.DownloadError, match="HF_HUB_OFFLINE forbids"):
+        ecgpu.Classifier.from_pretrained("owner/other")
+    with pytest.raises(ecgpu.Error, match="convert|pickle"):
+        ecgpu.Classifier.from_pretrained("owner/name@main/pytorch_model.bin")
 
 
 def test_no_warning_is_a_surprise(synthetic):

@@ -50,8 +50,10 @@ class Classifier:
     the copy opens the same weights on the same device.
 
     Args:
-        weights: A safetensors file of a published network, the name of weights that come with ecgpu ("542k", "55k",
-            "542k-10pct"), or the bytes of a file. The built-in weights if absent.
+        weights: A safetensors file of a published network, or a folder with one; the name of weights that come with
+            ecgpu ("542k", "55k", "542k-10pct"); a repository of the Hugging Face Hub, "owner/name" or
+            "owner/name@revision/file.safetensors", which is downloaded once into the cache that other tools share; or
+            the bytes of a file. The built-in weights if absent.
         device: "auto" (a GPU where it is faster, else the CPU), "gpu", "gpu:N", a part of a GPU's name, "cpu" or
             "reference" (float64).
         threads: Threads that compute on the CPU; one per core if absent.
@@ -62,6 +64,7 @@ class Classifier:
 
     Raises:
         WeightsError: The weights are no published network.
+        DownloadError: The Hub cannot be reached, or has no such repository, revision or file.
         DeviceError: There is no such device.
 
     Example:
@@ -93,21 +96,20 @@ class Classifier:
 
     def _open(self) -> None:
         stated(self.sampling_rate, self.unit, self.leads)
-        path, data = (None, self.weights) if isinstance(self.weights, bytes) else (self.weights, None)
+        path, data = (None, self.weights) if isinstance(self.weights, bytes) else (_named(self.weights), None)
         self._native: _native.Classifier | None = _native.Classifier(
             path, data, self.device, self.threads, self.precision
         )
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | os.PathLike[str], **options: Any) -> Classifier:
-        """Opens weights from a file, a folder, by a name that comes with ecgpu, or from the Hugging Face Hub.
+        """Opens weights by a path or a name, as `Classifier` does, under the name that other libraries have for it.
 
         Args:
-            name_or_path: A safetensors file or a folder with one; "542k", "55k" or "542k-10pct"; or a repository of the
-                Hub, "owner/name[@revision][/file]".
-            options: Those of `Classifier`.
+            name_or_path: The `weights` of `Classifier`, such as "owner/name".
+            options: The other arguments of `Classifier`.
         """
-        return cls(_pretrained(name_or_path), **options)
+        return cls(name_or_path, **options)
 
     # Life of the object.
 
@@ -475,19 +477,11 @@ def _outcome(source: str, outcome: Any) -> Prediction | Error:
     return prediction(source, outcome)
 
 
+def _named(weights: str | os.PathLike[str] | None) -> str | None:
+    return None if weights is None else os.fspath(weights)
+
+
 def _raised(outcome: Prediction | Error) -> Prediction:
     if isinstance(outcome, Error):
         raise outcome
     return outcome
-
-
-def _pretrained(name_or_path: str | os.PathLike[str]) -> str | os.PathLike[str]:
-    """Resolves a folder to its weights file."""
-    if not os.path.isdir(name_or_path):
-        return name_or_path
-    files = sorted(name for name in os.listdir(name_or_path) if name.endswith(".safetensors"))
-    chosen = "model.safetensors" if "model.safetensors" in files else files[0] if len(files) == 1 else None
-    if chosen is None:
-        cause = f"the folder {os.fspath(name_or_path)} has {len(files)} safetensors files"
-        raise UsageError(f"{cause}: name one of them", cause, "name one of them")
-    return os.path.join(name_or_path, chosen)

@@ -12,7 +12,7 @@ __version__: str
 class Classifier:
     def __init__(
         self,
-        weights: _Path | None,
+        weights: str | None,
         bytes: bytes | None,
         device: str,
         threads: int | None,
@@ -56,7 +56,7 @@ def command_line(start: list[str], file: _Path, arguments: list[str]) -> int: ..
 def evaluate(
     data: _Path,
     fold: int,
-    weights: _Path | None,
+    weights: str | None,
     device: str,
     threads: int | None,
     seed: int,

@@ -119,7 +119,8 @@ def evaluate(
         with AUROC, average precision, F1 and so on with 95 % intervals, `subgroups`, `warnings`, `classes`; and the
         arrays `probabilities` and `targets`, `[records with a label, classes]`.
     """
-    text, probabilities, targets = _native.evaluate(data, fold, weights, device, threads, seed, progress)
+    name = None if weights is None else os.fspath(weights)
+    text, probabilities, targets = _native.evaluate(data, fold, name, device, threads, seed, progress)
     measured: dict[str, Any] = json.loads(text)
     classes = len(measured["classes"])
     measured["probabilities"] = np.frombuffer(probabilities, np.float64).reshape(-1, classes)
