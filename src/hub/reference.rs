@@ -50,10 +50,17 @@ impl Reference {
     }
 
     /// Parses `OWNER/NAME` or `OWNER/NAME@REVISION[/FILE]`; nothing for a text that could as well be a path.
-    pub(crate) fn of_repository(text: &str) -> Option<Self> {
-        let reference: Self = format!("{PREFIX}{text}").parse().ok()?;
+    ///
+    /// # Errors
+    /// The file is a pickle or otherwise no safetensors file.
+    pub(crate) fn of_repository(text: &str) -> Result<Option<Self>> {
+        let Some(reference) = parts(text).filter(Self::is_sound) else { return Ok(None) };
         let is_path = reference.revision.is_none() && (reference.file.is_some() || reference.name.ends_with(EXTENSION));
-        (!is_path).then_some(reference)
+        if is_path {
+            return Ok(None);
+        }
+        reference.file.iter().try_for_each(|file| check_type(file).map_err(|error| error.at(text)))?;
+        Ok(Some(reference))
     }
 
     /// Returns the repository, such as `owner/name`.
@@ -267,11 +274,13 @@ mod tests {
     #[test]
     fn a_repository_alone_is_told_from_a_path() {
         for text in ["o/n", "o/n@v1", "o/n@v1/m.safetensors"] {
-            assert!(Reference::of_repository(text).is_some(), "{text}");
+            assert!(Reference::of_repository(text).unwrap().is_some(), "{text}");
         }
         for text in ["o", "./n", "a/model.safetensors", "o/n/model.safetensors", "/o/n", "o\\n", "o/n/m"] {
-            assert!(Reference::of_repository(text).is_none(), "{text}");
+            assert_eq!(Reference::of_repository(text), Ok(None), "{text}");
         }
+        let error = Reference::of_repository("o/n@main/pytorch_model.bin").unwrap_err().to_string();
+        assert!(error.contains("a pickle") && error.contains("convert it"), "{error}");
         assert_eq!(Reference::of_path(Path::new("o/n")), Ok(None));
         assert!(Reference::of_path(Path::new("hf:o")).is_err());
     }

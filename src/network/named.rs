@@ -70,7 +70,10 @@ impl Weights {
         if path.is_dir() {
             return Self::from_path(path.join(file_in(path)?));
         }
-        match Reference::of_repository(text).filter(|_| !path.exists()) {
+        if path.exists() {
+            return Self::open(path);
+        }
+        match Reference::of_repository(text)? {
             Some(reference) => Self::from_hub(&reference, &|_| ()),
             None => Self::open(path),
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ecgpu::{
     Device, Error, ErrorKind, Prediction, Recording, Weights,
-    ecg::Lead,
+    ecg::{Lead, format},
     engine::{
         backend::{self, Backend, Precision},
         verify,
@@ -18,7 +18,7 @@ use pyo3::{
 };
 
 use crate::{
-    error::{detached, raised},
+    error::{detached, exception, raised},
     outcome::{Outcome, doubles, floats},
     reading::{Stated, read},
     stream::Stream,
@@ -155,9 +155,15 @@ impl Classifier {
         let mut outcomes = Vec::with_capacity(recordings.len());
         for part in recordings.chunks(AT_A_TIME) {
             py.check_signals()?;
-            let predictions = detached(py, || Ok(self.classifier.classify_batch(part)))?;
-            for (recording, prediction) in part.iter().zip(predictions) {
-                outcomes.push(outcome(recording, prediction).to_python(py)?);
+            let good: Vec<Recording> = part.iter().flatten().cloned().collect();
+            let mut predictions = detached(py, || Ok(self.classifier.classify_batch(&good)))?.into_iter();
+            for recording in part {
+                outcomes.extend(match recording {
+                    Ok(recording) => {
+                        predictions.next().map(|prediction| outcome(recording, prediction).to_python(py)).transpose()?
+                    }
+                    Err(error) => Some(exception(py, error)?),
+                });
             }
         }
         Ok(outcomes)
@@ -165,7 +171,7 @@ impl Classifier {
 
     /// Classifies a batch of recordings in memory. Returns their number, logits, probabilities, embeddings and the warnings.
     fn predict<'py>(&self, py: Python<'py>, name: &str, bytes: &[u8], stated: Stated) -> PyResult<Arrays<'py>> {
-        let recordings = detached(py, || read(name, Some(bytes), &stated.options()?))?;
+        let recordings = detached(py, || format::read_bytes(name, bytes, &stated.options()?))?;
         let (mut logits, mut probabilities, mut embedding) = (Vec::new(), Vec::new(), Vec::new());
         let mut warnings = Vec::new();
         for part in recordings.chunks(AT_A_TIME) {

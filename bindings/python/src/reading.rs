@@ -6,7 +6,7 @@ use ecgpu::{
     Recording, Result,
     ecg::{
         Lead,
-        format::{self, ReadOptions},
+        format::{self, ReadOptions, Reader},
     },
 };
 use pyo3::prelude::*;
@@ -33,13 +33,20 @@ impl Stated {
     }
 }
 
-/// Reads the recordings of a file at a path or, with bytes, of a file in memory.
+/// Reads the recordings of a file at a path or, with bytes, of a file in memory. A recording of it that is damaged is an error in
+/// its place, where the others can be read.
 ///
 /// # Errors
 /// As for [`format::read`].
-pub fn read(name: &str, bytes: Option<&[u8]>, options: &ReadOptions) -> Result<Vec<Recording>> {
-    match bytes {
-        Some(bytes) => format::read_bytes(name, bytes, options),
-        None => format::read(Path::new(name), options),
+pub fn read(name: &str, bytes: Option<&[u8]>, options: &ReadOptions) -> Result<Vec<Result<Recording>>> {
+    if let Some(bytes) = bytes {
+        return format::read_each(name, bytes, options);
     }
+    let reader = Reader::open(Path::new(name), options)?;
+    Ok((0..reader.pieces())
+        .map(|piece| reader.read(piece))
+        .collect::<Result<Vec<_>>>()?
+        .into_iter()
+        .flatten()
+        .collect())
 }

@@ -128,15 +128,20 @@ def test_many_files_come_in_their_order_and_a_bad_one_as_it_was_wished(model, re
     assert list(model.classify_many([])) == []
 
 
-def test_an_error_names_the_file_and_the_recording(model, synthetic, tmp_path):
+def test_a_damaged_recording_of_a_batch_is_an_error_in_its_place(model, synthetic, tmp_path):
     damaged = synthetic[:3].copy()
     damaged[1] = np.nan
     np.save(tmp_path / "batch.npy", damaged)
-    options = {"sampling_rate": 100, "unit": "mV", "on_error": "return"}
-    for source, name in [(tmp_path / "batch.npy", "batch"), (damaged, "array")]:
-        good, bad, _ = model.classify_many([source], **options)
+    options = {"sampling_rate": 100, "unit": "mV"}
+    for source, name in [(tmp_path / "batch.npy", "batch[1]"), (damaged, "array[1]")]:
+        first, bad, last = model.classify_many([source], on_error="return", **options)
         assert isinstance(bad, ecgpu.errors.RecordingError)
-        assert (bad.source, bad.record) == (good.source, f"{name}[1]")
+        assert bad.source == first.source == last.source
+        assert name in str(bad)
+        with pytest.raises(ecgpu.errors.RecordingError, match="no value"):
+            list(model.classify_many([source], **options))
+    short = model.classify_many([synthetic[0]], sampling_rate=5000, unit="mV", on_error="return")
+    assert next(short).record == "array"
 
 
 def test_paths_and_arrays_may_be_mixed_and_endless(model, record, synthetic):

@@ -192,6 +192,22 @@ pub fn read_parts(parts: &[(&str, &[u8])], options: &ReadOptions) -> Result<Vec<
     recognised.read(Source::Parts(parts), options)
 }
 
+/// Reads the recordings of a file in memory as [`read_bytes`] does. One that is damaged is an error in its place, where the
+/// others can be read: in an array, a data set or an archive.
+///
+/// # Errors
+/// As for [`read_bytes`], but for those of single recordings.
+pub fn read_each(name: &str, bytes: &[u8], options: &ReadOptions) -> Result<Vec<Result<Recording>>> {
+    options.check()?;
+    let (recognised, _) = Recognised::of_parts(&[(name, bytes)])?;
+    let source = || Source::Parts(vec![(name, bytes)]);
+    let Some(pieces) = recognised.open(source(), options)? else {
+        return Ok(recognised.read(source(), options)?.into_iter().map(Ok).collect());
+    };
+    let read = |piece| recognised.read_piece(&name, pieces.as_ref(), piece, options);
+    Ok((0..pieces.len()).map(read).collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+}
+
 fn unknown_format(path: &Path) -> Error {
     let extension = path.extension().map_or("no extension".into(), |text| format!("extension '{}'", text.display()));
     let cause = format!("{} has {extension}, and its content is of no known format", path.display());

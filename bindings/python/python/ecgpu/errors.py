@@ -8,7 +8,7 @@ class Error(Exception):
         cause: What happened.
         remedy: What can be done about it.
         source: The path or the name of what could not be classified; empty if the error is about something else.
-        record: The name of the recording in it; empty if it could not be opened.
+        record: The name of the recording in it; empty if it could not be read.
     """
 
     source: str = ""
