@@ -85,10 +85,7 @@ class Scorer:
     def arrays(self, batch: dict[str, np.ndarray]) -> Iterable[dict[str, Any]]:
         """Scores arrays, which have the names of the column `record`."""
         ecgs = np.stack(list(batch["ecg"])).reshape(len(batch["ecg"]), 12, -1)
-        outcomes = list(self.model.classify_many([ecgs], on_error="return"))
-        if len(outcomes) != len(ecgs):
-            # One that cannot be read stops the others: each is read alone.
-            outcomes = list(self.model.classify_many(ecgs, on_error="return"))
+        outcomes = self.model.classify_many([ecgs], on_error="return")
         for name, outcome in zip(batch["record"], outcomes, strict=True):
             yield row(outcome) | {"source": str(name), "record": str(name)}
 

@@ -100,11 +100,7 @@ def predictor(*stated: Any) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
     model = classifier(*stated)
 
     def predict(ecgs: np.ndarray) -> dict[str, np.ndarray]:
-        outcomes = list(model.classify_many([ecgs], on_error="return"))
-        if len(outcomes) != len(ecgs):
-            # One that cannot be read stops the others: each is read alone.
-            outcomes = list(model.classify_many(ecgs, on_error="return"))
-        outcomes = [of_device(outcome) for outcome in outcomes]
+        outcomes = [of_device(outcome) for outcome in model.classify_many([ecgs], on_error="return")]
         nothing = np.full(len(model.classes), np.nan)
         scores: dict[str, np.ndarray] = {}
         for kind in ("probability", "logit"):
