@@ -106,7 +106,9 @@ def test_closing_during_a_call_lets_the_call_end(synthetic):
 
 def test_ctrl_c_ends_a_long_call(tmp_path):
     program = """
-import numpy as np, ecgpu
+import signal, numpy as np, ecgpu
+# A program that was started in the background is born deaf to it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 model = ecgpu.Classifier(device="cpu")
 X = np.zeros((200_000, 12, 100), np.float32)
 print("ready", flush=True)
