@@ -94,7 +94,9 @@ def main():
         calls = [lambda: model.run(short), lambda: [model.run(short[at : at + 1]) for at in range(64)]]
         together, one_by_one = timed(calls, arguments.rounds)
         each = (one_by_one - together) / (len(short) - 1)
-        print(f"64 records of 16 samples: {together:.0f} us together, {one_by_one:.0f} one by one: {each:.1f} us per call")
+        print(
+            f"64 records of 16 samples: {together:.0f} us together, {one_by_one:.0f} one by one: {each:.1f} us per call"
+        )
     for before, label in (("", "with NumPy's import"), ("import numpy", "behind NumPy's import")):
         own = start_up(before, "ecgpu", ECGPU.format(threads=arguments.threads))
         work = ONNXRUNTIME.format(threads=arguments.threads, model=arguments.model)
