@@ -147,7 +147,7 @@ pub(crate) fn remove_abandoned(path: &Path) {
     }
 }
 
-/// Whether a file under construction has no writer: it is a file that nobody has locked, or a link, which no writer makes.
+/// Whether a file under construction has no writer: it is a file that is not locked, or a link, which no writer makes.
 fn is_abandoned(partial: &Path) -> bool {
     match partial.symlink_metadata() {
         Ok(found) if found.is_symlink() => true,

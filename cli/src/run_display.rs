@@ -1,26 +1,10 @@
 //! A training run on the terminal: its device, its progress bar and its epochs.
 
-use ecgpu::{
-    Device, Result,
-    engine::backend::{self, Backend},
-    train::{DatasetRun, Epoch, Event, Settings},
-};
+use ecgpu::train::{DatasetRun, Epoch, Event, Settings};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
 use crate::terminal::{FAINT, STRONG, clean, note, print};
-
-/// Chooses the device of a run once: with auto a real GPU if there is one, else the CPU. A change of device in the middle
-/// of a run would change the last bits of the result.
-pub fn open(device: &Device, threads: Option<usize>) -> Result<Box<dyn Backend>> {
-    match device {
-        Device::Auto => match backend::gpu::open_gpu(device)? {
-            Some(gpu) => Ok(Box::new(gpu)),
-            None => backend::open(&Device::Cpu, threads),
-        },
-        _ => backend::open(device, threads),
-    }
-}
 
 /// Shows a run: a progress bar on standard error, and one line per epoch on standard output.
 pub struct RunDisplay {

@@ -9,7 +9,7 @@ use std::{
 use ecgpu::{
     Device, Error, ErrorKind, Result,
     dataset::{Dataset, Options},
-    engine::network::published,
+    engine::{backend, network::published},
     train::{
         Augmentations, ClassWeights, DatasetRun, LossName, Outcome, RunFolder, RunKind, ScheduleShape, Settings,
         StartMode,
@@ -19,7 +19,7 @@ use serde_json::json;
 
 use crate::{
     SUCCESS, check_free, interrupt,
-    run_display::{self, RunDisplay},
+    run_display::RunDisplay,
     terminal::{FAINT, GOOD, clean, note, print},
     weights,
 };
@@ -354,7 +354,7 @@ fn start(common: &Common, kind: RunKind, apply: impl Fn(&mut Settings)) -> Resul
     let dataset = Dataset::open(data, &Options::default(), &|done, all| progress.reading(done, all))?;
     let run = DatasetRun::new(&settings, &dataset)?;
     run.notes().iter().for_each(|text| note(text));
-    let backend = run_display::open(&settings.device.parse()?, common.threads)?;
+    let backend = backend::open_one(&settings.device.parse()?, common.threads)?;
     progress.begin(&run, &backend.info().name);
     let stop = interrupt::flag()?;
     let outcome = run.start(backend.as_ref(), &folder, mode, &mut |event| {

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{Auto, Backend, cpu::Cpu, reference::Reference};
+use super::{Auto, Backend, Precision, cpu::Cpu, reference::Reference};
 use crate::{Error, ErrorKind, Result};
 
 /// A choice of device.
@@ -78,6 +78,34 @@ pub fn open(device: &Device, threads: Option<usize>) -> Result<Box<dyn Backend>>
     };
     log::info!("device {device}: {}", backend.info());
     Ok(backend)
+}
+
+/// Opens one device for a run that must not change it in the middle: with [`Device::Auto`] a real GPU if there is one, else the
+/// CPU.
+///
+/// # Errors
+/// Those of [`open`].
+pub fn open_one(device: &Device, threads: Option<usize>) -> Result<Box<dyn Backend>> {
+    match device {
+        Device::Auto => open_any_gpu(device)?.map_or_else(|| open(&Device::Cpu, threads), Ok),
+        _ => open(device, threads),
+    }
+}
+
+/// Opens the backend of a device that stores weights and activations in a precision. Only a GPU has [`Precision::F16`].
+///
+/// # Errors
+/// Those of [`open`], or the device is no GPU and the precision is not f32.
+pub fn open_in(device: &Device, threads: Option<usize>, precision: Precision) -> Result<Box<dyn Backend>> {
+    if precision == Precision::F32 {
+        return open(device, threads);
+    }
+    #[cfg(feature = "gpu")]
+    if let Some(gpu) = super::gpu::open_gpu(device)? {
+        return Ok(Box::new(gpu.with_precision(precision)));
+    }
+    let cause = format!("device '{device}' takes no GPU here, and f16 is for a GPU");
+    Err(Error::new(ErrorKind::Usage, cause, "choose device gpu, or f32"))
 }
 
 /// Opens the backend of a device, as [`open`] does, in a browser. [`Device::Auto`] is the CPU there, because the devices

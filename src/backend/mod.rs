@@ -8,6 +8,7 @@ pub(crate) mod difference;
 #[cfg(feature = "gpu")]
 pub mod gpu;
 mod precision;
+mod process;
 pub mod reference;
 
 use std::{
@@ -22,8 +23,9 @@ use std::{
 pub use auto::Auto;
 #[cfg(target_family = "wasm")]
 pub(crate) use device::open_async;
-pub use device::{Device, open};
+pub use device::{Device, open, open_in, open_one};
 pub use precision::Precision;
+pub use process::is_forked;
 
 use crate::{
     Error, ErrorKind, Result,

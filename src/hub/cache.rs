@@ -19,7 +19,7 @@ use std::{
 use super::reference::{EXTENSION, Reference, is_sound_file};
 use crate::files;
 
-/// How deep files may lie in a snapshot to be found without being named.
+/// The depth of folders to which a snapshot is searched for a file that is not named.
 const DEEPEST: usize = 4;
 
 /// How often another process's lock is tried, and after how many times the user is told.

@@ -1,15 +1,10 @@
 //! Calls from where ecgpu cannot work: in a process that was forked from one that uses it, and in a log function.
 
-use std::{
-    cell::Cell,
-    process,
-    sync::atomic::{AtomicU32, Ordering},
-};
+use std::cell::Cell;
+
+use ecgpu::engine::backend;
 
 use crate::error::{Failure, Outcome};
-
-/// The process that uses ecgpu; 0 before the first call.
-static OWNER: AtomicU32 = AtomicU32::new(0);
 
 thread_local! {
     static IN_LOG_FUNCTION: Cell<bool> = const { Cell::new(false) };
@@ -21,8 +16,7 @@ thread_local! {
 /// # Errors
 /// The process was forked from one that had called ecgpu, or the call is made by a log function.
 pub fn check() -> Outcome<()> {
-    let own = process::id();
-    if OWNER.compare_exchange(0, own, Ordering::Relaxed, Ordering::Relaxed).is_err_and(|owner| owner != own) {
+    if backend::is_forked() {
         let cause = "this process was forked from one that had called ecgpu, and has none of its threads and devices";
         return Err(Failure::usage(cause, "fork before the first call, or run a program of its own with exec"));
     }

@@ -5,7 +5,10 @@ use std::{
     sync::Arc,
 };
 
-use ecgpu::{Classifier, Device, Weights, engine::backend};
+use ecgpu::{
+    Classifier, Device, Weights,
+    engine::backend::{self, Precision},
+};
 
 use crate::{
     EcgpuCancel, EcgpuPredictions, EcgpuRecordings, EcgpuStatus,
@@ -89,21 +92,12 @@ fn open(path: Option<&str>, bytes: Option<&[u8]>, device: Option<&str>, threads:
         (None, None) => Weights::built_in()?,
     };
     let device: Device = device.unwrap_or("auto").parse()?;
-    let classifier = Classifier::on(weights, open_backend(&device, threads, f16)?)?;
+    let precision = if f16 { Precision::F16 } else { Precision::F32 };
+    let threads = (threads > 0).then_some(threads as usize);
+    let classifier = Classifier::on(weights, backend::open_in(&device, threads, precision)?)?;
     let classes = classifier.contract().classes.iter().map(|name| error::text(name)).collect();
     let network = error::text(&classifier.folded().network.name);
     Ok(Opened { classifier: Arc::new(classifier), classes, network })
-}
-
-fn open_backend(device: &Device, threads: u32, f16: bool) -> Outcome<Box<dyn backend::Backend>> {
-    if f16 {
-        #[cfg(feature = "gpu")]
-        if let Some(gpu) = backend::gpu::open_gpu(device)? {
-            return Ok(Box::new(gpu.with_precision(backend::Precision::F16)));
-        }
-        return Err(Failure::usage(format!("f16 on device {device}"), "give device gpu, or set f16 to 0"));
-    }
-    Ok(backend::open(device, (threads > 0).then_some(threads as usize))?)
 }
 
 /// Closes a classifier and sets its handle to NULL.

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use ecgpu::{
-    Device, Error, ErrorKind, Prediction, Recording, Weights,
+    Prediction, Recording, Weights,
     ecg::{Lead, format},
     engine::{
-        backend::{self, Backend, Precision},
+        backend::{self, Backend},
         verify,
     },
 };
@@ -53,15 +53,7 @@ pub fn open_weights(weights: Option<&str>, bytes: Option<&[u8]>) -> ecgpu::Resul
 
 /// Opens a device.
 pub fn open_backend(device: &str, threads: Option<usize>, precision: &str) -> ecgpu::Result<Box<dyn Backend>> {
-    let (device, precision): (Device, Precision) = (device.parse()?, precision.parse()?);
-    if precision == Precision::F16 {
-        let gpu = backend::gpu::open_gpu(&device)?.ok_or_else(|| {
-            let cause = format!("device '{device}' takes no GPU here, and f16 is for a GPU");
-            Error::new(ErrorKind::Usage, cause, "give device='gpu', or precision='f32'")
-        })?;
-        return Ok(Box::new(gpu.with_precision(precision)));
-    }
-    backend::open(&device, threads)
+    backend::open_in(&device.parse()?, threads, precision.parse()?)
 }
 
 #[pymethods]

@@ -1,6 +1,6 @@
 //! Errors of the library as exceptions of the package.
 
-use ecgpu::{Error, ErrorKind};
+use ecgpu::{Error, ErrorKind, engine::backend};
 use pyo3::{prelude::*, types::PyType};
 
 /// Returns the name of the exception for a kind of error.
@@ -39,6 +39,12 @@ pub fn raised(py: Python<'_>, error: &Error) -> PyErr {
 /// # Errors
 /// Those of the work.
 pub fn detached<T: Send>(py: Python<'_>, work: impl Send + FnOnce() -> ecgpu::Result<T>) -> PyResult<T> {
-    super::process::check().map_err(|error| raised(py, &error))?;
+    let work = || if backend::is_forked() { Err(forked()) } else { work() };
     py.detach(work).map_err(|error| raised(py, &error))
+}
+
+fn forked() -> Error {
+    let cause = "this process was forked from one in which ecgpu had computed, and threads do not survive a fork";
+    let remedy = "start workers with multiprocessing's method 'spawn' or 'forkserver', or fork before using ecgpu";
+    Error::new(ErrorKind::Usage, cause, remedy)
 }

@@ -9,7 +9,6 @@ mod devices;
 mod error;
 mod evaluate;
 mod outcome;
-mod process;
 mod reading;
 mod stream;
 mod train;

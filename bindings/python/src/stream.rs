@@ -71,7 +71,7 @@ fn classify(
     let left = || Error::new(ErrorKind::Usage, "the results are not wanted", "take all of them");
     let outcome = classifier.classify_files(pieces, batch, |results| to_python.send(results).map_err(|_| left()));
     if let Err(error) = outcome {
-        // Nobody hears it where Python has left.
+        // It is lost where Python has left.
         let _ = to_python.send(vec![(0, Err(error))]);
     }
 }

@@ -3,9 +3,9 @@
 use std::{ops::ControlFlow, path::PathBuf};
 
 use ecgpu::{
-    Device, Error, ErrorKind,
+    Error, ErrorKind,
     dataset::{Dataset, Options},
-    engine::backend::{self, Backend},
+    engine::backend,
     train::{DatasetRun, Event, RunFolder, RunKind, Settings, StartMode},
 };
 use pyo3::{prelude::*, types::PyDict};
@@ -21,16 +21,6 @@ fn kind(name: &str) -> ecgpu::Result<RunKind> {
         let names = KINDS.map(|kind| kind.to_string()).join(", ");
         Error::new(ErrorKind::Usage, format!("a run of kind '{name}'"), format!("use one of {names}"))
     })
-}
-
-/// Chooses the device of a run once: with auto a real GPU if there is one, else the CPU.
-fn open(device: &str, threads: Option<usize>) -> ecgpu::Result<Box<dyn Backend>> {
-    let device: Device = device.parse()?;
-    match backend::gpu::open_gpu(&device)? {
-        Some(gpu) => Ok(Box::new(gpu)),
-        None if matches!(device, Device::Auto) => backend::open(&Device::Cpu, threads),
-        None => backend::open(&device, threads),
-    }
 }
 
 /// Trains with settings as TOML in a folder and returns the best epoch as JSON, or nothing if `event` returned False. With
@@ -56,7 +46,7 @@ pub fn train(
         .ok_or_else(|| own(missing("data", "name the folder of PTB-XL, or a table of records")))?;
     let dataset = detached(py, || Dataset::open(&data, &Options::default(), &|_, _| ()))?;
     let run = DatasetRun::new(&settings, &dataset).map_err(own)?;
-    let backend = detached(py, || open(&settings.device, threads))?;
+    let backend = detached(py, || backend::open_one(&settings.device.parse()?, threads))?;
     let mut interrupt = None;
     let outcome = detached(py, || {
         run.start(backend.as_ref(), &folder, mode, &mut |happened| {

@@ -103,6 +103,15 @@ def test_a_copy_of_a_classifier_computes_the_same(own):
     assert repr(model) == repr(pickle.loads(pickle.dumps(model))) == "Classifier(closed)"
 
 
+def test_other_parameters_open_another_network(own):
+    model = ecgpu.Classifier(device="cpu", threads=1)
+    assert model.run(own)[1].shape == (8, 256)
+    assert model.set_params(weights="55k") is model
+    assert model.run(own)[1].shape == (8, 128)
+    with pytest.raises(ecgpu.errors.UsageError, match="no parameter colour"):
+        model.set_params(colour="red")
+
+
 def test_scikit_learn_takes_it_as_a_transformer_and_a_classifier(synthetic):
     needs("sklearn")
     from sklearn.base import clone

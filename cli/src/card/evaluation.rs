@@ -1,6 +1,6 @@
 //! The results that a card states: what `ecgpu evaluate --json` has measured.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, fs, io::Read, path::Path};
 
 use ecgpu::{
     Error, ErrorKind, Result, Weights,
@@ -9,7 +9,7 @@ use ecgpu::{
 use serde::Deserialize;
 
 /// More bytes of an evaluation are not read.
-const LARGEST: usize = 64 << 20;
+const LARGEST: u64 = 64 << 20;
 
 /// The whole object.
 #[derive(Deserialize)]
@@ -85,11 +85,13 @@ impl Evaluation {
     /// # Errors
     /// The file cannot be read, is not the JSON of `ecgpu evaluate`, or is about other weights.
     pub fn read(path: &Path, weights: &Weights) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|error| Error::file(path, error))?;
+        let mut bytes = Vec::new();
+        let read = fs::File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes));
+        read.map_err(|error| Error::file(path, error))?;
         let bad =
             |cause: String, remedy: &str| Error::new(ErrorKind::Usage, format!("{}: {cause}", path.display()), remedy);
         let remedy = "give the output of `ecgpu evaluate --json` of this version";
-        if bytes.len() > LARGEST {
+        if bytes.len() as u64 > LARGEST {
             return Err(bad(format!("over {LARGEST} bytes, no evaluation"), remedy));
         }
         let file: File =

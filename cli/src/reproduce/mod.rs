@@ -14,7 +14,10 @@ use std::{
 use ecgpu::{
     Device, Error, ErrorKind, Result,
     dataset::Dataset,
-    engine::{backend::Backend, files},
+    engine::{
+        backend::{self, Backend},
+        files,
+    },
     train::{DatasetRun, Event, StartMode},
 };
 
@@ -24,7 +27,7 @@ use self::{
 };
 use crate::{
     SUCCESS, interrupt, predictions,
-    run_display::{self, RunDisplay},
+    run_display::RunDisplay,
     terminal::{GOOD, clean, note, print},
 };
 
@@ -93,7 +96,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let dataset = predictions::open(&recipe.data, arguments.json)?;
     dataset.notes().iter().for_each(|text| note(text));
     let fold = measured_fold(arguments.fold, &dataset)?;
-    let backend = run_display::open(&arguments.device, arguments.threads)?;
+    let backend = backend::open_one(&arguments.device, arguments.threads)?;
     let stop = interrupt::flag()?;
     for (at, planned) in runs.iter().enumerate() {
         if !arguments.json {
@@ -105,7 +108,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         }
     }
     let results =
-        Results::measure(&recipe, &runs, &dataset, fold, || run_display::open(&arguments.device, arguments.threads))?;
+        Results::measure(&recipe, &runs, &dataset, fold, || backend::open_one(&arguments.device, arguments.threads))?;
     let [markdown, json] = ["report.md", "report.json"].map(|name| recipe.out.join(name));
     files::write(&markdown, report::markdown(&results).as_bytes())?;
     files::write(&json, report::json(&results).as_bytes())?;

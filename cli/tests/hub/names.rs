@@ -110,7 +110,7 @@ fn without_a_network_the_cache_is_enough() {
     }
     assert!(place.fetch_with("hf:o/n@v2", &offline).is_err());
     assert_eq!(place.site.requests(), Vec::<String>::new());
-    // A port that was free a moment ago: nobody answers.
+    // A port that was free a moment ago, where no server answers.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let unreachable = ecgpu::hub::Options { endpoint: format!("http://{port}"), ..place.options() };
     assert_eq!(place.fetch_with("hf:o/n", &unreachable), Ok(fetched.clone()));

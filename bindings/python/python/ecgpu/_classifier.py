@@ -100,6 +100,7 @@ class Classifier:
         self._native: _native.Classifier | None = _native.Classifier(
             path, data, self.device, self.threads, self.precision
         )
+        self._sizes = len(self._native.classes), self._native.features
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | os.PathLike[str], **options: Any) -> Classifier:
@@ -374,16 +375,12 @@ class Classifier:
             raise ShapeError(f"{cause}: give [batch, leads, samples]", cause, "give [batch, leads, samples]")
         batch, _, samples = array.shape
         native = self._opened
-        if self._sizes is None:
-            self._sizes = len(native.classes), native.features
         classes, features = self._sizes
         logits = np.empty((batch, classes), np.float32)
         features_of = np.empty((batch, features), np.float32) if embedding else None
         if batch:
             native.run(array, batch, samples, logits, features_of)
         return logits, features_of
-
-    _sizes: tuple[int, int] | None = None
 
     def _predict(self, X: Any) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float32]]:
         array = to_array(X)
