@@ -103,13 +103,17 @@ pub struct Supervised {
     /// Part of the labelled records of folds 1 to 8 that is used
     #[arg(long, value_name = "PART", allow_negative_numbers = true)]
     label_fraction: Option<f64>,
+    /// Folds of 1 to 8 that are not learned from: the network can then be the --teacher of their records
+    #[arg(long, value_name = "FOLD", num_args = 1.., value_delimiter = ',')]
+    hold_out: Vec<u8>,
     /// focal or bce
     #[arg(long, value_name = "LOSS", value_parser = loss)]
     loss: Option<LossName>,
     /// Train the SCP-ECG statements as further targets, with this weight of their loss beside that of the classes
     #[arg(long, value_name = "WEIGHT", allow_negative_numbers = true)]
     statements: Option<f64>,
-    /// Distil: weights of networks, as files or names, whose mean probabilities become a part of the targets
+    /// Distil: weights of networks, as files or names, whose mean probabilities become a part of the targets. A record's
+    /// mean is over those that were not trained on its fold (--hold-out), or over all if each was
     #[arg(long, value_name = "FILE", num_args = 1..)]
     teacher: Vec<PathBuf>,
     /// The teachers' part of the targets: 0.5 if absent
@@ -279,6 +283,9 @@ impl Common {
 impl Supervised {
     fn apply(&self, settings: &mut Settings) {
         set_optional(&mut settings.label_fraction, &self.label_fraction);
+        if !self.hold_out.is_empty() {
+            settings.hold_out.clone_from(&self.hold_out);
+        }
         set_optional(&mut settings.loss, &self.loss);
         set_optional(&mut settings.statements, &self.statements);
         if !self.teacher.is_empty() {

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     Error, ErrorKind, Hint, Result, Weights,
     backend::Backend,
-    dataset::{Dataset, TRAINING_FOLDS},
+    dataset::{Dataset, TRAINING_FOLDS, evaluation::trained_on},
     files::{check_writable, write},
     network::{Contract, Network, Parameters, local_file},
 };
@@ -44,6 +44,7 @@ impl<'a> DatasetRun<'a> {
             Some(fraction) => dataset.label_fraction(fraction, settings.seed)?,
             None => dataset.in_folds(TRAINING_FOLDS),
         };
+        let training = without(training, &settings.hold_out, dataset)?;
         let validation = if supervised { dataset.labelled(VALIDATION_FOLD..=VALIDATION_FOLD) } else { Vec::new() };
         let statements = statements(settings, dataset, &training)?;
         let teachers = settings.teacher.iter().map(|path| teacher(path, dataset)).collect::<Result<Vec<_>>>()?;
@@ -141,16 +142,29 @@ impl<'a> DatasetRun<'a> {
         if self.teachers.is_empty() {
             return Ok(examples);
         }
-        let mut mean = vec![0.0; self.training.len() * self.dataset.classes().len()];
-        for teacher in &self.teachers {
-            let Weights { network, parameters, contract, .. } = teacher;
-            let logits = inference::logits(backend, network, parameters, &examples, &self.training)?;
-            let count = self.teachers.len() as f64;
-            let probabilities = logits.iter().map(|&logit| (contract.probability(logit) / count) as f32);
-            mean.iter_mut().zip(probabilities).for_each(|(mean, probability)| *mean += probability);
+        let classes = self.dataset.classes().len();
+        let judges: Vec<Vec<usize>> = self.training.iter().map(|&record| self.judges(record)).collect();
+        let mut mean = vec![0.0; self.training.len() * classes];
+        for (at, Weights { network, parameters, contract, .. }) in self.teachers.iter().enumerate() {
+            let judged: Vec<usize> = (0..judges.len()).filter(|&row| judges[row].contains(&at)).collect();
+            let records: Vec<usize> = judged.iter().map(|&row| self.training[row]).collect();
+            let logits = inference::logits(backend, network, parameters, &examples, &records)?;
+            for (&row, logits) in judged.iter().zip(logits.chunks(classes)) {
+                let mean = mean[row * classes..].iter_mut().zip(logits);
+                mean.for_each(|(mean, &logit)| *mean += (contract.probability(logit) / judges[row].len() as f64) as f32);
+            }
         }
         examples.distil(&self.training, &mean, self.settings.share_of_teachers()?);
         Ok(examples)
+    }
+
+    /// Returns which teachers judge a record: those that were not trained on its fold, or all if each was.
+    fn judges(&self, record: usize) -> Vec<usize> {
+        let fold = self.dataset.records()[record].fold;
+        let all = 0..self.teachers.len();
+        let unseen = all.clone().filter(|&at| !trained_on(&self.teachers[at].contract.provenance, fold));
+        let unseen: Vec<usize> = unseen.collect();
+        if unseen.is_empty() { all.collect() } else { unseen }
     }
 }
 
@@ -164,6 +178,23 @@ pub enum StartMode {
     },
     /// Resumes from the last checkpoint in the folder.
     Resume,
+}
+
+/// Leaves out the records of the folds that a run does not learn from.
+///
+/// # Errors
+/// One of them is none of the training folds, or no record is left.
+fn without(mut records: Vec<usize>, hold_out: &[u8], dataset: &Dataset) -> Result<Vec<usize>> {
+    if let Some(fold) = hold_out.iter().find(|fold| !TRAINING_FOLDS.contains(fold)) {
+        let cause = format!("fold {fold} held out, which no run learns from");
+        return Err(Error::new(ErrorKind::Usage, cause, "hold out some of the folds 1 to 8"));
+    }
+    records.retain(|&record| !hold_out.contains(&dataset.records()[record].fold));
+    if records.is_empty() {
+        let cause = "no training record outside the folds that are held out";
+        return Err(Error::new(ErrorKind::Usage, cause, "hold out fewer folds"));
+    }
+    Ok(records)
 }
 
 /// Returns the statements that are auxiliary targets.
@@ -266,6 +297,8 @@ fn provenance(settings: &Settings, dataset: &Dataset, records: usize, encoder: O
         Some(part) => format!(", {} % of the labels", part * 100.0),
         None => String::new(),
     };
+    let held_out: Vec<String> = settings.hold_out.iter().map(u8::to_string).collect();
+    let held_out = if held_out.is_empty() { String::new() } else { format!(" without {}", held_out.join(" and ")) };
     let windows = settings.crop.map_or(String::new(), |seconds| format!(", on random windows of {seconds} s"));
     let teachers = match settings.teacher.len() {
         0 => String::new(),
@@ -275,7 +308,7 @@ fn provenance(settings: &Settings, dataset: &Dataset, records: usize, encoder: O
     let encoder = encoder.map_or(String::new(), |encoder| format!("; encoder: {}", encoder.contract.provenance));
     let hash = digits(Sha256::new_with_prefix(settings.without_paths().to_toml()?));
     Ok(format!(
-        "{data}, folds 1 to 8{fraction} ({records} records), {what}{windows}{teachers}, seed {seed}, ecgpu {}, settings \
+        "{data}, folds 1 to 8{held_out}{fraction} ({records} records), {what}{windows}{teachers}, seed {seed}, ecgpu {}, settings \
          {hash}{encoder}",
         env!("CARGO_PKG_VERSION")
     ))

@@ -97,6 +97,9 @@ pub struct Settings {
     /// The fraction of the labels that is used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label_fraction: Option<f64>,
+    /// Folds of 1 to 8 that the run does not learn from, so that the result can be the teacher of their records.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hold_out: Vec<u8>,
     /// The supervised loss.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loss: Option<LossName>,
@@ -104,7 +107,8 @@ pub struct Settings {
     /// classes have the weight 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub statements: Option<f64>,
-    /// Weights files of networks whose mean probabilities are part of the targets (distillation).
+    /// Weights files of networks whose mean probabilities are part of the targets (distillation). A record's mean is over the
+    /// networks that were not trained on its fold, or over all if each was.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub teacher: Vec<PathBuf>,
     /// The share of the teachers' probabilities in the targets: 0.5 if absent.
@@ -169,6 +173,7 @@ impl Settings {
             crop: None,
             augment: "all".into(),
             label_fraction: None,
+            hold_out: Vec::new(),
             loss: None,
             statements: None,
             teacher: Vec::new(),

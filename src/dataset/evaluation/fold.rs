@@ -33,14 +33,22 @@ impl Fold {
     }
 }
 
+/// Returns whether a network was trained on a fold, by the provenance of its weights. They were if the provenance names a
+/// range of folds that has it, such as `folds 1 to 8`, and does not except it, as `folds 1 to 8 without 3 and 4` does.
+pub(crate) fn trained_on(provenance: &str, fold: u8) -> bool {
+    provenance.split("folds ").skip(1).any(|rest| {
+        let range = rest.split([',', ';', '(']).next().unwrap_or_default();
+        let (range, without) = range.split_once(" without ").unwrap_or((range, ""));
+        let numbers = |text: &str| text.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok()).collect();
+        let [range, without]: [Vec<u8>; 2] = [range, without].map(numbers);
+        matches!(range[..], [first, last, ..] if (first..=last).contains(&fold)) && !without.contains(&fold)
+    })
+}
+
 /// Returns what makes the figures of a network on a fold doubtful, by the provenance of its weights: one sentence each.
 pub fn doubts(name: &str, provenance: &str, fold: u8) -> Vec<String> {
     let mut doubts = Vec::new();
-    let trained = provenance.split("folds ").skip(1).any(|rest| {
-        let mut numbers = rest.split(|c: char| !c.is_ascii_digit()).filter_map(|text| text.parse::<u8>().ok());
-        matches!((numbers.next(), numbers.next()), (Some(first), Some(last)) if (first..=last).contains(&fold))
-    });
-    if trained {
+    if trained_on(provenance, fold) {
         doubts.push(format!(
             "WARNING: {name} was trained on fold {fold}: its figures on this fold say nothing about new records"
         ));

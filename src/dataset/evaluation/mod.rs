@@ -8,6 +8,8 @@ mod summary;
 
 use serde::Serialize;
 
+#[cfg(feature = "train")]
+pub(crate) use self::fold::trained_on;
 pub use self::{
     fold::{Fold, doubts},
     scores::{Change, Progress, Scores, classify},
