@@ -35,7 +35,7 @@ fn bound(len: usize) -> usize {
     4 * len + (4 << 20)
 }
 
-/// Reads a file damaged in many ways. Damage is where `changed` says: within its first so many bytes.
+/// Reads a file damaged in many ways. Damage is within its first `changed` bytes.
 fn damage<T>(file: &[u8], changed: usize, read: impl Fn(&[u8]) -> Result<T, Error>) {
     let mut random = Random::new(std::process::id().into(), 3);
     let mut refused = 0;

@@ -1,36 +1,13 @@
 //! Model cards, read by the package of the Hugging Face Hub.
 
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::{fs, path::Path};
 
 use ecgpu::{Weights, engine::network::published::model_card_55k};
-use ecgpu_testing::{WeightsFile, ptb_xl::PtbXl, python};
+use ecgpu_testing::{Program, WeightsFile, ptb_xl::PtbXl, python};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// Runs the program. Returns its exit code, standard output and standard error.
-fn outcome(arguments: &[&str]) -> (i32, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ecgpu"));
-    let output = command.args(arguments).stdin(Stdio::null()).output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    let (out, error) = (text(output.stdout), text(output.stderr));
-    assert!(!error.contains("panicked"), "{error}");
-    (output.status.code().unwrap(), out, error)
-}
-
-fn succeeds(arguments: &[&str]) -> (String, String) {
-    let (code, out, error) = outcome(arguments);
-    assert_eq!(code, 0, "{arguments:?}: {error}");
-    (out, error)
-}
-
-fn fails(arguments: &[&str], code: i32, named: &str) {
-    let (found, out, error) = outcome(arguments);
-    assert!(found == code && error.contains(named), "{arguments:?}: {found}, {out}{error}instead of {named}");
-}
+const PROGRAM: Program = Program::new(env!("CARGO_BIN_EXE_ecgpu"), &[]);
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
@@ -46,7 +23,7 @@ fn evaluation(folder: &Path) -> (String, Value) {
     let data = copy.path().display().to_string();
     let weights = ["--weights", "542k", "55k"];
     let arguments = [&["evaluate", "--data", &data, "--fold", "9", "--device", "cpu", "--json"][..], &weights].concat();
-    let (out, _) = succeeds(&arguments);
+    let (out, _) = PROGRAM.succeeds(&arguments);
     let path = folder.join("evaluation.json");
     fs::write(&path, &out).unwrap();
     (text(&path).into(), serde_json::from_str(&out).unwrap())
@@ -59,8 +36,8 @@ fn a_card_states_what_the_file_and_its_evaluation_state() {
     let out = folder.path().join("README.md");
     let arguments =
         ["card", "55k", "--repository", "heart-lab/ecg.55k", "--evaluation", &evaluation, "--out", text(&out)];
-    succeeds(&arguments);
-    fails(&arguments, 2, "is there already");
+    PROGRAM.succeeds(&arguments);
+    PROGRAM.fails(&arguments, 2, "is there already");
     let card = fs::read_to_string(&out).unwrap();
     let weights = Weights::open("55k").unwrap();
     let summary = &measured["evaluations"][1]["summaries"][0];
@@ -105,7 +82,7 @@ fn a_card_without_an_evaluation_has_no_figures() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("w.safetensors");
     fs::write(&file, WeightsFile::random(&model_card_55k()).stating("training", "unknown").to_bytes()).unwrap();
-    let (card, error) = succeeds(&["card", text(&file)]);
+    let (card, error) = PROGRAM.succeeds(&["card", text(&file)]);
     assert!(error.contains("the licence is unknown") && error.lines().count() == 1, "{error}");
     for part in
         ["license: unknown\n", "No evaluation of these weights", "does not say how", "hf:OWNER/NAME", "# ecgpu 55k"]
@@ -115,7 +92,7 @@ fn a_card_without_an_evaluation_has_no_figures() {
     for absent in ["model-index", "metrics:", "datasets:", "AUROC", "PTB-XL"] {
         assert!(!card.contains(absent), "'{absent}' is in {card}");
     }
-    assert_eq!(succeeds(&["card", text(&file), "--license", "mit"]).1, "");
+    assert_eq!(PROGRAM.succeeds(&["card", text(&file), "--license", "mit"]).1, "");
     let Some(read) = python("huggingface_hub, yaml", "model_card.py") else { return };
     let out = folder.path().join("README.md");
     fs::write(&out, card).unwrap();
@@ -132,7 +109,7 @@ fn what_a_file_says_cannot_become_markup() {
         .stating("classes", "A|B,<i>,C_c,D,E")
         .stating("thresholds", "0.5,0.5,0.5,0.5,0.5");
     fs::write(&file, weights.to_bytes()).unwrap();
-    let (card, _) = succeeds(&["card", text(&file), "--license", "mit"]);
+    let (card, _) = PROGRAM.succeeds(&["card", text(&file), "--license", "mit"]);
     assert!(card.contains(r"| A\|B | 0.5 |") && card.contains(r"| \<i\> |") && card.contains(r"C\_c"), "{card}");
     assert!(card.contains(r"\# \[x\](y) \<b\> \| \`z\`") && !card.contains('\u{202e}'), "{card}");
     assert_eq!(card.matches("\n---\n").count(), 1, "{card}");
@@ -142,20 +119,20 @@ fn what_a_file_says_cannot_become_markup() {
 fn an_evaluation_of_other_weights_and_other_mistakes_are_refused() {
     let folder = TempDir::new().unwrap();
     let (evaluation, mut measured) = evaluation(folder.path());
-    fails(&["card", "542k-10pct", "--evaluation", &evaluation], 2, "it is about other weights (542k, 55k)");
+    PROGRAM.fails(&["card", "542k-10pct", "--evaluation", &evaluation], 2, "it is about other weights (542k, 55k)");
     // Calibrated again: the same training, other thresholds.
     measured["evaluations"][1]["summaries"][0]["classes"][2]["threshold"] = json!(0.123);
     let other = folder.path().join("other.json");
     fs::write(&other, measured.to_string()).unwrap();
-    fails(&["card", "55k", "--evaluation", text(&other)], 2, "about other weights");
+    PROGRAM.fails(&["card", "55k", "--evaluation", text(&other)], 2, "about other weights");
     for contents in ["", "{}", "<html>", "{\"fold\": 9, \"data\": \"x\", \"evaluations\": [{}]}"] {
         fs::write(&other, contents).unwrap();
-        fails(&["card", "55k", "--evaluation", text(&other)], 2, "no evaluation as JSON");
+        PROGRAM.fails(&["card", "55k", "--evaluation", text(&other)], 2, "no evaluation as JSON");
     }
-    fails(&["card", "55k", "--evaluation", text(&folder.path().join("absent.json"))], 1, "check the path");
+    PROGRAM.fails(&["card", "55k", "--evaluation", text(&folder.path().join("absent.json"))], 1, "check the path");
     for name in ["n", "o/n/x.safetensors", "o/n@v1", "../n", "o/n\"]"] {
-        fails(&["card", "55k", "--repository", name], 2, "is no name of a repository");
+        PROGRAM.fails(&["card", "55k", "--repository", name], 2, "is no name of a repository");
     }
-    fails(&["card", "55k", "--license", "a: b"], 2, "such as apache-2.0");
-    fails(&["card", "55k", "--out", text(&folder.path().join("absent/README.md"))], 1, "its folder must exist");
+    PROGRAM.fails(&["card", "55k", "--license", "a: b"], 2, "such as apache-2.0");
+    PROGRAM.fails(&["card", "55k", "--out", text(&folder.path().join("absent/README.md"))], 1, "its folder must exist");
 }

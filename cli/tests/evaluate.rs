@@ -1,33 +1,13 @@
 //! The commands that measure and calibrate networks, on a small folder like PTB-XL's.
 
 use std::fs;
-use std::process::{Command, Stdio};
 
 use ecgpu::Weights;
-use ecgpu_testing::ptb_xl::PtbXl;
+use ecgpu_testing::{Program, ptb_xl::PtbXl};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Runs the program on the CPU. Returns its exit code, standard output and standard error.
-fn outcome(arguments: &[&str]) -> (i32, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ecgpu"));
-    let output = command.args(arguments).args(["--device", "cpu"]).stdin(Stdio::null()).output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    let (out, error) = (text(output.stdout), text(output.stderr));
-    assert!(!error.contains("panicked"), "{error}");
-    (output.status.code().unwrap(), out, error)
-}
-
-fn succeeds(arguments: &[&str]) -> (String, String) {
-    let (code, out, error) = outcome(arguments);
-    assert_eq!(code, 0, "{arguments:?}: {error}");
-    (out, error)
-}
-
-fn fails(arguments: &[&str], code: i32, named: &str) {
-    let (found, out, error) = outcome(arguments);
-    assert!(found == code && error.contains(named), "{arguments:?}: {found}, {out}{error}instead of {named}");
-}
+const PROGRAM: Program = Program::new(env!("CARGO_BIN_EXE_ecgpu"), &["--device", "cpu"]);
 
 /// A folder like PTB-XL's with 200 records, of which twenty with all classes are in each fold.
 fn copy() -> (PtbXl, String) {
@@ -41,20 +21,20 @@ fn copy() -> (PtbXl, String) {
 }
 
 fn json(arguments: &[&str]) -> Value {
-    serde_json::from_str(&succeeds(&[arguments, &["--json"]].concat()).0).unwrap()
+    serde_json::from_str(&PROGRAM.succeeds(&[arguments, &["--json"]].concat()).0).unwrap()
 }
 
 #[test]
 fn a_user_measures_the_built_in_weights_on_a_fold() {
     let (_copy, data) = copy();
     let arguments = ["evaluate", "--data", &data, "--fold", "9"];
-    let (text, _) = succeeds(&arguments);
+    let (text, _) = PROGRAM.succeeds(&arguments);
     for part in
         ["records with a label: ", "all records: 20 records of", "macro", "exact-match accuracy", "Fmax", "NORM"]
     {
         assert!(text.contains(part), "{part} in {text}");
     }
-    let (markdown, _) = succeeds(&[&arguments[..], &["--markdown"]].concat());
+    let (markdown, _) = PROGRAM.succeeds(&[&arguments[..], &["--markdown"]].concat());
     assert!(markdown.contains("\n## built-in\n") && markdown.contains("| class | records | AUROC |"), "{markdown}");
     let object = json(&arguments);
     let summary = &object["evaluations"][0]["summaries"][0];
@@ -93,7 +73,7 @@ fn two_networks_are_compared_and_the_arrays_of_the_benchmark_are_written() {
     assert!(fs::read(folder.path().join("arrays/second/targs_x.npy")).unwrap().len() == file.len());
     let names = fs::read(folder.path().join("arrays/first/classes_x.npy")).unwrap();
     assert_eq!(names.len(), 128 + 5 * 4 * 4, "four characters of four bytes: {names:?}");
-    fails(&[&arguments[..], &["--predictions", &arrays]].concat(), 2, "is there already");
+    PROGRAM.fails(&[&arguments[..], &["--predictions", &arrays]].concat(), 2, "is there already");
     drop(copy);
 }
 
@@ -113,7 +93,7 @@ fn a_calibrated_network_states_its_temperature_and_keeps_its_order() {
     assert!(object["after"]["f1"].as_f64().unwrap() >= object["before"]["f1"].as_f64().unwrap());
     let both = json(&["evaluate", "--data", &data, "--fold", "9", "--weights", &before, &after]);
     assert_eq!(both["differences"][0]["macro_auroc"]["value"], 0.0);
-    fails(&arguments, 2, "is there already");
+    PROGRAM.fails(&arguments, 2, "is there already");
 }
 
 #[test]
@@ -121,30 +101,34 @@ fn bad_requests_are_refused_and_folds_that_were_trained_on_are_warned_of() {
     let (mut copy, data) = copy();
     let folder = TempDir::new().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
-    fails(&["evaluate", "--data", &data, "--fold", "12"], 2, "fold 12 has 0 records, none of them with a label");
-    fails(&["evaluate", "--data", &data, "--fold", "9", "--weights", &path("none")], 1, "none");
-    fails(&["evaluate", "--data", &path("none"), "--fold", "9"], 1, "none");
+    PROGRAM.fails(
+        &["evaluate", "--data", &data, "--fold", "12"],
+        2,
+        "fold 12 has 0 records, none of them with a label",
+    );
+    PROGRAM.fails(&["evaluate", "--data", &data, "--fold", "9", "--weights", &path("none")], 1, "none");
+    PROGRAM.fails(&["evaluate", "--data", &path("none"), "--fold", "9"], 1, "none");
     let other = path("other.safetensors");
     let mut weights = Weights::built_in().unwrap();
     weights.contract.classes = ["A", "B", "C", "D", "E"].map(String::from).to_vec();
     fs::write(&other, weights.to_bytes()).unwrap();
     let arguments = ["evaluate", "--data", &data, "--fold", "9", "--weights", &other];
-    fails(&arguments, 1, "a network of the classes A, B, C, D, E, and the data have NORM, MI, STTC, HYP, CD");
-    fails(
+    PROGRAM.fails(&arguments, 1, "a network of the classes A, B, C, D, E, and the data have NORM, MI, STTC, HYP, CD");
+    PROGRAM.fails(
         &["evaluate", "--data", &data, "--fold", "9", "--weights", &other, &other],
         2,
         "two weights files are called other",
     );
     fs::write(path("file"), "").unwrap();
     let (code, _, error) =
-        outcome(&["evaluate", "--data", &data, "--fold", "9", "--predictions", &path("file/arrays")]);
+        PROGRAM.outcome(&["evaluate", "--data", &data, "--fold", "9", "--predictions", &path("file/arrays")]);
     assert!(code == 1 && error.contains("name a folder that can be written"), "{error}");
-    let (_, warning) = succeeds(&["evaluate", "--data", &data, "--fold", "3"]);
+    let (_, warning) = PROGRAM.succeeds(&["evaluate", "--data", &data, "--fold", "3"]);
     assert!(warning.contains("WARNING: built-in was trained on fold 3"), "{warning}");
-    assert!(!succeeds(&["evaluate", "--data", &data, "--fold", "9"]).1.contains("WARNING"));
+    assert!(!PROGRAM.succeeds(&["evaluate", "--data", &data, "--fold", "9"]).1.contains("WARNING"));
     copy.rows[0].patient_id = copy.rows[199].patient_id.clone();
     copy.write_table();
-    let (_, warning) = succeeds(&["evaluate", "--data", &data, "--fold", "9"]);
+    let (_, warning) = PROGRAM.succeeds(&["evaluate", "--data", &data, "--fold", "9"]);
     assert!(warning.contains("WARNING: 1 of ") && warning.contains("records in several folds"), "{warning}");
 }
 
@@ -194,12 +178,12 @@ fn every_figure_of_a_network_is_drawn_and_none_is_overwritten() {
     }
     // No group has fifty records, and robustness was not measured.
     assert_eq!(fs::read_dir(&figures).unwrap().count(), 4);
-    fails(&arguments, 2, "is there already");
-    succeeds(&[&arguments[..], &["--robustness", "--force"]].concat());
+    PROGRAM.fails(&arguments, 2, "is there already");
+    PROGRAM.succeeds(&[&arguments[..], &["--robustness", "--force"]].concat());
     assert!(read("robustness").contains(">arms exchanged<"));
     fs::write(folder.path().join("file"), "").unwrap();
     let nowhere = folder.path().join("file/figures").display().to_string();
     let arguments = ["evaluate", "--data", &data, "--fold", "9", "--figures", &nowhere];
-    fails(&arguments, 1, "name a folder that can be written");
+    PROGRAM.fails(&arguments, 1, "name a folder that can be written");
     drop(copy);
 }

@@ -6,35 +6,14 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use ecgpu::Weights;
-use ecgpu_testing::ptb_xl::PtbXl;
+use ecgpu_testing::{Program, ptb_xl::PtbXl};
 use tempfile::TempDir;
 
-/// Prepares a call of the program.
-fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ecgpu"));
-    command.args(arguments).stdin(Stdio::null());
-    command
-}
+const PROGRAM: Program = Program::new(env!("CARGO_BIN_EXE_ecgpu"), &[]);
 
-/// Runs the program. Returns its exit code, standard output and standard error.
-fn outcome(arguments: &[&str]) -> (i32, String, String) {
-    let output = command(arguments).output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    let (out, error) = (text(output.stdout), text(output.stderr));
-    assert!(!error.contains("panicked"), "{error}");
-    (output.status.code().unwrap(), out, error)
-}
-
+/// Runs the program, which must succeed. Returns its standard output.
 fn succeeds(arguments: &[&str]) -> String {
-    let (code, out, error) = outcome(arguments);
-    assert_eq!(code, 0, "{arguments:?}: {error}");
-    out
-}
-
-fn fails(arguments: &[&str], code: i32, named: &str) {
-    let (found, out, error) = outcome(arguments);
-    assert!(found == code && error.contains(named), "{arguments:?}: exit code {found}, {out}{error}instead of {named}");
-    assert!(error.starts_with("error: ") && error.trim_end().lines().count() == 1 || code == 2, "{error}");
+    PROGRAM.succeeds(arguments).0
 }
 
 /// A small folder like PTB-XL's, and a folder for what a test writes.
@@ -63,7 +42,8 @@ impl Place {
 
 /// Starts a command and waits until its first epoch has ended.
 fn after_an_epoch(arguments: &[&str]) -> Child {
-    let mut child = command(arguments).arg("--json").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        PROGRAM.command(arguments).arg("--json").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
     assert!(line.contains("\"epoch\":1"), "{line}");
@@ -88,16 +68,42 @@ fn statements_and_teachers_help_in_training_and_leave_a_network_of_the_classes()
         "{provenance}"
     );
     let x = place.path("x");
-    fails(&place.quick(&["train"], &x, &["--teacher", &place.path("absent")]), 1, "absent");
+    PROGRAM.fails(&place.quick(&["train"], &x, &["--teacher", &place.path("absent")]), 1, "absent");
     for (more, named) in [
         (&["--width", "9"][..], "9 times the width"),
         (&["--statements", "-1"], "statements of weight -1"),
         (&["--ema", "1"], "an average of the weights with decay 1"),
         (&["--statements", "0.3", "--label-fraction", "0.2"], "of which the training records have too few"),
     ] {
-        fails(&place.quick(&["train"], &x, more), 2, named);
+        PROGRAM.fails(&place.quick(&["train"], &x, more), 2, named);
     }
-    fails(&place.quick(&["finetune"], &x, &["--from", &teacher]), 2, "an encoder of another width than 1");
+    PROGRAM.fails(&place.quick(&["finetune"], &x, &["--from", &teacher]), 2, "an encoder of another width than 1");
+}
+
+#[test]
+fn a_teacher_judges_the_records_that_it_was_not_trained_on() {
+    let place = Place::new(260);
+    let train = |name: &str, more: &[&str]| {
+        let out = place.path(name);
+        succeeds(&place.quick(&["train"], &out, &[&["--epochs", "1"], more].concat()));
+        out
+    };
+    let unseen = train("unseen.safetensors", &["--hold-out", "1,2,3,4"]);
+    let provenance = Weights::from_path(&unseen).unwrap().contract.provenance;
+    assert!(provenance.contains("folds 1 to 8 without 1 and 2 and 3 and 4, "), "{provenance}");
+    let seen = train("seen.safetensors", &[]);
+    // Learns from folds 1 to 4 alone, which one of the teachers was trained on.
+    let student = |name: &str, teachers: &[&str]| {
+        let arguments = [&["--hold-out", "5", "6", "7", "8", "--teacher-share", "1", "--teacher"], teachers].concat();
+        Weights::from_path(train(name, &arguments)).unwrap().parameters
+    };
+    let alone = student("alone.safetensors", &[&unseen]);
+    assert_eq!(alone, student("both.safetensors", &[&seen, &unseen]));
+    assert_ne!(alone, student("all.safetensors", &[&seen]));
+    let x = place.path("x");
+    PROGRAM.fails(&place.quick(&["train"], &x, &["--hold-out", "9"]), 2, "fold 9 held out, which no run learns from");
+    let all = ["--hold-out", "1,2,3,4,5,6,7,8"];
+    PROGRAM.fails(&place.quick(&["train"], &x, &all), 2, "no training record outside the folds that are held out");
 }
 
 #[test]
@@ -125,10 +131,10 @@ fn a_comparison_is_reported_and_goes_on_where_it_was_stopped() {
         assert_eq!(first["auroc"], again["auroc"]);
         assert_eq!(first["run"] == again["run"], first["name"] != "byol-50pct-seed43");
     }
-    fails(&["reproduce", "--data", data, "--out", &out, "--label-fraction", "2"], 2, "a label fraction of 2");
-    fails(&["reproduce", "--data", data, "--out", &out, "--network", "9k"], 2, "no network is called '9k'");
-    fails(&["reproduce", "--data", data, "--out", &out, "--fold", "11"], 2, "no labelled record in fold 11");
-    fails(&["reproduce", "--data", data, "--out", &out, "--network", "55k"], 1, "started with other settings");
+    PROGRAM.fails(&["reproduce", "--data", data, "--out", &out, "--label-fraction", "2"], 2, "a label fraction of 2");
+    PROGRAM.fails(&["reproduce", "--data", data, "--out", &out, "--network", "9k"], 2, "no network is called '9k'");
+    PROGRAM.fails(&["reproduce", "--data", data, "--out", &out, "--fold", "11"], 2, "no labelled record in fold 11");
+    PROGRAM.fails(&["reproduce", "--data", data, "--out", &out, "--network", "55k"], 1, "started with other settings");
 }
 
 #[test]
@@ -143,13 +149,13 @@ fn a_user_trains_on_a_table_of_own_records_with_own_classes() {
     let (file, model) = (place.path("table.csv"), place.path("model.safetensors"));
     fs::write(&file, table).unwrap();
     let arguments = ["train", "--data", &file, "--out", &model, "--network", "55k", "--batch", "8", "--epochs", "1"];
-    let (code, out, error) = outcome(&[&arguments[..], &["--device", "cpu", "--label-fraction", "1"]].concat());
+    let (code, out, error) = PROGRAM.outcome(&[&arguments[..], &["--device", "cpu", "--label-fraction", "1"]].concat());
     assert!(code == 0 && out.contains("on fold 9: AF 0.") && out.contains(" PVC 0."), "{out}{error}");
     assert!(error.contains("WARNING: ") && error.contains("of 30 patients have records in several folds"), "{error}");
     assert_eq!(Weights::from_path(&model).unwrap().contract.classes, ["AF", "PVC"]);
     let record = place.copy.header(&place.copy.rows[0].path).display().to_string();
     assert!(succeeds(&["classify", &record, "--weights", &model, "--device", "cpu"]).contains("PVC"));
-    fails(&["train", "--data", &place.path("none.csv"), "--out", &place.path("x")], 1, "none.csv");
+    PROGRAM.fails(&["train", "--data", &place.path("none.csv"), "--out", &place.path("x")], 1, "none.csv");
 }
 
 #[test]
@@ -161,7 +167,11 @@ fn a_user_pre_trains_fine_tunes_and_classifies() {
         succeeds(&place.quick(&["pretrain", method], &encoder, &["--epochs", "1", "--force"]));
     }
     let record = place.copy.header("records100/00000/00009_lr").display().to_string();
-    fails(&["classify", &record, "--weights", &encoder], 1, "an encoder from pre-training, which has no classes yet");
+    PROGRAM.fails(
+        &["classify", &record, "--weights", &encoder],
+        1,
+        "an encoder from pre-training, which has no classes yet",
+    );
     let finetune = |from: &str, out: &str, more: &[&str]| {
         let arguments = [&["--from", from, "--epochs", "2"], more].concat();
         succeeds(&place.quick(&["finetune"], out, &arguments))
@@ -208,8 +218,8 @@ fn a_killed_run_resumes_and_ends_with_the_same_file() {
     child.kill().unwrap();
     child.wait().unwrap();
     let run = place.path("killed.run");
-    fails(&place.quick(&["train"], &killed, &more), 2, "holds a run already");
-    fails(&["train", "--resume", &run, "--batch", "4"], 2, "batch is 4, was 8");
+    PROGRAM.fails(&place.quick(&["train"], &killed, &more), 2, "holds a run already");
+    PROGRAM.fails(&["train", "--resume", &run, "--batch", "4"], 2, "batch is 4, was 8");
     succeeds(&["train", "--resume", &run]);
     assert_eq!(fs::read(&whole).unwrap(), fs::read(&killed).unwrap());
 }
@@ -221,8 +231,8 @@ fn a_folder_in_use_is_refused() {
     let more = ["--epochs", "1000"];
     let mut child = after_an_epoch(&place.quick(&["train"], &out, &more));
     let run = place.path("out.run");
-    fails(&place.quick(&["train"], &out, &["--epochs", "1", "--force"]), 2, "another run uses this folder");
-    fails(&["train", "--resume", &run], 2, "another run uses this folder");
+    PROGRAM.fails(&place.quick(&["train"], &out, &["--epochs", "1", "--force"]), 2, "another run uses this folder");
+    PROGRAM.fails(&["train", "--resume", &run], 2, "another run uses this folder");
     child.kill().unwrap();
     child.wait().unwrap();
     succeeds(&place.quick(&["train"], &out, &["--epochs", "1", "--force"]));
@@ -251,7 +261,7 @@ fn ctrl_c_saves_the_run_and_prints_how_to_resume() {
 fn bad_requests_are_refused_before_anything_is_written() {
     let place = Place::new(60);
     let (out, missing) = (place.path("out.safetensors"), place.path("missing"));
-    let train = |more: &[&str], code, named: &str| fails(&place.quick(&["train"], &out, more), code, named);
+    let train = |more: &[&str], code, named: &str| PROGRAM.fails(&place.quick(&["train"], &out, more), code, named);
     train(&["--label-fraction", "0.02"], 1, "none of them with class");
     train(&["--label-fraction", "0"], 2, "a label fraction of 0");
     train(&["--learning-rate", "0"], 2, "a learning rate of 0");
@@ -263,7 +273,7 @@ fn bad_requests_are_refused_before_anything_is_written() {
     train(&["--loss", "mse"], 2, "use one of focal, bce");
     let data = place.copy.path().to_str().unwrap();
     let plain = |more: &[&str], code, named: &str| {
-        fails(
+        PROGRAM.fails(
             &[&["train", "--data", data, "--out", &out, "--network", "55k", "--device", "cpu"], more].concat(),
             code,
             named,
@@ -275,24 +285,24 @@ fn bad_requests_are_refused_before_anything_is_written() {
     plain(&["--batch", "1"], 2, "batch norm");
     plain(&["--batch", "1000"], 2, "batches of 1000 from");
     plain(&["--threads", "0", "--batch", "8"], 2, "threads");
-    fails(&["pretrain", "simclr", "--data", data, "--out", &out, "--batch", "1", "--network", "55k"], 2, "");
+    PROGRAM.fails(&["pretrain", "simclr", "--data", data, "--out", &out, "--batch", "1", "--network", "55k"], 2, "");
     for temperature in ["0", "-0.1", "NaN"] {
         let arguments =
             ["pretrain", "simclr", "--data", data, "--out", &out, "--batch", "8", "--temperature", temperature];
-        fails(&arguments, 2, "a temperature of");
+        PROGRAM.fails(&arguments, 2, "a temperature of");
     }
-    fails(
+    PROGRAM.fails(
         &["pretrain", "byol", "--data", data, "--out", &out, "--batch", "8", "--momentum", "2"],
         2,
         "a momentum of 2",
     );
-    fails(&["finetune", "--data", data, "--out", &out, "--batch", "8"], 2, "--from");
-    fails(&["finetune", "--data", data, "--out", &out, "--from", &missing], 1, "missing");
-    fails(&["train", "--data", &missing, "--out", &out], 1, "ptbxl_database.csv");
-    fails(&["train", "--out", &out], 2, "--data");
-    fails(&["train", "--data", data], 2, "--out");
-    fails(&["train", "--resume", &missing], 1, "name the folder of a run");
-    fails(&["train", "--config", data, "--out", &out], 1, data);
+    PROGRAM.fails(&["finetune", "--data", data, "--out", &out, "--batch", "8"], 2, "--from");
+    PROGRAM.fails(&["finetune", "--data", data, "--out", &out, "--from", &missing], 1, "missing");
+    PROGRAM.fails(&["train", "--data", &missing, "--out", &out], 1, "ptbxl_database.csv");
+    PROGRAM.fails(&["train", "--out", &out], 2, "--data");
+    PROGRAM.fails(&["train", "--data", data], 2, "--out");
+    PROGRAM.fails(&["train", "--resume", &missing], 1, "name the folder of a run");
+    PROGRAM.fails(&["train", "--config", data, "--out", &out], 1, data);
     assert_eq!(fs::read_dir(place.folder.path()).unwrap().count(), 0, "nothing is written");
     // Existing files stay.
     fs::write(&out, "precious").unwrap();
@@ -301,11 +311,11 @@ fn bad_requests_are_refused_before_anything_is_written() {
     // Weights of another network.
     let full = concat!(env!("CARGO_MANIFEST_DIR"), "/../weights/ssl-ecg-542k.safetensors");
     let other = place.path("other.safetensors");
-    fails(&place.quick(&["finetune"], &other, &["--from", full]), 2, "an encoder of network 542k, not 55k");
+    PROGRAM.fails(&place.quick(&["finetune"], &other, &["--from", full]), 2, "an encoder of network 542k, not 55k");
     // A record whose file is cut off.
     let samples = place.copy.samples("records100/00000/00003_lr");
     fs::write(&samples, &fs::read(&samples).unwrap()[..100]).unwrap();
-    fails(&place.quick(&["train"], &other, &[]), 1, "record 3");
+    PROGRAM.fails(&place.quick(&["train"], &other, &[]), 1, "record 3");
 }
 
 #[test]

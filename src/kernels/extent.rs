@@ -5,10 +5,10 @@
 pub enum Extent {
     /// An activation `[batch, channels, samples]`.
     Activation([usize; 3]),
-    /// An activation of so many rows, which are its records times its channels, and of so many samples. All activations of
+    /// An activation with these numbers of rows (records times channels) and of samples. All activations of
     /// an operation that states rows have equally many records.
     Rows(usize, usize),
-    /// So many numbers: a constant, a state, a part of a state, or an activation of one record and one channel.
+    /// This number of numbers: a constant, a state, a part of a state, or an activation of one record and one channel.
     Numbers(usize),
 }
 

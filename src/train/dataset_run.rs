@@ -151,7 +151,9 @@ impl<'a> DatasetRun<'a> {
             let logits = inference::logits(backend, network, parameters, &examples, &records)?;
             for (&row, logits) in judged.iter().zip(logits.chunks(classes)) {
                 let mean = mean[row * classes..].iter_mut().zip(logits);
-                mean.for_each(|(mean, &logit)| *mean += (contract.probability(logit) / judges[row].len() as f64) as f32);
+                mean.for_each(|(mean, &logit)| {
+                    *mean += (contract.probability(logit) / judges[row].len() as f64) as f32
+                });
             }
         }
         examples.distil(&self.training, &mean, self.settings.share_of_teachers()?);

@@ -1,4 +1,4 @@
-//! Which file a name stands for, where it lies in the cache, and when the Hub is asked.
+//! Which file a name stands for, where the cache keeps it, and when the Hub is asked.
 
 use std::{fs, path::Path};
 

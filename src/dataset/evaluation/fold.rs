@@ -62,3 +62,23 @@ pub fn doubts(name: &str, provenance: &str, fold: u8) -> Vec<String> {
     }
     doubts
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folds_of_the_training_are_read_from_the_provenance() {
+        for (provenance, expected) in [
+            ("PTB-XL 1.0.3, folds 1 to 8 (17084 records), trained from scratch, seed 3", &[1, 2, 3, 4, 5, 6, 7, 8][..]),
+            ("PTB-XL, folds 1 to 8 without 3 and 4, 50 % of the labels (9 records), seed 7", &[1, 2, 5, 6, 7, 8]),
+            ("a table, folds 1 to 8 without 2 (9 records); encoder: PTB-XL, folds 1 to 3", &[1, 2, 3, 4, 5, 6, 7, 8]),
+            ("PTB-XL, folds 9 to 10; epoch 4", &[9, 10]),
+            ("thresholds of fold 9, ten folds", &[]),
+            ("unknown", &[]),
+        ] {
+            let found: Vec<u8> = (1..=10).filter(|&fold| trained_on(provenance, fold)).collect();
+            assert_eq!(found, expected, "{provenance}");
+        }
+    }
+}

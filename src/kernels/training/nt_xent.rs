@@ -29,7 +29,7 @@ impl Similarity {
     }
 }
 
-/// The buffer with a number for each pair of so many rows.
+/// The buffer with a number for each pair of rows.
 fn pairs(rows: usize) -> Extent {
     Extent::Activation([1, rows, rows])
 }

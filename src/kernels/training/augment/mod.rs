@@ -73,7 +73,7 @@ impl Segment {
     }
 }
 
-/// The buffer of the [`Draws`] of so many rows.
+/// The buffer of the [`Draws`] of a number of rows.
 fn draws(rows: usize) -> Extent {
     Extent::Activation([rows, 1, Draws::LEN])
 }
