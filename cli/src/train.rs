@@ -112,6 +112,9 @@ pub struct Supervised {
     /// Train the SCP-ECG statements as further targets, with this weight of their loss beside that of the classes
     #[arg(long, value_name = "WEIGHT", allow_negative_numbers = true)]
     statements: Option<f64>,
+    /// Train the patient's sex and age as further targets, with this weight of their loss
+    #[arg(long, value_name = "WEIGHT", allow_negative_numbers = true)]
+    demographics: Option<f64>,
     /// Distil: weights of networks, as files or names, whose mean probabilities become a part of the targets. A record's
     /// mean is over those that were not trained on its fold (--hold-out), or over all if each was
     #[arg(long, value_name = "FILE", num_args = 1..)]
@@ -288,6 +291,7 @@ impl Supervised {
         }
         set_optional(&mut settings.loss, &self.loss);
         set_optional(&mut settings.statements, &self.statements);
+        set_optional(&mut settings.demographics, &self.demographics);
         if !self.teacher.is_empty() {
             settings.teacher = self.teacher.iter().map(|path| weights::absolute(path)).collect();
         }

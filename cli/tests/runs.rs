@@ -81,7 +81,7 @@ fn statements_and_teachers_help_in_training_and_leave_a_network_of_the_classes()
 }
 
 #[test]
-fn a_teacher_judges_the_records_that_it_was_not_trained_on() {
+fn a_record_learns_from_the_teachers_that_were_not_trained_on_it() {
     let place = Place::new(260);
     let train = |name: &str, more: &[&str]| {
         let out = place.path(name);

@@ -6,7 +6,12 @@ use sha2::{Digest, Sha256};
 
 use super::{
     AugmentationPipeline, Data, DatasetExamples, Observer, Outcome, RunFolder, RunKind, Settings, Task, TrainingStep,
-    augment::Signal, examples::frequent_statements, inference, recipe::check, run::run, run_identity::digits,
+    augment::Signal,
+    examples::{Auxiliary, frequent_statements},
+    inference,
+    recipe::check,
+    run::run,
+    run_identity::digits,
 };
 use crate::{
     Error, ErrorKind, Hint, Result, Weights,
@@ -46,11 +51,13 @@ impl<'a> DatasetRun<'a> {
         };
         let training = without(training, &settings.hold_out, dataset)?;
         let validation = if supervised { dataset.labelled(VALIDATION_FOLD..=VALIDATION_FOLD) } else { Vec::new() };
-        let statements = statements(settings, dataset, &training)?;
+        let auxiliary = auxiliary(settings, dataset, &training)?;
+        let counts = auxiliary.counts();
+        let logits = dataset.classes().len() + counts.iter().sum::<usize>();
         let teachers = settings.teacher.iter().map(|path| teacher(path, dataset)).collect::<Result<Vec<_>>>()?;
         settings.share_of_teachers()?;
-        let (network, encoder) = network_and_encoder(settings, dataset.classes().len() + statements.len())?;
-        let objective = settings.objective(&class_counts(dataset, &training), statements.len())?;
+        let (network, encoder) = network_and_encoder(settings, logits)?;
+        let objective = settings.objective(&class_counts(dataset, &training), counts)?;
         let initial = TrainingStep::initial(&network, &objective, settings.seed);
         let parameters = match &encoder {
             Some(encoder) => with_encoder(&initial, &encoder.parameters),
@@ -73,10 +80,10 @@ impl<'a> DatasetRun<'a> {
             optimiser: settings.optimiser()?,
             augmentation: augmentation.map(|augmentations| AugmentationPipeline { augmentations, signal, seed }),
             freeze_encoder: settings.freeze_encoder.unwrap_or(false),
-            auxiliary: statements.len(),
+            auxiliary: counts.iter().sum(),
             ..Task::new(network, objective, parameters, [settings.batch, samples])
         };
-        let examples = DatasetExamples::with_statements(dataset, &statements);
+        let examples = DatasetExamples::with_auxiliary(dataset, &auxiliary);
         let run = Self { settings, dataset, training, validation, examples, teachers, task, contract };
         check(&run.task, &run.data(&run.examples), &settings.recipe())?;
         Ok(run)
@@ -143,16 +150,16 @@ impl<'a> DatasetRun<'a> {
             return Ok(examples);
         }
         let classes = self.dataset.classes().len();
-        let judges: Vec<Vec<usize>> = self.training.iter().map(|&record| self.judges(record)).collect();
+        let chosen: Vec<Vec<usize>> = self.training.iter().map(|&record| self.teachers_of(record)).collect();
         let mut mean = vec![0.0; self.training.len() * classes];
         for (at, Weights { network, parameters, contract, .. }) in self.teachers.iter().enumerate() {
-            let judged: Vec<usize> = (0..judges.len()).filter(|&row| judges[row].contains(&at)).collect();
-            let records: Vec<usize> = judged.iter().map(|&row| self.training[row]).collect();
+            let rows: Vec<usize> = (0..chosen.len()).filter(|&row| chosen[row].contains(&at)).collect();
+            let records: Vec<usize> = rows.iter().map(|&row| self.training[row]).collect();
             let logits = inference::logits(backend, network, parameters, &examples, &records)?;
-            for (&row, logits) in judged.iter().zip(logits.chunks(classes)) {
+            for (&row, logits) in rows.iter().zip(logits.chunks(classes)) {
                 let mean = mean[row * classes..].iter_mut().zip(logits);
                 mean.for_each(|(mean, &logit)| {
-                    *mean += (contract.probability(logit) / judges[row].len() as f64) as f32
+                    *mean += (contract.probability(logit) / chosen[row].len() as f64) as f32
                 });
             }
         }
@@ -160,8 +167,8 @@ impl<'a> DatasetRun<'a> {
         Ok(examples)
     }
 
-    /// Returns which teachers judge a record: those that were not trained on its fold, or all if each was.
-    fn judges(&self, record: usize) -> Vec<usize> {
+    /// Returns the teachers whose probabilities a record learns: those that were not trained on its fold, or all if each was.
+    fn teachers_of(&self, record: usize) -> Vec<usize> {
         let fold = self.dataset.records()[record].fold;
         let all = 0..self.teachers.len();
         let unseen = all.clone().filter(|&at| !trained_on(&self.teachers[at].contract.provenance, fold));
@@ -199,20 +206,31 @@ fn without(mut records: Vec<usize>, hold_out: &[u8], dataset: &Dataset) -> Resul
     Ok(records)
 }
 
-/// Returns the statements that are auxiliary targets.
+/// Returns the auxiliary targets.
 ///
 /// # Errors
-/// They are wanted, but the run has no labels or the data set has no statements.
-fn statements(settings: &Settings, dataset: &Dataset, training: &[usize]) -> Result<Vec<usize>> {
-    if settings.statements.is_none_or(|weight| weight == 0.0) {
-        return Ok(Vec::new());
+/// Some are wanted, but the run has no labels, or the training records do not have them.
+fn auxiliary(settings: &Settings, dataset: &Dataset, training: &[usize]) -> Result<Auxiliary> {
+    let wanted = |weight: Option<f64>| weight.is_some_and(|weight| weight != 0.0);
+    let supervised = settings.kind.is_supervised();
+    let refused = |cause: &str, remedy: &str| Err(Error::new(ErrorKind::Usage, cause, remedy));
+    let mut auxiliary = Auxiliary { demographics: wanted(settings.demographics), ..Auxiliary::default() };
+    if wanted(settings.statements) {
+        auxiliary.statements = frequent_statements(dataset, training);
+        if auxiliary.statements.is_empty() || !supervised {
+            let cause = "SCP-ECG statements as targets, of which the training records have too few";
+            return refused(cause, "leave them out, or train on more of PTB-XL");
+        }
     }
-    let chosen = frequent_statements(dataset, training);
-    if chosen.is_empty() || !settings.kind.is_supervised() {
-        let cause = "SCP-ECG statements as targets, of which the training records have too few";
-        return Err(Error::new(ErrorKind::Usage, cause, "leave them out, or train on more of PTB-XL"));
+    let known = |&index: &usize| {
+        let record = &dataset.records()[index];
+        record.age.is_some() || record.sex.is_some()
+    };
+    if auxiliary.demographics && (!supervised || !training.iter().any(known)) {
+        let cause = "age and sex as targets, which no training record states";
+        return refused(cause, "leave them out, or give a table with the columns age and sex");
     }
-    Ok(chosen)
+    Ok(auxiliary)
 }
 
 /// Returns the numbers of records of each class.

@@ -2,15 +2,49 @@
 
 use super::Examples;
 use crate::{
-    dataset::{Dataset, LEADS},
+    dataset::{Dataset, LEADS, Record, Sex},
     network::Contract,
 };
 
 /// The number of training records from which a statement is a target of its own.
 const FEWEST_RECORDS: usize = 20;
 
+/// The ages in years at which the auxiliary targets of a patient's age change from 0 to 1.
+const AGES: [f32; 5] = [40.0, 50.0, 60.0, 70.0, 80.0];
+
+/// Further targets behind the classes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Auxiliary {
+    /// The statements by their index: the target is the likelihood of the statement, or 0.
+    pub(super) statements: Vec<usize>,
+    /// Whether the patient's sex and age are targets: 1 for female, and for each of [`AGES`] 1 from this age on. What is
+    /// unknown is 0.5.
+    pub(super) demographics: bool,
+}
+
+impl Auxiliary {
+    /// Returns the numbers of targets: statements, then demographics.
+    pub(super) fn counts(&self) -> [usize; 2] {
+        [self.statements.len(), if self.demographics { 1 + AGES.len() } else { 0 }]
+    }
+
+    /// Appends the targets of a record.
+    fn append(&self, record: &Record, targets: &mut Vec<f32>) {
+        let likelihood = |statement: &usize| {
+            let stated = record.statements.iter().find(|(index, _)| index == statement);
+            stated.map_or(0.0, |(_, likelihood)| *likelihood)
+        };
+        targets.extend(self.statements.iter().map(likelihood));
+        if self.demographics {
+            let target = |known: Option<bool>| known.map_or(0.5, |is| f32::from(u8::from(is)));
+            targets.push(target(record.sex.map(|sex| sex == Sex::Female)));
+            targets.extend(AGES.map(|least| target(record.age.map(|age| age >= least))));
+        }
+    }
+}
+
 /// The records of a data set as training examples, normalised by the default contract. The targets of a record are its
-/// classes, and statements as auxiliary targets if they are chosen.
+/// classes, and [`Auxiliary`] ones if they are chosen.
 #[derive(Clone)]
 pub struct DatasetExamples<'a> {
     dataset: &'a Dataset,
@@ -24,21 +58,16 @@ impl<'a> DatasetExamples<'a> {
     /// Makes examples of the records, whose samples are normalised as the default contract says. The targets are 1 for the
     /// classes that a record has, and 0 for the others.
     pub fn new(dataset: &'a Dataset) -> Self {
-        Self::with_statements(dataset, &[])
+        Self::with_auxiliary(dataset, &Auxiliary::default())
     }
 
-    /// Makes examples that have statements, named by their index, as further targets behind the classes: the likelihood of
-    /// the statement, or 0.
-    pub(super) fn with_statements(dataset: &'a Dataset, statements: &[usize]) -> Self {
-        let targets_per_record = dataset.classes().len() + statements.len();
+    /// Makes examples that have auxiliary targets behind the classes.
+    pub(super) fn with_auxiliary(dataset: &'a Dataset, auxiliary: &Auxiliary) -> Self {
+        let targets_per_record = dataset.classes().len() + auxiliary.counts().iter().sum::<usize>();
         let mut targets = Vec::with_capacity(dataset.records().len() * targets_per_record);
         for record in dataset.records() {
             targets.extend(record.classes.iter().map(|has| f32::from(u8::from(*has))));
-            let likelihood = |statement: &usize| {
-                let stated = record.statements.iter().find(|(index, _)| index == statement);
-                stated.map_or(0.0, |(_, likelihood)| *likelihood)
-            };
-            targets.extend(statements.iter().map(likelihood));
+            auxiliary.append(record, &mut targets);
         }
         Self { dataset, contract: Contract::default(), targets, targets_per_record }
     }

@@ -107,6 +107,9 @@ pub struct Settings {
     /// classes have the weight 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub statements: Option<f64>,
+    /// The weight of the loss of further auxiliary targets: the patient's sex and age. The classes have the weight 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub demographics: Option<f64>,
     /// Weights files of networks whose mean probabilities are part of the targets (distillation). A record's mean is over the
     /// networks that were not trained on its fold, or over all if each was.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -176,6 +179,7 @@ impl Settings {
             hold_out: Vec::new(),
             loss: None,
             statements: None,
+            demographics: None,
             teacher: Vec::new(),
             teacher_share: None,
             class_weights: None,
@@ -292,12 +296,12 @@ impl Settings {
         Ok(network.widened(self.width).with_classes(logits))
     }
 
-    /// Returns the objective. `class_counts` are the numbers of training records of the classes; `auxiliary` is the number
-    /// of auxiliary targets behind them.
+    /// Returns the objective. `class_counts` are the numbers of training records of the classes; `auxiliary` are the numbers
+    /// of statements and of demographic targets behind them.
     ///
     /// # Errors
     /// A setting that this kind of run needs is missing, or a weight of the loss is negative or not finite.
-    pub(super) fn objective(&self, class_counts: &[usize], auxiliary: usize) -> Result<Objective> {
+    pub(super) fn objective(&self, class_counts: &[usize], auxiliary: [usize; 2]) -> Result<Objective> {
         let missing = |what: &str| {
             let cause = format!("a run of kind '{}' without {what}", self.kind);
             Error::new(ErrorKind::Usage, cause, "add it to the settings")
@@ -323,20 +327,23 @@ impl Settings {
     }
 
     /// Appends the weights of auxiliary targets. The loss is the mean over all targets; the weights make it the mean over
-    /// the classes, plus [`Settings::statements`] times the mean over the auxiliary targets.
-    fn with_auxiliary(&self, class_weights: Vec<f32>, auxiliary: usize) -> Result<Vec<f32>> {
-        let weight = self.statements.unwrap_or(0.0);
-        if !(weight.is_finite() && weight >= 0.0) {
-            let cause = format!("statements of weight {weight}");
-            return Err(Error::new(ErrorKind::Usage, cause, "use 0 or more, such as 0.3"));
+    /// the classes, plus [`Settings::statements`] times the mean over the statements and [`Settings::demographics`] times the
+    /// mean over the demographic targets.
+    fn with_auxiliary(&self, class_weights: Vec<f32>, auxiliary: [usize; 2]) -> Result<Vec<f32>> {
+        let of_auxiliary = [("statements", self.statements), ("demographics", self.demographics)];
+        let classes = class_weights.len();
+        let all = (classes + auxiliary.iter().sum::<usize>()) as f32;
+        let factor = all / classes as f32;
+        let mut weights: Vec<f32> = class_weights.iter().map(|weight| weight * factor).collect();
+        for ((what, weight), count) in of_auxiliary.into_iter().zip(auxiliary) {
+            let weight = weight.unwrap_or(0.0);
+            if !(weight.is_finite() && weight >= 0.0) {
+                let cause = format!("{what} of weight {weight}");
+                return Err(Error::new(ErrorKind::Usage, cause, "use 0 or more, such as 0.3"));
+            }
+            weights.extend(std::iter::repeat_n(weight as f32 * all / count as f32, count));
         }
-        if auxiliary == 0 {
-            return Ok(class_weights);
-        }
-        let (classes, all) = (class_weights.len() as f32, (class_weights.len() + auxiliary) as f32);
-        let of_classes = class_weights.iter().map(|weight| weight * all / classes);
-        let of_auxiliary = std::iter::repeat_n(weight as f32 * all / auxiliary as f32, auxiliary);
-        Ok(of_classes.chain(of_auxiliary).collect())
+        Ok(weights)
     }
 
     /// Returns the share of the teachers' probabilities in the targets.
