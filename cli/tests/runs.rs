@@ -61,7 +61,8 @@ fn statements_and_teachers_help_in_training_and_leave_a_network_of_the_classes()
     let wide = Weights::from_path(&teacher).unwrap();
     assert_eq!(wide.parameters.iter().find(|(name, _)| *name == "encoder.0.weight").unwrap().1.shape, [64, 12, 7]);
     assert_eq!(wide.network.classes(), 5);
-    train(&student, &["--teacher", &teacher, "--teacher-share", "0.7"]);
+    train(&student, &["--teacher", &teacher, "--teacher-share", "0.7", "--demographics", "0.5"]);
+    assert_eq!(Weights::from_path(&student).unwrap().network.classes(), 5);
     let provenance = Weights::from_path(&student).unwrap().contract.provenance;
     assert!(
         provenance.contains("with 1 teachers, seed 42, ecgpu ") && provenance.contains(", settings "),
@@ -72,6 +73,7 @@ fn statements_and_teachers_help_in_training_and_leave_a_network_of_the_classes()
     for (more, named) in [
         (&["--width", "9"][..], "9 times the width"),
         (&["--statements", "-1"], "statements of weight -1"),
+        (&["--demographics", "nan"], "demographics of weight NaN"),
         (&["--ema", "1"], "an average of the weights with decay 1"),
         (&["--statements", "0.3", "--label-fraction", "0.2"], "of which the training records have too few"),
     ] {
@@ -156,6 +158,8 @@ fn a_user_trains_on_a_table_of_own_records_with_own_classes() {
     let record = place.copy.header(&place.copy.rows[0].path).display().to_string();
     assert!(succeeds(&["classify", &record, "--weights", &model, "--device", "cpu"]).contains("PVC"));
     PROGRAM.fails(&["train", "--data", &place.path("none.csv"), "--out", &place.path("x")], 1, "none.csv");
+    let demographics = ["train", "--data", &file, "--out", &place.path("x"), "--demographics", "1"];
+    PROGRAM.fails(&demographics, 2, "age and sex as targets, which no training record states");
 }
 
 #[test]

@@ -40,7 +40,7 @@ pub struct Record {
     /// Which of the data set's classes the record has.
     pub(crate) classes: Vec<bool>,
     /// Whether the classes are known. A record of PTB-XL without any class is unlabelled and useful for pre-training only.
-    pub(super) labelled: bool,
+    pub(crate) labelled: bool,
     /// The SCP-ECG statements of the record with their likelihoods.
     pub(crate) statements: Vec<Statement>,
     /// The patient's age in years, if known. PTB-XL states 300 for all ages above 89.

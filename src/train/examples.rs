@@ -118,3 +118,35 @@ impl Examples for DatasetExamples<'_> {
         self.dataset.records()[index].ecg_id.to_string()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_sex_and_age_become_targets_and_what_is_unknown_is_in_the_middle() {
+        let record = |sex, age| Record {
+            ecg_id: 1,
+            patient_id: 1,
+            fold: 1,
+            classes: vec![true],
+            labelled: true,
+            statements: vec![(7, 0.8)],
+            age,
+            sex,
+            device: None,
+            path: "1".into(),
+        };
+        let auxiliary = Auxiliary { statements: vec![3, 7], demographics: true };
+        assert_eq!(auxiliary.counts(), [2, 6]);
+        for (record, expected) in [
+            (record(Some(Sex::Female), Some(60.0)), [0.0, 0.8, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0]),
+            (record(Some(Sex::Male), Some(300.0)), [0.0, 0.8, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0]),
+            (record(None, None), [0.0, 0.8, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5]),
+        ] {
+            let mut targets = Vec::new();
+            auxiliary.append(&record, &mut targets);
+            assert_eq!(targets, expected);
+        }
+    }
+}
