@@ -84,7 +84,7 @@ fn fold_9_of_ptb_xl_gives_the_metrics_of_training() {
         let macro_auroc = aurocs.mean().unwrap();
         let aurocs = aurocs.classes;
         println!("{device} {precision}: macro AUROC {macro_auroc:.6}, by class {aurocs:.4?}");
-        assert!((macro_auroc - 0.9382).abs() <= 0.0005, "{device}: macro AUROC {macro_auroc}, by class {aurocs:?}");
+        assert!((macro_auroc - 0.9383).abs() <= 0.0005, "{device}: macro AUROC {macro_auroc}, by class {aurocs:?}");
         scored.push(probabilities);
     }
     let [cpu, gpu, f16] = &scored[..] else { return };
