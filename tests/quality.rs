@@ -13,9 +13,15 @@ use ecgpu_testing::shared_folder;
 /// Reads the records of fold 9; none where they are missing.
 fn fold_9() -> Option<Vec<Recording>> {
     let folder = shared_folder("ECGPU_PTBXL", "shared/ptbxl/unpacked")?;
-    let files = format::find(&folder.join("records100"), &ReadOptions::default()).unwrap().files;
-    let read = |file: &std::path::PathBuf| format::read(file, &format::ReadOptions::default()).unwrap().remove(0);
-    Some(files.iter().map(read).collect())
+    let table = std::fs::read_to_string(folder.join("ptbxl_database.csv")).unwrap();
+    assert!(table.lines().next().unwrap().ends_with("strat_fold,filename_lr,filename_hr"));
+    let in_fold_9 = |row: &str| {
+        let mut last = row.rsplit(',').skip(1);
+        let (name, fold) = (last.next()?, last.next()?);
+        fold.starts_with('9').then(|| folder.join(name).with_extension("hea"))
+    };
+    let read = |file: std::path::PathBuf| format::read(&file, &ReadOptions::default()).unwrap().remove(0);
+    Some(table.lines().filter_map(in_fold_9).map(read).collect())
 }
 
 /// Returns the recording with lead I and II replaced by functions of both, and the four leads that follow from them.
