@@ -8,7 +8,6 @@ mod summary;
 
 use serde::Serialize;
 
-#[cfg(feature = "train")]
 pub(crate) use self::fold::trained_on;
 pub use self::{
     fold::{Fold, doubts},
