@@ -5,10 +5,10 @@
 pub enum Extent {
     /// An activation `[batch, channels, samples]`.
     Activation([usize; 3]),
-    /// An activation with these numbers of rows (records times channels) and of samples. All activations of
-    /// an operation that states rows have equally many records.
+    /// An activation, by its rows (records times channels) and its samples. All activations of an operation that states
+    /// rows have equally many records.
     Rows(usize, usize),
-    /// This number of numbers: a constant, a state, a part of a state, or an activation of one record and one channel.
+    /// The length of a constant, of a state, of a part of a state, or of an activation of one record and one channel.
     Numbers(usize),
 }
 

@@ -33,8 +33,8 @@ impl Fold {
     }
 }
 
-/// Returns whether a network was trained on a fold, by the provenance of its weights. They were if the provenance names a
-/// range of folds that has it, such as `folds 1 to 8`, and does not except it, as `folds 1 to 8 without 3 and 4` does.
+/// Returns whether a network was trained on a fold, by the provenance of its weights. It was if the provenance names a
+/// range of folds that has this one, such as `folds 1 to 8`, and does not except it, as `folds 1 to 8 without 3 and 4` does.
 pub(crate) fn trained_on(provenance: &str, fold: u8) -> bool {
     provenance.split("folds ").skip(1).any(|rest| {
         let range = rest.split([',', ';', '(']).next().unwrap_or_default();
