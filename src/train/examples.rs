@@ -44,7 +44,7 @@ impl Auxiliary {
 }
 
 /// The records of a data set as training examples, normalised by the default contract. The targets of a record are its
-/// classes, and [`Auxiliary`] ones if they are chosen.
+/// classes, and auxiliary ones if a run has them.
 #[derive(Clone)]
 pub struct DatasetExamples<'a> {
     dataset: &'a Dataset,
