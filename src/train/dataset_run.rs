@@ -297,6 +297,9 @@ fn with_encoder(initial: &Parameters, encoder: &Parameters) -> Parameters {
     Parameters::new(both.map(|(name, tensor)| (name.to_string(), tensor.clone())))
 }
 
+/// The commit that the library was compiled from, if the environment named it then: a published crate has no repository.
+const COMMIT: Option<&str> = option_env!("ECGPU_COMMIT");
+
 /// Describes the origin of the weights in words. The last part is the first 64 bits of the SHA-256 of the settings, without
 /// files and device.
 fn provenance(settings: &Settings, dataset: &Dataset, records: usize, encoder: Option<&Weights>) -> Result<String> {
@@ -327,9 +330,10 @@ fn provenance(settings: &Settings, dataset: &Dataset, records: usize, encoder: O
     };
     let encoder = encoder.map_or(String::new(), |encoder| format!("; encoder: {}", encoder.contract.provenance));
     let hash = digits(Sha256::new_with_prefix(settings.without_paths().to_toml()?));
+    let commit = COMMIT.map_or(String::new(), |commit| format!(" of commit {commit}"));
     Ok(format!(
-        "{data}, folds 1 to 8{held_out}{fraction} ({records} records), {what}{windows}{teachers}, seed {seed}, ecgpu {}, settings \
-         {hash}{encoder}",
+        "{data}, folds 1 to 8{held_out}{fraction} ({records} records), {what}{windows}{teachers}, seed {seed}, ecgpu {}{commit}, \
+         settings {hash}{encoder}",
         env!("CARGO_PKG_VERSION")
     ))
 }
