@@ -54,7 +54,7 @@ install_tools() {
     local version
     version=$(sed -n '/^name = "wasm-bindgen"$/{n;s/^version = "\(.*\)"/\1/p}' Cargo.lock) &&
         CARGO_TARGET_DIR=$folder/tools/build \
-            cargo install --quiet --root "$folder/tools" --version "$version" wasm-bindgen-cli &&
+            cargo install --quiet --debug --root "$folder/tools" --version "$version" --bin wasm-bindgen wasm-bindgen-cli &&
         rm -rf "$folder/tools/build" &&
         npm install --silent --no-audit --no-fund --prefix "$folder" binaryen@132.0.0 playwright-core@1.65.1 typescript@7.0.2 &&
         install_chromium
@@ -73,7 +73,11 @@ fi
 export PATH=$folder/tools/bin:$folder/node_modules/.bin:$PATH
 # The default features compile too, GPU backend included.
 env -u RUSTFLAGS "$cargo" check -p ecgpu --lib --release --locked --target "$target" --target-dir target/web
-cargo run --release --locked --quiet -p xtask -- web --cargo "$cargo"
+# The package has a build folder of its own and is linked on one core, so that the command line is compiled beside it.
+cargo build --release --locked --quiet -p xtask
+target/release/xtask web --cargo "$cargo" &
+package=$!
 cargo build --release --locked --quiet
+wait "$package"
 export ECGPU=$PWD/target/release/ecgpu PACKAGE=$PWD/bindings/web/dist PLAYWRIGHT=$folder/node_modules/playwright-core
 node --test --test-timeout=600000 bindings/web/tests/*.test.mjs
