@@ -1,5 +1,7 @@
 //! Warnings about real ECGs, fold 9 of PTB-XL, as recorded and with faults made in the numbers.
 
+use std::collections::HashMap;
+
 use ecgpu::{
     Classifier, Device, Recording, Weights,
     ecg::{
@@ -13,15 +15,14 @@ use ecgpu_testing::shared_folder;
 /// Reads the records of fold 9; none where they are missing.
 fn fold_9() -> Option<Vec<Recording>> {
     let folder = shared_folder("ECGPU_PTBXL", "shared/ptbxl/unpacked")?;
-    let table = std::fs::read_to_string(folder.join("ptbxl_database.csv")).unwrap();
-    assert!(table.lines().next().unwrap().ends_with("strat_fold,filename_lr,filename_hr"));
-    let in_fold_9 = |row: &str| {
-        let mut last = row.rsplit(',').skip(1);
-        let (name, fold) = (last.next()?, last.next()?);
-        fold.starts_with('9').then(|| folder.join(name).with_extension("hea"))
+    let table = csv::Reader::from_path(folder.join("ptbxl_database.csv")).unwrap();
+    let rows = table.into_deserialize::<HashMap<String, String>>().map(Result::unwrap);
+    let in_fold_9 = rows.filter(|row| row["strat_fold"].starts_with('9'));
+    let read = |row: HashMap<String, String>| {
+        let path = folder.join(&row["filename_lr"]).with_extension("hea");
+        format::read(&path, &ReadOptions::default()).unwrap().remove(0)
     };
-    let read = |file: std::path::PathBuf| format::read(&file, &ReadOptions::default()).unwrap().remove(0);
-    Some(table.lines().filter_map(in_fold_9).map(read).collect())
+    Some(in_fold_9.map(read).collect())
 }
 
 /// Returns the recording with lead I and II replaced by functions of both, and the four leads that follow from them.
